@@ -1,0 +1,188 @@
+//! `AWSAccount`: an account of AWS and what may be done there.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::common::{Condition, LabelSelector, Managed};
+use super::schema;
+
+/// An AWS account that Rolebridge works in: how it gets there, and which namespaces may place users and roles there.
+///
+/// Writing an AWSAccount is IAM administration of everything that it reaches. Give it to nobody but platform administrators.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "rolebridge.io",
+    version = "v1alpha1",
+    kind = "AWSAccount",
+    plural = "awsaccounts",
+    shortname = "awsacct",
+    category = "rolebridge",
+    status = "AWSAccountStatus",
+    derive = "PartialEq",
+    doc = "An AWS account that Rolebridge works in: how it gets there, and which namespaces may place users and roles there. Writing an AWSAccount is IAM administration of everything that it reaches.",
+    validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name has at most 63 characters"),
+    printcolumn(name = "Account ID", type_ = "string", json_path = ".spec.accountID"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Caller ARN", type_ = "string", json_path = ".status.callerARN"),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[x_kube(validation = Rule::new("self.accountID == oldSelf.accountID").message("accountID is immutable: make another AWSAccount for another account").field_path(".accountID"))]
+#[x_kube(validation = Rule::new("self.partition == oldSelf.partition").message("partition is immutable: make another AWSAccount").field_path(".partition"))]
+#[serde(rename_all = "camelCase")]
+pub struct AWSAccountSpec {
+    /// The account's ID: 12 digits, in quotes. Immutable. Rolebridge refuses to work when STS says that it is in another account.
+    #[serde(rename = "accountID")]
+    #[schemars(schema_with = "schema::account_id")]
+    pub account_id: String,
+    /// The partition of AWS: aws, aws-us-gov, aws-cn, aws-eusc, ... Immutable.
+    #[serde(default = "default_partition")]
+    #[schemars(schema_with = "schema::partition")]
+    pub partition: String,
+    /// The region for STS and for signing. Default: the partition's own (us-east-1, us-gov-west-1, cn-north-1, ...).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::region")]
+    pub region: Option<String>,
+    /// How the operator gets into the account. Exactly one way.
+    pub access: Access,
+    /// Which namespaces may place users and roles in this account. Checked at every reconcile.
+    pub allowed_namespaces: AllowedNamespaces,
+    /// What the users of this account's resources may do there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guardrails: Option<Guardrails>,
+    /// How fast the operator may call this account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
+}
+
+fn default_partition() -> String {
+    "aws".into()
+}
+
+/// How the operator gets into an account. Exactly one of the fields is set.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
+#[x_kube(validation = Rule::new("[has(self.ambient), has(self.assumeRole)].exists_one(x, x)").message("set exactly one of ambient and assumeRole"))]
+#[serde(rename_all = "camelCase")]
+pub struct Access {
+    /// The operator's own credentials are already in this account: IRSA, EKS Pod Identity or its environment. Write `ambient: {}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ambient: Option<Ambient>,
+    /// The operator assumes a management role in the account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assume_role: Option<AssumeRole>,
+}
+
+/// The operator's own credentials are used as they are.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+pub struct Ambient {}
+
+/// The management role that the operator assumes.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct AssumeRole {
+    /// ARN of the management role.
+    #[serde(rename = "roleARN")]
+    #[schemars(schema_with = "schema::role_arn")]
+    pub role_arn: String,
+    /// External ID that the role's trust policy asks for.
+    #[serde(default, rename = "externalID", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::external_id")]
+    pub external_id: Option<String>,
+    /// Name of the session, as CloudTrail shows it. Default: rolebridge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::session_name")]
+    pub session_name: Option<String>,
+    /// How long a session lasts before the operator assumes the role again: 15m to 12h, at most the role's own maximum. Default: 1h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::session_duration")]
+    pub duration: Option<String>,
+}
+
+/// Which namespaces are allowed.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[x_kube(validation = Rule::new("has(self.names) == (self.from == 'Names') && has(self.selector) == (self.from == 'Selector')")
+    .message("names goes with from: Names, selector with from: Selector, and from: All takes neither"))]
+pub struct AllowedNamespaces {
+    /// All namespaces, those named in names, or those whose labels match selector.
+    pub from: AllowedFrom,
+    /// The namespaces, for from: Names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::namespaces")]
+    pub names: Vec<String>,
+    /// Labels of the namespaces, for from: Selector. An empty selector is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+}
+
+/// How the allowed namespaces are told.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AllowedFrom {
+    /// Every namespace.
+    All,
+    /// The namespaces named.
+    Names,
+    /// The namespaces whose labels match.
+    Selector,
+}
+
+/// What the users of this account's resources may do there.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Guardrails {
+    /// Whether a role in this account may trust a whole account, so that the identities of that account decide who assumes it:
+    /// `principal: AccountRoot` and sources of the form `account`. Default: false.
+    #[serde(default)]
+    pub account_root_trust: bool,
+}
+
+/// How fast the operator may call one account. IAM's own limits are per account and not published; these stay well below what is
+/// known to work.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// Calls a second in the long run, 1 to 100. Default: 20.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub requests_per_second: Option<u32>,
+    /// Calls that may be made at once after a pause, 1 to 1000. Default: 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub burst: Option<u32>,
+    /// Resources of this account that are worked on at the same time, 1 to 64. Default: 8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 64))]
+    pub concurrency: Option<u32>,
+}
+
+/// What the operator found.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct AWSAccountStatus {
+    /// The generation of the spec that this status speaks of.
+    #[schemars(schema_with = "schema::observed_generation")]
+    #[serde(default)]
+    pub observed_generation: i64,
+    /// Who the operator is in this account, as STS says it.
+    #[serde(default, rename = "callerARN", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub caller_arn: Option<String>,
+    /// Ready sums up the others; each has a reason and a message that says what to do.
+    #[serde(default)]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+}
+
+impl Managed for AWSAccount {
+    type Status = AWSAccountStatus;
+    const KIND: &'static str = "AWSAccount";
+
+    fn status(&self) -> Option<&AWSAccountStatus> {
+        self.status.as_ref()
+    }
+
+    fn conditions(status: &AWSAccountStatus) -> &[Condition] {
+        &status.conditions
+    }
+}

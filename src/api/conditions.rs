@@ -1,0 +1,247 @@
+//! The types and reasons of conditions: one table, from which the code, the messages and the reference documentation speak.
+
+/// What a condition speaks of.
+pub mod kinds {
+    /// The summary: the resource is as declared, in Kubernetes and in AWS.
+    pub const READY: &str = "Ready";
+    /// Work is going on, or something else must happen first. Present only while true (kstatus).
+    pub const RECONCILING: &str = "Reconciling";
+    /// A person must act. Present only while true (kstatus).
+    pub const STALLED: &str = "Stalled";
+    /// The account is known, answers and is the one declared, and this namespace may use it.
+    pub const ACCOUNT_READY: &str = "AccountReady";
+    /// Everything that the spec refers to exists and may be used.
+    pub const REFERENCES_RESOLVED: &str = "ReferencesResolved";
+    /// AWS equals the declaration.
+    pub const SYNCED: &str = "Synced";
+}
+
+/// How a reason is dealt with. The order is that of severity: a summary takes the most severe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// All is well.
+    Done,
+    /// Something else must happen; a watch wakes the resource then.
+    Waiting,
+    /// It goes away by itself; tried again with backoff.
+    Transient,
+    /// A person must act; looked at again slowly, and at once when something related changes.
+    Stalled,
+}
+
+/// Why a condition is as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// Kubernetes and AWS are as declared.
+    Ready,
+    /// The work is not finished.
+    Progressing,
+    /// The AWSAccount does not exist.
+    AccountNotFound,
+    /// The AWSAccount is being deleted and takes nothing new.
+    AccountDeleting,
+    /// The AWSAccount cannot be used now.
+    AccountNotReady,
+    /// STS says that the operator is in another account or partition.
+    AccountMismatch,
+    /// The AWSAccount does not allow this namespace.
+    NamespaceNotAllowed,
+    /// A source does not exist.
+    SourceNotFound,
+    /// A source exists and is not ready.
+    SourceNotReady,
+    /// A source does not allow this namespace.
+    SourceNotAllowed,
+    /// A source is in another partition of AWS.
+    PartitionMismatch,
+    /// A guardrail of the account forbids the trust.
+    TrustNotAllowed,
+    /// A ConfigMap, or its key, does not exist.
+    ConfigMapNotFound,
+    /// A policy document is not one.
+    InvalidDocument,
+    /// The spec has a value that cannot be used.
+    InvalidSpec,
+    /// The IAM object belongs to somebody else.
+    Conflict,
+    /// An IAM object of this name has another unique ID than the one that was made.
+    IdentityChanged,
+    /// AWS refuses the operator the call.
+    AccessDenied,
+    /// AWS is throttling, failing or out of reach.
+    AWSUnavailable,
+    /// IAM does not show yet what was just made.
+    Propagating,
+    /// A quota of IAM is exhausted.
+    QuotaExceeded,
+    /// A policy that is to be attached or to be the boundary does not exist.
+    PolicyNotFound,
+    /// AWS does not let this policy be attached.
+    PolicyNotAttachable,
+    /// AWS refuses the request as it is.
+    RequestRejected,
+    /// Roles still trust the user that is being deleted.
+    WaitingForRoles,
+    /// Something in AWS keeps the object from being deleted.
+    DeletionBlocked,
+    /// Users or roles still refer to the account that is being deleted.
+    InUse,
+}
+
+/// What a reason means and what to do about it, as the reference documentation says it.
+#[derive(Clone, Copy, Debug)]
+pub struct Description {
+    /// How it is dealt with.
+    pub class: Class,
+    /// What has happened.
+    pub meaning: &'static str,
+    /// What to do.
+    pub fix: &'static str,
+}
+
+impl Reason {
+    /// Every reason, in the order of the documentation.
+    pub const ALL: [Self; 27] = [
+        Self::Ready,
+        Self::Progressing,
+        Self::AccountNotFound,
+        Self::AccountDeleting,
+        Self::AccountNotReady,
+        Self::AccountMismatch,
+        Self::NamespaceNotAllowed,
+        Self::SourceNotFound,
+        Self::SourceNotReady,
+        Self::SourceNotAllowed,
+        Self::PartitionMismatch,
+        Self::TrustNotAllowed,
+        Self::ConfigMapNotFound,
+        Self::InvalidDocument,
+        Self::InvalidSpec,
+        Self::Conflict,
+        Self::IdentityChanged,
+        Self::AccessDenied,
+        Self::AWSUnavailable,
+        Self::Propagating,
+        Self::QuotaExceeded,
+        Self::PolicyNotFound,
+        Self::PolicyNotAttachable,
+        Self::RequestRejected,
+        Self::WaitingForRoles,
+        Self::DeletionBlocked,
+        Self::InUse,
+    ];
+
+    /// The word that stands in conditions.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "Ready",
+            Self::Progressing => "Progressing",
+            Self::AccountNotFound => "AccountNotFound",
+            Self::AccountDeleting => "AccountDeleting",
+            Self::AccountNotReady => "AccountNotReady",
+            Self::AccountMismatch => "AccountMismatch",
+            Self::NamespaceNotAllowed => "NamespaceNotAllowed",
+            Self::SourceNotFound => "SourceNotFound",
+            Self::SourceNotReady => "SourceNotReady",
+            Self::SourceNotAllowed => "SourceNotAllowed",
+            Self::PartitionMismatch => "PartitionMismatch",
+            Self::TrustNotAllowed => "TrustNotAllowed",
+            Self::ConfigMapNotFound => "ConfigMapNotFound",
+            Self::InvalidDocument => "InvalidDocument",
+            Self::InvalidSpec => "InvalidSpec",
+            Self::Conflict => "Conflict",
+            Self::IdentityChanged => "IdentityChanged",
+            Self::AccessDenied => "AccessDenied",
+            Self::AWSUnavailable => "AWSUnavailable",
+            Self::Propagating => "Propagating",
+            Self::QuotaExceeded => "QuotaExceeded",
+            Self::PolicyNotFound => "PolicyNotFound",
+            Self::PolicyNotAttachable => "PolicyNotAttachable",
+            Self::RequestRejected => "RequestRejected",
+            Self::WaitingForRoles => "WaitingForRoles",
+            Self::DeletionBlocked => "DeletionBlocked",
+            Self::InUse => "InUse",
+        }
+    }
+
+    /// How the reason is dealt with.
+    pub fn class(self) -> Class {
+        self.describe().class
+    }
+
+    /// Its entry of the table.
+    pub fn describe(self) -> Description {
+        let entry = |class, meaning, fix| Description { class, meaning, fix };
+        use Class::{Done, Stalled, Transient, Waiting};
+        match self {
+            Self::Ready => entry(Done, "Kubernetes and AWS are as declared.", "Nothing."),
+            Self::Progressing => entry(Waiting, "The work is going on.", "Wait; it ends by itself."),
+            Self::AccountNotFound => entry(Waiting, "The AWSAccount that accountRef names does not exist.", "Create the AWSAccount, or correct accountRef.name by making a new resource."),
+            Self::AccountDeleting => entry(Stalled, "The AWSAccount is being deleted and takes nothing new.", "Use another AWSAccount, or create it again once it is gone."),
+            Self::AccountNotReady => entry(Waiting, "The AWSAccount cannot be used now; its own conditions say why.", "Look at the AWSAccount's conditions."),
+            Self::AccountMismatch => entry(
+                Stalled,
+                "The operator's credentials lead into another account or partition than the AWSAccount declares.",
+                "Correct spec.access so that it leads into spec.accountID; nothing is written until then.",
+            ),
+            Self::NamespaceNotAllowed => {
+                entry(Stalled, "The AWSAccount's allowedNamespaces leave out this namespace.", "Have a platform administrator add the namespace, or use a namespace that is allowed.")
+            }
+            Self::SourceNotFound => entry(Waiting, "A source of the role does not exist, or is being deleted.", "Create the source, or take it out of spec.trust."),
+            Self::SourceNotReady => entry(Waiting, "A source of the role exists and is not ready.", "Look at the source's conditions."),
+            Self::SourceNotAllowed => entry(Stalled, "The BastionUser does not let this namespace name it.", "Have its owner add the namespace to spec.allowRolesFrom."),
+            Self::PartitionMismatch => entry(Stalled, "A source and the role are in different partitions of AWS, between which no trust is possible.", "Use a source in the role's partition."),
+            Self::TrustNotAllowed => {
+                entry(Stalled, "The role would trust a whole account, which its AWSAccount does not allow.", "Name the users instead, or have a platform administrator set guardrails.accountRootTrust: true.")
+            }
+            Self::ConfigMapNotFound => {
+                entry(Waiting, "A ConfigMap, or the key in it, does not exist. What is in AWS stays as it is.", "Create the ConfigMap with that key in the namespace of the role.")
+            }
+            Self::InvalidDocument => entry(Stalled, "A policy document is not valid. What is in AWS stays as it is.", "Correct the document at the place that the message names."),
+            Self::InvalidSpec => entry(Stalled, "The spec has a value that cannot be used.", "Correct the field that the message names."),
+            Self::Conflict => entry(
+                Stalled,
+                "An object of this name exists in IAM and is not this resource's. It is not touched.",
+                "Choose another name, or remove the object in AWS if nobody needs it. Names are compared without regard to case, and the path does not make them differ.",
+            ),
+            Self::IdentityChanged => entry(
+                Stalled,
+                "The object in IAM has another unique ID than the one that was made for this resource: somebody deleted it and made another.",
+                "If the new object is not needed, delete it in AWS; Rolebridge then makes its own again.",
+            ),
+            Self::AccessDenied => entry(Stalled, "AWS refuses the operator a call.", "Give the management role of the account the action that the message names."),
+            Self::AWSUnavailable => entry(Transient, "AWS throttles, fails or is out of reach.", "Wait; it is tried again with growing pauses."),
+            Self::Propagating => entry(Transient, "IAM does not show everywhere yet what was just made.", "Wait; this takes seconds, rarely a minute."),
+            Self::QuotaExceeded => entry(Stalled, "A quota of IAM is exhausted.", "Use less of it, or have AWS raise the quota; the resource follows by itself."),
+            Self::PolicyNotFound => entry(Stalled, "A policy to attach, or the permissions boundary, does not exist.", "Create the policy, or correct its name; the resource follows by itself."),
+            Self::PolicyNotAttachable => entry(Stalled, "AWS reserves this policy for its own service roles.", "Take it out of attachedPolicies."),
+            Self::RequestRejected => entry(Stalled, "AWS refuses the request as it is.", "Correct what the message names."),
+            Self::WaitingForRoles => entry(Waiting, "The user is cut off, and roles are taking it out of their trust policies before it is deleted.", "Wait; this is bounded to a minute."),
+            Self::DeletionBlocked => entry(Stalled, "Something in AWS keeps the object from being deleted.", "Remove in AWS what the message names; the deletion goes on by itself."),
+            Self::InUse => entry(Waiting, "Users or roles still refer to the account that is being deleted.", "Delete those first; the message names them."),
+        }
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_listed_once_and_says_what_to_do() {
+        let mut words: Vec<_> = Reason::ALL.iter().map(|r| r.as_str()).collect();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), Reason::ALL.len());
+        for reason in Reason::ALL {
+            assert_eq!(format!("{reason:?}"), reason.as_str(), "the word is the name");
+            assert!(reason.describe().meaning.ends_with('.') && reason.describe().fix.ends_with('.'), "{reason}");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The finished CustomResourceDefinitions: what the derive gives, made to read well and to be safe to install.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+use serde_json::{Value, json};
+
+use super::{AWSAccount, BastionUser, CrossAccountRole};
+
+/// The CustomResourceDefinitions of all kinds.
+///
+/// # Errors
+/// Never in a build whose tests passed: the schemas are fixed at compile time.
+pub fn crds() -> Result<Vec<CustomResourceDefinition>, serde_json::Error> {
+    [AWSAccount::crd(), BastionUser::crd(), CrossAccountRole::crd()].into_iter().map(finish).collect()
+}
+
+fn finish(crd: CustomResourceDefinition) -> Result<CustomResourceDefinition, serde_json::Error> {
+    let mut crd = serde_json::to_value(crd)?;
+    // Deleting a CustomResourceDefinition deletes every resource, and with them what they own in AWS. GitOps tools are told to leave it.
+    crd["metadata"]["annotations"] = json!({
+        "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+        "kustomize.toolkit.fluxcd.io/prune": "disabled",
+    });
+    if let Some(versions) = crd["spec"]["versions"].as_array_mut() {
+        for version in versions {
+            let schema = &mut version["schema"]["openAPIV3Schema"];
+            tidy(schema);
+            // A fresh object is then in progress for tools that follow kstatus, and not "Current" before anything has happened.
+            schema["properties"]["status"]["default"] = json!({"observedGeneration": -1});
+        }
+    }
+    serde_json::from_value(crd)
+}
+
+/// Takes out what the derive leaves behind and nobody means: `nullable` (an absent field says the same, and a null in a manifest is a
+/// mistake), and enums written as a choice between constants.
+fn tidy(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            map.remove("nullable");
+            if map.get("format").is_some_and(|f| matches!(f.as_str(), Some("uint32" | "uint16" | "uint8" | "uint"))) {
+                map.insert("format".into(), "int32".into());
+            }
+            // schemars breaks descriptions where the source does.
+            if let Some(Value::String(description)) = map.get_mut("description") {
+                *description = description.split("\n\n").map(|p| p.replace('\n', " ")).collect::<Vec<_>>().join("\n");
+            }
+            map.values_mut().for_each(tidy);
+        }
+        Value::Array(items) => items.iter_mut().for_each(tidy),
+        _ => {}
+    }
+}

@@ -1,0 +1,30 @@
+//! The Kubernetes resources of the group `rolebridge.io`, version `v1alpha1`.
+//!
+//! Plain types with their schemas and nothing else: no I/O and no decisions. Everything that the API server can check, it
+//! checks ([`schema`]), so that most mistakes are answered by `kubectl apply` itself. [`crds`] gives the finished
+//! CustomResourceDefinitions, of which `crds/` holds the generated copies.
+
+pub mod account;
+pub mod common;
+pub mod conditions;
+pub mod role;
+pub mod schema;
+pub mod user;
+
+mod crd;
+
+pub use account::{AWSAccount, AWSAccountSpec, AWSAccountStatus};
+pub use common::{Condition, Managed};
+pub use conditions::Reason;
+pub use crd::crds;
+pub use role::{CrossAccountRole, CrossAccountRoleSpec, CrossAccountRoleStatus};
+pub use user::{BastionUser, BastionUserSpec, BastionUserStatus};
+
+/// The API group of all kinds.
+pub const GROUP: &str = "rolebridge.io";
+/// The version that is served and stored.
+pub const VERSION: &str = "v1alpha1";
+/// The finalizer that keeps a resource until what it owns in AWS is gone.
+pub const FINALIZER: &str = "rolebridge.io/finalizer";
+/// The field manager of every write that the operator makes, and the reporter of its Events.
+pub const MANAGER: &str = "rolebridge";

@@ -1,0 +1,312 @@
+//! `CrossAccountRole`: one IAM role, who may assume it and what it may do.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+use super::common::{AccountReference, Condition, ConfigMapKeyReference, Managed, UserReference};
+use super::schema;
+
+/// An IAM role: who may assume it, from which accounts, and what it may do.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "rolebridge.io",
+    version = "v1alpha1",
+    kind = "CrossAccountRole",
+    plural = "crossaccountroles",
+    shortname = "car",
+    category = "rolebridge",
+    namespaced,
+    status = "CrossAccountRoleStatus",
+    derive = "PartialEq",
+    doc = "An IAM role: who may assume it, from which accounts, and what it may do. A source that is named here gets the right to assume the role, too.",
+    validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name has at most 63 characters"),
+    printcolumn(name = "Account", type_ = "string", json_path = ".spec.accountRef.name"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Role ARN", type_ = "string", json_path = ".status.roleARN"),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[x_kube(validation = Rule::new("self.accountRef.name == oldSelf.accountRef.name").message("accountRef is immutable: a role cannot move to another account; make another CrossAccountRole").field_path(".accountRef"))]
+#[x_kube(validation = Rule::new("has(self.roleName) == has(oldSelf.roleName) && (!has(self.roleName) || self.roleName == oldSelf.roleName)")
+    .message("roleName cannot be changed, set later or unset: make another CrossAccountRole"))]
+#[x_kube(validation = Rule::new("has(self.path) == has(oldSelf.path) && (!has(self.path) || self.path == oldSelf.path)")
+    .message("path cannot be changed, set later or unset: make another CrossAccountRole"))]
+#[serde(rename_all = "camelCase")]
+pub struct CrossAccountRoleSpec {
+    /// The account that holds the role. Immutable.
+    pub account_ref: AccountReference,
+    /// Name of the role in IAM. Default: metadata.name. Immutable. IAM compares names without regard to case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::identity_name")]
+    pub role_name: Option<String>,
+    /// Path of the role and of its customer-managed policies in IAM. Default: /. Immutable. It does not make names differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::path")]
+    pub path: Option<String>,
+    /// Description of the role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::description")]
+    pub description: Option<String>,
+    /// Tags of the role and of its customer-managed policies.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::tags")]
+    pub tags: BTreeMap<String, String>,
+    /// How long a session of the role may last: 1h to 12h. Default: 1h. A session that another role's session opened lasts one hour at
+    /// most, whatever is said here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::max_session_duration")]
+    pub max_session_duration: Option<String>,
+    /// ARN of the policy that is the role's permissions boundary.
+    #[serde(default, rename = "permissionsBoundaryARN", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::policy_arn")]
+    pub permissions_boundary_arn: Option<String>,
+    /// Who may assume the role; each entry becomes one statement of the trust policy. With an empty list nobody may.
+    #[schemars(length(max = 32))]
+    pub trust: Vec<TrustEntry>,
+    /// What the role may do. Policies that are on the role and not listed here are taken off it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<Permissions>,
+}
+
+/// One statement of the trust policy.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+pub struct TrustEntry {
+    /// Who may assume the role.
+    #[schemars(length(min = 1, max = 100))]
+    pub from: Vec<Source>,
+    /// How the trust policy names the sources: each by itself (Named), or by the root of its account (AccountRoot), so that the
+    /// identities of that account decide who may assume the role. AccountRoot needs guardrails.accountRootTrust on the role's account.
+    #[serde(default)]
+    pub principal: PrincipalForm,
+}
+
+/// How the trust policy names its sources.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PrincipalForm {
+    /// The statement names each source.
+    #[default]
+    Named,
+    /// The statement names the root of each source's account, and the identity side decides who.
+    AccountRoot,
+}
+
+/// Who may assume a role. Exactly one of the fields is set.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
+#[x_kube(validation = Rule::new("[has(self.user), has(self.account)].exists_one(x, x)").message("set exactly one of user and account"))]
+pub struct Source {
+    /// A BastionUser. It gets the right to assume the role in its assume policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserReference>,
+    /// Name of an AWSAccount: everyone there whose own policies allow it. Needs guardrails.accountRootTrust on the role's account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::object_name")]
+    pub account: Option<String>,
+}
+
+/// What a role may do.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Permissions {
+    /// Existing policies to attach: names of AWS-managed policies, for example ReadOnlyAccess, or ARNs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::attached_policies")]
+    pub attached_policies: Vec<String>,
+    /// Customer-managed policies that belong to this role: made, attached, changed and deleted with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 25), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub customer_managed_policies: Vec<CustomerManagedPolicy>,
+    /// Inline policies of the role.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 25), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub inline_policies: Vec<InlinePolicy>,
+}
+
+/// A customer-managed policy with its document in exactly one of document, json and configMapKeyRef.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
+#[x_kube(validation = Rule::new("[has(self.document), has(self.json), has(self.configMapKeyRef)].exists_one(x, x)").message("set exactly one of document, json and configMapKeyRef"))]
+#[x_kube(validation = Rule::new("has(self.description) == has(oldSelf.description) && (!has(self.description) || self.description == oldSelf.description)")
+    .message("IAM cannot change a policy's description: give the policy another name"))]
+#[serde(rename_all = "camelCase")]
+pub struct CustomerManagedPolicy {
+    /// Name of the policy, unique in the account without regard to case.
+    #[schemars(schema_with = "schema::policy_name")]
+    pub name: String,
+    /// Description of the policy. IAM takes it at creation only, so it cannot be changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::description")]
+    pub description: Option<String>,
+    /// The policy document as YAML. Put account IDs in quotes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::document")]
+    pub document: Option<Map<String, Value>>,
+    /// The policy document as JSON text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 20480))]
+    pub json: Option<String>,
+    /// The entry of a ConfigMap in this namespace that holds the policy document as JSON text. A change to the ConfigMap is followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_key_ref: Option<ConfigMapKeyReference>,
+}
+
+/// An inline policy with its document in exactly one of document, json and configMapKeyRef.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
+#[x_kube(validation = Rule::new("[has(self.document), has(self.json), has(self.configMapKeyRef)].exists_one(x, x)").message("set exactly one of document, json and configMapKeyRef"))]
+#[serde(rename_all = "camelCase")]
+pub struct InlinePolicy {
+    /// Name of the policy, unique on the role.
+    #[schemars(schema_with = "schema::policy_name")]
+    pub name: String,
+    /// The policy document as YAML. Put account IDs in quotes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::document")]
+    pub document: Option<Map<String, Value>>,
+    /// The policy document as JSON text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 20480))]
+    pub json: Option<String>,
+    /// The entry of a ConfigMap in this namespace that holds the policy document as JSON text. A change to the ConfigMap is followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_key_ref: Option<ConfigMapKeyReference>,
+}
+
+/// Where a policy document is written, whichever kind of policy it is for.
+#[derive(Clone, Copy, Debug)]
+pub enum DocumentSource<'a> {
+    /// Structured YAML.
+    Document(&'a Map<String, Value>),
+    /// Exact JSON text.
+    Json(&'a str),
+    /// An entry of a ConfigMap.
+    ConfigMap(&'a ConfigMapKeyReference),
+}
+
+fn document_source<'a>(
+    document: &'a Option<Map<String, Value>>,
+    json: &'a Option<String>,
+    config_map: &'a Option<ConfigMapKeyReference>,
+) -> Option<DocumentSource<'a>> {
+    match (document, json, config_map) {
+        (Some(document), None, None) => Some(DocumentSource::Document(document)),
+        (None, Some(json), None) => Some(DocumentSource::Json(json)),
+        (None, None, Some(reference)) => Some(DocumentSource::ConfigMap(reference)),
+        _ => None,
+    }
+}
+
+impl CustomerManagedPolicy {
+    /// Where the document is written; None unless exactly one place is set.
+    pub fn source(&self) -> Option<DocumentSource<'_>> {
+        document_source(&self.document, &self.json, &self.config_map_key_ref)
+    }
+}
+
+impl InlinePolicy {
+    /// Where the document is written; None unless exactly one place is set.
+    pub fn source(&self) -> Option<DocumentSource<'_>> {
+        document_source(&self.document, &self.json, &self.config_map_key_ref)
+    }
+}
+
+/// What the operator made and found.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct CrossAccountRoleStatus {
+    /// The generation of the spec that this status speaks of.
+    #[schemars(schema_with = "schema::observed_generation")]
+    #[serde(default)]
+    pub observed_generation: i64,
+    /// ARN of the role.
+    #[serde(default, rename = "roleARN", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub role_arn: Option<String>,
+    /// The unique ID that IAM gave the role (AROA...). A role of the same name with another ID is another role.
+    #[serde(default, rename = "roleID", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub role_id: Option<String>,
+    /// The console link that switches to the role.
+    #[serde(default, rename = "switchRoleURL", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub switch_role_url: Option<String>,
+    /// The trust policy as it is in IAM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<TrustStatus>,
+    /// The customer-managed policies that belong to the role; at most 100 are listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub policies: Vec<PolicyStatus>,
+    /// Each source and whether its grant stands; at most 100 are listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub grants: Vec<GrantStatus>,
+    /// How many sources the role has.
+    #[serde(default)]
+    pub grants_total: i64,
+    /// Ready sums up the others; each has a reason and a message that says what to do.
+    #[serde(default)]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+}
+
+/// The trust policy as it is in IAM.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+pub struct TrustStatus {
+    /// Its size as IAM counts it, in bytes.
+    pub bytes: i64,
+    /// How many principals it names.
+    pub principals: i64,
+}
+
+/// A customer-managed policy that belongs to the role.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+pub struct PolicyStatus {
+    /// ARN of the policy.
+    #[schemars(length(max = 2048))]
+    pub arn: String,
+}
+
+/// Whether the grant of one source stands.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+pub struct GrantStatus {
+    /// The source: BastionUser/namespace/name or AWSAccount/name.
+    #[schemars(length(max = 256))]
+    pub source: String,
+    /// The principal that the trust policy names for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub principal: Option<String>,
+    /// Granted: both halves are written. Waiting: something else must happen first. Refused: it is not allowed.
+    pub state: GrantState,
+    /// What is waited for, or why it is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub message: Option<String>,
+}
+
+/// Whether a grant stands.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GrantState {
+    /// Both halves are written.
+    Granted,
+    /// Something else must happen first.
+    #[default]
+    Waiting,
+    /// It is not allowed.
+    Refused,
+}
+
+impl Managed for CrossAccountRole {
+    type Status = CrossAccountRoleStatus;
+    const KIND: &'static str = "CrossAccountRole";
+
+    fn status(&self) -> Option<&CrossAccountRoleStatus> {
+        self.status.as_ref()
+    }
+
+    fn conditions(status: &CrossAccountRoleStatus) -> &[Condition] {
+        &status.conditions
+    }
+}

@@ -1,0 +1,172 @@
+//! `BastionUser`: one IAM user of a bastion account.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use super::common::{AccountReference, Condition, LabelSelector, Managed};
+use super::schema;
+
+/// An IAM user in a bastion account. The roles that name it as a source are what it may assume; nothing of that is written here.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "rolebridge.io",
+    version = "v1alpha1",
+    kind = "BastionUser",
+    plural = "bastionusers",
+    shortname = "buser",
+    category = "rolebridge",
+    namespaced,
+    status = "BastionUserStatus",
+    derive = "PartialEq",
+    doc = "An IAM user in a bastion account. The roles that name it as a source are what it may assume; its assume policy follows from them.",
+    validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name has at most 63 characters"),
+    printcolumn(name = "Account", type_ = "string", json_path = ".spec.accountRef.name"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Roles", type_ = "integer", json_path = ".status.rolesTotal"),
+    printcolumn(name = "User ARN", type_ = "string", json_path = ".status.userARN"),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[x_kube(validation = Rule::new("self.accountRef.name == oldSelf.accountRef.name").message("accountRef is immutable: a user cannot move to another account; make another BastionUser").field_path(".accountRef"))]
+#[x_kube(validation = Rule::new("has(self.userName) == has(oldSelf.userName) && (!has(self.userName) || self.userName == oldSelf.userName)")
+    .message("userName cannot be changed, set later or unset: make another BastionUser"))]
+#[x_kube(validation = Rule::new("has(self.path) == has(oldSelf.path) && (!has(self.path) || self.path == oldSelf.path)")
+    .message("path cannot be changed, set later or unset: make another BastionUser"))]
+#[serde(rename_all = "camelCase")]
+pub struct BastionUserSpec {
+    /// The account that holds the user. Immutable.
+    pub account_ref: AccountReference,
+    /// Name of the user in IAM. Default: metadata.name. Immutable. IAM compares names without regard to case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::identity_name")]
+    pub user_name: Option<String>,
+    /// Path of the user in IAM. Default: /. Immutable. It does not make names differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::path")]
+    pub path: Option<String>,
+    /// Tags of the user; to policies they are aws:PrincipalTag.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::tags")]
+    pub tags: BTreeMap<String, String>,
+    /// ARN of the policy that is the user's permissions boundary. To assume roles in other accounts the boundary must itself allow
+    /// sts:AssumeRole.
+    #[serde(default, rename = "permissionsBoundaryARN", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::policy_arn")]
+    pub permissions_boundary_arn: Option<String>,
+    /// Which namespaces may name this user as a source of a role. Default: its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_roles_from: Option<AllowRolesFrom>,
+}
+
+/// Which namespaces may name a user in a role.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[x_kube(validation = Rule::new("has(self.names) == (self.from == 'Names') && has(self.selector) == (self.from == 'Selector')")
+    .message("names goes with from: Names, selector with from: Selector, and from: Same or All takes neither"))]
+pub struct AllowRolesFrom {
+    /// The user's own namespace, all namespaces, those named in names, or those whose labels match selector. The user's own namespace
+    /// is always allowed.
+    pub from: RolesFrom,
+    /// The namespaces, for from: Names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::namespaces")]
+    pub names: Vec<String>,
+    /// Labels of the namespaces, for from: Selector. An empty selector is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+}
+
+/// How the namespaces whose roles may name a user are told.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RolesFrom {
+    /// The user's own namespace.
+    Same,
+    /// Every namespace.
+    All,
+    /// The namespaces named.
+    Names,
+    /// The namespaces whose labels match.
+    Selector,
+}
+
+/// What the operator made and found.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct BastionUserStatus {
+    /// The generation of the spec that this status speaks of.
+    #[schemars(schema_with = "schema::observed_generation")]
+    #[serde(default)]
+    pub observed_generation: i64,
+    /// ARN of the user.
+    #[serde(default, rename = "userARN", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub user_arn: Option<String>,
+    /// The unique ID that IAM gave the user (AIDA...). A user of the same name with another ID is another user.
+    #[serde(default, rename = "userID", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub user_id: Option<String>,
+    /// Where the user signs in to the console.
+    #[serde(default, rename = "signInURL", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub sign_in_url: Option<String>,
+    /// The policy that allows the user to assume its roles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assume_policy: Option<AssumePolicyStatus>,
+    /// The roles that the user's assume policy allows, in the order of their namespaces and names; at most 100 are listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub roles: Vec<AssumableRole>,
+    /// How many roles the user's assume policy allows.
+    #[serde(default)]
+    pub roles_total: i64,
+    /// Ready sums up the others; each has a reason and a message that says what to do.
+    #[serde(default)]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+}
+
+/// Where a user's assume policy is, and how much room it takes.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct AssumePolicyStatus {
+    /// Name of the user's inline policy.
+    #[schemars(length(max = 128))]
+    pub name: String,
+    /// Its size as IAM counts it, in bytes without white space.
+    pub bytes: i64,
+}
+
+/// A role that a user may assume.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct AssumableRole {
+    /// Name of the CrossAccountRole.
+    #[schemars(length(max = 63))]
+    pub name: String,
+    /// Namespace of the CrossAccountRole.
+    #[schemars(length(max = 63))]
+    pub namespace: String,
+    /// ARN of the role.
+    #[serde(rename = "roleARN")]
+    #[schemars(length(max = 2048))]
+    pub role_arn: String,
+    /// The console link that switches to the role.
+    #[serde(default, rename = "switchRoleURL", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub switch_role_url: Option<String>,
+}
+
+impl Managed for BastionUser {
+    type Status = BastionUserStatus;
+    const KIND: &'static str = "BastionUser";
+
+    fn status(&self) -> Option<&BastionUserStatus> {
+        self.status.as_ref()
+    }
+
+    fn conditions(status: &BastionUserStatus) -> &[Condition] {
+        &status.conditions
+    }
+}

@@ -1,0 +1,286 @@
+//! A lossless model of IAM policy documents.
+//!
+//! A [`Document`] is well-formed JSON that IAM could hold: no duplicate keys, no character that IAM refuses, bounded in size and depth. It keeps
+//! what it was made from: the order of statements, their Sids, the Version, one value as a scalar or as a list. Whether IAM would *accept* it is
+//! another question, answered by [`Document::lint`], since what is read from an account is to be modelled whatever it says. Whether two documents
+//! *mean* the same is answered by [`crate::core::canonical`]; `==` compares what is written.
+
+mod parse;
+mod statement;
+mod structure;
+mod wildcard;
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+pub use statement::{ConditionRef, Effect, Statement, StatementRef};
+pub(crate) use statement::{condition_text, items};
+pub use wildcard::{wildcard_match, wildcard_match_ignore_case};
+
+/// The policy language's current version, the only one in which `${...}` is a variable.
+pub const VERSION_2012: &str = "2012-10-17";
+/// The older version, which applies to a document that names none.
+pub const VERSION_2008: &str = "2008-10-17";
+
+/// Most bytes of text that are read as one document: far beyond every quota of IAM, and little enough to be harmless.
+pub const MAX_TEXT_BYTES: usize = 128 * 1024;
+/// Most levels of objects and lists within each other; a policy needs six.
+pub const MAX_DEPTH: usize = 16;
+/// Most problems that are returned for one document; the last one then tells how many more there are.
+pub const MAX_PROBLEMS: usize = 50;
+
+/// What let somebody assume a role, in the actions that STS has for it. `sts:TagSession` and `sts:SetSourceIdentity` are needed beside these, and
+/// give nothing by themselves.
+const ASSUME_ROLE_ACTIONS: [&str; 4] = ["sts:AssumeRole", "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity", "sts:AssumeRoot"];
+
+/// A policy document: a JSON object of IAM's policy language.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document {
+    /// Always an object.
+    value: Value,
+}
+
+/// What a document is for: the elements that it must and must not have depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DocumentKind {
+    /// An identity's policy, managed or inline: it says on what (`Resource`); who is implied.
+    Permissions,
+    /// A role's trust policy: it says who (`Principal`); on what is implied.
+    Trust,
+}
+
+/// Something about a document that a person has to change.
+#[derive(Clone, Debug, Error, PartialEq, Eq, PartialOrd, Ord)]
+#[error("{location}: {message}")]
+pub struct DocumentProblem {
+    /// Where in the document.
+    pub location: Location,
+    /// What is wrong and what to write.
+    pub message: String,
+}
+
+/// A place in a document.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Location {
+    /// The document as a whole.
+    Document,
+    /// A place in the text, both counted from 1, the column in characters.
+    Text {
+        /// The line.
+        line: usize,
+        /// The column.
+        column: usize,
+    },
+    /// An element, such as `Statement[0].Principal.AWS`.
+    Element(String),
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Document => f.write_str("document"),
+            Self::Text { line, column } => write!(f, "line {line}, column {column}"),
+            Self::Element(path) => f.write_str(path),
+        }
+    }
+}
+
+impl DocumentProblem {
+    fn document(message: impl Into<String>) -> Self {
+        Self { location: Location::Document, message: message.into() }
+    }
+
+    fn element(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { location: Location::Element(path.into()), message: message.into() }
+    }
+}
+
+impl Document {
+    /// Reads a document from JSON text.
+    ///
+    /// # Errors
+    /// All that keeps the text from being a document, at once: broken JSON, duplicate keys and characters outside IAM's set (each with line and
+    /// column), too much text or nesting, duplicate Sids, numbers where IAM has strings. At most [`MAX_PROBLEMS`].
+    pub fn parse(text: &str) -> Result<Self, Vec<DocumentProblem>> {
+        parse::from_text(text).map(|value| Self { value }).map_err(bounded)
+    }
+
+    /// Takes a document that is structured already, as in a manifest. The checks are those of [`Document::parse`] as far as they apply.
+    ///
+    /// # Errors
+    /// As [`Document::parse`], the places given as elements.
+    pub fn from_value(value: Value) -> Result<Self, Vec<DocumentProblem>> {
+        match parse::check_value(&value) {
+            problems if problems.is_empty() => Ok(Self { value }),
+            problems => Err(bounded(problems)),
+        }
+    }
+
+    /// A document of generated statements, in the current version of the language.
+    #[must_use]
+    pub fn new(statements: Vec<Statement>) -> Self {
+        let mut object = Map::new();
+        object.insert("Version".to_owned(), VERSION_2012.into());
+        object.insert("Statement".to_owned(), statements.iter().map(Statement::to_value).collect());
+        Self { value: Value::Object(object) }
+    }
+
+    /// All that IAM would refuse in the structure of this document when it is used as `kind`; empty for a sound one. At most [`MAX_PROBLEMS`].
+    /// IAM knows more (which actions exist, which principals live) and may still refuse.
+    #[must_use]
+    pub fn lint(&self, kind: DocumentKind) -> Vec<DocumentProblem> {
+        bounded(structure::lint(&self.value, kind))
+    }
+
+    /// What IAM accepts but rarely means what was intended: `${...}` outside version 2012-10-17, a denial without MFA that long-term keys pass.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<DocumentProblem> {
+        bounded(structure::warnings(self))
+    }
+
+    /// The document as compact text: what is sent to IAM. The same document always gives the same text: elements stand in the order in which people
+    /// write them, all other keys sorted.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Strings as keys and finite numbers always serialise; the fallback is the same document with its keys in another order.
+        serde_json::to_string(self).unwrap_or_else(|_| self.value.to_string())
+    }
+
+    /// The size that counts against IAM's quotas, in characters of [`Document::to_json`]. IAM leaves white space out of the sizes of inline and
+    /// managed policies; compact text has none outside of strings, and white space within strings is counted here, on the safe side.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.to_json().chars().count()
+    }
+
+    /// The document as JSON; always an object.
+    #[must_use]
+    pub fn as_value(&self) -> &Value {
+        &self.value
+    }
+
+    /// The Version as written; IAM takes an absent one as [`VERSION_2008`].
+    #[must_use]
+    pub fn version(&self) -> Option<&str> {
+        self.value.get("Version").and_then(Value::as_str)
+    }
+
+    /// The statements in order. What stands in the place of a statement and is no object (IAM holds no such document) is left out.
+    #[must_use]
+    pub fn statements(&self) -> Vec<StatementRef<'_>> {
+        self.raw_statements().iter().filter_map(Value::as_object).map(StatementRef::new).collect()
+    }
+
+    /// Every string of kind `AWS` that a `Principal` names, in order; `*` for everyone. `NotPrincipal` names who is left out, and does not count.
+    #[must_use]
+    pub fn aws_principals(&self) -> Vec<&str> {
+        self.statements().iter().flat_map(|statement| statement.principals("AWS")).collect()
+    }
+
+    /// Whether an `Allow` statement covers one of the actions of STS that give a role's credentials, through wildcards and `NotAction` too. What the
+    /// statement's resources and conditions narrow, and what other statements deny, is left out of account, on the safe side.
+    #[must_use]
+    pub fn allows_assume_role(&self) -> bool {
+        let allows = |statement: &StatementRef<'_>| statement.effect() == Some(Effect::Allow);
+        let covers = |statement: StatementRef<'_>| ASSUME_ROLE_ACTIONS.iter().any(|action| statement.covers_action(action));
+        self.statements().into_iter().filter(allows).any(covers)
+    }
+
+    /// Whether there are statements and every one of them denies, as in the policy that AWS puts on a role to revoke older sessions.
+    #[must_use]
+    pub fn all_statements_deny(&self) -> bool {
+        let statements = self.statements();
+        !statements.is_empty()
+            && statements.len() == self.raw_statements().len()
+            && statements.iter().all(|statement| statement.effect() == Some(Effect::Deny))
+    }
+
+    /// What stands in `Statement`; one statement need not be a list.
+    fn raw_statements(&self) -> &[Value] {
+        match self.value.get("Statement") {
+            None => &[],
+            Some(Value::Array(statements)) => statements,
+            Some(statement) => std::slice::from_ref(statement),
+        }
+    }
+}
+
+impl fmt::Display for Document {
+    /// The compact text, [`Document::to_json`].
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_json())
+    }
+}
+
+impl Serialize for Document {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Ordered(&self.value).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Document {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_value(Value::deserialize(deserializer)?).map_err(|problems| {
+            let messages: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            serde::de::Error::custom(messages.join("; "))
+        })
+    }
+}
+
+/// JSON whose objects are written in one order, whatever order the map type of `serde_json` has (it depends on features that other crates set).
+struct Ordered<'a>(&'a Value);
+
+impl Ordered<'_> {
+    /// The elements of the policy language in the order of the user guide's examples.
+    const ELEMENTS: [&'static str; 12] =
+        ["Version", "Id", "Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition", "Statement"];
+
+    fn rank(key: &str) -> usize {
+        Self::ELEMENTS.iter().position(|element| *element == key).unwrap_or(Self::ELEMENTS.len())
+    }
+}
+
+impl Serialize for Ordered<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Object(object) => {
+                let mut entries: Vec<_> = object.iter().map(|(key, value)| (key, Ordered(value))).collect();
+                entries.sort_by_key(|(key, _)| (Self::rank(key), *key));
+                serializer.collect_map(entries)
+            }
+            Value::Array(items) => serializer.collect_seq(items.iter().map(Ordered)),
+            scalar => scalar.serialize(serializer),
+        }
+    }
+}
+
+/// The first [`MAX_PROBLEMS`], and how many more there are: a status has to hold them.
+fn bounded(mut problems: Vec<DocumentProblem>) -> Vec<DocumentProblem> {
+    if problems.len() > MAX_PROBLEMS {
+        let more = problems.len() - (MAX_PROBLEMS - 1);
+        problems.truncate(MAX_PROBLEMS - 1);
+        problems.push(DocumentProblem::document(format!("{more} more problems are not shown")));
+    }
+    problems
+}
+
+/// The path of a member of the element at `path`.
+fn member(path: &str, key: &str) -> String {
+    if path.is_empty() { shown(key) } else { format!("{path}.{}", shown(key)) }
+}
+
+/// As much of a text as a message should hold.
+fn shown(text: &str) -> String {
+    const SHOWN: usize = 100;
+    let mut shown: String = text.chars().take(SHOWN).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,300 @@
+//! From JSON text or a JSON value to what a document may hold: everything is checked that must be so before anybody looks at the structure.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io::{self, Read};
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::{DocumentProblem, Location, MAX_DEPTH, MAX_TEXT_BYTES, member, shown};
+
+/// What IAM has for characters (`policyDocumentType`), in words.
+const CHARACTERS: &str = "a policy document holds tab, line feed, carriage return and U+0020 to U+00FF only";
+
+/// Reads JSON text, with all its problems.
+pub(super) fn from_text(text: &str) -> Result<Value, Vec<DocumentProblem>> {
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(vec![too_large(text.len())]);
+    }
+    let (mut problems, foreign) = foreign_characters(text);
+    let reader = Reader { read: Cell::new(0), duplicates: RefCell::default() };
+    let value = reader.value(text);
+    problems.extend(reader.duplicates.into_inner().into_iter().map(|(key, offset)| DocumentProblem {
+        location: position(text, offset),
+        message: format!("the key {:?} stands twice in one object, and only one of them would count: remove one", shown(&key)),
+    }));
+    match value {
+        Ok(value) => {
+            let mut scan = Scan { known: foreign, ..Scan::default() };
+            scan.document(&value);
+            problems.extend(scan.problems);
+            if problems.is_empty() { Ok(value) } else { Err(problems) }
+        }
+        Err(problem) => {
+            problems.push(problem);
+            Err(problems)
+        }
+    }
+}
+
+/// Checks a JSON value as far as that can be done without the text.
+pub(super) fn check_value(value: &Value) -> Vec<DocumentProblem> {
+    let mut scan = Scan::default();
+    scan.document(value);
+    // A value too deep is not serialised: that would recurse as deep.
+    if scan.problems.is_empty() {
+        let length = value.to_string().len();
+        if length > MAX_TEXT_BYTES {
+            scan.problems.push(too_large(length));
+        }
+    }
+    scan.problems
+}
+
+fn too_large(bytes: usize) -> DocumentProblem {
+    DocumentProblem::document(format!("{bytes} bytes are too many to be a policy: at most {MAX_TEXT_BYTES} are read, and IAM takes far fewer"))
+}
+
+fn is_foreign(character: char) -> bool {
+    !matches!(character, '\t' | '\n' | '\r' | '\u{20}'..='\u{FF}')
+}
+
+fn name(character: char) -> String {
+    format!("{character:?} (U+{:04X})", u32::from(character))
+}
+
+/// The characters of the text that IAM does not take: a problem for each kind, where it stands first.
+fn foreign_characters(text: &str) -> (Vec<DocumentProblem>, BTreeSet<char>) {
+    let mut found: BTreeMap<char, (usize, usize)> = BTreeMap::new();
+    for (offset, character) in text.char_indices().filter(|(_, character)| is_foreign(*character)) {
+        found.entry(character).or_insert((offset, 0)).1 += 1;
+    }
+    let mut places: Vec<_> = found.iter().map(|(character, (offset, count))| (*offset, *count, *character)).collect();
+    places.sort_unstable();
+    let problem = |(offset, count, character)| DocumentProblem {
+        location: position(text, offset),
+        message: match count {
+            1 => format!("the character {} is not allowed: {CHARACTERS}", name(character)),
+            _ => format!("the character {} ({count} times) is not allowed: {CHARACTERS}", name(character)),
+        },
+    };
+    (places.into_iter().map(problem).collect(), found.into_keys().collect())
+}
+
+/// Line and column of a byte of the text.
+fn position(text: &str, offset: usize) -> Location {
+    let before = &text[..text.floor_char_boundary(offset)];
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    Location::Text { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
+}
+
+/// Reads JSON and notes the duplicate keys on the way.
+struct Reader {
+    /// Bytes that `serde_json` has taken so far.
+    read: Cell<usize>,
+    /// Keys that their object had already, and where each stands.
+    duplicates: RefCell<Vec<(String, usize)>>,
+}
+
+impl Reader {
+    /// The JSON value of the text, or where and why it is none.
+    fn value(&self, text: &str) -> Result<Value, DocumentProblem> {
+        // `serde_json` takes single bytes from a reader, which makes the count of bytes the place where it is.
+        let mut deserializer = serde_json::Deserializer::from_reader(Counted { bytes: text.as_bytes(), read: &self.read });
+        let value = Node { reader: self, depth: 0 }.deserialize(&mut deserializer);
+        value.and_then(|value| deserializer.end().map(|()| value)).map_err(|error| {
+            let line_start: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+            let full = error.to_string();
+            // The position that ends the text of the error counts bytes and stands in the problem's location already.
+            let message = full.rsplit_once(" at line ").map_or(full.as_str(), |(message, _)| message);
+            DocumentProblem { location: position(text, line_start + error.column().saturating_sub(1)), message: format!("not valid JSON: {message}") }
+        })
+    }
+}
+
+/// Bytes that are counted as they are read.
+struct Counted<'a> {
+    bytes: &'a [u8],
+    read: &'a Cell<usize>,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.bytes.read(buffer)?;
+        self.read.set(self.read.get() + count);
+        Ok(count)
+    }
+}
+
+/// A value within `depth` objects and lists.
+#[derive(Clone, Copy)]
+struct Node<'a> {
+    reader: &'a Reader,
+    depth: usize,
+}
+
+impl Node<'_> {
+    fn inner<E: Error>(self) -> Result<Self, E> {
+        if self.depth == MAX_DEPTH {
+            return Err(E::custom(too_deep()));
+        }
+        Ok(Self { depth: self.depth + 1, ..self })
+    }
+}
+
+fn too_deep() -> String {
+    format!("objects and lists stand within each other more than {MAX_DEPTH} levels deep, which no policy does")
+}
+
+impl<'de> DeserializeSeed<'de> for Node<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Node<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let inner = self.inner()?;
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element_seed(inner)? {
+            items.push(item);
+        }
+        Ok(Value::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
+        let inner = self.inner()?;
+        let mut entries = Map::new();
+        while let Some((key, offset)) = object.next_key_seed(Key(self.reader))? {
+            let value = object.next_value_seed(inner)?;
+            if entries.contains_key(&key) {
+                self.reader.duplicates.borrow_mut().push((key, offset));
+            } else {
+                entries.insert(key, value);
+            }
+        }
+        Ok(Value::Object(entries))
+    }
+}
+
+/// The key of an object with its place in the text.
+struct Key<'a>(&'a Reader);
+
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = (String, usize);
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        // The opening quote, by which it is known that a key follows, has been taken.
+        let offset = self.0.read.get().saturating_sub(1);
+        String::deserialize(deserializer).map(|key| (key, offset))
+    }
+}
+
+/// A pass over a JSON value.
+#[derive(Default)]
+struct Scan {
+    /// Characters that have been reported already.
+    known: BTreeSet<char>,
+    problems: Vec<DocumentProblem>,
+}
+
+impl Scan {
+    fn document(&mut self, value: &Value) {
+        if !value.is_object() {
+            self.problems.push(DocumentProblem::document("a policy document is a JSON object: write {\"Version\": ..., \"Statement\": [...]}"));
+            return;
+        }
+        self.value(value, "", 0, false);
+        self.sids(value);
+    }
+
+    /// Characters, depth and numbers, all the way down.
+    fn value(&mut self, value: &Value, path: &str, depth: usize, in_condition: bool) {
+        match value {
+            Value::Object(_) | Value::Array(_) if depth == MAX_DEPTH => self.report(path, too_deep()),
+            Value::Object(object) => {
+                for (key, inner) in object {
+                    let path = member(path, key);
+                    self.characters(key, &path);
+                    self.value(inner, &path, depth + 1, in_condition || key == "Condition");
+                }
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.value(item, &format!("{path}[{index}]"), depth + 1, in_condition);
+                }
+            }
+            Value::Number(number) if !in_condition => {
+                self.report(path, format!("{number} is a number where IAM has a string: quote it, with all its digits, as leading zeros count"));
+            }
+            Value::String(text) => self.characters(text, path),
+            Value::Number(_) | Value::Bool(_) | Value::Null => {}
+        }
+    }
+
+    fn characters(&mut self, text: &str, path: &str) {
+        let foreign = text.chars().enumerate().find(|(_, character)| is_foreign(*character) && !self.known.contains(character));
+        if let Some((index, character)) = foreign {
+            self.report(path, format!("the character {} at position {} is not allowed: {CHARACTERS}", name(character), index + 1));
+        }
+    }
+
+    /// Sids are unique in a document; an empty one is none.
+    fn sids(&mut self, document: &Value) {
+        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+        let statements = document.get("Statement").and_then(Value::as_array).into_iter().flatten().enumerate();
+        let sids = statements.filter_map(|(index, statement)| Some((index, statement.get("Sid")?.as_str()?)));
+        for (index, sid) in sids.filter(|(_, sid)| !sid.is_empty()) {
+            match seen.get(sid) {
+                Some(first) => {
+                    self.report(
+                        format!("Statement[{index}].Sid"),
+                        format!("{:?} is the Sid of Statement[{first}] already: write another one", shown(sid)),
+                    );
+                }
+                None => {
+                    seen.insert(sid, index);
+                }
+            }
+        }
+    }
+
+    fn report(&mut self, path: impl Into<String>, message: String) {
+        self.problems.push(DocumentProblem::element(path, message));
+    }
+}

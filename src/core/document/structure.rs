@@ -1,0 +1,284 @@
+//! The grammar of the policy language (IAM user guide, "Grammar of the IAM JSON policy language"): what IAM would refuse, found before it is asked.
+
+use serde_json::{Map, Value};
+
+use super::statement::{Effect, items};
+use super::{Document, DocumentKind, DocumentProblem, VERSION_2008, VERSION_2012, member, shown};
+use crate::core::names::{AccountID, Arn, is_unique_id};
+
+/// The condition operators, without prefix and suffix. IAM compares them without regard to case.
+const OPERATORS: [&str; 27] = [
+    "StringEquals",
+    "StringNotEquals",
+    "StringEqualsIgnoreCase",
+    "StringNotEqualsIgnoreCase",
+    "StringLike",
+    "StringNotLike",
+    "NumericEquals",
+    "NumericNotEquals",
+    "NumericLessThan",
+    "NumericLessThanEquals",
+    "NumericGreaterThan",
+    "NumericGreaterThanEquals",
+    "DateEquals",
+    "DateNotEquals",
+    "DateLessThan",
+    "DateLessThanEquals",
+    "DateGreaterThan",
+    "DateGreaterThanEquals",
+    "Bool",
+    "BinaryEquals",
+    "IpAddress",
+    "NotIpAddress",
+    "ArnEquals",
+    "ArnNotEquals",
+    "ArnLike",
+    "ArnNotLike",
+    "Null",
+];
+
+/// The kinds of principals.
+const PRINCIPALS: [&str; 4] = ["AWS", "Service", "Federated", "CanonicalUser"];
+
+/// All that is wrong with the structure of `document`, an object, as a document of `kind`.
+pub(super) fn lint(document: &Value, kind: DocumentKind) -> Vec<DocumentProblem> {
+    let mut lint = Lint { kind, problems: Vec::new() };
+    if let Some(object) = document.as_object() {
+        lint.document(object);
+    }
+    lint.problems
+}
+
+/// What IAM accepts and hardly anybody means.
+pub(super) fn warnings(document: &Document) -> Vec<DocumentProblem> {
+    let mut warnings = Vec::new();
+    for (index, statement) in document.statements().into_iter().enumerate() {
+        let path = format!("Statement[{index}]");
+        let resources = [statement.resources(), statement.not_resources()].into_iter().flatten().flatten();
+        let conditions = statement.conditions();
+        let mut patterns = resources.chain(conditions.iter().flat_map(|condition| condition.values.iter().map(AsRef::as_ref)));
+        if document.version() != Some(VERSION_2012) && patterns.any(|pattern| pattern.contains("${")) {
+            warnings.push(DocumentProblem::element(&path, format!("`${{...}}` is plain text unless Version is \"{VERSION_2012}\": set it")));
+        }
+        let without_mfa = |condition: &super::ConditionRef<'_>| {
+            condition.operator.eq_ignore_ascii_case("Bool")
+                && condition.key.eq_ignore_ascii_case("aws:MultiFactorAuthPresent")
+                && condition.values.iter().any(|value| value.eq_ignore_ascii_case("false"))
+        };
+        if statement.effect() == Some(Effect::Deny) && conditions.iter().any(without_mfa) {
+            let message = "requests with long-term keys do not carry aws:MultiFactorAuthPresent and pass this denial: write BoolIfExists for Bool";
+            warnings.push(DocumentProblem::element(format!("{path}.Condition"), message));
+        }
+    }
+    warnings
+}
+
+struct Lint {
+    kind: DocumentKind,
+    problems: Vec<DocumentProblem>,
+}
+
+impl Lint {
+    fn report(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.problems.push(DocumentProblem::element(path, message));
+    }
+
+    fn document(&mut self, document: &Map<String, Value>) {
+        self.known(document, "", &["Version", "Id", "Statement"]);
+        if document.get("Version").is_some_and(|version| ![VERSION_2012, VERSION_2008].iter().any(|known| version == known)) {
+            self.report("Version", format!("write \"{VERSION_2012}\", the current version of the policy language"));
+        }
+        if document.get("Id").is_some_and(|id| !id.is_string()) {
+            self.report("Id", "write a string");
+        }
+        match document.get("Statement") {
+            Some(Value::Object(statement)) => self.statement(statement, "Statement"),
+            Some(Value::Array(statements)) if !statements.is_empty() => {
+                for (index, statement) in statements.iter().enumerate() {
+                    let path = format!("Statement[{index}]");
+                    match statement {
+                        Value::Object(statement) => self.statement(statement, &path),
+                        _ => self.report(path, "a statement is an object: write {\"Effect\": \"Allow\", ...}"),
+                    }
+                }
+            }
+            _ => self.report("Statement", "write at least one statement"),
+        }
+    }
+
+    fn statement(&mut self, statement: &Map<String, Value>, path: &str) {
+        const ELEMENTS: [&str; 9] = ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"];
+        self.known(statement, path, &ELEMENTS);
+        let is_sid = |sid: &Value| sid.as_str().is_some_and(|sid| sid.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        if statement.get("Sid").is_some_and(|sid| !is_sid(sid)) {
+            self.report(format!("{path}.Sid"), "a Sid is made of ASCII letters and digits only");
+        }
+        let is_effect = |effect: &Value| [Effect::Allow, Effect::Deny].iter().any(|known| effect == known.as_str());
+        if !statement.get("Effect").is_some_and(is_effect) {
+            self.report(format!("{path}.Effect"), "write exactly \"Allow\" or \"Deny\"");
+        }
+        self.one_of(statement, path, ["Action", "NotAction"]);
+        for element in ["Action", "NotAction"] {
+            self.strings(statement, path, element, action_problem);
+        }
+        match self.kind {
+            DocumentKind::Permissions => {
+                self.one_of(statement, path, ["Resource", "NotResource"]);
+                self.absent(statement, path, ["Principal", "NotPrincipal"], "a permissions policy has none: it applies to the identity that has it");
+            }
+            DocumentKind::Trust => {
+                self.absent(statement, path, ["Resource", "NotResource"], "a trust policy has none: it applies to its role");
+                self.absent(statement, path, ["NotPrincipal"], "a role's trust policy names who may assume it: write Principal");
+                match statement.get("Principal") {
+                    Some(principal) => self.principal(principal, &format!("{path}.Principal")),
+                    None => self.report(format!("{path}.Principal"), "a trust policy's statement names who it is about: write Principal"),
+                }
+            }
+        }
+        for element in ["Resource", "NotResource"] {
+            self.strings(statement, path, element, resource_problem);
+        }
+        if let Some(condition) = statement.get("Condition") {
+            self.condition(condition, &format!("{path}.Condition"));
+        }
+    }
+
+    /// Refuses the members of `object` that are not among `elements`, whose spelling counts.
+    fn known(&mut self, object: &Map<String, Value>, path: &str, elements: &[&str]) {
+        for key in object.keys().filter(|key| !elements.contains(&key.as_str())) {
+            let path = member(path, key);
+            match elements.iter().find(|element| element.eq_ignore_ascii_case(key)) {
+                Some(element) => self.report(path, format!("no element of a policy: write {element}")),
+                None => self.report(path, format!("no element of a policy: remove it (there are {})", elements.join(", "))),
+            }
+        }
+    }
+
+    fn one_of(&mut self, statement: &Map<String, Value>, path: &str, [positive, negative]: [&str; 2]) {
+        match (statement.contains_key(positive), statement.contains_key(negative)) {
+            (true, true) => self.report(path, format!("{positive} and {negative} exclude each other: remove one")),
+            (false, false) => self.report(path, format!("write {positive} or {negative}")),
+            _ => {}
+        }
+    }
+
+    fn absent<const N: usize>(&mut self, statement: &Map<String, Value>, path: &str, elements: [&str; N], message: &str) {
+        for element in elements.into_iter().filter(|element| statement.contains_key(*element)) {
+            self.report(format!("{path}.{element}"), message);
+        }
+    }
+
+    /// A string or a list of strings, each of which `problem` passes.
+    fn strings(&mut self, object: &Map<String, Value>, path: &str, element: &str, problem: fn(&str) -> Option<&'static str>) {
+        let Some(value) = object.get(element) else { return };
+        let path = member(path, element);
+        let items = items(value);
+        if items.is_empty() {
+            self.report(&path, "the list is empty: write at least one, or remove what has nothing to say");
+        }
+        for (index, item) in items.iter().enumerate() {
+            let path = if value.is_array() { format!("{path}[{index}]") } else { path.clone() };
+            match item.as_str() {
+                Some(text) => {
+                    if let Some(message) = problem(text) {
+                        self.report(path, format!("{:?}: {message}", shown(text)));
+                    }
+                }
+                None => self.report(path, "write a string"),
+            }
+        }
+    }
+
+    fn principal(&mut self, principal: &Value, path: &str) {
+        match principal {
+            Value::String(everyone) if everyone == "*" => {}
+            Value::Object(kinds) => {
+                self.known(kinds, path, &PRINCIPALS);
+                if kinds.values().all(|names| items(names).is_empty()) {
+                    self.report(path, "nobody is named: name at least one principal");
+                }
+                for kind in PRINCIPALS.into_iter().filter(|kind| kinds.get(*kind).is_some_and(|names| !items(names).is_empty())) {
+                    self.strings(kinds, path, kind, if kind == "AWS" { aws_principal_problem } else { other_principal_problem });
+                }
+            }
+            _ => self.report(path, "write {\"AWS\": \"arn:...\"}, or another kind of principal for AWS"),
+        }
+    }
+
+    fn condition(&mut self, condition: &Value, path: &str) {
+        let Some(operators) = condition.as_object() else {
+            return self.report(path, "write {\"operator\": {\"key\": \"value\"}}");
+        };
+        for (operator, keys) in operators {
+            let path = member(path, operator);
+            if !is_operator(operator) {
+                self.report(&path, "no condition operator of IAM");
+            }
+            let Some(keys) = keys.as_object().filter(|keys| !keys.is_empty()) else {
+                self.report(&path, "write {\"key\": \"value\"}");
+                continue;
+            };
+            for (key, values) in keys {
+                let path = member(&path, key);
+                if !key.contains(':') {
+                    self.report(&path, "a condition key has a prefix, as in aws:SourceIp");
+                }
+                self.condition_values(values, &path);
+            }
+        }
+    }
+
+    fn condition_values(&mut self, values: &Value, path: &str) {
+        for (index, value) in items(values).iter().enumerate() {
+            let path = if values.is_array() { format!("{path}[{index}]") } else { path.to_owned() };
+            match value {
+                // Other tools may write 1.10 as 1.1, and then it is another text.
+                Value::Number(number) if number.is_f64() => self.report(path, format!("quote {number}: a fraction may change on its way")),
+                Value::String(_) | Value::Bool(_) | Value::Number(_) => {}
+                _ => self.report(path, "write a string, a number or a boolean, or a list of them"),
+            }
+        }
+    }
+}
+
+fn is_operator(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    let base = text.strip_prefix("forallvalues:").or_else(|| text.strip_prefix("foranyvalue:")).unwrap_or(&text);
+    let base = base.strip_suffix("ifexists").unwrap_or(base);
+    // "Null" asks whether a key exists; together with IfExists it means nothing.
+    let contradicts = base == "null" && text.ends_with("ifexists");
+    !contradicts && OPERATORS.iter().any(|operator| operator.eq_ignore_ascii_case(base))
+}
+
+fn action_problem(action: &str) -> Option<&'static str> {
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_*?".contains(&byte));
+    let valid = action == "*" || action.split_once(':').is_some_and(|(service, name)| is_name(service) && is_name(name));
+    (!valid).then_some("an action is written service:Name, as in s3:ListAllMyBuckets; * and ? are wildcards")
+}
+
+fn resource_problem(resource: &str) -> Option<&'static str> {
+    let valid = resource.starts_with("arn:") || resource.starts_with('*');
+    (!valid).then_some("a resource is an ARN, in which * and ? are wildcards, or \"*\"")
+}
+
+fn aws_principal_problem(principal: &str) -> Option<&'static str> {
+    if is_unique_id(principal) {
+        return Some("this is the unique ID that IAM leaves of a principal that was deleted: name one that exists, by its ARN");
+    }
+    if principal == "*" || AccountID::try_from(principal).is_ok() {
+        return None;
+    }
+    match Arn::try_from(principal) {
+        Ok(arn) if arn.has_wildcard() => {
+            Some("a principal has no wildcards: name each, or name the account and narrow it by a condition on aws:PrincipalArn")
+        }
+        Ok(arn) if !matches!(arn.service(), "iam" | "sts") => Some("only users, roles, their sessions and accounts are AWS principals"),
+        Ok(_) => None,
+        Err(_) => Some("an AWS principal is an account id, the ARN of a user, role or session, or \"*\""),
+    }
+}
+
+fn other_principal_problem(principal: &str) -> Option<&'static str> {
+    let valid = !principal.is_empty() && !principal.contains(['*', '?', ' ']);
+    (!valid).then_some("name one service, provider or canonical user; there are no wildcards here")
+}

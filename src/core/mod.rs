@@ -1,0 +1,21 @@
+//! What Rolebridge decides, as pure functions over plain values: no runtime, no client, no clock, no environment. Time comes in as
+//! an argument where it matters.
+//!
+//! [`grants`] says which grants stand, [`desired`] turns resources into the wanted state of an IAM identity, [`observed`] holds what
+//! AWS has, [`plan`] is the ordered list of [`action`]s from one to the other, and [`outcome`] says it in conditions.
+
+pub mod action;
+pub mod canonical;
+pub mod desired;
+pub mod document;
+pub mod encoding;
+pub mod failure;
+pub mod grants;
+pub mod identity;
+pub mod names;
+pub mod observed;
+pub mod outcome;
+pub mod ownership;
+pub mod placement;
+pub mod plan;
+pub mod world;

@@ -1,0 +1,133 @@
+//! What AWS has, as far as it concerns one resource; and how an action changes it.
+//!
+//! [`Observed::record`] is the model of IAM that lets a reconcile go on after a write without reading what it has just written. Tests
+//! use the same model to apply plans.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::action::{Action, Dependent, Receipt, Tagged};
+use super::identity::{Identity, ManagedPolicy};
+use super::names::{Arn, UniqueID, same_name};
+
+/// What AWS has of one resource. The default, nothing, is also what a resource that was never made is taken to have: the first write then
+/// finds out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observed {
+    /// The user or role, if there is one of this name.
+    pub identity: Option<ObservedIdentity>,
+    /// Those of the customer-managed policies asked about that exist.
+    pub policies: BTreeMap<Arn, ObservedPolicy>,
+}
+
+/// A user or role in IAM.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObservedIdentity {
+    /// Its unique ID.
+    pub id: UniqueID,
+    /// What it is.
+    pub identity: Identity,
+}
+
+/// A customer-managed policy in IAM.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObservedPolicy {
+    /// Its unique ID.
+    pub id: UniqueID,
+    /// What it is, with the document of its default version.
+    pub policy: ManagedPolicy,
+    /// ID of the default version.
+    pub default_version: String,
+    /// IDs of the other versions, the oldest first.
+    pub other_versions: Vec<String>,
+}
+
+/// What keeps an identity from being deleted, apart from policies. Read only before a deletion.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dependents {
+    /// What a user has.
+    pub of_user: BTreeSet<Dependent>,
+    /// Names of the instance profiles that hold a role. They are somebody else's to remove.
+    pub instance_profiles: BTreeSet<String>,
+}
+
+impl Observed {
+    /// Takes an action that succeeded, and what IAM answered, into account.
+    pub fn record(&mut self, action: &Action, receipt: &Receipt) {
+        match (action, receipt) {
+            (Action::CreateIdentity(identity), Receipt::Created(id)) => {
+                // Creation writes no policies: they come by actions of their own.
+                let made = Identity { inline_policies: BTreeMap::new(), attached_policies: BTreeSet::new(), ..(**identity).clone() };
+                self.identity = Some(ObservedIdentity { id: id.clone(), identity: made });
+            }
+            (Action::CreatePolicy(policy), Receipt::Created(id)) => {
+                let made = ObservedPolicy { id: id.clone(), policy: (**policy).clone(), default_version: "v1".into(), other_versions: vec![] };
+                self.policies.insert(policy.arn.clone(), made);
+            }
+            (Action::DeletePolicy(arn), _) => {
+                self.policies.remove(arn);
+            }
+            (Action::DeleteIdentity(_), _) => self.identity = None,
+            (Action::Tag(Tagged::Policy(arn), _) | Action::Untag(Tagged::Policy(arn), _), _)
+            | (Action::CreatePolicyVersion(arn, _) | Action::DeletePolicyVersion(arn, _), _) => {
+                if let Some(policy) = self.policies.get_mut(arn) {
+                    record_on_policy(policy, action, receipt);
+                }
+            }
+            _ => {
+                if let Some(found) = &mut self.identity {
+                    record_on_identity(&mut found.identity, action);
+                }
+            }
+        }
+    }
+}
+
+fn record_on_policy(policy: &mut ObservedPolicy, action: &Action, receipt: &Receipt) {
+    match (action, receipt) {
+        (Action::CreatePolicyVersion(_, document), Receipt::Version(version)) => {
+            policy.other_versions.push(std::mem::replace(&mut policy.default_version, version.clone()));
+            policy.policy.document = document.clone();
+        }
+        (Action::DeletePolicyVersion(_, version), _) => policy.other_versions.retain(|v| v != version),
+        (Action::Tag(_, tags), _) => policy.policy.tags.extend(tags.clone()),
+        (Action::Untag(_, keys), _) => policy.policy.tags.retain(|k, _| !keys.contains(k)),
+        _ => {}
+    }
+}
+
+fn record_on_identity(identity: &mut Identity, action: &Action) {
+    match action {
+        Action::PutInlinePolicy(_, name, document) => {
+            identity.inline_policies.insert(name.clone(), document.clone());
+        }
+        Action::DeleteInlinePolicy(_, name) => {
+            identity.inline_policies.remove(name);
+        }
+        Action::AttachPolicy(_, arn) => {
+            identity.attached_policies.insert(arn.clone());
+        }
+        Action::DetachPolicy(_, arn) => {
+            identity.attached_policies.remove(arn);
+        }
+        Action::PutPermissionsBoundary(_, arn) => identity.permissions_boundary = Some(arn.clone()),
+        Action::DeletePermissionsBoundary(_) => identity.permissions_boundary = None,
+        Action::Tag(_, tags) => {
+            // IAM knows the keys of users and roles without regard to case: a tag set anew takes the place of its like.
+            identity.tags.retain(|k, _| !tags.keys().any(|t| same_name(t, k)));
+            identity.tags.extend(tags.clone());
+        }
+        Action::Untag(_, keys) => identity.tags.retain(|k, _| !keys.iter().any(|u| same_name(u, k))),
+        Action::UpdateTrustPolicy(_, document) => {
+            if let Some(role) = &mut identity.role {
+                role.trust_policy = document.clone();
+            }
+        }
+        Action::UpdateRole(_, description, seconds) => {
+            if let Some(role) = &mut identity.role {
+                role.description.clone_from(description);
+                role.max_session_duration = *seconds;
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,162 @@
+//! How a reconcile ended, and the conditions that say so.
+
+use crate::api::conditions::{Class, kinds};
+use crate::api::{Condition, Reason};
+
+/// Longest message of a condition; what is longer is cut at a character.
+const MESSAGE_LENGTH: usize = 2048;
+
+/// Something that keeps a resource from being as declared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Why, from the table of reasons.
+    pub reason: Reason,
+    /// The field, the value and what to do.
+    pub message: String,
+}
+
+impl Problem {
+    /// A problem with its message.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+}
+
+/// Which condition a problem makes False, besides Ready.
+fn aspect(reason: Reason) -> &'static str {
+    use Reason as R;
+    match reason {
+        R::AccountNotFound | R::AccountDeleting | R::AccountNotReady | R::AccountMismatch | R::NamespaceNotAllowed => kinds::ACCOUNT_READY,
+        R::SourceNotFound | R::SourceNotReady | R::SourceNotAllowed | R::PartitionMismatch | R::TrustNotAllowed | R::ConfigMapNotFound => kinds::REFERENCES_RESOLVED,
+        _ => kinds::SYNCED,
+    }
+}
+
+/// How a reconcile ended.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// What keeps the resource from being as declared; empty when it is.
+    pub problems: Vec<Problem>,
+}
+
+impl Outcome {
+    /// The most severe class among the problems.
+    pub fn class(&self) -> Class {
+        self.problems.iter().map(|p| p.reason.class()).max().unwrap_or(Class::Done)
+    }
+
+    /// The problem that the summary speaks of: the first of the most severe.
+    pub fn worst(&self) -> Option<&Problem> {
+        let class = self.class();
+        self.problems.iter().find(|p| p.reason.class() == class)
+    }
+
+    /// The conditions that say so, following kstatus: `Reconciling` or `Stalled`, never both, each present only while true.
+    ///
+    /// `aspects` are the conditions that the kind has besides the summary; `previous` those that the status has, from which the
+    /// transition times are kept; `now` is RFC 3339.
+    pub fn conditions(&self, aspects: &[&str], generation: i64, previous: &[Condition], now: &str) -> Vec<Condition> {
+        let make = |kind: &str, status: &str, reason: Reason, message: &str| {
+            let since = previous.iter().find(|c| c.type_ == kind && c.status == status).map_or(now, |c| c.last_transition_time.as_str());
+            Condition {
+                type_: kind.into(),
+                status: status.into(),
+                observed_generation: generation,
+                last_transition_time: since.into(),
+                reason: reason.as_str().into(),
+                message: cut(message),
+            }
+        };
+        let mut conditions = match self.worst() {
+            None => vec![make(kinds::READY, "True", Reason::Ready, "as declared")],
+            Some(worst) => {
+                let summary = self.summary();
+                let going_on = if self.class() == Class::Stalled { kinds::STALLED } else { kinds::RECONCILING };
+                vec![make(kinds::READY, "False", worst.reason, &summary), make(going_on, "True", worst.reason, &summary)]
+            }
+        };
+        // What comes later cannot be told while something earlier is in the way.
+        let mut blocked: Option<Reason> = None;
+        for kind in aspects {
+            let here: Vec<&Problem> = self.problems.iter().filter(|p| aspect(p.reason) == *kind).collect();
+            let condition = match (here.first(), blocked) {
+                (Some(first), _) => make(kind, "False", first.reason, &join(&here)),
+                (None, Some(reason)) => make(kind, "Unknown", reason, "not known until what stands before it is settled"),
+                (None, None) => make(kind, "True", Reason::Ready, ""),
+            };
+            blocked = blocked.or(here.first().map(|p| p.reason));
+            conditions.push(condition);
+        }
+        conditions
+    }
+
+    fn summary(&self) -> String {
+        let class = self.class();
+        join(&self.problems.iter().filter(|p| p.reason.class() == class).collect::<Vec<_>>())
+    }
+}
+
+fn join(problems: &[&Problem]) -> String {
+    problems.iter().map(|p| p.message.as_str()).collect::<Vec<_>>().join("; ")
+}
+
+fn cut(message: &str) -> String {
+    if message.len() <= MESSAGE_LENGTH {
+        return message.into();
+    }
+    let end = (0..=MESSAGE_LENGTH - '…'.len_utf8()).rev().find(|i| message.is_char_boundary(*i)).unwrap_or(0);
+    format!("{}…", &message[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ASPECTS: [&str; 3] = [kinds::ACCOUNT_READY, kinds::REFERENCES_RESOLVED, kinds::SYNCED];
+
+    fn of(problems: &[Reason]) -> Vec<(String, String, String)> {
+        let outcome = Outcome { problems: problems.iter().map(|r| Problem::new(*r, format!("{r} happened"))).collect() };
+        outcome.conditions(&ASPECTS, 3, &[], "2026-01-01T00:00:00Z").into_iter().map(|c| (c.type_, c.status, c.reason)).collect()
+    }
+
+    fn row(kind: &str, status: &str, reason: &str) -> (String, String, String) {
+        (kind.into(), status.into(), reason.into())
+    }
+
+    #[test]
+    fn all_is_well_without_reconciling_and_stalled() {
+        assert_eq!(of(&[]), [row("Ready", "True", "Ready"), row("AccountReady", "True", "Ready"), row("ReferencesResolved", "True", "Ready"), row("Synced", "True", "Ready")]);
+    }
+
+    #[test]
+    fn the_summary_takes_the_most_severe_and_stalled_excludes_reconciling() {
+        let got = of(&[Reason::SourceNotFound, Reason::InvalidDocument]);
+        assert_eq!(got[..2], [row("Ready", "False", "InvalidDocument"), row("Stalled", "True", "InvalidDocument")]);
+        assert_eq!(got[2..], [row("AccountReady", "True", "Ready"), row("ReferencesResolved", "False", "SourceNotFound"), row("Synced", "False", "InvalidDocument")]);
+    }
+
+    #[test]
+    fn what_waits_is_reconciling_and_what_comes_after_is_unknown() {
+        let got = of(&[Reason::AccountNotFound]);
+        assert_eq!(got[1], row("Reconciling", "True", "AccountNotFound"));
+        assert_eq!(got[3..], [row("ReferencesResolved", "Unknown", "AccountNotFound"), row("Synced", "Unknown", "AccountNotFound")]);
+    }
+
+    #[test]
+    fn a_transition_time_moves_only_with_the_status() {
+        let outcome = Outcome { problems: vec![Problem::new(Reason::SourceNotFound, "a")] };
+        let first = outcome.conditions(&ASPECTS, 1, &[], "2026-01-01T00:00:00Z");
+        let other = Outcome { problems: vec![Problem::new(Reason::SourceNotReady, "b")] };
+        let second = other.conditions(&ASPECTS, 2, &first, "2026-01-02T00:00:00Z");
+        assert!(second.iter().all(|c| c.last_transition_time == "2026-01-01T00:00:00Z"));
+        let third = Outcome::default().conditions(&ASPECTS, 2, &second, "2026-01-03T00:00:00Z");
+        assert_eq!(third[0].last_transition_time, "2026-01-03T00:00:00Z");
+        assert_eq!(third[1].last_transition_time, "2026-01-01T00:00:00Z", "AccountReady stayed True");
+    }
+
+    #[test]
+    fn a_long_message_is_cut_at_a_character() {
+        let long = "ü".repeat(3000);
+        assert!(cut(&long).len() <= MESSAGE_LENGTH && cut(&long).ends_with('…'));
+    }
+}

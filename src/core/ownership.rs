@@ -1,0 +1,120 @@
+//! Whose an IAM object is: the owner tags that say it, and the unique ID that proves it.
+//!
+//! Tags are put on at creation. Whoever can tag can claim, so where a unique ID is pinned in a resource's status both must match.
+
+use std::collections::BTreeMap;
+
+use super::names::{UniqueID, same_name};
+use super::outcome::Problem;
+use crate::api::Reason;
+
+/// Tags of an IAM object.
+pub type Tags = BTreeMap<String, String>;
+
+/// Tag key: which installation of Rolebridge an object belongs to.
+pub const INSTALLATION: &str = "rolebridge.io/installation";
+/// Tag key: which resource an object belongs to, as `kind/namespace/name`.
+pub const OWNER: &str = "rolebridge.io/owner";
+/// Tag key: the UID of that resource.
+pub const UID: &str = "rolebridge.io/uid";
+
+/// The resource that an IAM object is made for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// ID of the installation.
+    pub installation: String,
+    /// `kind/namespace/name`, at most 256 characters since each name has at most 63.
+    pub resource: String,
+    /// UID of the Kubernetes object.
+    pub uid: String,
+}
+
+impl Owner {
+    /// The tags that say so.
+    pub fn tags(&self) -> Tags {
+        [(INSTALLATION, &self.installation), (OWNER, &self.resource), (UID, &self.uid)].map(|(key, value)| (key.to_owned(), value.clone())).into()
+    }
+
+    /// Whether tags name this owner. The UID may differ: the same resource of the same installation, re-created or restored, takes its
+    /// objects back.
+    fn is_named_by(&self, tags: &Tags) -> bool {
+        let tag = |key: &str| tags.iter().find(|(k, _)| same_name(k, key)).map(|(_, value)| value.as_str());
+        tag(INSTALLATION) == Some(&self.installation) && tag(OWNER) == Some(&self.resource)
+    }
+
+    /// Checks that an object of IAM may be written to for this owner.
+    ///
+    /// `what` names the object for people, `id` is its unique ID, `pinned` the one in the resource's status, if any.
+    ///
+    /// # Errors
+    /// [`Reason::Conflict`] where the tags name nobody or somebody else, [`Reason::IdentityChanged`] where they name this owner on an
+    /// object with another unique ID than the pinned one.
+    pub fn check(&self, what: &str, tags: &Tags, id: &UniqueID, pinned: Option<&UniqueID>) -> Result<(), Problem> {
+        if !self.is_named_by(tags) {
+            return Err(Problem::new(Reason::Conflict, self.conflict(what, tags, pinned == Some(id))));
+        }
+        match pinned {
+            Some(pinned) if pinned != id => Err(Problem::new(
+                Reason::IdentityChanged,
+                format!("{what} has the unique ID {id}, but {pinned} was made for this resource: somebody deleted it and made another. If it is not needed, delete it in AWS; it is then made again."),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn conflict(&self, what: &str, tags: &Tags, made_by_us: bool) -> String {
+        match tags.get(OWNER) {
+            _ if made_by_us => format!(
+                "{what} was made for this resource, but its owner tags were changed or removed, so it is not touched. Put back {OWNER}={} and {INSTALLATION}={}.",
+                self.resource, self.installation
+            ),
+            Some(owner) if tags.get(INSTALLATION) == Some(&self.installation) => format!("{what} belongs to {owner}. Choose another name, or delete that resource first."),
+            Some(owner) => format!("{what} belongs to {owner} of another installation of Rolebridge. Choose another name."),
+            None => format!("{what} exists and was not made by Rolebridge, so it is not touched. Choose another name, or delete it in AWS if nobody needs it."),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner() -> Owner {
+        Owner { installation: "one".into(), resource: "CrossAccountRole/data/reader".into(), uid: "u1".into() }
+    }
+
+    fn id(text: &str) -> UniqueID {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_object_is_ours_by_installation_and_resource_whatever_the_uid() {
+        let before = Owner { uid: "u0".into(), ..owner() };
+        assert_eq!(owner().check("role r", &before.tags(), &id("AROAEXAMPLE1"), None), Ok(()));
+        assert_eq!(owner().check("role r", &before.tags(), &id("AROAEXAMPLE1"), Some(&id("AROAEXAMPLE1"))), Ok(()));
+    }
+
+    #[test]
+    fn no_tags_another_resource_and_another_installation_are_conflicts() {
+        let other = Owner { resource: "CrossAccountRole/data/writer".into(), ..owner() };
+        let elsewhere = Owner { installation: "two".into(), ..owner() };
+        for (tags, says) in [(Tags::new(), "not made by Rolebridge"), (other.tags(), "CrossAccountRole/data/writer"), (elsewhere.tags(), "another installation")] {
+            let problem = owner().check("role r", &tags, &id("AROAEXAMPLE1"), None).unwrap_err();
+            assert_eq!(problem.reason, Reason::Conflict);
+            assert!(problem.message.contains(says), "{}", problem.message);
+        }
+    }
+
+    #[test]
+    fn matching_tags_on_another_unique_id_are_no_proof() {
+        let problem = owner().check("role r", &owner().tags(), &id("AROAEXAMPLE2"), Some(&id("AROAEXAMPLE1"))).unwrap_err();
+        assert_eq!(problem.reason, Reason::IdentityChanged);
+    }
+
+    #[test]
+    fn removed_owner_tags_are_told_with_how_to_put_them_back() {
+        let problem = owner().check("role r", &Tags::new(), &id("AROAEXAMPLE1"), Some(&id("AROAEXAMPLE1"))).unwrap_err();
+        assert_eq!(problem.reason, Reason::Conflict);
+        assert!(problem.message.contains("rolebridge.io/owner=CrossAccountRole/data/reader"), "{}", problem.message);
+    }
+}

@@ -1,0 +1,146 @@
+//! Whether a resource may be where it is: the account that it refers to and the namespaces that are let in.
+
+use std::sync::Arc;
+
+use super::names::{AccountID, Partition};
+use super::outcome::Problem;
+use super::world::{Labels, World};
+use crate::api::account::{AllowedFrom, AllowedNamespaces};
+use crate::api::common::{LabelOperator, LabelRequirement, LabelSelector};
+use crate::api::user::{AllowRolesFrom, RolesFrom};
+use crate::api::{AWSAccount, Reason};
+
+/// The account that a resource is placed in.
+#[derive(Clone, Debug)]
+pub struct Placement {
+    /// The AWSAccount.
+    pub account: Arc<AWSAccount>,
+    /// Its name.
+    pub name: String,
+    /// Its account ID.
+    pub id: AccountID,
+    /// Its partition.
+    pub partition: Partition,
+}
+
+/// Finds the account that a resource refers to, whether or not the namespace may use it.
+///
+/// # Errors
+/// [`Reason::AccountNotFound`], or [`Reason::InvalidSpec`] where the account's own spec cannot be used.
+pub fn find(world: &dyn World, name: &str) -> Result<Placement, Problem> {
+    let account = world.account(name).ok_or_else(|| Problem::new(Reason::AccountNotFound, format!("spec.accountRef: there is no AWSAccount {name}; create it")))?;
+    let invalid = |message: String| Problem::new(Reason::InvalidSpec, format!("AWSAccount {name}: {message}"));
+    let id = account.spec.account_id.parse().map_err(|e| invalid(format!("spec.accountID: {e}")))?;
+    let partition = account.spec.partition.parse().map_err(|e| invalid(format!("spec.partition: {e}")))?;
+    Ok(Placement { name: name.into(), id, partition, account })
+}
+
+/// Whether a resource of this namespace may be placed in the account. `exists` tells that it already is: an account that is being deleted
+/// serves those that it has until they are gone, and takes no new ones.
+///
+/// # Errors
+/// [`Reason::AccountDeleting`] or [`Reason::NamespaceNotAllowed`].
+pub fn admit(world: &dyn World, placement: &Placement, namespace: &str, exists: bool) -> Result<(), Problem> {
+    if placement.account.metadata.deletion_timestamp.is_some() && !exists {
+        return Err(Problem::new(Reason::AccountDeleting, format!("AWSAccount {} is being deleted and takes nothing new", placement.name)));
+    }
+    if allows(&placement.account.spec.allowed_namespaces, namespace, world.namespace_labels(namespace).as_ref()) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Reason::NamespaceNotAllowed,
+        format!("AWSAccount {} does not allow namespace {namespace}: have a platform administrator add it to spec.allowedNamespaces", placement.name),
+    ))
+}
+
+/// Whether an account lets a namespace in. A namespace whose labels are not known matches no selector.
+pub fn allows(allowed: &AllowedNamespaces, namespace: &str, labels: Option<&Labels>) -> bool {
+    match allowed.from {
+        AllowedFrom::All => true,
+        AllowedFrom::Names => allowed.names.iter().any(|n| n == namespace),
+        AllowedFrom::Selector => selected(allowed.selector.as_ref(), labels),
+    }
+}
+
+/// Whether a user lets the roles of a namespace name it. Its own namespace always may.
+pub fn shared_with(rule: Option<&AllowRolesFrom>, own: &str, namespace: &str, labels: Option<&Labels>) -> bool {
+    own == namespace
+        || rule.is_some_and(|rule| match rule.from {
+            RolesFrom::Same => false,
+            RolesFrom::All => true,
+            RolesFrom::Names => rule.names.iter().any(|n| n == namespace),
+            RolesFrom::Selector => selected(rule.selector.as_ref(), labels),
+        })
+}
+
+fn selected(selector: Option<&LabelSelector>, labels: Option<&Labels>) -> bool {
+    matches!((selector, labels), (Some(selector), Some(labels)) if matches(selector, labels))
+}
+
+/// Whether labels match a selector. An empty selector matches nothing here: the API server refuses it, and should one come by another way,
+/// letting nobody in is the safe reading.
+fn matches(selector: &LabelSelector, labels: &Labels) -> bool {
+    let empty = selector.match_labels.is_empty() && selector.match_expressions.is_empty();
+    !empty && selector.match_labels.iter().all(|(k, v)| labels.get(k) == Some(v)) && selector.match_expressions.iter().all(|r| satisfied(r, labels))
+}
+
+fn satisfied(requirement: &LabelRequirement, labels: &Labels) -> bool {
+    let value = labels.get(&requirement.key);
+    let listed = value.is_some_and(|v| requirement.values.contains(v));
+    match requirement.operator {
+        LabelOperator::In => listed,
+        LabelOperator::NotIn => !listed,
+        LabelOperator::Exists => value.is_some(),
+        LabelOperator::DoesNotExist => value.is_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(of: &[(&str, &str)]) -> Labels {
+        of.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect()
+    }
+
+    fn requirement(key: &str, operator: LabelOperator, values: &[&str]) -> LabelRequirement {
+        LabelRequirement { key: key.into(), operator, values: values.iter().map(|v| (*v).into()).collect() }
+    }
+
+    #[test]
+    fn every_requirement_must_hold() {
+        let selector = LabelSelector {
+            match_labels: labels(&[("team", "data")]),
+            match_expressions: vec![requirement("env", LabelOperator::In, &["dev", "test"]), requirement("frozen", LabelOperator::DoesNotExist, &[])],
+        };
+        assert!(matches(&selector, &labels(&[("team", "data"), ("env", "dev")])));
+        for no in [labels(&[("team", "data")]), labels(&[("team", "web"), ("env", "dev")]), labels(&[("team", "data"), ("env", "dev"), ("frozen", "")])] {
+            assert!(!matches(&selector, &no), "{no:?}");
+        }
+    }
+
+    #[test]
+    fn not_in_takes_an_absent_label_and_exists_any_value() {
+        assert!(satisfied(&requirement("a", LabelOperator::NotIn, &["x"]), &labels(&[])));
+        assert!(!satisfied(&requirement("a", LabelOperator::NotIn, &["x"]), &labels(&[("a", "x")])));
+        assert!(satisfied(&requirement("a", LabelOperator::Exists, &[]), &labels(&[("a", "")])));
+    }
+
+    #[test]
+    fn an_empty_selector_and_unknown_labels_let_nobody_in() {
+        let allowed = |selector| AllowedNamespaces { from: AllowedFrom::Selector, names: vec![], selector };
+        let one = LabelSelector { match_labels: labels(&[("a", "b")]), ..LabelSelector::default() };
+        assert!(!allows(&allowed(Some(LabelSelector::default())), "n", Some(&labels(&[("a", "b")]))));
+        assert!(!allows(&allowed(None), "n", Some(&labels(&[]))));
+        assert!(!allows(&allowed(Some(one.clone())), "n", None));
+        assert!(allows(&allowed(Some(one)), "n", Some(&labels(&[("a", "b")]))));
+    }
+
+    #[test]
+    fn a_user_is_shared_with_its_own_namespace_and_no_other_by_default() {
+        assert!(shared_with(None, "a", "a", None));
+        assert!(!shared_with(None, "a", "b", None));
+        let names = AllowRolesFrom { from: RolesFrom::Names, names: vec!["b".into()], selector: None };
+        assert!(shared_with(Some(&names), "a", "a", None) && shared_with(Some(&names), "a", "b", None) && !shared_with(Some(&names), "a", "c", None));
+    }
+}

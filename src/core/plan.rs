@@ -1,0 +1,275 @@
+//! The plan: the ordered list of actions from what AWS has to what is wanted.
+//!
+//! It is the only thing that is applied. It is made only for objects that are this resource's own ([`Owner::check`]); an object of anybody
+//! else's gives a problem and no action. Every prefix of a plan is a state that is safe to stop in:
+//! - what narrows trust comes first, what widens it last, so that nobody assumes a role whose permissions are still being changed;
+//! - permissions are added before others are taken away, so that what both the old and the new declaration allow is never absent;
+//! - an object that others depend on is made before them and deleted after them.
+//!
+//! [`Owner::check`]: super::ownership::Owner::check
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use super::action::{Action, Tagged};
+use super::canonical::same;
+use super::desired::{Desired, nobody, nothing};
+use super::document::Document;
+use super::identity::{ASSUME_POLICY, CUT_OFF_POLICY, Identity, IdentityName, ManagedPolicy, REVOKE_SESSIONS_POLICY, RoleSettings};
+use super::names::{Arn, PolicyName, same_name};
+use super::observed::{Dependents, Observed, ObservedIdentity, ObservedPolicy};
+use super::outcome::Problem;
+use super::ownership::Tags;
+use crate::api::Reason;
+
+/// Versions that a customer-managed policy can have; the account's summary calls it VersionsPerPolicyQuota (IAM quotas).
+const POLICY_VERSIONS: usize = 5;
+
+/// An ordered list of actions. Empty where AWS is as wanted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// The actions, in the order in which they are carried out.
+    pub actions: Vec<Action>,
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.actions.is_empty() {
+            return f.write_str("nothing to do");
+        }
+        self.actions.iter().enumerate().try_for_each(|(i, action)| write!(f, "{}{action}", if i == 0 { "" } else { "\n" }))
+    }
+}
+
+/// Plans the way from what AWS has to what is wanted.
+///
+/// # Errors
+/// Where an object is somebody else's, or IAM has no way to change what differs. There is no plan then: never half a change.
+pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, Vec<Problem>> {
+    check(desired, observed)?;
+    let found = observed.identity.as_ref().map(|f| &f.identity);
+    let wanted = desired.wanted(found);
+    let mut first = vec![];
+    let mut middle = vec![];
+    let mut last = vec![];
+    for policy in desired.policies.values() {
+        managed_policy(policy, observed.policies.get(&policy.arn), &mut middle);
+    }
+    match found {
+        None => create(&wanted, &mut middle),
+        Some(found) => {
+            if let (Some(found), Some(wanted_role), IdentityName::Role(name)) = (&found.role, &wanted.role, &wanted.name) {
+                trust(name, found, wanted_role, &mut first, &mut last);
+            }
+            permissions(&wanted, found, desired.exclusive, &mut first, &mut middle);
+            settings(&wanted, found, &mut middle);
+        }
+    }
+    let obsolete = desired.former_policies.iter().filter(|arn| !desired.policies.contains_key(*arn));
+    for policy in obsolete.filter_map(|arn| observed.policies.get(arn)) {
+        if desired.owner.check("policy", &policy.policy.tags, &policy.id, None).is_ok() {
+            delete_policy(policy, &mut last);
+        }
+    }
+    Ok(Plan { actions: first.into_iter().chain(middle).chain(last).collect() })
+}
+
+fn check(desired: &Desired, observed: &Observed) -> Result<(), Vec<Problem>> {
+    let mut problems = vec![];
+    if let Some(found) = &observed.identity {
+        problems.extend(check_identity(desired, found).err());
+    }
+    for (arn, wanted) in &desired.policies {
+        let Some(found) = observed.policies.get(arn) else { continue };
+        if let Err(problem) = desired.owner.check(&format!("policy {}", found.policy.arn), &found.policy.tags, &found.id, None) {
+            problems.push(problem);
+        } else if found.policy.description != wanted.description {
+            problems.push(Problem::new(Reason::InvalidSpec, format!("the description of policy {arn} cannot be changed in IAM: give the policy another name")));
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+fn check_identity(desired: &Desired, found: &ObservedIdentity) -> Result<(), Problem> {
+    let name = &found.identity.name;
+    desired.owner.check(&name.to_string(), &found.identity.tags, &found.id, desired.pinned.as_ref())?;
+    if found.identity.path != desired.identity.path || name.as_str() != desired.identity.name.as_str() {
+        let (there, wanted) = (format!("{}{}", found.identity.path, name.as_str()), format!("{}{}", desired.identity.path, desired.identity.name.as_str()));
+        return Err(Problem::new(Reason::Conflict, format!("{} {there} exists, and IAM cannot make it {wanted}: names are unique without regard to case and path", name.kind())));
+    }
+    Ok(())
+}
+
+fn create(wanted: &Identity, actions: &mut Vec<Action>) {
+    actions.push(Action::CreateIdentity(Box::new(wanted.clone())));
+    let inline = wanted.inline_policies.iter().map(|(name, document)| Action::PutInlinePolicy(wanted.name.clone(), name.clone(), document.clone()));
+    actions.extend(inline);
+    actions.extend(wanted.attached_policies.iter().map(|arn| Action::AttachPolicy(wanted.name.clone(), arn.clone())));
+}
+
+/// A trust policy that only gains principals comes last; any other change comes first, since it takes something away.
+fn trust(name: &super::names::RoleName, found: &RoleSettings, wanted: &RoleSettings, first: &mut Vec<Action>, last: &mut Vec<Action>) {
+    if same(&found.trust_policy, &wanted.trust_policy) {
+        return;
+    }
+    let update = Action::UpdateTrustPolicy(name.clone(), wanted.trust_policy.clone());
+    let kept: BTreeSet<&str> = wanted.trust_policy.aws_principals().into_iter().collect();
+    let widens = same(&found.trust_policy, &nobody()) || found.trust_policy.aws_principals().into_iter().all(|p| kept.contains(p));
+    if widens { last.push(update) } else { first.push(update) }
+}
+
+fn permissions(wanted: &Identity, found: &Identity, exclusive: bool, first: &mut Vec<Action>, middle: &mut Vec<Action>) {
+    let who = &wanted.name;
+    match (&wanted.permissions_boundary, &found.permissions_boundary) {
+        (Some(boundary), there) if there.as_ref() != Some(boundary) => first.push(Action::PutPermissionsBoundary(who.clone(), boundary.clone())),
+        _ => {}
+    }
+    for (name, document) in &wanted.inline_policies {
+        if !found.inline_policies.get(name).is_some_and(|there| same(there, document)) {
+            middle.push(Action::PutInlinePolicy(who.clone(), name.clone(), document.clone()));
+        }
+    }
+    middle.extend(wanted.attached_policies.difference(&found.attached_policies).map(|arn| Action::AttachPolicy(who.clone(), arn.clone())));
+    if exclusive {
+        middle.extend(found.attached_policies.difference(&wanted.attached_policies).map(|arn| Action::DetachPolicy(who.clone(), arn.clone())));
+    }
+    for (name, document) in &found.inline_policies {
+        if !wanted.inline_policies.contains_key(name) && is_ours_to_delete(name, document, exclusive) {
+            middle.push(Action::DeleteInlinePolicy(who.clone(), name.clone()));
+        }
+    }
+    if wanted.permissions_boundary.is_none() && found.permissions_boundary.is_some() {
+        middle.push(Action::DeletePermissionsBoundary(who.clone()));
+    }
+}
+
+/// Revoked sessions stay revoked: that policy is a person's, made by the console in an emergency, and does no more than deny.
+fn is_ours_to_delete(name: &PolicyName, document: &Document, exclusive: bool) -> bool {
+    let revokes = name.as_str() == REVOKE_SESSIONS_POLICY && document.all_statements_deny();
+    name.as_str() == ASSUME_POLICY || name.as_str() == CUT_OFF_POLICY || (exclusive && !revokes)
+}
+
+fn settings(wanted: &Identity, found: &Identity, actions: &mut Vec<Action>) {
+    if let (IdentityName::Role(name), Some(wanted), Some(found)) = (&wanted.name, &wanted.role, &found.role)
+        && (wanted.description != found.description || wanted.max_session_duration != found.max_session_duration)
+    {
+        actions.push(Action::UpdateRole(name.clone(), wanted.description.clone(), wanted.max_session_duration));
+    }
+    // The keys of the tags of users and roles are the same whatever their case; those of policies are not.
+    tags(&Tagged::Identity(wanted.name.clone()), &wanted.tags, &found.tags, same_name, actions);
+}
+
+fn tags(on: &Tagged, wanted: &Tags, found: &Tags, same_key: fn(&str, &str) -> bool, actions: &mut Vec<Action>) {
+    let there = |tags: &Tags, key: &str, value: Option<&str>| tags.iter().any(|(k, v)| same_key(k, key) && value.is_none_or(|value| v == value));
+    let set: Tags = wanted.iter().filter(|(k, v)| !there(found, k, Some(v))).map(|(k, v)| (k.clone(), v.clone())).collect();
+    // Tags under aws: are AWS's own and cannot be removed.
+    let remove: Vec<String> = found.keys().filter(|k| !there(wanted, k, None) && !k.to_ascii_lowercase().starts_with("aws:")).cloned().collect();
+    if !set.is_empty() {
+        actions.push(Action::Tag(on.clone(), set));
+    }
+    if !remove.is_empty() {
+        actions.push(Action::Untag(on.clone(), remove));
+    }
+}
+
+fn managed_policy(wanted: &ManagedPolicy, found: Option<&ObservedPolicy>, actions: &mut Vec<Action>) {
+    let Some(found) = found else {
+        actions.push(Action::CreatePolicy(Box::new(wanted.clone())));
+        return;
+    };
+    if !same(&found.policy.document, &wanted.document) {
+        // The oldest versions make room; what is in force is never among them.
+        let surplus = (found.other_versions.len() + 2).saturating_sub(POLICY_VERSIONS);
+        actions.extend(found.other_versions.iter().take(surplus).map(|v| Action::DeletePolicyVersion(wanted.arn.clone(), v.clone())));
+        actions.push(Action::CreatePolicyVersion(wanted.arn.clone(), wanted.document.clone()));
+    }
+    tags(&Tagged::Policy(wanted.arn.clone()), &wanted.tags, &found.policy.tags, |a, b| a == b, actions);
+}
+
+fn delete_policy(policy: &ObservedPolicy, actions: &mut Vec<Action>) {
+    let arn = &policy.policy.arn;
+    actions.extend(policy.other_versions.iter().map(|version| Action::DeletePolicyVersion(arn.clone(), version.clone())));
+    actions.push(Action::DeletePolicy(arn.clone()));
+}
+
+/// How far a removal may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// Cut off only: others still have to let go.
+    CutOff,
+    /// Cut off and delete.
+    Delete,
+}
+
+/// What a removal needs to know of the resource, which may be too broken by then for [`Desired`] to be built.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Removed {
+    /// Whose the objects are.
+    pub owner: super::ownership::Owner,
+    /// The unique ID that the resource's status has, if any.
+    pub pinned: Option<super::names::UniqueID>,
+    /// The user or role.
+    pub name: IdentityName,
+    /// The customer-managed policies that the resource has or had.
+    pub policies: BTreeSet<Arn>,
+}
+
+/// Plans the removal of what a resource owns. What is somebody else's is left as it is.
+///
+/// # Errors
+/// Where something that is not ours to remove keeps the identity from being deleted.
+pub fn plan_removal(removed: &Removed, observed: &Observed, dependents: &Dependents, how_far: Removal) -> Result<Plan, Vec<Problem>> {
+    let mut actions = vec![];
+    let ours = |found: &ObservedIdentity| removed.owner.check("", &found.identity.tags, &found.id, removed.pinned.as_ref()).is_ok();
+    if let Some(found) = observed.identity.as_ref().filter(|found| ours(found)) {
+        cut_off(&found.identity, &mut actions);
+        if how_far == Removal::Delete {
+            delete_identity(&found.identity, dependents, &mut actions)?;
+        }
+    }
+    if how_far == Removal::Delete {
+        for policy in removed.policies.iter().filter_map(|arn| observed.policies.get(arn)) {
+            if removed.owner.check("", &policy.policy.tags, &policy.id, None).is_ok() {
+                delete_policy(policy, &mut actions);
+            }
+        }
+    }
+    Ok(Plan { actions })
+}
+
+fn cut_off(identity: &Identity, actions: &mut Vec<Action>) {
+    match (&identity.name, &identity.role) {
+        (IdentityName::Role(name), Some(role)) if !same(&role.trust_policy, &nobody()) => actions.push(Action::UpdateTrustPolicy(name.clone(), nobody())),
+        (IdentityName::User(_), _) => {
+            // A trust policy in the user's own account suffices by itself, so taking the assume policy away is not enough; a deny is.
+            let Ok(name) = CUT_OFF_POLICY.parse::<PolicyName>() else { return };
+            if !identity.inline_policies.get(&name).is_some_and(|there| same(there, &nothing())) {
+                actions.push(Action::PutInlinePolicy(identity.name.clone(), name, nothing()));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn delete_identity(identity: &Identity, dependents: &Dependents, actions: &mut Vec<Action>) -> Result<(), Vec<Problem>> {
+    if !dependents.instance_profiles.is_empty() {
+        let names = dependents.instance_profiles.iter().cloned().collect::<Vec<_>>().join(", ");
+        return Err(vec![Problem::new(
+            Reason::DeletionBlocked,
+            format!("{} is in the instance profile {names}, which Rolebridge did not make: remove the role from it in AWS; the deletion then goes on by itself", identity.name),
+        )]);
+    }
+    if let IdentityName::User(name) = &identity.name {
+        actions.extend(dependents.of_user.iter().map(|what| Action::RemoveDependent(name.clone(), what.clone())));
+    }
+    let who = &identity.name;
+    actions.extend(identity.attached_policies.iter().map(|arn| Action::DetachPolicy(who.clone(), arn.clone())));
+    // The deny goes last of the policies, so that the user stays cut off until it is gone.
+    let is_deny = |name: &PolicyName| name.as_str() == CUT_OFF_POLICY;
+    actions.extend(identity.inline_policies.keys().filter(|n| !is_deny(n)).map(|name| Action::DeleteInlinePolicy(who.clone(), name.clone())));
+    if let (IdentityName::User(_), Ok(deny)) = (who, CUT_OFF_POLICY.parse()) {
+        actions.push(Action::DeleteInlinePolicy(who.clone(), deny));
+    }
+    actions.push(Action::DeleteIdentity(who.clone()));
+    Ok(())
+}

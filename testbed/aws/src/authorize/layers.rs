@@ -1,0 +1,100 @@
+//! The layers of policy on the caller's side.
+
+use fakecloud_core::auth::ConditionContext;
+use fakecloud_iam::{
+    IamState,
+    evaluator::{self, Decision, EvalRequest, PolicyDocument},
+};
+
+use super::Permission;
+use crate::{
+    caller::Caller,
+    rules::access_denied::{Denial, Layer},
+};
+
+/// What each layer on the caller's side says. An absent layer (`None`) limits nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdentitySide {
+    /// Policies of the user, its groups, or the role.
+    pub identity: Decision,
+    /// The permissions boundary.
+    pub boundary: Option<Decision>,
+    /// The session policies, taken together.
+    pub session: Option<Decision>,
+}
+
+impl IdentitySide {
+    /// Asks each layer. `state` is that of the caller's account.
+    pub fn evaluate(state: &IamState, caller: &Caller, permission: &Permission, context: &ConditionContext) -> Self {
+        let request = EvalRequest {
+            principal: &caller.principal,
+            action: permission.action.clone(),
+            resource: permission.resource.clone(),
+            context: context.clone(),
+        };
+        let session_policies = caller.session.iter().flat_map(|session| &session.policies);
+        let session_policies: Vec<PolicyDocument> = session_policies.map(|document| PolicyDocument::parse(document)).collect();
+        Self {
+            identity: evaluator::evaluate(&evaluator::collect_identity_policies(state, &caller.principal), &request),
+            boundary: evaluator::collect_boundary_policies(state, &caller.principal)
+                .map(|documents| evaluator::evaluate(&documents, &request)),
+            session: (!session_policies.is_empty()).then(|| evaluator::evaluate(&session_policies, &request)),
+        }
+    }
+
+    fn layers(&self) -> [(Layer, Option<Decision>); 3] {
+        [
+            (Layer::IdentityBased, Some(self.identity)),
+            (Layer::PermissionsBoundary, self.boundary),
+            (Layer::Session, self.session),
+        ]
+    }
+
+    fn first(&self, decision: Decision, of: &[Layer]) -> Option<Denial> {
+        let found = self.layers().into_iter().find(|(layer, said)| of.contains(layer) && *said == Some(decision))?;
+        Some(Denial { layer: found.0, explicit: decision == Decision::ExplicitDeny })
+    }
+
+    /// The first layer in which a statement denies.
+    pub fn explicit_denial(&self) -> Option<Denial> {
+        self.first(Decision::ExplicitDeny, &[Layer::IdentityBased, Layer::PermissionsBoundary, Layer::Session])
+    }
+
+    /// Whether boundary and session policies leave room, whatever the identity policies say.
+    pub fn within_limits(&self) -> Result<(), Denial> {
+        self.explicit_denial()
+            .or_else(|| self.first(Decision::ImplicitDeny, &[Layer::PermissionsBoundary, Layer::Session]))
+            .map_or(Ok(()), Err)
+    }
+
+    /// Whether the caller's side allows: the identity policies do, and the limits leave room.
+    pub fn allowed(&self) -> Result<(), Denial> {
+        self.explicit_denial()
+            .or_else(|| self.first(Decision::ImplicitDeny, &[Layer::IdentityBased, Layer::PermissionsBoundary, Layer::Session]))
+            .map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_explicit_deny_is_told_before_a_missing_allow() {
+        let side = IdentitySide { identity: Decision::ImplicitDeny, boundary: Some(Decision::ExplicitDeny), session: None };
+        assert_eq!(side.allowed(), Err(Denial { layer: Layer::PermissionsBoundary, explicit: true }));
+    }
+
+    #[test]
+    fn absent_layers_limit_nothing() {
+        let side = IdentitySide { identity: Decision::Allow, boundary: None, session: None };
+        assert_eq!(side.allowed(), Ok(()));
+    }
+
+    #[test]
+    fn the_limits_do_not_ask_the_identity_policies() {
+        let side = IdentitySide { identity: Decision::ImplicitDeny, boundary: Some(Decision::Allow), session: None };
+        assert_eq!(side.within_limits(), Ok(()));
+        assert_eq!(side.allowed(), Err(Denial { layer: Layer::IdentityBased, explicit: false }));
+    }
+}

@@ -1,0 +1,68 @@
+//! The control endpoints under `/_sim/`: accounts, the log of calls, faults, settings and the state, all as JSON.
+
+pub mod accounts;
+pub mod calls;
+pub mod faults;
+pub mod settings;
+pub mod state;
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde_json::json;
+
+use crate::world::World;
+
+/// The simulated AWS and the means to watch and disturb it.
+#[derive(Default)]
+pub struct Simulation {
+    /// The AWS.
+    pub world: World,
+    /// Every call so far.
+    pub calls: calls::Calls,
+    /// What is to go wrong.
+    pub faults: faults::Faults,
+}
+
+/// A request to a control endpoint that makes no sense.
+#[derive(Debug)]
+pub struct Refused {
+    status: StatusCode,
+    problem: String,
+}
+
+impl Refused {
+    /// 400 with this text.
+    pub fn bad_request(problem: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, problem: problem.into() }
+    }
+
+    /// 404 with this text.
+    pub fn not_found(problem: impl Into<String>) -> Self {
+        Self { status: StatusCode::NOT_FOUND, problem: problem.into() }
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.status, Json(json!({ "error": self.problem }))).into_response()
+    }
+}
+
+/// The routes below `/_sim`.
+pub fn routes() -> Router<Arc<Simulation>> {
+    Router::new()
+        .route("/accounts", post(accounts::create))
+        .route("/calls", get(calls::list).delete(calls::clear))
+        .route("/counts", get(calls::counts))
+        .route("/faults", get(faults::list).post(faults::create).delete(faults::clear))
+        .route("/faults/{id}/release", post(faults::release))
+        .route("/settings", get(settings::get).put(settings::put))
+        .route("/state", get(state::dump))
+        .fallback(|| async { Refused::not_found("no such control endpoint") })
+}

@@ -1,0 +1,18 @@
+//! What AWS does and the crates do not, one named function for each rule, each with its source.
+//!
+//! Sources are abbreviated: UG is the IAM User Guide, BC are botocore's service models of IAM and STS, SAR is the
+//! Service Authorization Reference, TF is the Terraform AWS provider. `[inf]` marks an inference.
+
+pub mod access_denied;
+pub mod assume_role;
+pub mod boundaries;
+pub mod deletion;
+pub mod names;
+pub mod principals;
+pub mod propagation;
+pub mod resources;
+pub mod s3;
+pub mod sessions;
+pub mod tags;
+pub mod trust_policy;
+pub mod unique_ids;

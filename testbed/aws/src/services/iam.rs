@@ -1,0 +1,218 @@
+//! IAM: our rules before and after the crate's handlers.
+
+use std::collections::HashMap;
+
+use axum::body::Bytes;
+use fakecloud_core::{
+    multi_account::MultiAccountState,
+    service::{AwsResponse, AwsService, ResponseBody},
+};
+use fakecloud_iam::IamState;
+
+use super::take_request;
+use crate::{
+    failure::Failure,
+    rules::{boundaries, deletion, names, principals, tags, trust_policy, unique_ids},
+    wire::Call,
+    world::World,
+};
+
+type Parameters = HashMap<String, String>;
+
+/// Answers an authorised call. Writes come one at a time (see [`World::writes`]).
+///
+/// # Errors
+/// The error of the rule that refuses, or what the crate's handler says.
+pub async fn handle(world: &World, call: &mut Call) -> Result<AwsResponse, Failure> {
+    let operation = call.operation.clone();
+    let account_id = call.request.account_id.clone();
+    before(world, &account_id, &operation, &mut call.request.query_params)?;
+    if operation == "UpdateAssumeRolePolicy" {
+        return update_assume_role_policy(world, call);
+    }
+    let parameters = call.request.query_params.clone();
+    let replaced = principal_before(world, &account_id, &operation, &parameters);
+    let mut reply = world.iam_service.handle(take_request(call)).await.map_err(|error| in_the_apis_words(error.into()))?;
+    let mut states = world.iam.write();
+    if let Some(replaced) = replaced {
+        replaced.follow(&mut states, &account_id, &parameters);
+    }
+    if let Some(state) = states.get_mut(&account_id) {
+        after(state, &operation, &parameters, &mut reply);
+    }
+    Ok(reply)
+}
+
+/// All rules that can refuse, and the form in which IAM stores what it is given.
+fn before(world: &World, account_id: &str, operation: &str, parameters: &mut Parameters) -> Result<(), Failure> {
+    names::check_characters(operation, parameters)?;
+    tags::check_reserved(&tags::of_request(parameters))?;
+    let states = world.iam.read();
+    let state = states.get(account_id).ok_or_else(|| crate::caller::unknown_key(false))?;
+    names::check_unique(state, operation, parameters)?;
+    boundaries::check_exists(state, parameters.get("PermissionsBoundary").map(String::as_str))?;
+    let name = |parameter: &str| parameters.get(parameter).map_or("", String::as_str);
+    match operation {
+        "DeleteUser" => deletion::check_user(state, name("UserName"))?,
+        "DeletePolicy" => deletion::check_policy(state, name("PolicyArn"))?,
+        "UntagUser" => {
+            if let Some(user) = state.users.get(name("UserName")) {
+                tags::remove_without_case(&user.tags, parameters);
+            }
+        }
+        "UntagRole" => {
+            if let Some(role) = state.roles.get(name("RoleName")) {
+                tags::remove_without_case(&role.tags, parameters);
+            }
+        }
+        _ => {}
+    }
+    let trust = match operation {
+        "CreateRole" => "AssumeRolePolicyDocument",
+        "UpdateAssumeRolePolicy" => "PolicyDocument",
+        _ => return Ok(()),
+    };
+    if let Some(document) = parameters.get_mut(trust) {
+        let exists = |principal: &str| {
+            principals::exists(&states, &|account| world.has_account(account), &|created_at| world.has_propagated(created_at), principal)
+        };
+        let mut checked = trust_policy::validate(document, &exists)?;
+        trust_policy::accounts_as_root_arns(&mut checked, "aws");
+        *document = checked.to_string();
+    }
+    Ok(())
+}
+
+/// `UpdateAssumeRolePolicy` without the crate, which refuses `sts:TagSession` and `sts:SetSourceIdentity`.
+fn update_assume_role_policy(world: &World, call: &Call) -> Result<AwsResponse, Failure> {
+    let role_name = call.parameter("RoleName").ok_or_else(|| Failure::validation("RoleName is missing"))?;
+    let document = call.parameter("PolicyDocument").ok_or_else(|| Failure::validation("PolicyDocument is missing"))?;
+    let mut states = world.iam.write();
+    let role = states
+        .get_mut(&call.request.account_id)
+        .and_then(|state| state.roles.get_mut(role_name))
+        .ok_or_else(|| Failure::no_such_entity(format!("The role with name {role_name} cannot be found.")))?;
+    document.clone_into(&mut role.assume_role_policy_document);
+    Ok(AwsResponse::xml(
+        axum::http::StatusCode::OK,
+        format!(
+            "<UpdateAssumeRolePolicyResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\"><ResponseMetadata>\
+             <RequestId>{}</RequestId></ResponseMetadata></UpdateAssumeRolePolicyResponse>",
+            call.request.request_id
+        ),
+    ))
+}
+
+/// A principal whose ARN a call is about to change.
+enum Replaced {
+    /// It will be gone; only its unique id is left.
+    Deleted { arn: String, unique_id: String },
+    /// It is a user that gets another name or path.
+    Renamed { arn: String, unique_id: String },
+}
+
+impl Replaced {
+    /// After the call: what shows in trust policies, and what hangs on the user's name.
+    fn follow(self, states: &mut MultiAccountState<IamState>, account_id: &str, parameters: &Parameters) {
+        match self {
+            Self::Deleted { arn, unique_id } => unique_ids::show_principal_as(states, &arn, &unique_id),
+            Self::Renamed { arn, unique_id } => {
+                let Some(state) = states.get_mut(account_id) else { return };
+                let Some(user) = state.users.values().find(|user| user.user_id == unique_id).cloned() else { return };
+                if let Some(old_name) = parameters.get("UserName") {
+                    carry_along(state, old_name, &user.user_name);
+                }
+                unique_ids::show_principal_as(states, &arn, &user.arn);
+            }
+        }
+    }
+}
+
+/// What belongs to a user stays with it when it is renamed; the crate moves part of it.
+///
+/// Source: UG `id_users_rename.md`.
+fn carry_along(state: &mut IamState, old_name: &str, new_name: &str) {
+    for key in state.access_keys.values_mut().flatten().filter(|key| key.user_name == old_name) {
+        new_name.clone_into(&mut key.user_name);
+    }
+    for device in state.virtual_mfa_devices.values_mut() {
+        if device.user.as_deref() == Some(old_name) {
+            device.user = Some(new_name.to_owned());
+        }
+    }
+    if old_name == new_name {
+        return;
+    }
+    if let Some(mut certificates) = state.signing_certificates.remove(old_name) {
+        certificates.iter_mut().for_each(|certificate| new_name.clone_into(&mut certificate.user_name));
+        state.signing_certificates.insert(new_name.to_owned(), certificates);
+    }
+    if let Some(mut keys) = state.ssh_public_keys.remove(old_name) {
+        keys.iter_mut().for_each(|key| new_name.clone_into(&mut key.user_name));
+        state.ssh_public_keys.insert(new_name.to_owned(), keys);
+    }
+    if let Some(mut credentials) = state.service_specific_credentials.remove(old_name) {
+        credentials.iter_mut().for_each(|credential| new_name.clone_into(&mut credential.user_name));
+        state.service_specific_credentials.insert(new_name.to_owned(), credentials);
+    }
+}
+
+fn principal_before(world: &World, account_id: &str, operation: &str, parameters: &Parameters) -> Option<Replaced> {
+    let states = world.iam.read();
+    let state = states.get(account_id)?;
+    let user = || state.users.get(parameters.get("UserName")?).map(|user| (user.arn.clone(), user.user_id.clone()));
+    match operation {
+        "DeleteUser" => user().map(|(arn, unique_id)| Replaced::Deleted { arn, unique_id }),
+        "UpdateUser" => user().map(|(arn, unique_id)| Replaced::Renamed { arn, unique_id }),
+        "DeleteRole" => {
+            let role = state.roles.get(parameters.get("RoleName")?)?;
+            Some(Replaced::Deleted { arn: role.arn.clone(), unique_id: role.role_id.clone() })
+        }
+        _ => None,
+    }
+}
+
+/// What the crate leaves in another form than IAM does.
+fn after(state: &mut IamState, operation: &str, parameters: &Parameters, reply: &mut AwsResponse) {
+    let written = tags::of_request(parameters);
+    match operation {
+        "TagUser" => {
+            if let Some(user) = parameters.get("UserName").and_then(|name| state.users.get_mut(name)) {
+                tags::replace_without_case(&mut user.tags, &written);
+            }
+        }
+        "TagRole" => {
+            if let Some(role) = parameters.get("RoleName").and_then(|name| state.roles.get_mut(name)) {
+                tags::replace_without_case(&mut role.tags, &written);
+            }
+        }
+        "CreateAccessKey" => give_long_term_prefix(state, parameters, reply),
+        _ => {}
+    }
+}
+
+/// Long-term access key ids begin with AKIA; the crate's begin otherwise.
+///
+/// Source: UG `reference_identifiers.md`, "Understanding unique ID prefixes".
+fn give_long_term_prefix(state: &mut IamState, parameters: &Parameters, reply: &mut AwsResponse) {
+    let Some(key) = parameters.get("UserName").and_then(|name| state.access_keys.get_mut(name)).and_then(|keys| keys.last_mut()) else {
+        return;
+    };
+    let given = std::mem::replace(&mut key.access_key_id, names::access_key_id("AKIA"));
+    if let ResponseBody::Bytes(body) = &reply.body {
+        let text = String::from_utf8_lossy(body).replace(&given, &key.access_key_id);
+        reply.body = ResponseBody::Bytes(Bytes::from(text));
+    }
+}
+
+/// The crate says of a missing role what the API says in other words.
+///
+/// Source: TF's acceptance tests ("The role with name ... cannot be found.").
+fn in_the_apis_words(mut failure: Failure) -> Failure {
+    if failure.code == "NoSuchEntity"
+        && let Some(name) = failure.message.strip_prefix("Role ").and_then(|rest| rest.strip_suffix(" not found"))
+    {
+        failure.message = format!("The role with name {name} cannot be found.");
+    }
+    failure
+}

@@ -1,0 +1,177 @@
+//! Everything the simulated AWS knows: its accounts, their IAM state, sessions and buckets, and how it behaves.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use fakecloud_core::{auth::ResourcePolicyProvider, delivery::DeliveryBus, multi_account::MultiAccountState};
+use fakecloud_iam::{IamAccessKey, IamState, IamUser, SharedIamState, iam_service::IamService, xml_responses};
+use fakecloud_s3::{S3Service, S3State, resource_policy::S3ResourcePolicyProvider};
+use parking_lot::RwLock;
+
+use crate::rules::sessions::Sessions;
+
+/// The Region of requests that name none; also where the crates put what has no Region.
+pub const DEFAULT_REGION: &str = "us-east-1";
+
+/// The crates insist on one account at birth. It is never registered, so nobody can name or reach it.
+const PLACEHOLDER_ACCOUNT: &str = "000000000000";
+
+/// Name of the IAM user with full access that each account is born with.
+pub const ADMINISTRATOR: &str = "administrator";
+
+const FULL_ACCESS: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
+
+/// How the simulator behaves, apart from faults.
+#[derive(Debug, Default)]
+pub struct Settings {
+    propagation_delay_ms: AtomicU64,
+    latency_ms: AtomicU64,
+}
+
+impl Settings {
+    /// How long new users, roles and access keys stay unknown to the rest of AWS, in milliseconds.
+    pub fn propagation_delay_ms(&self) -> u64 {
+        self.propagation_delay_ms.load(Ordering::Relaxed)
+    }
+
+    /// How long each call takes before it is looked at, in milliseconds.
+    pub fn latency_ms(&self) -> u64 {
+        self.latency_ms.load(Ordering::Relaxed)
+    }
+
+    /// Sets [`Self::propagation_delay_ms`].
+    pub fn set_propagation_delay_ms(&self, value: u64) {
+        self.propagation_delay_ms.store(value, Ordering::Relaxed);
+    }
+
+    /// Sets [`Self::latency_ms`].
+    pub fn set_latency_ms(&self, value: u64) {
+        self.latency_ms.store(value, Ordering::Relaxed);
+    }
+}
+
+/// A registered account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Access key of the account's administrator.
+    pub access_key_id: String,
+    /// The secret that belongs to it.
+    pub secret_access_key: String,
+    /// The organisation that the account is a member of, for `aws:PrincipalOrgID`.
+    pub organization_id: Option<String>,
+}
+
+/// The simulated AWS.
+pub struct World {
+    /// Users, roles, policies and keys of all accounts.
+    pub iam: SharedIamState,
+    /// Temporary credentials and what they carry.
+    pub sessions: Sessions,
+    /// Delay and latency.
+    pub settings: Settings,
+    /// Request handlers of IAM.
+    pub iam_service: IamService,
+    /// Request handlers of S3.
+    pub s3_service: S3Service,
+    /// Bucket policies and owners.
+    pub bucket_policies: Arc<dyn ResourcePolicyProvider>,
+    /// Held by every IAM write, so that a rule and the change that it allows are one step.
+    pub writes: tokio::sync::Mutex<()>,
+    accounts: RwLock<BTreeMap<String, Account>>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        let iam: SharedIamState = Arc::new(RwLock::new(MultiAccountState::<IamState>::new(PLACEHOLDER_ACCOUNT, DEFAULT_REGION, "")));
+        let s3 = Arc::new(RwLock::new(MultiAccountState::<S3State>::new(PLACEHOLDER_ACCOUNT, DEFAULT_REGION, "")));
+        Self {
+            iam_service: IamService::new(iam.clone()),
+            s3_service: S3Service::new(s3.clone(), Arc::new(DeliveryBus::new())),
+            bucket_policies: S3ResourcePolicyProvider::shared(s3),
+            iam,
+            sessions: Sessions::default(),
+            settings: Settings::default(),
+            writes: tokio::sync::Mutex::default(),
+            accounts: RwLock::default(),
+        }
+    }
+}
+
+impl World {
+    /// Creates the account with its administrator, or finds it. A second registration keeps the key and, unless it names
+    /// another, the organisation.
+    pub fn register(&self, account_id: &str, organization_id: Option<String>) -> Account {
+        let mut accounts = self.accounts.write();
+        let account = accounts.entry(account_id.to_owned()).or_insert_with(|| self.create(account_id));
+        if organization_id.is_some() {
+            account.organization_id = organization_id;
+        }
+        account.clone()
+    }
+
+    fn create(&self, account_id: &str) -> Account {
+        let account = Account {
+            access_key_id: crate::rules::names::access_key_id("AKIA"),
+            secret_access_key: xml_responses::generate_secret_access_key(),
+            organization_id: None,
+        };
+        // Older than any propagation delay: the administrator is there from the start.
+        let created_at = Utc::now() - TimeDelta::days(1);
+        let mut states = self.iam.write();
+        let state = states.get_or_create(account_id);
+        state.users.insert(
+            ADMINISTRATOR.to_owned(),
+            IamUser {
+                user_name: ADMINISTRATOR.to_owned(),
+                user_id: xml_responses::generate_role_id().replacen("AROA", "AIDA", 1),
+                arn: format!("arn:aws:iam::{account_id}:user/{ADMINISTRATOR}"),
+                path: "/".to_owned(),
+                created_at,
+                tags: Vec::new(),
+                permissions_boundary: None,
+            },
+        );
+        state
+            .user_inline_policies
+            .entry(ADMINISTRATOR.to_owned())
+            .or_default()
+            .insert("full-access".to_owned(), FULL_ACCESS.to_owned());
+        state.access_keys.insert(
+            ADMINISTRATOR.to_owned(),
+            vec![IamAccessKey {
+                access_key_id: account.access_key_id.clone(),
+                secret_access_key: account.secret_access_key.clone(),
+                user_name: ADMINISTRATOR.to_owned(),
+                status: "Active".to_owned(),
+                created_at,
+            }],
+        );
+        account
+    }
+
+    /// The ids of all registered accounts, sorted.
+    pub fn account_ids(&self) -> Vec<String> {
+        self.accounts.read().keys().cloned().collect()
+    }
+
+    /// Whether the account exists.
+    pub fn has_account(&self, account_id: &str) -> bool {
+        self.accounts.read().contains_key(account_id)
+    }
+
+    /// The organisation that an account belongs to.
+    pub fn organization_of(&self, account_id: &str) -> Option<String> {
+        self.accounts.read().get(account_id)?.organization_id.clone()
+    }
+
+    /// Whether something created at that time is known all over AWS by now (see [`Settings::propagation_delay_ms`]).
+    pub fn has_propagated(&self, created_at: DateTime<Utc>) -> bool {
+        crate::rules::propagation::has_propagated(created_at, Utc::now(), self.settings.propagation_delay_ms())
+    }
+}

@@ -1,0 +1,495 @@
+//! The AWS simulator as a child process, its control endpoints, and the AWS CLI against it.
+//!
+//! IAM, STS and S3 are at [`AwsSim::url`]; the control endpoints, which AWS does not have, are below `/_sim/`.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::PathBuf,
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use http::Method;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use crate::{
+    http::send_json,
+    sandbox::{Sandbox, Server},
+    tools::Tool,
+};
+
+/// The region that everything in the testbed uses.
+pub const REGION: &str = "us-east-1";
+
+/// How long the simulator may take to start on a machine that is busy with something else.
+const READY: Duration = Duration::from_secs(60);
+
+/// A key pair, with a token when it is temporary. Its `Debug` form does not show the secrets.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Credentials {
+    /// The account that the key belongs to, 12 digits; empty where the caller does not know it.
+    #[serde(rename = "accountID", default)]
+    pub account_id: String,
+    /// `AKIA...` or `ASIA...`.
+    #[serde(rename = "accessKeyID")]
+    pub access_key_id: String,
+    /// What requests are signed with.
+    pub secret_access_key: String,
+    /// Of temporary credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_token: Option<String>,
+}
+
+impl Credentials {
+    /// A key pair from elsewhere, such as a Secret.
+    pub fn new(
+        access_key_id: impl Into<String>,
+        secret_access_key: impl Into<String>,
+        session_token: Option<String>,
+    ) -> Self {
+        Self {
+            account_id: String::new(),
+            access_key_id: access_key_id.into(),
+            secret_access_key: secret_access_key.into(),
+            session_token,
+        }
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Credentials")
+            .field("account_id", &self.account_id)
+            .field("access_key_id", &self.access_key_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A call that the simulator has answered (or was made to fail).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Call {
+    /// Grows by one with each call.
+    pub seq: u64,
+    /// RFC 3339.
+    pub at: String,
+    /// The caller's account; nothing for an anonymous or unknown caller.
+    pub account: Option<String>,
+    /// `iam`, `sts` or `s3`.
+    pub service: String,
+    /// Such as `CreateRole`.
+    pub operation: String,
+    /// The caller's ARN.
+    pub principal: Option<String>,
+    /// The parameters of the request, without secrets.
+    #[serde(default)]
+    pub parameters: Value,
+    /// HTTP status of the answer.
+    pub status: u16,
+    /// The error code of AWS, such as `EntityAlreadyExists`; nothing for success.
+    pub code: Option<String>,
+    /// The fault that this call met.
+    pub fault: Option<u64>,
+}
+
+/// Everything that the accounts hold, without secrets.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub struct State {
+    /// By account ID.
+    pub accounts: BTreeMap<String, AccountState>,
+}
+
+/// What one account holds: full documents, tags and IDs.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct AccountState {
+    /// IAM users.
+    pub users: Vec<Value>,
+    /// IAM roles.
+    pub roles: Vec<Value>,
+    /// Customer-managed policies.
+    pub policies: Vec<Value>,
+}
+
+/// What a fault does to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FaultKind {
+    /// Answers with the fault's `code` and `status`.
+    Error,
+    /// Cuts the connection.
+    Reset,
+    /// Never answers.
+    Timeout,
+    /// Answers with a page of HTML, as a proxy would.
+    Html,
+    /// Answers with the first half of the answer.
+    Truncate,
+    /// Waits until the fault is released.
+    Hold,
+}
+
+/// When a fault strikes: before the call has had its effect, or after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FaultWhen {
+    /// The call has no effect.
+    Before,
+    /// The call has its effect, only the answer is lost.
+    After,
+}
+
+/// A fault to inject. Start from [`Fault::error`] or [`Fault::of`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// Such as `CreateUser`; `*` matches every operation.
+    pub operation: String,
+    /// Only calls by or in this account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// The first matching call that it strikes, counted from 1.
+    pub nth: u64,
+    /// How many calls it strikes, from the `nth` on.
+    pub times: u64,
+    /// What happens.
+    pub kind: FaultKind,
+    /// Before or after the effect.
+    pub when: FaultWhen,
+    /// Of an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// HTTP status of an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Of an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+impl Fault {
+    /// A fault that strikes the next call of `operation`, once, before its effect.
+    pub fn of(kind: FaultKind, operation: &str) -> Self {
+        Self {
+            operation: operation.to_owned(),
+            account: None,
+            nth: 1,
+            times: 1,
+            kind,
+            when: FaultWhen::Before,
+            code: None,
+            status: None,
+            message: None,
+        }
+    }
+
+    /// The next call of `operation` is answered with this error and has no effect.
+    pub fn error(operation: &str, code: &str, status: u16) -> Self {
+        Self {
+            code: Some(code.to_owned()),
+            status: Some(status),
+            ..Self::of(FaultKind::Error, operation)
+        }
+    }
+
+    /// Strikes after the effect.
+    #[must_use]
+    pub fn after(self) -> Self {
+        Self {
+            when: FaultWhen::After,
+            ..self
+        }
+    }
+
+    /// Strikes only in `account`.
+    #[must_use]
+    pub fn in_account(self, account: &str) -> Self {
+        Self {
+            account: Some(account.to_owned()),
+            ..self
+        }
+    }
+
+    /// Strikes first at the `nth` matching call, counted from 1.
+    #[must_use]
+    pub fn nth(self, nth: u64) -> Self {
+        Self { nth, ..self }
+    }
+
+    /// Strikes this many calls.
+    #[must_use]
+    pub fn times(self, times: u64) -> Self {
+        Self { times, ..self }
+    }
+}
+
+/// What became of a fault.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct FaultStatus {
+    /// As [`AwsSim::inject`] returned it.
+    pub id: u64,
+    /// How many calls it has struck.
+    #[serde(default)]
+    pub hits: u64,
+    /// How many calls it is holding now.
+    #[serde(default)]
+    pub held: u64,
+}
+
+/// How the simulated AWS behaves as a whole.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Settings {
+    /// How long, in milliseconds, a change is not seen by those who depend on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub propagation_delay_ms: Option<u64>,
+    /// How long, in milliseconds, each answer takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<u64>,
+}
+
+/// A running simulator, killed when dropped.
+#[derive(Debug)]
+pub struct AwsSim {
+    server: Server,
+    url: String,
+    cli: tokio::sync::OnceCell<PathBuf>,
+    sandbox: Arc<Sandbox>,
+}
+
+#[derive(Deserialize)]
+struct Ready {
+    url: String,
+}
+
+impl AwsSim {
+    /// Starts the simulator in a sandbox of its own, without accounts. Builds it where the cache does not have it.
+    pub async fn start() -> Result<Self> {
+        Self::start_in(Sandbox::new()?).await
+    }
+
+    /// As [`AwsSim::start`], in the given sandbox.
+    pub async fn start_in(sandbox: Arc<Sandbox>) -> Result<Self> {
+        let mut command = sandbox.command(Tool::AwsSim.path().await?);
+        command.args(["--port", "0"]);
+        let server = sandbox.spawn("aws-sim", command)?;
+        let start = Instant::now();
+        let ready = loop {
+            // Among other output there is one line of JSON that says where it listens.
+            if let Some(ready) = server
+                .log()
+                .lines()
+                .find_map(|line| serde_json::from_str::<Ready>(line).ok())
+            {
+                break ready;
+            }
+            server.ensure_running()?;
+            if start.elapsed() > READY {
+                bail!(
+                    "{} is not ready after {READY:?}:\n{}",
+                    Tool::AwsSim.name(),
+                    server.log()
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        Ok(Self {
+            server,
+            url: ready.url,
+            cli: tokio::sync::OnceCell::new(),
+            sandbox,
+        })
+    }
+
+    /// The endpoint of all services: `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What the simulator has written to standard output and standard error.
+    pub fn log(&self) -> String {
+        self.server.log()
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.server.pid()
+    }
+
+    /// Creates the account where it does not exist, and returns the key of its IAM user `administrator`, who may do everything there.
+    pub async fn account(&self, account_id: &str) -> Result<Credentials> {
+        self.send(
+            Method::POST,
+            "accounts",
+            Some(&json!({"accountID": account_id})),
+        )
+        .await
+    }
+
+    /// All calls with a `seq` greater than `since`; 0 for all.
+    pub async fn calls(&self, since: u64) -> Result<Vec<Call>> {
+        self.send(Method::GET, &format!("calls?since={since}"), None)
+            .await
+    }
+
+    /// Forgets all calls, and so sets the counts back to zero.
+    pub async fn clear_calls(&self) -> Result<()> {
+        self.send::<Value>(Method::DELETE, "calls", None)
+            .await
+            .map(drop)
+    }
+
+    /// How often each operation was called, such as `iam:CreateRole`, whether it succeeded or not; by callers of one account, by one
+    /// principal (ARN), or by all.
+    pub async fn counts(
+        &self,
+        account: Option<&str>,
+        principal: Option<&str>,
+    ) -> Result<BTreeMap<String, u64>> {
+        let parameters = [
+            account.map(|account| format!("account={account}")),
+            principal.map(|arn| format!("principal={}", query_value(arn))),
+        ];
+        let query = parameters
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join("&");
+        self.send(Method::GET, &format!("counts?{query}"), None)
+            .await
+    }
+
+    /// Everything that the accounts hold.
+    pub async fn state(&self) -> Result<State> {
+        self.send(Method::GET, "state", None).await
+    }
+
+    /// What one account holds; an error when there is no such account.
+    pub async fn account_state(&self, account_id: &str) -> Result<AccountState> {
+        self.state()
+            .await?
+            .accounts
+            .remove(account_id)
+            .with_context(|| format!("no account {account_id} in the simulator"))
+    }
+
+    /// Injects a fault and returns its id.
+    pub async fn inject(&self, fault: &Fault) -> Result<u64> {
+        #[derive(Deserialize)]
+        struct Injected {
+            id: u64,
+        }
+        let injected: Injected = self
+            .send(Method::POST, "faults", Some(&serde_json::to_value(fault)?))
+            .await?;
+        Ok(injected.id)
+    }
+
+    /// All faults, with how often they have struck.
+    pub async fn faults(&self) -> Result<Vec<FaultStatus>> {
+        self.send(Method::GET, "faults", None).await
+    }
+
+    /// Lets the calls go that a fault of kind [`FaultKind::Hold`] holds.
+    pub async fn release(&self, fault: u64) -> Result<()> {
+        self.send::<Value>(Method::POST, &format!("faults/{fault}/release"), None)
+            .await
+            .map(drop)
+    }
+
+    /// Removes all faults; what they hold goes on.
+    pub async fn clear_faults(&self) -> Result<()> {
+        self.send::<Value>(Method::DELETE, "faults", None)
+            .await
+            .map(drop)
+    }
+
+    /// Changes the settings that are present.
+    pub async fn set(&self, settings: Settings) -> Result<()> {
+        self.send::<Value>(
+            Method::PUT,
+            "settings",
+            Some(&serde_json::to_value(settings)?),
+        )
+        .await
+        .map(drop)
+    }
+
+    /// The settings now.
+    pub async fn settings(&self) -> Result<Settings> {
+        self.send(Method::GET, "settings", None).await
+    }
+
+    /// The environment that makes an AWS SDK or CLI talk to the simulator, without credentials.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("AWS_ENDPOINT_URL", self.url.clone()),
+            ("AWS_REGION", REGION.to_owned()),
+            ("AWS_DEFAULT_REGION", REGION.to_owned()),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+        ]
+    }
+
+    /// As [`AwsSim::environment`], with credentials.
+    pub fn environment_for(&self, credentials: &Credentials) -> Vec<(&'static str, String)> {
+        let mut environment = self.environment();
+        environment.push(("AWS_ACCESS_KEY_ID", credentials.access_key_id.clone()));
+        environment.push((
+            "AWS_SECRET_ACCESS_KEY",
+            credentials.secret_access_key.clone(),
+        ));
+        environment.extend(
+            credentials
+                .session_token
+                .clone()
+                .map(|token| ("AWS_SESSION_TOKEN", token)),
+        );
+        environment
+    }
+
+    /// The real AWS CLI, version 1, with these credentials and a clean environment; add arguments and run it with
+    /// [`run`](crate::run). The first call installs it.
+    pub async fn aws_cli(&self, credentials: &Credentials) -> Result<Command> {
+        let mut command = self.aws_cli_without_credentials().await?;
+        command.envs(self.environment_for(credentials));
+        Ok(command)
+    }
+
+    /// As [`AwsSim::aws_cli`], without credentials: for `AWS_CONFIG_FILE` and `AWS_PROFILE`.
+    pub async fn aws_cli_without_credentials(&self) -> Result<Command> {
+        let program = self.cli.get_or_try_init(|| Tool::AwsCli.path()).await?;
+        let mut command = self.sandbox.command(program);
+        command
+            .envs(self.environment())
+            .env("AWS_PAGER", "")
+            .env("AWS_DEFAULT_OUTPUT", "json");
+        Ok(command)
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<T> {
+        send_json(method, &format!("{}/_sim/{path}", self.url), body).await
+    }
+}
+
+/// Encodes what an ARN may hold and a query may not.
+fn query_value(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/".contains(&byte);
+    text.bytes()
+        .map(|byte| {
+            if plain(byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect()
+}
