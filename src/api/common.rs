@@ -94,7 +94,7 @@ pub struct Condition {
     #[schemars(length(min = 1, max = 64))]
     pub type_: String,
     /// True, False or Unknown.
-    #[schemars(regex(pattern = "^(True|False|Unknown)$"))]
+    #[schemars(length(max = 7), regex(pattern = "^(True|False|Unknown)$"))]
     pub status: String,
     /// The generation of the spec that the condition speaks of.
     #[serde(default)]

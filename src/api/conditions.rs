@@ -176,28 +176,56 @@ impl Reason {
         match self {
             Self::Ready => entry(Done, "Kubernetes and AWS are as declared.", "Nothing."),
             Self::Progressing => entry(Waiting, "The work is going on.", "Wait; it ends by itself."),
-            Self::AccountNotFound => entry(Waiting, "The AWSAccount that accountRef names does not exist.", "Create the AWSAccount, or correct accountRef.name by making a new resource."),
-            Self::AccountDeleting => entry(Stalled, "The AWSAccount is being deleted and takes nothing new.", "Use another AWSAccount, or create it again once it is gone."),
-            Self::AccountNotReady => entry(Waiting, "The AWSAccount cannot be used now; its own conditions say why.", "Look at the AWSAccount's conditions."),
+            Self::AccountNotFound => entry(
+                Waiting,
+                "The AWSAccount that accountRef names does not exist.",
+                "Create the AWSAccount, or correct accountRef.name by making a new resource.",
+            ),
+            Self::AccountDeleting => entry(
+                Stalled,
+                "The AWSAccount is being deleted and takes nothing new.",
+                "Use another AWSAccount, or create it again once it is gone.",
+            ),
+            Self::AccountNotReady => {
+                entry(Waiting, "The AWSAccount cannot be used now; its own conditions say why.", "Look at the AWSAccount's conditions.")
+            }
             Self::AccountMismatch => entry(
                 Stalled,
                 "The operator's credentials lead into another account or partition than the AWSAccount declares.",
                 "Correct spec.access so that it leads into spec.accountID; nothing is written until then.",
             ),
-            Self::NamespaceNotAllowed => {
-                entry(Stalled, "The AWSAccount's allowedNamespaces leave out this namespace.", "Have a platform administrator add the namespace, or use a namespace that is allowed.")
+            Self::NamespaceNotAllowed => entry(
+                Stalled,
+                "The AWSAccount's allowedNamespaces leave out this namespace.",
+                "Have a platform administrator add the namespace, or use a namespace that is allowed.",
+            ),
+            Self::SourceNotFound => {
+                entry(Waiting, "A source of the role does not exist, or is being deleted.", "Create the source, or take it out of spec.trust.")
             }
-            Self::SourceNotFound => entry(Waiting, "A source of the role does not exist, or is being deleted.", "Create the source, or take it out of spec.trust."),
             Self::SourceNotReady => entry(Waiting, "A source of the role exists and is not ready.", "Look at the source's conditions."),
-            Self::SourceNotAllowed => entry(Stalled, "The BastionUser does not let this namespace name it.", "Have its owner add the namespace to spec.allowRolesFrom."),
-            Self::PartitionMismatch => entry(Stalled, "A source and the role are in different partitions of AWS, between which no trust is possible.", "Use a source in the role's partition."),
-            Self::TrustNotAllowed => {
-                entry(Stalled, "The role would trust a whole account, which its AWSAccount does not allow.", "Name the users instead, or have a platform administrator set guardrails.accountRootTrust: true.")
+            Self::SourceNotAllowed => {
+                entry(Stalled, "The BastionUser does not let this namespace name it.", "Have its owner add the namespace to spec.allowRolesFrom.")
             }
-            Self::ConfigMapNotFound => {
-                entry(Waiting, "A ConfigMap, or the key in it, does not exist. What is in AWS stays as it is.", "Create the ConfigMap with that key in the namespace of the role.")
-            }
-            Self::InvalidDocument => entry(Stalled, "A policy document is not valid. What is in AWS stays as it is.", "Correct the document at the place that the message names."),
+            Self::PartitionMismatch => entry(
+                Stalled,
+                "A source and the role are in different partitions of AWS, between which no trust is possible.",
+                "Use a source in the role's partition.",
+            ),
+            Self::TrustNotAllowed => entry(
+                Stalled,
+                "The role would trust a whole account, which its AWSAccount does not allow.",
+                "Name the users instead, or have a platform administrator set guardrails.accountRootTrust: true.",
+            ),
+            Self::ConfigMapNotFound => entry(
+                Waiting,
+                "A ConfigMap, or the key in it, does not exist. What is in AWS stays as it is.",
+                "Create the ConfigMap with that key in the namespace of the role.",
+            ),
+            Self::InvalidDocument => entry(
+                Stalled,
+                "A policy document is not valid. What is in AWS stays as it is.",
+                "Correct the document at the place that the message names.",
+            ),
             Self::InvalidSpec => entry(Stalled, "The spec has a value that cannot be used.", "Correct the field that the message names."),
             Self::Conflict => entry(
                 Stalled,
@@ -209,16 +237,36 @@ impl Reason {
                 "The object in IAM has another unique ID than the one that was made for this resource: somebody deleted it and made another.",
                 "If the new object is not needed, delete it in AWS; Rolebridge then makes its own again.",
             ),
-            Self::AccessDenied => entry(Stalled, "AWS refuses the operator a call.", "Give the management role of the account the action that the message names."),
+            Self::AccessDenied => {
+                entry(Stalled, "AWS refuses the operator a call.", "Give the management role of the account the action that the message names.")
+            }
             Self::AWSUnavailable => entry(Transient, "AWS throttles, fails or is out of reach.", "Wait; it is tried again with growing pauses."),
-            Self::Propagating => entry(Transient, "IAM does not show everywhere yet what was just made.", "Wait; this takes seconds, rarely a minute."),
-            Self::QuotaExceeded => entry(Stalled, "A quota of IAM is exhausted.", "Use less of it, or have AWS raise the quota; the resource follows by itself."),
-            Self::PolicyNotFound => entry(Stalled, "A policy to attach, or the permissions boundary, does not exist.", "Create the policy, or correct its name; the resource follows by itself."),
+            Self::Propagating => {
+                entry(Transient, "IAM does not show everywhere yet what was just made.", "Wait; this takes seconds, rarely a minute.")
+            }
+            Self::QuotaExceeded => {
+                entry(Stalled, "A quota of IAM is exhausted.", "Use less of it, or have AWS raise the quota; the resource follows by itself.")
+            }
+            Self::PolicyNotFound => entry(
+                Stalled,
+                "A policy to attach, or the permissions boundary, does not exist.",
+                "Create the policy, or correct its name; the resource follows by itself.",
+            ),
             Self::PolicyNotAttachable => entry(Stalled, "AWS reserves this policy for its own service roles.", "Take it out of attachedPolicies."),
             Self::RequestRejected => entry(Stalled, "AWS refuses the request as it is.", "Correct what the message names."),
-            Self::WaitingForRoles => entry(Waiting, "The user is cut off, and roles are taking it out of their trust policies before it is deleted.", "Wait; this is bounded to a minute."),
-            Self::DeletionBlocked => entry(Stalled, "Something in AWS keeps the object from being deleted.", "Remove in AWS what the message names; the deletion goes on by itself."),
-            Self::InUse => entry(Waiting, "Users or roles still refer to the account that is being deleted.", "Delete those first; the message names them."),
+            Self::WaitingForRoles => entry(
+                Waiting,
+                "The user is cut off, and roles are taking it out of their trust policies before it is deleted.",
+                "Wait; this is bounded to a minute.",
+            ),
+            Self::DeletionBlocked => entry(
+                Stalled,
+                "Something in AWS keeps the object from being deleted.",
+                "Remove in AWS what the message names; the deletion goes on by itself.",
+            ),
+            Self::InUse => {
+                entry(Waiting, "Users or roles still refer to the account that is being deleted.", "Delete those first; the message names them.")
+            }
         }
     }
 }

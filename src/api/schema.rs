@@ -38,7 +38,10 @@ pub fn identity_name(_: &mut SchemaGenerator) -> Schema {
     string(
         1,
         64,
-        &[("self.matches('^[A-Za-z0-9_+=,.@-]+$')", "an IAM name has 1 to 64 letters, digits and _+=,.@- and no spaces or slashes (a folder goes into path)")],
+        &[(
+            "self.matches('^[A-Za-z0-9_+=,.@-]+$')",
+            "an IAM name has 1 to 64 letters, digits and _+=,.@- and no spaces or slashes (a folder goes into path)",
+        )],
     )
 }
 
@@ -53,7 +56,10 @@ pub fn path(_: &mut SchemaGenerator) -> Schema {
         1,
         512,
         &[
-            ("self.matches('^/([A-Za-z0-9_+=,.@-]+/)*$')", "a path is / or begins and ends with a slash, for example /teams/data/, of letters, digits and _+=,.@-"),
+            (
+                "self.matches('^/([A-Za-z0-9_+=,.@-]+/)*$')",
+                "a path is / or begins and ends with a slash, for example /teams/data/, of letters, digits and _+=,.@-",
+            ),
             (
                 "!self.lowerAscii().startsWith('/aws-service-role/') && !self.lowerAscii().startsWith('/aws-reserved/')",
                 "paths under /aws-service-role/ and /aws-reserved/ belong to AWS; choose another",
@@ -67,7 +73,10 @@ pub fn policy_arn(_: &mut SchemaGenerator) -> Schema {
     string(
         20,
         ARN_LENGTH,
-        &[("self.matches('^arn:aws(-[a-z]+)*:iam::([0-9]{12}|aws):policy/[!-~]+$')", "a policy ARN looks like arn:aws:iam::123456789012:policy/name")],
+        &[(
+            "self.matches('^arn:aws(-[a-z]+)*:iam::([0-9]{12}|aws):policy/[!-~]+$')",
+            "a policy ARN looks like arn:aws:iam::123456789012:policy/name",
+        )],
     )
 }
 
@@ -95,7 +104,10 @@ pub fn description(_: &mut SchemaGenerator) -> Schema {
     string(
         0,
         1000,
-        &[(r"self.matches(r'^[\t\n\r\x20-\x7E\x{A1}-\x{FF}]*$')", "IAM stores Latin-1 only: write straight quotes and plain dashes instead of typographic ones")],
+        &[(
+            r"self.matches(r'^[\t\n\r\x20-\x7E\x{A1}-\x{FF}]*$')",
+            "IAM stores Latin-1 only: write straight quotes and plain dashes instead of typographic ones",
+        )],
     )
 }
 
@@ -117,7 +129,10 @@ fn duration(min: &str, max: &str) -> Schema {
         18,
         &[
             (form, "a duration is hours, minutes and seconds, for example 1h, 90m or 1h30m"),
-            (&format!("!{form} || (duration(self) >= duration('{min}') && duration(self) <= duration('{max}'))"), &format!("choose a duration from {min} to {max}")),
+            (
+                &format!("!{form} || (duration(self) >= duration('{min}') && duration(self) <= duration('{max}'))"),
+                &format!("choose a duration from {min} to {max}"),
+            ),
         ],
     )
 }

@@ -107,10 +107,6 @@ pub struct BastionUserStatus {
     #[serde(default, rename = "userID", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub user_id: Option<String>,
-    /// Where the user signs in to the console.
-    #[serde(default, rename = "signInURL", skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 2048))]
-    pub sign_in_url: Option<String>,
     /// The policy that allows the user to assume its roles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assume_policy: Option<AssumePolicyStatus>,

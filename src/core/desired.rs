@@ -92,7 +92,12 @@ fn assume_policy_name() -> Option<PolicyName> {
 /// everyone is denied, since IAM takes no trust policy without a principal.
 fn trust_policy(entries: &[Vec<Grant>], there: &[&str]) -> Document {
     let statement = |entry: &Vec<Grant>| {
-        let principals: BTreeSet<&str> = entry.iter().filter_map(|g| Some((g, g.principal.as_ref()?))).filter(|(g, p)| is_in(g.presence, p.as_str(), there)).map(|(_, p)| p.as_str()).collect();
+        let principals: BTreeSet<&str> = entry
+            .iter()
+            .filter_map(|g| Some((g, g.principal.as_ref()?)))
+            .filter(|(g, p)| is_in(g.presence, p.as_str(), there))
+            .map(|(_, p)| p.as_str())
+            .collect();
         (!principals.is_empty()).then(|| Statement::allow().principals_aws(principals).actions(["sts:AssumeRole"]))
     };
     let statements: Vec<Statement> = entries.iter().filter_map(statement).collect();
@@ -174,13 +179,20 @@ pub fn desired_user(world: &dyn World, user: &BastionUser, at: &Placement, insta
 ///
 /// # Errors
 /// All that is wrong with the resource itself, and missing ConfigMaps. Sources that are not ready are no error: they are in the grants.
-pub fn desired_role(world: &dyn World, role: &CrossAccountRole, at: &Placement, texts: &ConfigTexts, installation: &str) -> Result<Desired, Vec<Problem>> {
+pub fn desired_role(
+    world: &dyn World,
+    role: &CrossAccountRole,
+    at: &Placement,
+    texts: &ConfigTexts,
+    installation: &str,
+) -> Result<Desired, Vec<Problem>> {
     let (name, path) = role_identity(role).map_err(|p| vec![p])?;
     let mut problems = vec![];
     let owner = owner(role, installation);
     let tags = with_owner(&role.spec.tags, &owner);
     let boundary = optional(&mut problems, "spec.permissionsBoundaryARN", role.spec.permissions_boundary_arn.as_deref());
-    let max_session_duration = role.spec.max_session_duration.as_deref().map_or(Some(DEFAULT_SESSION_SECONDS), |d| seconds(&mut problems, "spec.maxSessionDuration", d));
+    let max_session_duration =
+        role.spec.max_session_duration.as_deref().map_or(Some(DEFAULT_SESSION_SECONDS), |d| seconds(&mut problems, "spec.maxSessionDuration", d));
     let mut attached_policies = BTreeSet::new();
     let mut inline_policies = BTreeMap::new();
     let mut policies = BTreeMap::new();
@@ -242,7 +254,11 @@ fn optional(problems: &mut Vec<Problem>, field: &str, value: Option<&str>) -> Op
 /// Reads a duration such as `1h30m`, in seconds.
 fn seconds(problems: &mut Vec<Problem>, field: &str, value: &str) -> Option<u32> {
     let duration = keep(problems, parse::<jiff::SignedDuration>(field, value))?;
-    keep(problems, u32::try_from(duration.as_secs()).map_err(|_| Problem::new(Reason::InvalidSpec, format!("{field}: {value} is no length of time; choose from 1h to 12h"))))
+    keep(
+        problems,
+        u32::try_from(duration.as_secs())
+            .map_err(|_| Problem::new(Reason::InvalidSpec, format!("{field}: {value} is no length of time; choose from 1h to 12h"))),
+    )
 }
 
 fn attached(problems: &mut Vec<Problem>, policy: &str, at: &Placement) -> Option<Arn> {
@@ -259,7 +275,9 @@ fn document(problems: &mut Vec<Problem>, field: &str, source: Option<DocumentSou
     let (place, parsed) = match source {
         Some(DocumentSource::Document(value)) => (format!("{field}.document"), Document::from_value(serde_json::Value::Object(value.clone()))),
         Some(DocumentSource::Json(text)) => (format!("{field}.json"), Document::parse(text)),
-        Some(DocumentSource::ConfigMap(reference)) => (format!("{field}: ConfigMap {} key {}", reference.name, reference.key), Document::parse(config_text(problems, field, reference, texts)?)),
+        Some(DocumentSource::ConfigMap(reference)) => {
+            (format!("{field}: ConfigMap {} key {}", reference.name, reference.key), Document::parse(config_text(problems, field, reference, texts)?))
+        }
         None => {
             problems.push(Problem::new(Reason::InvalidSpec, format!("{field}: set exactly one of document, json and configMapKeyRef")));
             return None;
@@ -269,7 +287,10 @@ fn document(problems: &mut Vec<Problem>, field: &str, source: Option<DocumentSou
         Ok(document) => {
             let wrong = document.lint(DocumentKind::Permissions);
             if wrong.is_empty() && document.allows_assume_role() {
-                problems.push(Problem::new(Reason::InvalidDocument, format!("{place} allows sts:AssumeRole: who may assume which role is told in the spec.trust of that role, not in a policy")));
+                problems.push(Problem::new(
+                    Reason::InvalidDocument,
+                    format!("{place} allows sts:AssumeRole: who may assume which role is told in the spec.trust of that role, not in a policy"),
+                ));
                 return None;
             }
             if wrong.is_empty() {
@@ -286,7 +307,10 @@ fn document(problems: &mut Vec<Problem>, field: &str, source: Option<DocumentSou
 fn config_text<'a>(problems: &mut Vec<Problem>, field: &str, reference: &ConfigMapKeyReference, texts: &'a ConfigTexts) -> Option<&'a str> {
     let text = texts.get(&(reference.name.clone(), reference.key.clone())).and_then(|t| t.as_deref());
     if text.is_none() {
-        let message = format!("{field}: there is no ConfigMap {} with the key {} in this namespace; create it. What is in AWS stays as it is.", reference.name, reference.key);
+        let message = format!(
+            "{field}: there is no ConfigMap {} with the key {} in this namespace; create it. What is in AWS stays as it is.",
+            reference.name, reference.key
+        );
         problems.push(Problem::new(Reason::ConfigMapNotFound, message));
     }
     text

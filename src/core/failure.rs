@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::action::Action;
+use super::observed::Observed;
 use super::outcome::Problem;
 use crate::api::Reason;
 
@@ -38,7 +40,23 @@ impl Failure {
 
     /// The account's own request budget is used up for now. No call was made.
     pub fn budget(retry_after: Duration) -> Self {
-        Self { reason: Reason::AWSUnavailable, message: "the account's request budget is used up for the moment".into(), effect: Effect::None, retry_after: Some(retry_after) }
+        Self {
+            reason: Reason::AWSUnavailable,
+            message: "the account's request budget is used up for the moment".into(),
+            effect: Effect::None,
+            retry_after: Some(retry_after),
+        }
+    }
+
+    /// The failure of an action, in the light of what is known to be there: a policy that exists and is said not to is not shown
+    /// everywhere yet.
+    pub fn in_the_light_of(self, action: &Action, observed: &Observed) -> Self {
+        match action {
+            Action::AttachPolicy(_, arn) if self.reason == Reason::PolicyNotFound && observed.policies.contains_key(arn) => {
+                Self { reason: Reason::Propagating, ..self }
+            }
+            _ => self,
+        }
     }
 
     /// What a person is told.

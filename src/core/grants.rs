@@ -129,11 +129,21 @@ fn assumable(world: &dyn World, user: &BastionUser, user_key_: &ObjectKey, role:
     }
     let at = find(world, &role.spec.account_ref.name).ok()?;
     let (name, path) = role_identity(role).ok()?;
-    let forms = role.spec.trust.iter().filter(|entry| entry.from.iter().any(|s| s.user.as_ref().is_some_and(|u| user_key(role, u.namespace.as_deref(), &u.name) == *user_key_)));
+    let forms =
+        role.spec.trust.iter().filter(|entry| {
+            entry.from.iter().any(|s| s.user.as_ref().is_some_and(|u| user_key(role, u.namespace.as_deref(), &u.name) == *user_key_))
+        });
     // One entry that stands is enough; failing that, one that keeps.
     let relations: Vec<Presence> = forms.map(|entry| relation(world, role, &at, entry.principal, user).presence).collect();
     let presence = [Presence::Wanted, Presence::Kept].into_iter().find(|p| relations.contains(p))?;
-    Some(AssumableRole { key: ObjectKey::of(role), account: at.name.clone(), arn: Arn::role(&at.partition, &at.id, &path, &name), path, name, presence })
+    Some(AssumableRole {
+        key: ObjectKey::of(role),
+        account: at.name.clone(),
+        arn: Arn::role(&at.partition, &at.id, &path, &name),
+        path,
+        name,
+        presence,
+    })
 }
 
 /// What the resources alone say of "this user may assume this role", whatever has been done about it in AWS.
@@ -162,13 +172,15 @@ fn relation(world: &dyn World, role: &CrossAccountRole, at: &Placement, form: Pr
     if user_at.partition != at.partition {
         return none(
             Reason::PartitionMismatch,
-            format!("BastionUser {user_key} is in partition {} and the role in {}: no trust is possible between them", user_at.partition, at.partition),
+            format!(
+                "BastionUser {user_key} is in partition {} and the role in {}: no trust is possible between them",
+                user_at.partition, at.partition
+            ),
         );
     }
     // From here on the grant may have stood before: it is frozen, not withdrawn.
-    let frozen = guard_root(form, at)
-        .or_else(|| admit(world, at, namespace, role.status().is_some_and(|s| s.role_id.is_some())).err())
-        .or_else(|| {
+    let frozen =
+        guard_root(form, at).or_else(|| admit(world, at, namespace, role.status().is_some_and(|s| s.role_id.is_some())).err()).or_else(|| {
             let refused = admit(world, &user_at, &user_key.namespace, user.status().is_some_and(|s| s.user_id.is_some())).err()?;
             Some(Problem::new(Reason::SourceNotReady, format!("BastionUser {user_key}: {}", refused.message)))
         });
@@ -222,7 +234,8 @@ fn not_ready(user: &BastionUser, key: &ObjectKey) -> Problem {
 fn allows_role(user: &BastionUser, role: &ObjectKey) -> bool {
     user.status().is_some_and(|s| {
         s.roles.iter().any(|r| r.namespace == role.namespace && r.name == role.name)
-            || (usize::try_from(s.roles_total).unwrap_or(0) > s.roles.len() && s.conditions.iter().any(|c| c.type_ == kinds::READY && c.status == "True"))
+            || (usize::try_from(s.roles_total).unwrap_or(0) > s.roles.len()
+                && s.conditions.iter().any(|c| c.type_ == kinds::READY && c.status == "True"))
     })
 }
 
@@ -231,14 +244,21 @@ fn account_grant(world: &dyn World, role: &CrossAccountRole, at: &Placement, nam
     let absent = |problem| Grant { source: source.clone(), principal: None, presence: Presence::Absent, problem: Some(problem), source_id: None };
     let trusted = match find(world, name) {
         Ok(placement) => placement,
-        Err(_) => return absent(Problem::new(Reason::SourceNotFound, format!("spec.trust: there is no usable AWSAccount {name}: create it, or take it out"))),
+        Err(_) => {
+            return absent(Problem::new(
+                Reason::SourceNotFound,
+                format!("spec.trust: there is no usable AWSAccount {name}: create it, or take it out"),
+            ));
+        }
     };
     if trusted.partition != at.partition {
-        let message = format!("AWSAccount {name} is in partition {} and the role in {}: no trust is possible between them", trusted.partition, at.partition);
+        let message =
+            format!("AWSAccount {name} is in partition {} and the role in {}: no trust is possible between them", trusted.partition, at.partition);
         return absent(Problem::new(Reason::PartitionMismatch, message));
     }
     let namespace = role.metadata.namespace.as_deref().unwrap_or_default();
-    let problem = guard_root(PrincipalForm::AccountRoot, at).or_else(|| admit(world, at, namespace, role.status().is_some_and(|s| s.role_id.is_some())).err());
+    let problem =
+        guard_root(PrincipalForm::AccountRoot, at).or_else(|| admit(world, at, namespace, role.status().is_some_and(|s| s.role_id.is_some())).err());
     let presence = if problem.is_some() { Presence::Kept } else { Presence::Wanted };
     Grant { source, principal: Some(Arn::account_root(&trusted.partition, &trusted.id)), presence, problem, source_id: None }
 }

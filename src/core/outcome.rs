@@ -27,7 +27,9 @@ fn aspect(reason: Reason) -> &'static str {
     use Reason as R;
     match reason {
         R::AccountNotFound | R::AccountDeleting | R::AccountNotReady | R::AccountMismatch | R::NamespaceNotAllowed => kinds::ACCOUNT_READY,
-        R::SourceNotFound | R::SourceNotReady | R::SourceNotAllowed | R::PartitionMismatch | R::TrustNotAllowed | R::ConfigMapNotFound => kinds::REFERENCES_RESOLVED,
+        R::SourceNotFound | R::SourceNotReady | R::SourceNotAllowed | R::PartitionMismatch | R::TrustNotAllowed | R::ConfigMapNotFound => {
+            kinds::REFERENCES_RESOLVED
+        }
         _ => kinds::SYNCED,
     }
 }
@@ -125,14 +127,25 @@ mod tests {
 
     #[test]
     fn all_is_well_without_reconciling_and_stalled() {
-        assert_eq!(of(&[]), [row("Ready", "True", "Ready"), row("AccountReady", "True", "Ready"), row("ReferencesResolved", "True", "Ready"), row("Synced", "True", "Ready")]);
+        assert_eq!(
+            of(&[]),
+            [
+                row("Ready", "True", "Ready"),
+                row("AccountReady", "True", "Ready"),
+                row("ReferencesResolved", "True", "Ready"),
+                row("Synced", "True", "Ready")
+            ]
+        );
     }
 
     #[test]
     fn the_summary_takes_the_most_severe_and_stalled_excludes_reconciling() {
         let got = of(&[Reason::SourceNotFound, Reason::InvalidDocument]);
         assert_eq!(got[..2], [row("Ready", "False", "InvalidDocument"), row("Stalled", "True", "InvalidDocument")]);
-        assert_eq!(got[2..], [row("AccountReady", "True", "Ready"), row("ReferencesResolved", "False", "SourceNotFound"), row("Synced", "False", "InvalidDocument")]);
+        assert_eq!(
+            got[2..],
+            [row("AccountReady", "True", "Ready"), row("ReferencesResolved", "False", "SourceNotFound"), row("Synced", "False", "InvalidDocument")]
+        );
     }
 
     #[test]

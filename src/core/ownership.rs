@@ -56,7 +56,9 @@ impl Owner {
         match pinned {
             Some(pinned) if pinned != id => Err(Problem::new(
                 Reason::IdentityChanged,
-                format!("{what} has the unique ID {id}, but {pinned} was made for this resource: somebody deleted it and made another. If it is not needed, delete it in AWS; it is then made again."),
+                format!(
+                    "{what} has the unique ID {id}, but {pinned} was made for this resource: somebody deleted it and made another. If it is not needed, delete it in AWS; it is then made again."
+                ),
             )),
             _ => Ok(()),
         }
@@ -68,9 +70,13 @@ impl Owner {
                 "{what} was made for this resource, but its owner tags were changed or removed, so it is not touched. Put back {OWNER}={} and {INSTALLATION}={}.",
                 self.resource, self.installation
             ),
-            Some(owner) if tags.get(INSTALLATION) == Some(&self.installation) => format!("{what} belongs to {owner}. Choose another name, or delete that resource first."),
+            Some(owner) if tags.get(INSTALLATION) == Some(&self.installation) => {
+                format!("{what} belongs to {owner}. Choose another name, or delete that resource first.")
+            }
             Some(owner) => format!("{what} belongs to {owner} of another installation of Rolebridge. Choose another name."),
-            None => format!("{what} exists and was not made by Rolebridge, so it is not touched. Choose another name, or delete it in AWS if nobody needs it."),
+            None => format!(
+                "{what} exists and was not made by Rolebridge, so it is not touched. Choose another name, or delete it in AWS if nobody needs it."
+            ),
         }
     }
 }
@@ -90,16 +96,18 @@ mod tests {
     #[test]
     fn an_object_is_ours_by_installation_and_resource_whatever_the_uid() {
         let before = Owner { uid: "u0".into(), ..owner() };
-        assert_eq!(owner().check("role r", &before.tags(), &id("AROAEXAMPLE1"), None), Ok(()));
-        assert_eq!(owner().check("role r", &before.tags(), &id("AROAEXAMPLE1"), Some(&id("AROAEXAMPLE1"))), Ok(()));
+        assert_eq!(owner().check("role r", &before.tags(), &id("AROAEXAMPLEROLE00001"), None), Ok(()));
+        assert_eq!(owner().check("role r", &before.tags(), &id("AROAEXAMPLEROLE00001"), Some(&id("AROAEXAMPLEROLE00001"))), Ok(()));
     }
 
     #[test]
     fn no_tags_another_resource_and_another_installation_are_conflicts() {
         let other = Owner { resource: "CrossAccountRole/data/writer".into(), ..owner() };
         let elsewhere = Owner { installation: "two".into(), ..owner() };
-        for (tags, says) in [(Tags::new(), "not made by Rolebridge"), (other.tags(), "CrossAccountRole/data/writer"), (elsewhere.tags(), "another installation")] {
-            let problem = owner().check("role r", &tags, &id("AROAEXAMPLE1"), None).unwrap_err();
+        for (tags, says) in
+            [(Tags::new(), "not made by Rolebridge"), (other.tags(), "CrossAccountRole/data/writer"), (elsewhere.tags(), "another installation")]
+        {
+            let problem = owner().check("role r", &tags, &id("AROAEXAMPLEROLE00001"), None).unwrap_err();
             assert_eq!(problem.reason, Reason::Conflict);
             assert!(problem.message.contains(says), "{}", problem.message);
         }
@@ -107,13 +115,13 @@ mod tests {
 
     #[test]
     fn matching_tags_on_another_unique_id_are_no_proof() {
-        let problem = owner().check("role r", &owner().tags(), &id("AROAEXAMPLE2"), Some(&id("AROAEXAMPLE1"))).unwrap_err();
+        let problem = owner().check("role r", &owner().tags(), &id("AROAEXAMPLEROLE00002"), Some(&id("AROAEXAMPLEROLE00001"))).unwrap_err();
         assert_eq!(problem.reason, Reason::IdentityChanged);
     }
 
     #[test]
     fn removed_owner_tags_are_told_with_how_to_put_them_back() {
-        let problem = owner().check("role r", &Tags::new(), &id("AROAEXAMPLE1"), Some(&id("AROAEXAMPLE1"))).unwrap_err();
+        let problem = owner().check("role r", &Tags::new(), &id("AROAEXAMPLEROLE00001"), Some(&id("AROAEXAMPLEROLE00001"))).unwrap_err();
         assert_eq!(problem.reason, Reason::Conflict);
         assert!(problem.message.contains("rolebridge.io/owner=CrossAccountRole/data/reader"), "{}", problem.message);
     }

@@ -26,13 +26,32 @@ pub struct Placement {
 /// Finds the account that a resource refers to, whether or not the namespace may use it.
 ///
 /// # Errors
-/// [`Reason::AccountNotFound`], or [`Reason::InvalidSpec`] where the account's own spec cannot be used.
+/// [`Reason::AccountNotFound`], or [`Reason::AccountNotReady`] where the account's own spec cannot be used or is another's double.
 pub fn find(world: &dyn World, name: &str) -> Result<Placement, Problem> {
-    let account = world.account(name).ok_or_else(|| Problem::new(Reason::AccountNotFound, format!("spec.accountRef: there is no AWSAccount {name}; create it")))?;
-    let invalid = |message: String| Problem::new(Reason::InvalidSpec, format!("AWSAccount {name}: {message}"));
-    let id = account.spec.account_id.parse().map_err(|e| invalid(format!("spec.accountID: {e}")))?;
-    let partition = account.spec.partition.parse().map_err(|e| invalid(format!("spec.partition: {e}")))?;
+    let account = world
+        .account(name)
+        .ok_or_else(|| Problem::new(Reason::AccountNotFound, format!("spec.accountRef: there is no AWSAccount {name}; create it")))?;
+    let unusable = |message: String| Problem::new(Reason::AccountNotReady, format!("AWSAccount {name}: {message}"));
+    let id = account.spec.account_id.parse().map_err(|e| unusable(format!("spec.accountID: {e}")))?;
+    let partition = account.spec.partition.parse().map_err(|e| unusable(format!("spec.partition: {e}")))?;
+    if let Some(problem) = double(world, &account) {
+        return Err(unusable(problem.message));
+    }
     Ok(Placement { name: name.into(), id, partition, account })
+}
+
+/// Two AWSAccounts for one account of AWS would work against each other: the older one has it, and of two of the same second the one with
+/// the lower UID.
+pub fn double(world: &dyn World, account: &AWSAccount) -> Option<Problem> {
+    let age = |a: &AWSAccount| (a.metadata.creation_timestamp.clone(), a.metadata.uid.clone());
+    let same = |a: &AWSAccount| a.spec.account_id == account.spec.account_id && a.spec.partition == account.spec.partition;
+    let older =
+        world.accounts().into_iter().filter(|a| same(a) && a.metadata.uid != account.metadata.uid && age(a) < age(account)).min_by_key(|a| age(a))?;
+    let name = older.metadata.name.clone().unwrap_or_default();
+    Some(Problem::new(
+        Reason::Conflict,
+        format!("AWSAccount {name} is older and has the same account ID {}: use that one, and delete this", account.spec.account_id),
+    ))
 }
 
 /// Whether a resource of this namespace may be placed in the account. `exists` tells that it already is: an account that is being deleted
@@ -114,7 +133,9 @@ mod tests {
             match_expressions: vec![requirement("env", LabelOperator::In, &["dev", "test"]), requirement("frozen", LabelOperator::DoesNotExist, &[])],
         };
         assert!(matches(&selector, &labels(&[("team", "data"), ("env", "dev")])));
-        for no in [labels(&[("team", "data")]), labels(&[("team", "web"), ("env", "dev")]), labels(&[("team", "data"), ("env", "dev"), ("frozen", "")])] {
+        for no in
+            [labels(&[("team", "data")]), labels(&[("team", "web"), ("env", "dev")]), labels(&[("team", "data"), ("env", "dev"), ("frozen", "")])]
+        {
             assert!(!matches(&selector, &no), "{no:?}");
         }
     }

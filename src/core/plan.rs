@@ -84,7 +84,10 @@ fn check(desired: &Desired, observed: &Observed) -> Result<(), Vec<Problem>> {
         if let Err(problem) = desired.owner.check(&format!("policy {}", found.policy.arn), &found.policy.tags, &found.id, None) {
             problems.push(problem);
         } else if found.policy.description != wanted.description {
-            problems.push(Problem::new(Reason::InvalidSpec, format!("the description of policy {arn} cannot be changed in IAM: give the policy another name")));
+            problems.push(Problem::new(
+                Reason::InvalidSpec,
+                format!("the description of policy {arn} cannot be changed in IAM: give the policy another name"),
+            ));
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(problems) }
@@ -94,8 +97,12 @@ fn check_identity(desired: &Desired, found: &ObservedIdentity) -> Result<(), Pro
     let name = &found.identity.name;
     desired.owner.check(&name.to_string(), &found.identity.tags, &found.id, desired.pinned.as_ref())?;
     if found.identity.path != desired.identity.path || name.as_str() != desired.identity.name.as_str() {
-        let (there, wanted) = (format!("{}{}", found.identity.path, name.as_str()), format!("{}{}", desired.identity.path, desired.identity.name.as_str()));
-        return Err(Problem::new(Reason::Conflict, format!("{} {there} exists, and IAM cannot make it {wanted}: names are unique without regard to case and path", name.kind())));
+        let (there, wanted) =
+            (format!("{}{}", found.identity.path, name.as_str()), format!("{}{}", desired.identity.path, desired.identity.name.as_str()));
+        return Err(Problem::new(
+            Reason::Conflict,
+            format!("{} {there} exists, and IAM cannot make it {wanted}: names are unique without regard to case and path", name.kind()),
+        ));
     }
     Ok(())
 }
@@ -239,7 +246,9 @@ pub fn plan_removal(removed: &Removed, observed: &Observed, dependents: &Depende
 
 fn cut_off(identity: &Identity, actions: &mut Vec<Action>) {
     match (&identity.name, &identity.role) {
-        (IdentityName::Role(name), Some(role)) if !same(&role.trust_policy, &nobody()) => actions.push(Action::UpdateTrustPolicy(name.clone(), nobody())),
+        (IdentityName::Role(name), Some(role)) if !same(&role.trust_policy, &nobody()) => {
+            actions.push(Action::UpdateTrustPolicy(name.clone(), nobody()))
+        }
         (IdentityName::User(_), _) => {
             // A trust policy in the user's own account suffices by itself, so taking the assume policy away is not enough; a deny is.
             let Ok(name) = CUT_OFF_POLICY.parse::<PolicyName>() else { return };
@@ -256,7 +265,10 @@ fn delete_identity(identity: &Identity, dependents: &Dependents, actions: &mut V
         let names = dependents.instance_profiles.iter().cloned().collect::<Vec<_>>().join(", ");
         return Err(vec![Problem::new(
             Reason::DeletionBlocked,
-            format!("{} is in the instance profile {names}, which Rolebridge did not make: remove the role from it in AWS; the deletion then goes on by itself", identity.name),
+            format!(
+                "{} is in the instance profile {names}, which Rolebridge did not make: remove the role from it in AWS; the deletion then goes on by itself",
+                identity.name
+            ),
         )]);
     }
     if let IdentityName::User(name) = &identity.name {

@@ -38,6 +38,8 @@ pub type Labels = BTreeMap<String, String>;
 
 /// What the decisions may look at. Every store behind it has synced before the first question is asked.
 pub trait World: Send + Sync {
+    /// Every AWSAccount.
+    fn accounts(&self) -> Vec<Arc<AWSAccount>>;
     /// The AWSAccount of this name.
     fn account(&self, name: &str) -> Option<Arc<AWSAccount>>;
     /// The BastionUser of this key.

@@ -94,8 +94,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Write>> {
     let complete = log.rfind('\n').map_or("", |end| &log[..end]);
     let mut writes = Vec::new();
     for line in complete.lines() {
-        let event: Event =
-            serde_json::from_str(line).with_context(|| format!("audit event {line}"))?;
+        let event: Event = serde_json::from_str(line).with_context(|| format!("audit event {line}"))?;
         if event.request_uri.contains("dryRun=") {
             continue;
         }

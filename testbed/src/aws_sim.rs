@@ -47,17 +47,8 @@ pub struct Credentials {
 
 impl Credentials {
     /// A key pair from elsewhere, such as a Secret.
-    pub fn new(
-        access_key_id: impl Into<String>,
-        secret_access_key: impl Into<String>,
-        session_token: Option<String>,
-    ) -> Self {
-        Self {
-            account_id: String::new(),
-            access_key_id: access_key_id.into(),
-            secret_access_key: secret_access_key.into(),
-            session_token,
-        }
+    pub fn new(access_key_id: impl Into<String>, secret_access_key: impl Into<String>, session_token: Option<String>) -> Self {
+        Self { account_id: String::new(), access_key_id: access_key_id.into(), secret_access_key: secret_access_key.into(), session_token }
     }
 }
 
@@ -87,9 +78,8 @@ pub struct Call {
     /// The caller's ARN.
     pub principal: Option<String>,
     /// The parameters of the request, without secrets.
-    #[serde(default)]
-    pub parameters: Value,
-    /// HTTP status of the answer.
+    pub parameters: BTreeMap<String, String>,
+    /// HTTP status that the client got; 0 when it got none.
     pub status: u16,
     /// The error code of AWS, such as `EntityAlreadyExists`; nothing for success.
     pub code: Option<String>,
@@ -189,29 +179,19 @@ impl Fault {
 
     /// The next call of `operation` is answered with this error and has no effect.
     pub fn error(operation: &str, code: &str, status: u16) -> Self {
-        Self {
-            code: Some(code.to_owned()),
-            status: Some(status),
-            ..Self::of(FaultKind::Error, operation)
-        }
+        Self { code: Some(code.to_owned()), status: Some(status), ..Self::of(FaultKind::Error, operation) }
     }
 
     /// Strikes after the effect.
     #[must_use]
     pub fn after(self) -> Self {
-        Self {
-            when: FaultWhen::After,
-            ..self
-        }
+        Self { when: FaultWhen::After, ..self }
     }
 
     /// Strikes only in `account`.
     #[must_use]
     pub fn in_account(self, account: &str) -> Self {
-        Self {
-            account: Some(account.to_owned()),
-            ..self
-        }
+        Self { account: Some(account.to_owned()), ..self }
     }
 
     /// Strikes first at the `nth` matching call, counted from 1.
@@ -280,29 +260,16 @@ impl AwsSim {
         let start = Instant::now();
         let ready = loop {
             // Among other output there is one line of JSON that says where it listens.
-            if let Some(ready) = server
-                .log()
-                .lines()
-                .find_map(|line| serde_json::from_str::<Ready>(line).ok())
-            {
+            if let Some(ready) = server.log().lines().find_map(|line| serde_json::from_str::<Ready>(line).ok()) {
                 break ready;
             }
             server.ensure_running()?;
             if start.elapsed() > READY {
-                bail!(
-                    "{} is not ready after {READY:?}:\n{}",
-                    Tool::AwsSim.name(),
-                    server.log()
-                );
+                bail!("{} is not ready after {READY:?}:\n{}", Tool::AwsSim.name(), server.log());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         };
-        Ok(Self {
-            server,
-            url: ready.url,
-            cli: tokio::sync::OnceCell::new(),
-            sandbox,
-        })
+        Ok(Self { server, url: ready.url, cli: tokio::sync::OnceCell::new(), sandbox })
     }
 
     /// The endpoint of all services: `http://127.0.0.1:PORT`.
@@ -322,45 +289,30 @@ impl AwsSim {
 
     /// Creates the account where it does not exist, and returns the key of its IAM user `administrator`, who may do everything there.
     pub async fn account(&self, account_id: &str) -> Result<Credentials> {
-        self.send(
-            Method::POST,
-            "accounts",
-            Some(&json!({"accountID": account_id})),
-        )
-        .await
+        self.send(Method::POST, "accounts", Some(&json!({"accountID": account_id}))).await
+    }
+
+    /// As [`AwsSim::account`], as a member of an AWS organization such as `o-exampleorgid`.
+    pub async fn account_in_organization(&self, account_id: &str, organization_id: &str) -> Result<Credentials> {
+        self.send(Method::POST, "accounts", Some(&json!({"accountID": account_id, "organizationID": organization_id}))).await
     }
 
     /// All calls with a `seq` greater than `since`; 0 for all.
     pub async fn calls(&self, since: u64) -> Result<Vec<Call>> {
-        self.send(Method::GET, &format!("calls?since={since}"), None)
-            .await
+        self.send(Method::GET, &format!("calls?since={since}"), None).await
     }
 
     /// Forgets all calls, and so sets the counts back to zero.
     pub async fn clear_calls(&self) -> Result<()> {
-        self.send::<Value>(Method::DELETE, "calls", None)
-            .await
-            .map(drop)
+        self.send::<Value>(Method::DELETE, "calls", None).await.map(drop)
     }
 
     /// How often each operation was called, such as `iam:CreateRole`, whether it succeeded or not; by callers of one account, by one
     /// principal (ARN), or by all.
-    pub async fn counts(
-        &self,
-        account: Option<&str>,
-        principal: Option<&str>,
-    ) -> Result<BTreeMap<String, u64>> {
-        let parameters = [
-            account.map(|account| format!("account={account}")),
-            principal.map(|arn| format!("principal={}", query_value(arn))),
-        ];
-        let query = parameters
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>()
-            .join("&");
-        self.send(Method::GET, &format!("counts?{query}"), None)
-            .await
+    pub async fn counts(&self, account: Option<&str>, principal: Option<&str>) -> Result<BTreeMap<String, u64>> {
+        let parameters = [account.map(|account| format!("account={account}")), principal.map(|arn| format!("principal={}", query_value(arn)))];
+        let query = parameters.into_iter().flatten().collect::<Vec<_>>().join("&");
+        self.send(Method::GET, &format!("counts?{query}"), None).await
     }
 
     /// Everything that the accounts hold.
@@ -370,11 +322,7 @@ impl AwsSim {
 
     /// What one account holds; an error when there is no such account.
     pub async fn account_state(&self, account_id: &str) -> Result<AccountState> {
-        self.state()
-            .await?
-            .accounts
-            .remove(account_id)
-            .with_context(|| format!("no account {account_id} in the simulator"))
+        self.state().await?.accounts.remove(account_id).with_context(|| format!("no account {account_id} in the simulator"))
     }
 
     /// Injects a fault and returns its id.
@@ -383,9 +331,7 @@ impl AwsSim {
         struct Injected {
             id: u64,
         }
-        let injected: Injected = self
-            .send(Method::POST, "faults", Some(&serde_json::to_value(fault)?))
-            .await?;
+        let injected: Injected = self.send(Method::POST, "faults", Some(&serde_json::to_value(fault)?)).await?;
         Ok(injected.id)
     }
 
@@ -396,27 +342,17 @@ impl AwsSim {
 
     /// Lets the calls go that a fault of kind [`FaultKind::Hold`] holds.
     pub async fn release(&self, fault: u64) -> Result<()> {
-        self.send::<Value>(Method::POST, &format!("faults/{fault}/release"), None)
-            .await
-            .map(drop)
+        self.send::<Value>(Method::POST, &format!("faults/{fault}/release"), None).await.map(drop)
     }
 
     /// Removes all faults; what they hold goes on.
     pub async fn clear_faults(&self) -> Result<()> {
-        self.send::<Value>(Method::DELETE, "faults", None)
-            .await
-            .map(drop)
+        self.send::<Value>(Method::DELETE, "faults", None).await.map(drop)
     }
 
     /// Changes the settings that are present.
     pub async fn set(&self, settings: Settings) -> Result<()> {
-        self.send::<Value>(
-            Method::PUT,
-            "settings",
-            Some(&serde_json::to_value(settings)?),
-        )
-        .await
-        .map(drop)
+        self.send::<Value>(Method::PUT, "settings", Some(&serde_json::to_value(settings)?)).await.map(drop)
     }
 
     /// The settings now.
@@ -438,16 +374,8 @@ impl AwsSim {
     pub fn environment_for(&self, credentials: &Credentials) -> Vec<(&'static str, String)> {
         let mut environment = self.environment();
         environment.push(("AWS_ACCESS_KEY_ID", credentials.access_key_id.clone()));
-        environment.push((
-            "AWS_SECRET_ACCESS_KEY",
-            credentials.secret_access_key.clone(),
-        ));
-        environment.extend(
-            credentials
-                .session_token
-                .clone()
-                .map(|token| ("AWS_SESSION_TOKEN", token)),
-        );
+        environment.push(("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key.clone()));
+        environment.extend(credentials.session_token.clone().map(|token| ("AWS_SESSION_TOKEN", token)));
         environment
     }
 
@@ -463,19 +391,11 @@ impl AwsSim {
     pub async fn aws_cli_without_credentials(&self) -> Result<Command> {
         let program = self.cli.get_or_try_init(|| Tool::AwsCli.path()).await?;
         let mut command = self.sandbox.command(program);
-        command
-            .envs(self.environment())
-            .env("AWS_PAGER", "")
-            .env("AWS_DEFAULT_OUTPUT", "json");
+        command.envs(self.environment()).env("AWS_PAGER", "").env("AWS_DEFAULT_OUTPUT", "json");
         Ok(command)
     }
 
-    async fn send<T: DeserializeOwned>(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<T> {
+    async fn send<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&Value>) -> Result<T> {
         send_json(method, &format!("{}/_sim/{path}", self.url), body).await
     }
 }
@@ -483,13 +403,5 @@ impl AwsSim {
 /// Encodes what an ARN may hold and a query may not.
 fn query_value(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/".contains(&byte);
-    text.bytes()
-        .map(|byte| {
-            if plain(byte) {
-                char::from(byte).to_string()
-            } else {
-                format!("%{byte:02X}")
-            }
-        })
-        .collect()
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }

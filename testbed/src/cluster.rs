@@ -38,19 +38,10 @@ impl Testbed {
     pub async fn start(options: TestbedOptions) -> Result<Self> {
         let sandbox = Sandbox::new()?;
         let (control_plane, aws) = tokio::try_join!(
-            ControlPlane::start_in(
-                sandbox.clone(),
-                ControlPlaneOptions {
-                    controller_manager: options.controller_manager
-                }
-            ),
+            ControlPlane::start_in(sandbox.clone(), ControlPlaneOptions { controller_manager: options.controller_manager }),
             AwsSim::start_in(sandbox.clone()),
         )?;
-        Ok(Self {
-            control_plane,
-            aws,
-            sandbox,
-        })
+        Ok(Self { control_plane, aws, sandbox })
     }
 
     /// The sandbox, for further processes and files.
@@ -78,23 +69,9 @@ impl Testbed {
     }
 
     /// Starts an operator; see [`Operator::start`]. The simulator's endpoint and region are in its environment, `env` comes after.
-    pub fn operator<K: AsRef<str>, V: AsRef<str>>(
-        &self,
-        binary: &Path,
-        kubeconfig: &Path,
-        env: &[(K, V)],
-        args: &[&str],
-    ) -> Result<Operator> {
-        let given = env
-            .iter()
-            .map(|(name, value)| (name.as_ref().to_owned(), value.as_ref().to_owned()));
-        let environment: Vec<_> = self
-            .aws
-            .environment()
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .chain(given)
-            .collect();
+    pub fn operator<K: AsRef<str>, V: AsRef<str>>(&self, binary: &Path, kubeconfig: &Path, env: &[(K, V)], args: &[&str]) -> Result<Operator> {
+        let given = env.iter().map(|(name, value)| (name.as_ref().to_owned(), value.as_ref().to_owned()));
+        let environment: Vec<_> = self.aws.environment().into_iter().map(|(name, value)| (name.to_owned(), value)).chain(given).collect();
         Operator::start(&self.sandbox, binary, kubeconfig, &environment, args)
     }
 
@@ -117,11 +94,7 @@ impl Testbed {
         let logs = self.sandbox.logs("operator");
         let show = |path: &Path| {
             let log = String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
-            format!(
-                "--- {} ---\n{}\n",
-                path.file_name().unwrap_or_default().to_string_lossy(),
-                tail(&log, LOG_LINES)
-            )
+            format!("--- {} ---\n{}\n", path.file_name().unwrap_or_default().to_string_lossy(), tail(&log, LOG_LINES))
         };
         logs.iter().map(|path| show(path)).collect()
     }

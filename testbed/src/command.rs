@@ -15,10 +15,7 @@ pub async fn run(command: Command) -> Result<String> {
 pub async fn run_with_input(command: Command, input: Option<&str>) -> Result<String> {
     let line = command_line(&command);
     let output = output(command, input).await?;
-    let (stdout, stderr) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     if !output.status.success() {
         bail!("`{line}` failed ({}):\n{stderr}{stdout}", output.status);
     }
@@ -30,16 +27,11 @@ pub async fn run_with_input(command: Command, input: Option<&str>) -> Result<Str
 pub async fn output(command: Command, input: Option<&str>) -> Result<Output> {
     let line = command_line(&command);
     let mut command = tokio::process::Command::from(command);
-    command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     if input.is_some() {
         command.stdin(Stdio::piped());
     }
-    let mut child = command
-        .spawn()
-        .with_context(|| format!("starting `{line}`"))?;
+    let mut child = command.spawn().with_context(|| format!("starting `{line}`"))?;
     let stdin = child.stdin.take();
     let write = async {
         if let (Some(mut stdin), Some(input)) = (stdin, input) {
@@ -53,8 +45,5 @@ pub async fn output(command: Command, input: Option<&str>) -> Result<Output> {
 
 fn command_line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words
-        .map(|word| word.to_string_lossy())
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }

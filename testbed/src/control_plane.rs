@@ -82,43 +82,19 @@ impl ControlPlane {
 
     /// As [`ControlPlane::start`], in the given sandbox, which can hold one control plane.
     pub async fn start_in(sandbox: Arc<Sandbox>, options: ControlPlaneOptions) -> Result<Self> {
-        let (etcd, api_server, kubectl) = (
-            Tool::Etcd.path().await?,
-            Tool::KubeApiserver.path().await?,
-            Tool::Kubectl.path().await?,
-        );
-        let manager = if options.controller_manager {
-            Some(Tool::KubeControllerManager.path().await?)
-        } else {
-            None
-        };
+        let (etcd, api_server, kubectl) = (Tool::Etcd.path().await?, Tool::KubeApiserver.path().await?, Tool::Kubectl.path().await?);
+        let manager = if options.controller_manager { Some(Tool::KubeControllerManager.path().await?) } else { None };
         let dir = sandbox.dir().join("control-plane");
         fs::create_dir(&dir).context("a sandbox holds one control plane")?;
         let admin_token = random_token()?;
         fs::write(dir.join("audit-policy.json"), audit::policy().to_string())?;
-        fs::write(
-            dir.join("tokens.csv"),
-            format!("{admin_token},{ADMIN},{ADMIN},\"system:masters\"\n"),
-        )?;
+        fs::write(dir.join("tokens.csv"), format!("{admin_token},{ADMIN},{ADMIN},\"system:masters\"\n"))?;
         fs::write(dir.join("service-account.key"), service_account_key()?)?;
 
         let (etcd, etcd_port) = start_etcd(&sandbox, &etcd, &dir).await?;
-        let mut settings = ApiServerSettings {
-            program: api_server,
-            dir,
-            etcd_port,
-            port: 0,
-            service_account_admission: options.controller_manager,
-        };
+        let mut settings = ApiServerSettings { program: api_server, dir, etcd_port, port: 0, service_account_admission: options.controller_manager };
         let api_server = start_first_api_server(&sandbox, &mut settings, &admin_token).await?;
-        let mut control_plane = Self {
-            controller_manager: None,
-            api_server: Mutex::new(Some(api_server)),
-            _etcd: etcd,
-            settings,
-            kubectl,
-            sandbox,
-        };
+        let mut control_plane = Self { controller_manager: None, api_server: Mutex::new(Some(api_server)), _etcd: etcd, settings, kubectl, sandbox };
         control_plane.wait_until_ready().await?;
         if let Some(program) = manager {
             control_plane.start_controller_manager(&program).await?;
@@ -143,13 +119,12 @@ impl ControlPlane {
 
     /// A client with the admin's rights. It belongs to the tokio runtime that it was made in: make one for each test.
     pub async fn client(&self) -> Result<Client> {
-        client(&self.kubeconfig()).await
+        client(Kubeconfig::read_from(self.kubeconfig())?).await
     }
 
     /// A client with the rights of a token.
     pub async fn client_for_token(&self, token: &str) -> Result<Client> {
-        // The kubeconfig's name does not matter: it is read at once.
-        client(&self.kubeconfig_for_token("client", token)?).await
+        client(Kubeconfig::from_yaml(&self.settings.kubeconfig_content("client", token)?)?).await
     }
 
     /// The path of the kubectl that [`ControlPlane::kubectl`] runs.
@@ -174,24 +149,13 @@ impl ControlPlane {
     /// A token for an existing service account, valid for a day, through the TokenRequest API.
     pub async fn service_account_token(&self, namespace: &str, name: &str) -> Result<String> {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client().await?, namespace);
-        let spec = TokenRequestSpec {
-            expiration_seconds: Some(24 * 60 * 60),
-            ..Default::default()
-        };
-        let request = TokenRequest {
-            spec: Some(spec),
-            ..Default::default()
-        };
+        let spec = TokenRequestSpec { expiration_seconds: Some(24 * 60 * 60), ..Default::default() };
+        let request = TokenRequest { spec: Some(spec), ..Default::default() };
         let answer = accounts
             .create_token_request(name, &PostParams::default(), &request)
             .await
-            .with_context(|| {
-                format!("requesting a token for the service account {namespace}/{name}")
-            })?;
-        answer
-            .status
-            .and_then(|status| status.token)
-            .context("the API server answered a token request without a token")
+            .with_context(|| format!("requesting a token for the service account {namespace}/{name}"))?;
+        answer.status.and_then(|status| status.token).context("the API server answered a token request without a token")
     }
 
     /// All writes so far to `rolebridge.io` resources, Events, ConfigMaps and Secrets, in the order in which they were answered.
@@ -203,20 +167,14 @@ impl ControlPlane {
 
     /// Kills the API server, which cuts all connections. etcd keeps the data.
     pub fn stop_api_server(&self) {
-        self.api_server
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        self.api_server.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// Starts the API server again after [`ControlPlane::stop_api_server`], on the same port with the same data and credentials, and
     /// waits until it is ready.
     pub async fn start_api_server(&self) -> Result<()> {
         {
-            let mut api_server = self
-                .api_server
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut api_server = self.api_server.lock().unwrap_or_else(PoisonError::into_inner);
             if api_server.is_none() {
                 *api_server = Some(self.settings.spawn(&self.sandbox)?);
             }
@@ -229,9 +187,7 @@ impl ControlPlane {
             self.ensure_api_server_running()?;
             let ready = async {
                 let client = self.client().await?;
-                client
-                    .request_text(::http::Request::get("/readyz").body(Vec::new())?)
-                    .await?;
+                client.request_text(::http::Request::get("/readyz").body(Vec::new())?).await?;
                 Api::<Namespace>::all(client).get("default").await?;
                 anyhow::Ok(())
             };
@@ -241,12 +197,7 @@ impl ControlPlane {
     }
 
     fn ensure_api_server_running(&self) -> Result<()> {
-        match self
-            .api_server
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .as_ref()
-        {
+        match self.api_server.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
             Some(server) => server.ensure_running(),
             None => bail!("kube-apiserver was stopped"),
         }
@@ -261,24 +212,13 @@ impl ControlPlane {
             .arg(self.settings.certificate())
             .arg("--service-account-private-key-file")
             .arg(self.settings.dir.join("service-account.key"))
-            .args([
-                "--leader-elect=false",
-                "--secure-port=0",
-                "--use-service-account-credentials=false",
-            ]);
-        let server = self
-            .controller_manager
-            .insert(self.sandbox.spawn("kube-controller-manager", command)?);
-        let accounts: Api<ServiceAccount> =
-            Api::namespaced(client(&self.settings.kubeconfig(ADMIN)).await?, "default");
+            .args(["--leader-elect=false", "--secure-port=0", "--use-service-account-credentials=false"]);
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client().await?, "default");
+        let server = self.controller_manager.insert(self.sandbox.spawn("kube-controller-manager", command)?);
         let accounts = &accounts;
         until_ready("kube-controller-manager", || async {
             server.ensure_running()?;
-            Ok(accounts
-                .get("default")
-                .await
-                .map(drop)
-                .context("the service account default"))
+            Ok(accounts.get("default").await.map(drop).context("the service account default"))
         })
         .await
     }
@@ -304,6 +244,11 @@ impl ApiServerSettings {
 
     fn write_kubeconfig(&self, name: &str, token: &str) -> Result<PathBuf> {
         let path = self.kubeconfig(name);
+        fs::write(&path, self.kubeconfig_content(name, token)?).with_context(|| format!("writing {}", path.display()))?;
+        Ok(path)
+    }
+
+    fn kubeconfig_content(&self, name: &str, token: &str) -> Result<String> {
         let certificate = fs::read(self.certificate()).context("the API server's certificate")?;
         let config = json!({
             "apiVersion": "v1",
@@ -317,47 +262,24 @@ impl ApiServerSettings {
             "users": [{"name": name, "user": {"token": token}}],
         });
         // JSON is YAML, and this way a token needs no thought about quoting.
-        fs::write(&path, format!("{config:#}\n"))
-            .with_context(|| format!("writing {}", path.display()))?;
-        Ok(path)
+        Ok(format!("{config:#}\n"))
     }
 
     fn spawn(&self, sandbox: &Arc<Sandbox>) -> Result<Server> {
         let file = |flag: &str, path: PathBuf| format!("--{flag}={}", path.display());
         let mut command = sandbox.command(&self.program);
         command
-            .arg(format!(
-                "--etcd-servers=http://127.0.0.1:{}",
-                self.etcd_port
-            ))
+            .arg(format!("--etcd-servers=http://127.0.0.1:{}", self.etcd_port))
             .arg(format!("--secure-port={}", self.port))
             // Without these two the server looks for an address of the machine's network, which there may be none of.
-            .args([
-                "--bind-address=127.0.0.1",
-                "--advertise-address=127.0.0.1",
-                "--endpoint-reconciler-type=none",
-            ])
+            .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none"])
             .arg(file("cert-dir", self.dir.join("certificates")))
             .arg("--service-account-issuer=https://kubernetes.default.svc")
-            .arg(file(
-                "service-account-key-file",
-                self.dir.join("service-account.key"),
-            ))
-            .arg(file(
-                "service-account-signing-key-file",
-                self.dir.join("service-account.key"),
-            ))
+            .arg(file("service-account-key-file", self.dir.join("service-account.key")))
+            .arg(file("service-account-signing-key-file", self.dir.join("service-account.key")))
             .arg(file("token-auth-file", self.dir.join("tokens.csv")))
-            .args([
-                "--authorization-mode=RBAC",
-                "--service-cluster-ip-range=10.0.0.0/24",
-                "--allow-privileged=true",
-                "--profiling=false",
-            ])
-            .arg(file(
-                "audit-policy-file",
-                self.dir.join("audit-policy.json"),
-            ))
+            .args(["--authorization-mode=RBAC", "--service-cluster-ip-range=10.0.0.0/24", "--allow-privileged=true", "--profiling=false"])
+            .arg(file("audit-policy-file", self.dir.join("audit-policy.json")))
             .arg(file("audit-log-path", self.audit_log()))
             // Blocking, so that no event is lost; no rotation within the life of a testbed.
             .args(["--audit-log-mode=blocking", "--audit-log-maxsize=100000"]);
@@ -371,25 +293,13 @@ impl ApiServerSettings {
 async fn start_etcd(sandbox: &Arc<Sandbox>, program: &Path, dir: &Path) -> Result<(Server, u16)> {
     for attempt in 1.. {
         let (port, peer_port) = (free_port()?, free_port()?);
-        let (url, peer_url) = (
-            format!("http://127.0.0.1:{port}"),
-            format!("http://127.0.0.1:{peer_port}"),
-        );
+        let (url, peer_url) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{peer_port}"));
         let mut command = sandbox.command(program);
         command
             .args(["--name=testbed", "--unsafe-no-fsync", "--log-level=warn"])
-            .arg(format!(
-                "--data-dir={}",
-                dir.join(format!("etcd-{attempt}")).display()
-            ))
-            .args([
-                format!("--listen-client-urls={url}"),
-                format!("--advertise-client-urls={url}"),
-            ])
-            .args([
-                format!("--listen-peer-urls={peer_url}"),
-                format!("--initial-advertise-peer-urls={peer_url}"),
-            ])
+            .arg(format!("--data-dir={}", dir.join(format!("etcd-{attempt}")).display()))
+            .args([format!("--listen-client-urls={url}"), format!("--advertise-client-urls={url}")])
+            .args([format!("--listen-peer-urls={peer_url}"), format!("--initial-advertise-peer-urls={peer_url}")])
             .arg(format!("--initial-cluster=testbed={peer_url}"));
         let server = sandbox.spawn("etcd", command)?;
         let health = format!("{url}/health");
@@ -408,21 +318,14 @@ async fn start_etcd(sandbox: &Arc<Sandbox>, program: &Path, dir: &Path) -> Resul
 }
 
 /// Starts the API server on a port that turns out to be free, and writes the admin's kubeconfig as soon as there is a certificate.
-async fn start_first_api_server(
-    sandbox: &Arc<Sandbox>,
-    settings: &mut ApiServerSettings,
-    admin_token: &str,
-) -> Result<Server> {
+async fn start_first_api_server(sandbox: &Arc<Sandbox>, settings: &mut ApiServerSettings, admin_token: &str) -> Result<Server> {
     for attempt in 1.. {
         settings.port = free_port()?;
         let server = settings.spawn(sandbox)?;
         let settings = &*settings;
         let listening = until_ready("kube-apiserver", || async {
             server.ensure_running()?;
-            Ok(tokio::net::TcpStream::connect(("127.0.0.1", settings.port))
-                .await
-                .map(drop)
-                .context("not listening yet"))
+            Ok(tokio::net::TcpStream::connect(("127.0.0.1", settings.port)).await.map(drop).context("not listening yet"))
         });
         match listening.await {
             Ok(()) => {
@@ -441,10 +344,7 @@ fn port_was_taken(server: &Server) -> bool {
 }
 
 /// Calls `probe` until the inner result is good. An outer error ends the attempt.
-async fn until_ready<F: Future<Output = Result<Result<()>>>>(
-    name: &str,
-    mut probe: impl FnMut() -> F,
-) -> Result<()> {
+async fn until_ready<F: Future<Output = Result<Result<()>>>>(name: &str, mut probe: impl FnMut() -> F) -> Result<()> {
     let start = Instant::now();
     loop {
         match probe().await? {
@@ -457,13 +357,10 @@ async fn until_ready<F: Future<Output = Result<Result<()>>>>(
     }
 }
 
-async fn client(kubeconfig: &Path) -> Result<Client> {
+async fn client(kubeconfig: Kubeconfig) -> Result<Client> {
     // An error only means that a provider was installed before.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
-    Ok(Client::try_from(
-        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?,
-    )?)
+    Ok(Client::try_from(Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?)?)
 }
 
 /// A port that is free now, outside of the ranges that operating systems take ports of outgoing connections from: so a server that
@@ -481,33 +378,19 @@ fn free_port() -> Result<u16> {
 
 fn random_bytes<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
-    aws_lc_rs::rand::fill(&mut bytes)
-        .ok()
-        .context("no random numbers from the operating system")?;
+    aws_lc_rs::rand::fill(&mut bytes).ok().context("no random numbers from the operating system")?;
     Ok(bytes)
 }
 
 fn random_token() -> Result<String> {
-    Ok(random_bytes::<16>()?
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(random_bytes::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// A fresh RSA key in PEM, with which the API server signs and verifies service account tokens.
 fn service_account_key() -> Result<String> {
-    let key = rsa::KeyPair::generate(rsa::KeySize::Rsa2048)
-        .ok()
-        .context("making an RSA key")?;
+    let key = rsa::KeyPair::generate(rsa::KeySize::Rsa2048).ok().context("making an RSA key")?;
     let der: Pkcs8V1Der<'_> = key.as_der().ok().context("encoding an RSA key")?;
     let base64 = BASE64_STANDARD.encode(der.as_ref());
-    let lines: Vec<&str> = base64
-        .as_bytes()
-        .chunks(64)
-        .filter_map(|line| std::str::from_utf8(line).ok())
-        .collect();
-    Ok(format!(
-        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
-        lines.join("\n")
-    ))
+    let lines: Vec<&str> = base64.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    Ok(format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n")))
 }

@@ -16,27 +16,15 @@ pub async fn get_text(url: &str) -> Result<String> {
 }
 
 /// Sends `body` as JSON and decodes the answer, of which an empty one counts as `null`. A status other than 2xx is an error.
-pub async fn send_json<T: DeserializeOwned>(
-    method: Method,
-    url: &str,
-    body: Option<&Value>,
-) -> Result<T> {
+pub async fn send_json<T: DeserializeOwned>(method: Method, url: &str, body: Option<&Value>) -> Result<T> {
     let text = send(method.clone(), url, body).await?;
-    let json = if text.trim().is_empty() {
-        "null"
-    } else {
-        &text
-    };
-    serde_json::from_str(json)
-        .with_context(|| format!("{method} {url} answered what was not expected: {json:.500}"))
+    let json = if text.trim().is_empty() { "null" } else { &text };
+    serde_json::from_str(json).with_context(|| format!("{method} {url} answered what was not expected: {json:.500}"))
 }
 
 async fn send(method: Method, url: &str, body: Option<&Value>) -> Result<String> {
     let uri: http::Uri = url.parse().with_context(|| format!("not a URL: {url}"))?;
-    let authority = uri
-        .authority()
-        .with_context(|| format!("no host in {url}"))?
-        .to_string();
+    let authority = uri.authority().with_context(|| format!("no host in {url}"))?.to_string();
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     let request = Request::builder()
         .method(method.clone())
@@ -44,13 +32,10 @@ async fn send(method: Method, url: &str, body: Option<&Value>) -> Result<String>
         .header(header::HOST, &authority)
         .header(header::CONNECTION, "close")
         .header(header::CONTENT_TYPE, "application/json")
-        .body(Full::new(Bytes::from(
-            body.map(Value::to_string).unwrap_or_default(),
-        )))?;
+        .body(Full::new(Bytes::from(body.map(Value::to_string).unwrap_or_default())))?;
     let exchange = async {
         let stream = TcpStream::connect(&authority).await?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let answer = async {
             let (head, body) = sender.send_request(request).await?.into_parts();
             anyhow::Ok((head.status, body.collect().await?.to_bytes()))

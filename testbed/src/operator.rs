@@ -26,16 +26,8 @@ impl Operator {
         args: &[&str],
     ) -> Result<Self> {
         let mut command = sandbox.command(binary);
-        command
-            .env("KUBECONFIG", kubeconfig)
-            .envs(
-                env.iter()
-                    .map(|(name, value)| (name.as_ref(), value.as_ref())),
-            )
-            .args(args);
-        Ok(Self {
-            server: sandbox.spawn("operator", command)?,
-        })
+        command.env("KUBECONFIG", kubeconfig).envs(env.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))).args(args);
+        Ok(Self { server: sandbox.spawn("operator", command)? })
     }
 
     /// The process id.

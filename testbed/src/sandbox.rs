@@ -25,7 +25,7 @@ const ANCHOR: &str = "trap '' HUP INT TERM; read -r _";
 /// `$1` is the process group, `$2` the folder. What was just killed may still be in the middle of a write, hence the repetition.
 const WATCHDOG: &str = r#"trap '' HUP INT TERM
 read -r _
-kill -KILL -- "-$1" 2>/dev/null
+kill -s KILL -- "-$1" 2>/dev/null
 for _ in 1 2 3 4 5 6 7 8 9 10; do rm -rf -- "$2" && exit 0; sleep 0.2; done
 exit 1"#;
 
@@ -46,10 +46,7 @@ pub struct Sandbox {
 impl Sandbox {
     /// Makes the folder and starts the watchdog. Fails when the folder cannot be made or there is no `sh`.
     pub fn new() -> Result<Arc<Self>> {
-        let dir = tempfile::Builder::new()
-            .prefix("rolebridge-testbed-")
-            .tempdir()
-            .context("making a temporary folder")?;
+        let dir = tempfile::Builder::new().prefix("rolebridge-testbed-").tempdir().context("making a temporary folder")?;
         let spawn = |script: &str, group: Option<i32>| {
             Command::new("sh")
                 .args(["-c", script, "sh"])
@@ -73,14 +70,7 @@ impl Sandbox {
         let dir = dir.keep();
         fs::create_dir(dir.join("home"))?;
         fs::create_dir(dir.join("logs"))?;
-        Ok(Arc::new(Self {
-            dir,
-            group,
-            anchor,
-            watchdog,
-            lifeline,
-            started: AtomicU32::new(0),
-        }))
+        Ok(Arc::new(Self { dir, group, anchor, watchdog, lifeline, started: AtomicU32::new(0) }))
     }
 
     /// The temporary folder.
@@ -113,33 +103,14 @@ impl Sandbox {
             .stderr(file)
             .spawn()
             .with_context(|| format!("starting {}", command.get_program().to_string_lossy()))?;
-        Ok(Server {
-            name: name.to_owned(),
-            pid: child.id(),
-            log,
-            child: Mutex::new(child),
-            _sandbox: self.clone(),
-        })
+        Ok(Server { name: name.to_owned(), pid: child.id(), log, child: Mutex::new(child), _sandbox: self.clone() })
     }
 
     /// The log files of all servers whose name begins with `prefix`, in the order of their start.
     pub fn logs(&self, prefix: &str) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.dir.join("logs"))
-            .into_iter()
-            .flatten()
-            .flatten();
-        let number = |path: &Path| {
-            path.file_stem()?
-                .to_str()?
-                .rsplit('-')
-                .next()?
-                .parse::<u32>()
-                .ok()
-        };
-        let mut logs: Vec<_> = entries
-            .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
-            .map(|entry| entry.path())
-            .collect();
+        let entries = fs::read_dir(self.dir.join("logs")).into_iter().flatten().flatten();
+        let number = |path: &Path| path.file_stem()?.to_str()?.rsplit('-').next()?.parse::<u32>().ok();
+        let mut logs: Vec<_> = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix)).map(|entry| entry.path()).collect();
         logs.sort_by_key(|path| number(path));
         logs
     }
@@ -187,9 +158,7 @@ impl Server {
 
     /// What the process has written so far.
     pub fn log(&self) -> String {
-        fs::read(&self.log)
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .unwrap_or_default()
+        fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
     /// How the process ended, or nothing while it runs.
@@ -213,11 +182,7 @@ impl Server {
                 return Ok(status);
             }
             if tokio::time::Instant::now() > deadline {
-                return Err(anyhow!(
-                    "{} did not end within {patience:?} after SIGTERM:\n{}",
-                    self.name,
-                    tail(&self.log(), 40)
-                ));
+                return Err(anyhow!("{} did not end within {patience:?} after SIGTERM:\n{}", self.name, tail(&self.log(), 40)));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -228,10 +193,7 @@ impl Server {
         // Holding the lock: as long as nobody has waited for the process, its number cannot belong to another.
         let mut child = self.child();
         if child.try_wait()?.is_none() {
-            let pid = i32::try_from(self.pid)
-                .ok()
-                .and_then(Pid::from_raw)
-                .context("process id out of range")?;
+            let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("process id out of range")?;
             rustix::process::kill_process(pid, signal)?;
         }
         Ok(())
@@ -241,11 +203,7 @@ impl Server {
     pub fn ensure_running(&self) -> Result<()> {
         match self.exit_status() {
             None => Ok(()),
-            Some(status) => Err(anyhow!(
-                "{} ended ({status}):\n{}",
-                self.name,
-                tail(&self.log(), 40)
-            )),
+            Some(status) => Err(anyhow!("{} ended ({status}):\n{}", self.name, tail(&self.log(), 40))),
         }
     }
 

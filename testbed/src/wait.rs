@@ -62,12 +62,7 @@ where
 }
 
 /// Waits until the object `name` exists and satisfies `predicate`, and returns it.
-pub async fn wait_for_object<K>(
-    api: &Api<K>,
-    name: &str,
-    what: &str,
-    predicate: impl Fn(&K) -> bool,
-) -> Result<K>
+pub async fn wait_for_object<K>(api: &Api<K>, name: &str, what: &str, predicate: impl Fn(&K) -> bool) -> Result<K>
 where
     K: Clone + Debug + DeserializeOwned + Serialize,
 {
@@ -99,10 +94,7 @@ where
 
 fn show(object: &impl Serialize) -> String {
     let mut value = serde_json::to_value(object).unwrap_or_default();
-    if let Some(metadata) = value
-        .get_mut("metadata")
-        .and_then(|metadata| metadata.as_object_mut())
-    {
+    if let Some(metadata) = value.get_mut("metadata").and_then(|metadata| metadata.as_object_mut()) {
         metadata.remove("managedFields");
     }
     format!("{value:#}")

@@ -77,13 +77,8 @@ pub fn authenticate(world: &World, call: &Call) -> Result<Caller, Failure> {
     sessions::check_token(caller.session.as_ref(), call.session_token.as_deref(), is_s3)?;
     sessions::check_expiry(caller.session.as_ref(), Utc::now(), is_s3)?;
     let headers = sigv4::headers_from_http(&call.request.headers);
-    let signed = VerifyRequest {
-        method: call.request.method.as_str(),
-        path: &call.path,
-        query: &call.request.raw_query,
-        headers: &headers,
-        body: &call.body,
-    };
+    let signed =
+        VerifyRequest { method: call.request.method.as_str(), path: &call.path, query: &call.request.raw_query, headers: &headers, body: &call.body };
     sigv4::verify(signature, &signed, &secret_access_key, Utc::now()).map_err(|error| refused_signature(&error, is_s3))?;
     Ok(caller)
 }
@@ -102,11 +97,9 @@ fn refused_signature(error: &SigV4Error, is_s3: bool) -> Failure {
         SigV4Error::RequestTimeTooSkewed { .. } if is_s3 => {
             Failure::new(403, "RequestTimeTooSkewed", "The difference between the request time and the current time is too large.")
         }
-        SigV4Error::RequestTimeTooSkewed { signed, server } => Failure::new(
-            403,
-            "SignatureDoesNotMatch",
-            format!("Signature not valid at this time: it was made at {signed}, and now it is {server}"),
-        ),
+        SigV4Error::RequestTimeTooSkewed { signed, server } => {
+            Failure::new(403, "SignatureDoesNotMatch", format!("Signature not valid at this time: it was made at {signed}, and now it is {server}"))
+        }
         SigV4Error::SignatureMismatch => Failure::new(
             403,
             "SignatureDoesNotMatch",

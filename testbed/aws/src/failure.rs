@@ -59,11 +59,6 @@ impl Failure {
 
 impl From<AwsServiceError> for Failure {
     fn from(error: AwsServiceError) -> Self {
-        Self {
-            status: error.status().as_u16(),
-            code: error.code().to_owned(),
-            message: error.message(),
-            fields: error.extra_fields().to_vec(),
-        }
+        Self { status: error.status().as_u16(), code: error.code().to_owned(), message: error.message(), fields: error.extra_fields().to_vec() }
     }
 }

@@ -25,11 +25,7 @@ pub struct Outcome {
 impl Outcome {
     /// The outcome of a call that failed.
     pub fn of_failure(call: &Call, failure: &Failure) -> Self {
-        Self {
-            status: failure.status,
-            code: Some(failure.code.clone()),
-            response: call.render_failure(failure),
-        }
+        Self { status: failure.status, code: Some(failure.code.clone()), response: call.render_failure(failure) }
     }
 }
 

@@ -75,9 +75,8 @@ impl Call {
         let query = parts.uri.query().unwrap_or("").to_owned();
         let mut parameters = parse_query_body(&Bytes::from(query.clone()));
         let signature = signature_of(&parts.headers, &parameters);
-        let session_token = header_text(&parts.headers, "x-amz-security-token")
-            .map(str::to_owned)
-            .or_else(|| parameters.get("X-Amz-Security-Token").cloned());
+        let session_token =
+            header_text(&parts.headers, "x-amz-security-token").map(str::to_owned).or_else(|| parameters.get("X-Amz-Security-Token").cloned());
         let is_form = header_text(&parts.headers, "content-type").is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"));
         if is_form {
             parameters.extend(parse_query_body(&body));
@@ -116,16 +115,7 @@ impl Call {
         if service == Some(Service::S3) {
             request.action = world.s3_service.iam_action_for(&request).map_or_else(String::new, |action| action.action.to_owned());
         }
-        Self {
-            service,
-            operation: request.action.clone(),
-            signature,
-            session_token,
-            source_ip,
-            request,
-            body,
-            path,
-        }
+        Self { service, operation: request.action.clone(), signature, session_token, source_ip, request, body, path }
     }
 
     /// A parameter by name; an empty one counts as absent, as in AWS's query protocol.

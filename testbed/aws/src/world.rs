@@ -14,7 +14,7 @@ use fakecloud_iam::{IamAccessKey, IamState, IamUser, SharedIamState, iam_service
 use fakecloud_s3::{S3Service, S3State, resource_policy::S3ResourcePolicyProvider};
 use parking_lot::RwLock;
 
-use crate::rules::sessions::Sessions;
+use crate::rules::{names, sessions::Sessions};
 
 /// The Region of requests that name none; also where the crates put what has no Region.
 pub const DEFAULT_REGION: &str = "us-east-1";
@@ -117,7 +117,7 @@ impl World {
 
     fn create(&self, account_id: &str) -> Account {
         let account = Account {
-            access_key_id: crate::rules::names::access_key_id("AKIA"),
+            access_key_id: names::access_key_id("AKIA"),
             secret_access_key: xml_responses::generate_secret_access_key(),
             organization_id: None,
         };
@@ -125,11 +125,15 @@ impl World {
         let created_at = Utc::now() - TimeDelta::days(1);
         let mut states = self.iam.write();
         let state = states.get_or_create(account_id);
+        // The crate gives the service-linked roles of every account the same ids.
+        for role in state.roles.values_mut() {
+            role.role_id = names::unique_id("AROA");
+        }
         state.users.insert(
             ADMINISTRATOR.to_owned(),
             IamUser {
                 user_name: ADMINISTRATOR.to_owned(),
-                user_id: xml_responses::generate_role_id().replacen("AROA", "AIDA", 1),
+                user_id: names::unique_id("AIDA"),
                 arn: format!("arn:aws:iam::{account_id}:user/{ADMINISTRATOR}"),
                 path: "/".to_owned(),
                 created_at,
@@ -137,11 +141,7 @@ impl World {
                 permissions_boundary: None,
             },
         );
-        state
-            .user_inline_policies
-            .entry(ADMINISTRATOR.to_owned())
-            .or_default()
-            .insert("full-access".to_owned(), FULL_ACCESS.to_owned());
+        state.user_inline_policies.entry(ADMINISTRATOR.to_owned()).or_default().insert("full-access".to_owned(), FULL_ACCESS.to_owned());
         state.access_keys.insert(
             ADMINISTRATOR.to_owned(),
             vec![IamAccessKey {

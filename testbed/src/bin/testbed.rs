@@ -35,23 +35,18 @@ enum Action {
     },
 }
 
-#[tokio::main]
-async fn main() -> Result<()> {
-    match Arguments::parse().command {
-        Action::Up {
-            controller_manager,
-            without_aws,
-            account,
-        } => up(controller_manager, without_aws, &account).await,
-        Action::Build { tools } => {
-            build(if tools.is_empty() {
-                Tool::ALL.to_vec()
-            } else {
-                tools
-            })
-            .await
+fn main() -> Result<()> {
+    let command = Arguments::parse().command;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let result = runtime.block_on(async {
+        match command {
+            Action::Up { controller_manager, without_aws, account } => up(controller_manager, without_aws, &account).await,
+            Action::Build { tools } => build(if tools.is_empty() { Tool::ALL.to_vec() } else { tools }).await,
         }
-    }
+    });
+    // Whoever ends the program during a build does not want to wait for the build's end.
+    runtime.shutdown_background();
+    result
 }
 
 async fn build(tools: Vec<Tool>) -> Result<()> {
@@ -63,10 +58,7 @@ async fn build(tools: Vec<Tool>) -> Result<()> {
 
 async fn up(controller_manager: bool, without_aws: bool, accounts: &[String]) -> Result<()> {
     // From here on a signal ends this function in an orderly way; were the process killed, the sandbox would clean up all the same.
-    let (mut interrupt, mut terminate) = (
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-    );
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {
         never = keep_running(controller_manager, without_aws, accounts) => never,
         _ = interrupt.recv() => Ok(()),
@@ -74,24 +66,12 @@ async fn up(controller_manager: bool, without_aws: bool, accounts: &[String]) ->
     }
 }
 
-async fn keep_running(
-    controller_manager: bool,
-    without_aws: bool,
-    accounts: &[String],
-) -> Result<()> {
+async fn keep_running(controller_manager: bool, without_aws: bool, accounts: &[String]) -> Result<()> {
     let sandbox = Sandbox::new()?;
-    let control_plane =
-        ControlPlane::start_in(sandbox.clone(), ControlPlaneOptions { controller_manager }).await?;
-    println!(
-        "# Kubernetes: kubectl is {}",
-        control_plane.kubectl_path().display()
-    );
+    let control_plane = ControlPlane::start_in(sandbox.clone(), ControlPlaneOptions { controller_manager }).await?;
+    println!("# Kubernetes: {}", control_plane.kubectl_path().display());
     println!("export KUBECONFIG={}", control_plane.kubeconfig().display());
-    let aws = if without_aws {
-        None
-    } else {
-        Some(AwsSim::start_in(sandbox).await?)
-    };
+    let aws = if without_aws { None } else { Some(AwsSim::start_in(sandbox).await?) };
     if let Some(aws) = &aws {
         println!("# AWS: IAM, STS and S3; any SDK or CLI will do");
         for (name, value) in aws.environment() {
@@ -100,10 +80,8 @@ async fn keep_running(
         for account in accounts {
             print_administrator(&aws.account(account).await?);
         }
-        println!(
-            "# another account: curl -d '{{\"accountID\":\"333333333333\"}}' {}/_sim/accounts",
-            aws.url()
-        );
+        println!("# the AWS CLI: `testbed build aws-cli` installs one and prints its path");
+        println!("# another account: curl -d '{{\"accountID\":\"333333333333\"}}' {}/_sim/accounts", aws.url());
         println!("# all calls so far: curl {}/_sim/calls", aws.url());
     }
     println!("# ready; Ctrl-C ends it and leaves nothing behind");
@@ -112,8 +90,5 @@ async fn keep_running(
 
 fn print_administrator(key: &Credentials) {
     println!("# administrator of account {}:", key.account_id);
-    println!(
-        "#   export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={}",
-        key.access_key_id, key.secret_access_key
-    );
+    println!("#   export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={}", key.access_key_id, key.secret_access_key);
 }

@@ -36,18 +36,13 @@ impl IdentitySide {
         let session_policies: Vec<PolicyDocument> = session_policies.map(|document| PolicyDocument::parse(document)).collect();
         Self {
             identity: evaluator::evaluate(&evaluator::collect_identity_policies(state, &caller.principal), &request),
-            boundary: evaluator::collect_boundary_policies(state, &caller.principal)
-                .map(|documents| evaluator::evaluate(&documents, &request)),
+            boundary: evaluator::collect_boundary_policies(state, &caller.principal).map(|documents| evaluator::evaluate(&documents, &request)),
             session: (!session_policies.is_empty()).then(|| evaluator::evaluate(&session_policies, &request)),
         }
     }
 
     fn layers(&self) -> [(Layer, Option<Decision>); 3] {
-        [
-            (Layer::IdentityBased, Some(self.identity)),
-            (Layer::PermissionsBoundary, self.boundary),
-            (Layer::Session, self.session),
-        ]
+        [(Layer::IdentityBased, Some(self.identity)), (Layer::PermissionsBoundary, self.boundary), (Layer::Session, self.session)]
     }
 
     fn first(&self, decision: Decision, of: &[Layer]) -> Option<Denial> {
@@ -62,9 +57,7 @@ impl IdentitySide {
 
     /// Whether boundary and session policies leave room, whatever the identity policies say.
     pub fn within_limits(&self) -> Result<(), Denial> {
-        self.explicit_denial()
-            .or_else(|| self.first(Decision::ImplicitDeny, &[Layer::PermissionsBoundary, Layer::Session]))
-            .map_or(Ok(()), Err)
+        self.explicit_denial().or_else(|| self.first(Decision::ImplicitDeny, &[Layer::PermissionsBoundary, Layer::Session])).map_or(Ok(()), Err)
     }
 
     /// Whether the caller's side allows: the identity policies do, and the limits leave room.

@@ -54,9 +54,7 @@ pub fn iam(world: &World, call: &Call, caller: &Caller) -> Result<(), Failure> {
         context.service_keys.extend(resources::condition_keys(state, &call.operation, parameters, &resource_tags));
         context.resource_tags = Some(resource_tags.into_iter().collect());
         context.request_tags = Some(tags::of_request(parameters).into_iter().collect());
-        IdentitySide::evaluate(state, caller, &permission, &context)
-            .allowed()
-            .map_err(|denial| refusal(caller, &permission, denial))?;
+        IdentitySide::evaluate(state, caller, &permission, &context).allowed().map_err(|denial| refusal(caller, &permission, denial))?;
     }
     Ok(())
 }
@@ -155,10 +153,7 @@ mod tests {
 
     #[test]
     fn a_foreign_bucket_needs_its_own_policy() {
-        assert_eq!(
-            decide_with_bucket(&side(Decision::Allow), None, false),
-            Err(Denial { layer: Layer::ResourceBased, explicit: false })
-        );
+        assert_eq!(decide_with_bucket(&side(Decision::Allow), None, false), Err(Denial { layer: Layer::ResourceBased, explicit: false }));
         assert_eq!(decide_with_bucket(&side(Decision::Allow), None, true), Ok(()));
     }
 

@@ -38,9 +38,5 @@ pub async fn create(State(simulation): State<Arc<Simulation>>, Json(wanted): Jso
         return Err(Refused::bad_request("accountID must be 12 digits"));
     }
     let account = simulation.world.register(&wanted.account_id, wanted.organization_id);
-    Ok(Json(Created {
-        account_id: wanted.account_id,
-        access_key_id: account.access_key_id,
-        secret_access_key: account.secret_access_key,
-    }))
+    Ok(Json(Created { account_id: wanted.account_id, access_key_id: account.access_key_id, secret_access_key: account.secret_access_key }))
 }

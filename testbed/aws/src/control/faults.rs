@@ -85,6 +85,7 @@ struct Fault {
     order: Order,
     seen: AtomicU64,
     hits: AtomicU64,
+    held: AtomicU64,
     /// Counts the releases: a held call waits for the next one.
     releases: watch::Sender<u64>,
 }
@@ -120,10 +121,27 @@ impl Hit {
         Failure::new(order.status.unwrap_or(400), code, message)
     }
 
-    /// Waits for the release, or for the removal of the fault.
+    /// Waits for the release, or for the removal of the fault. A release that came since the hit counts.
     pub async fn wait(mut self) {
+        let _held = Held::new(&self.fault.held);
         // An error means that the fault is gone, which releases too.
         let _ = self.released.changed().await;
+    }
+}
+
+/// Counts a call as held while it waits, also when its client goes away.
+struct Held<'a>(&'a AtomicU64);
+
+impl<'a> Held<'a> {
+    fn new(count: &'a AtomicU64) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -137,13 +155,7 @@ pub struct Faults {
 impl Faults {
     fn add(&self, order: Order) -> u64 {
         let id = self.last.fetch_add(1, Ordering::Relaxed) + 1;
-        let fault = Fault {
-            id,
-            order,
-            seen: AtomicU64::new(0),
-            hits: AtomicU64::new(0),
-            releases: watch::Sender::new(0),
-        };
+        let fault = Fault { id, order, seen: AtomicU64::new(0), hits: AtomicU64::new(0), held: AtomicU64::new(0), releases: watch::Sender::new(0) };
         self.list.lock().push(Arc::new(fault));
         id
     }
@@ -153,8 +165,8 @@ impl Faults {
         let mut hit = None;
         for fault in self.list.lock().iter() {
             let order = &fault.order;
-            let matches = (order.operation == "*" || order.operation == operation)
-                && order.account.as_deref().is_none_or(|wanted| Some(wanted) == account);
+            let matches =
+                (order.operation == "*" || order.operation == operation) && order.account.as_deref().is_none_or(|wanted| Some(wanted) == account);
             if !matches {
                 continue;
             }
@@ -205,9 +217,7 @@ pub async fn list(State(simulation): State<Arc<Simulation>>) -> Json<Vec<Value>>
         let mut shown = json!(fault.order);
         shown["id"] = json!(fault.id);
         shown["hits"] = json!(fault.hits.load(Ordering::Relaxed));
-        // Each held call has one receiver; other kinds hold nothing.
-        let held = if fault.order.kind == Kind::Hold { fault.releases.receiver_count() } else { 0 };
-        shown["held"] = json!(held);
+        shown["held"] = json!(fault.held.load(Ordering::Relaxed));
         shown
     };
     Json(list.iter().map(show).collect())

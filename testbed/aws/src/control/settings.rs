@@ -29,10 +29,7 @@ pub struct Change {
 /// The settings as they are.
 pub async fn get(State(simulation): State<Arc<Simulation>>) -> Json<Settings> {
     let settings = &simulation.world.settings;
-    Json(Settings {
-        propagation_delay_ms: settings.propagation_delay_ms(),
-        latency_ms: settings.latency_ms(),
-    })
+    Json(Settings { propagation_delay_ms: settings.propagation_delay_ms(), latency_ms: settings.latency_ms() })
 }
 
 /// Changes settings and returns all of them.

@@ -66,8 +66,7 @@ fn role(state: &IamState, role: &IamRole) -> Value {
 }
 
 fn policy(policy: &IamPolicy) -> Value {
-    let versions: Map<_, _> =
-        policy.versions.iter().map(|version| (version.version_id.clone(), document(&version.document))).collect();
+    let versions: Map<_, _> = policy.versions.iter().map(|version| (version.version_id.clone(), document(&version.document))).collect();
     json!({
         "policyName": policy.policy_name,
         "path": policy.path,

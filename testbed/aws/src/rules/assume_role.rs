@@ -159,15 +159,11 @@ pub fn verify_mfa(
     if serial_number.is_none() && code.is_none() {
         return Ok(None);
     }
-    let valid = serial_number
-        .zip(code)
-        .zip(caller.user_name())
-        .zip(state)
-        .and_then(|(((serial_number, code), user), state)| {
-            let device = state.virtual_mfa_devices.get(serial_number)?;
-            let is_callers = device.user.as_deref() == Some(user);
-            (is_callers && fakecloud_iam::mfa::verify_totp(&device.base32_string_seed, code, now)?).then_some(())
-        });
+    let valid = serial_number.zip(code).zip(caller.user_name()).zip(state).and_then(|(((serial_number, code), user), state)| {
+        let device = state.virtual_mfa_devices.get(serial_number)?;
+        let is_callers = device.user.as_deref() == Some(user);
+        (is_callers && fakecloud_iam::mfa::verify_totp(&device.base32_string_seed, code, now)?).then_some(())
+    });
     match valid {
         Some(()) => Ok(Some(())),
         None => Err(Failure::access_denied("MultiFactorAuthentication failed with invalid MFA one time pass code. ")),
@@ -212,10 +208,7 @@ mod tests {
 
     #[test]
     fn across_accounts_boundary_and_session_policies_limit_the_identity_side() {
-        assert_eq!(
-            decide(&side(ALLOW, Some(NOTHING), None), admits(Admission::Direct), false),
-            implicit(Layer::PermissionsBoundary)
-        );
+        assert_eq!(decide(&side(ALLOW, Some(NOTHING), None), admits(Admission::Direct), false), implicit(Layer::PermissionsBoundary));
         assert_eq!(decide(&side(ALLOW, None, Some(NOTHING)), admits(Admission::Direct), false), implicit(Layer::Session));
     }
 
@@ -233,10 +226,7 @@ mod tests {
     #[test]
     fn within_an_account_naming_the_role_needs_no_identity_policy_but_obeys_the_limits() {
         assert_eq!(decide(&side(NOTHING, None, None), admits(Admission::Role), true), Ok(()));
-        assert_eq!(
-            decide(&side(NOTHING, Some(NOTHING), None), admits(Admission::Role), true),
-            implicit(Layer::PermissionsBoundary)
-        );
+        assert_eq!(decide(&side(NOTHING, Some(NOTHING), None), admits(Admission::Role), true), implicit(Layer::PermissionsBoundary));
         assert_eq!(decide(&side(ALLOW, None, Some(NOTHING)), admits(Admission::Role), true), implicit(Layer::Session));
     }
 
@@ -307,9 +297,10 @@ mod tests {
     #[test]
     fn a_deny_that_names_the_role_denies_its_sessions() {
         let mut trust = trusting("111111111111");
-        trust["Statement"].as_array_mut().unwrap().push(
-            json!({"Effect": "Deny", "Principal": {"AWS": "arn:aws:iam::111111111111:role/r"}, "Action": "sts:AssumeRole"}),
-        );
+        trust["Statement"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"Effect": "Deny", "Principal": {"AWS": "arn:aws:iam::111111111111:role/r"}, "Action": "sts:AssumeRole"}));
         assert!(trust_side(&trust, &role_session("111111111111", "r", "s"), "sts:AssumeRole", &ConditionContext::default()).denied);
         assert!(!trust_side(&trust, &role_session("111111111111", "q", "s"), "sts:AssumeRole", &ConditionContext::default()).denied);
     }

@@ -20,11 +20,7 @@ pub fn check_user(state: &IamState, user_name: &str) -> Result<(), Failure> {
 /// Source: BC DeletePolicy ("delete all versions of the policy using DeletePolicyVersion"; the default version goes with
 /// the policy). For boundaries: the console and API count them as usage of the policy [inf].
 pub fn check_policy(state: &IamState, policy_arn: &str) -> Result<(), Failure> {
-    let boundaries = state
-        .users
-        .values()
-        .map(|user| &user.permissions_boundary)
-        .chain(state.roles.values().map(|role| &role.permissions_boundary));
+    let boundaries = state.users.values().map(|user| &user.permissions_boundary).chain(state.roles.values().map(|role| &role.permissions_boundary));
     if boundaries.flatten().any(|arn| arn == policy_arn) {
         return Err(Failure::delete_conflict("Cannot delete a policy attached to entities."));
     }
@@ -48,12 +44,7 @@ mod tests {
 
     fn state(versions: u32, boundary: Option<&str>) -> IamState {
         let mut state = IamState::new("111111111111");
-        let version = |n: u32| PolicyVersion {
-            version_id: format!("v{n}"),
-            document: "{}".to_owned(),
-            is_default: n == 1,
-            created_at: Utc::now(),
-        };
+        let version = |n: u32| PolicyVersion { version_id: format!("v{n}"), document: "{}".to_owned(), is_default: n == 1, created_at: Utc::now() };
         state.policies.insert(
             POLICY.to_owned(),
             IamPolicy {

@@ -4,12 +4,15 @@
 //! Service Authorization Reference, TF is the Terraform AWS provider. `[inf]` marks an inference.
 
 pub mod access_denied;
+pub mod account_details;
 pub mod assume_role;
 pub mod boundaries;
 pub mod deletion;
 pub mod names;
 pub mod principals;
 pub mod propagation;
+pub mod protected;
+pub mod quotas;
 pub mod resources;
 pub mod s3;
 pub mod sessions;

@@ -105,14 +105,9 @@ pub fn check_characters(operation: &str, parameters: &HashMap<String, String>) -
     if !writes {
         return Ok(());
     }
-    for (parameter, maximum) in [
-        ("UserName", 64),
-        ("NewUserName", 64),
-        ("RoleName", 64),
-        ("PolicyName", 128),
-        ("GroupName", 128),
-        ("InstanceProfileName", 128),
-    ] {
+    for (parameter, maximum) in
+        [("UserName", 64), ("NewUserName", 64), ("RoleName", 64), ("PolicyName", 128), ("GroupName", 128), ("InstanceProfileName", 128)]
+    {
         let Some(name) = parameters.get(parameter) else { continue };
         let member = format!("{}{}", parameter[..1].to_ascii_lowercase(), &parameter[1..]);
         if name.chars().count() > maximum {
@@ -166,12 +161,22 @@ pub fn default_to_caller(caller: &Caller, operation: &str, parameters: &mut Hash
     Ok(())
 }
 
-/// An access key id: the prefix (AKIA for long-term keys, ASIA for temporary ones) and 16 characters.
+/// An access key id: the prefix (AKIA for long-term keys, ASIA for temporary ones) and 16 capital letters and digits.
 ///
 /// Source: UG `reference_identifiers.md`, "Understanding unique ID prefixes".
 pub fn access_key_id(prefix: &str) -> String {
-    let made_up = xml_responses::generate_access_key_id();
-    format!("{prefix}{}", made_up.get(4..).unwrap_or_default())
+    with_prefix(prefix, &xml_responses::generate_access_key_id())
+}
+
+/// The unique id of a user (prefix AIDA) or role (AROA): the prefix and 17 capital letters and digits.
+///
+/// Source: as for [`access_key_id`].
+pub fn unique_id(prefix: &str) -> String {
+    with_prefix(prefix, &xml_responses::generate_role_id())
+}
+
+fn with_prefix(prefix: &str, made_up: &str) -> String {
+    format!("{prefix}{}", made_up.get(4..).unwrap_or_default().to_ascii_uppercase())
 }
 
 /// An id for one request, as replies carry it.
@@ -251,10 +256,7 @@ mod tests {
     fn entities_are_found_without_regard_to_case() {
         let mut named = parameters(&[("UserName", "alice"), ("PolicyArn", "arn:aws:iam::111111111111:policy/team/read")]);
         find_without_case(&state(), "AttachUserPolicy", &mut named);
-        assert_eq!(
-            named,
-            parameters(&[("UserName", "Alice"), ("PolicyArn", "arn:aws:iam::111111111111:policy/team/Read")])
-        );
+        assert_eq!(named, parameters(&[("UserName", "Alice"), ("PolicyArn", "arn:aws:iam::111111111111:policy/team/Read")]));
         let mut creation = parameters(&[("UserName", "alice")]);
         find_without_case(&state(), "CreateUser", &mut creation);
         assert_eq!(creation["UserName"], "alice");
@@ -298,8 +300,10 @@ mod tests {
 
     #[test]
     fn ids_look_like_those_of_aws() {
-        let id = access_key_id("ASIA");
-        assert_eq!((id.len(), &id[..4]), (20, "ASIA"));
+        for (id, prefix, length) in [(access_key_id("ASIA"), "ASIA", 20), (unique_id("AROA"), "AROA", 21)] {
+            assert_eq!((id.len(), &id[..4]), (length, prefix));
+            assert!(id.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()), "{id}");
+        }
         assert_ne!(access_key_id("AKIA"), access_key_id("AKIA"));
     }
 }

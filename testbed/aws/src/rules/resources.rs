@@ -183,10 +183,7 @@ mod tests {
     fn a_creation_is_named_with_the_path_asked_for_and_tags_need_their_action() {
         let call = [("RoleName", "n"), ("Path", "/rb/"), ("Tags.member.1.Key", "a")];
         let arn = "arn:aws-cn:iam::111111111111:role/rb/n";
-        assert_eq!(
-            needed("CreateRole", &call, "arn:aws-cn:iam::111111111111:role/n"),
-            [pair("iam:CreateRole", arn), pair("iam:TagRole", arn)]
-        );
+        assert_eq!(needed("CreateRole", &call, "arn:aws-cn:iam::111111111111:role/n"), [pair("iam:CreateRole", arn), pair("iam:TagRole", arn)]);
     }
 
     #[test]
@@ -205,14 +202,10 @@ mod tests {
 
     #[test]
     fn the_boundary_is_the_one_asked_for_or_the_one_there_is() {
-        let boundary = |operation: &str, pairs: &[(&str, &str)]| {
-            condition_keys(&state(), operation, &parameters(pairs), &[]).remove("iam:permissionsboundary")
-        };
+        let boundary =
+            |operation: &str, pairs: &[(&str, &str)]| condition_keys(&state(), operation, &parameters(pairs), &[]).remove("iam:permissionsboundary");
         assert_eq!(boundary("CreateRole", &[("RoleName", "n"), ("PermissionsBoundary", "b")]), Some(vec!["b".to_owned()]));
-        assert_eq!(
-            boundary("PutRolePolicy", &[("RoleName", "r")]),
-            Some(vec!["arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned()])
-        );
+        assert_eq!(boundary("PutRolePolicy", &[("RoleName", "r")]), Some(vec!["arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned()]));
         assert_eq!(boundary("CreateRole", &[("RoleName", "n")]), None);
         assert_eq!(boundary("TagRole", &[("RoleName", "r")]), None);
     }

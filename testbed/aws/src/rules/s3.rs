@@ -1,13 +1,22 @@
 //! What S3 calls its actions.
 
-/// The action that authorises an S3 operation: `ListBuckets` is allowed by `s3:ListAllMyBuckets` on all resources.
+/// The action that authorises an S3 operation, which often has another name: `ListBuckets` is allowed by
+/// `s3:ListAllMyBuckets` on all resources, `ListObjectsV2` by `s3:ListBucket`.
 ///
-/// Source: SAR for Amazon S3; UG `troubleshoot_access-denied.md` shows it in the message too.
-pub fn action_and_resource(action: &str, resource: &str) -> (String, String) {
-    match action {
-        "ListBuckets" => ("ListAllMyBuckets".to_owned(), "*".to_owned()),
-        other => (other.to_owned(), resource.to_owned()),
-    }
+/// Source: SAR for Amazon S3; S3 User Guide, "Required permissions for Amazon S3 API operations".
+pub fn action_and_resource(operation: &str, resource: &str) -> (String, String) {
+    let action = match operation {
+        "ListBuckets" => return ("ListAllMyBuckets".to_owned(), "*".to_owned()),
+        "ListObjects" | "ListObjectsV2" | "HeadBucket" => "ListBucket",
+        "ListObjectVersions" => "ListBucketVersions",
+        "ListMultipartUploads" => "ListBucketMultipartUploads",
+        "ListParts" => "ListMultipartUploadParts",
+        "HeadObject" => "GetObject",
+        "CopyObject" | "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload" => "PutObject",
+        "DeleteObjects" => "DeleteObject",
+        other => other,
+    };
+    (action.to_owned(), resource.to_owned())
 }
 
 #[cfg(test)]
@@ -20,10 +29,14 @@ mod tests {
     }
 
     #[test]
+    fn objects_are_listed_by_permission_on_the_bucket() {
+        for operation in ["ListObjects", "ListObjectsV2", "HeadBucket"] {
+            assert_eq!(action_and_resource(operation, "arn:aws:s3:::x"), ("ListBucket".to_owned(), "arn:aws:s3:::x".to_owned()));
+        }
+    }
+
+    #[test]
     fn other_actions_keep_name_and_resource() {
-        assert_eq!(
-            action_and_resource("GetObject", "arn:aws:s3:::x/y"),
-            ("GetObject".to_owned(), "arn:aws:s3:::x/y".to_owned())
-        );
+        assert_eq!(action_and_resource("GetObject", "arn:aws:s3:::x/y"), ("GetObject".to_owned(), "arn:aws:s3:::x/y".to_owned()));
     }
 }

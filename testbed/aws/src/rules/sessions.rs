@@ -91,9 +91,7 @@ pub fn check_token(session: Option<&Session>, presented: Option<&str>, is_s3: bo
 pub fn check_expiry(session: Option<&Session>, now: DateTime<Utc>, is_s3: bool) -> Result<(), Failure> {
     match session {
         Some(session) if session.expires_at <= now && is_s3 => Err(Failure::new(400, "ExpiredToken", "The provided token has expired.")),
-        Some(session) if session.expires_at <= now => {
-            Err(Failure::new(403, "ExpiredToken", "The security token included in the request is expired"))
-        }
+        Some(session) if session.expires_at <= now => Err(Failure::new(403, "ExpiredToken", "The security token included in the request is expired")),
         _ => Ok(()),
     }
 }

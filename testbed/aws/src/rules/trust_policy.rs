@@ -278,10 +278,7 @@ mod tests {
     fn account_ids_are_stored_as_root_arns() {
         let mut document = trusting(json!({"AWS": ["111111111111", "arn:aws:iam::222222222222:user/a"]}));
         accounts_as_root_arns(&mut document, "aws");
-        assert_eq!(
-            document["Statement"][0]["Principal"],
-            json!({"AWS": ["arn:aws:iam::111111111111:root", "arn:aws:iam::222222222222:user/a"]})
-        );
+        assert_eq!(document["Statement"][0]["Principal"], json!({"AWS": ["arn:aws:iam::111111111111:root", "arn:aws:iam::222222222222:user/a"]}));
         let mut single = trusting(json!({"AWS": "111111111111"}));
         accounts_as_root_arns(&mut single, "aws-cn");
         assert_eq!(single["Statement"][0]["Principal"], json!({"AWS": "arn:aws-cn:iam::111111111111:root"}));
@@ -290,10 +287,7 @@ mod tests {
     #[test]
     fn accounts_can_be_taken_out() {
         let document = trusting(json!({"AWS": ["111111111111", "arn:aws:iam::1:root", "*", "arn:aws:iam::222222222222:user/a"]}));
-        assert_eq!(
-            without_accounts(&document)["Statement"][0]["Principal"],
-            json!({"AWS": ["*", "arn:aws:iam::222222222222:user/a"]})
-        );
+        assert_eq!(without_accounts(&document)["Statement"][0]["Principal"], json!({"AWS": ["*", "arn:aws:iam::222222222222:user/a"]}));
         let only = trusting(json!({"AWS": "111111111111"}));
         assert_eq!(without_accounts(&only)["Statement"][0]["Principal"], json!({"AWS": []}));
     }

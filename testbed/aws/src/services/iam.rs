@@ -12,7 +12,7 @@ use fakecloud_iam::IamState;
 use super::take_request;
 use crate::{
     failure::Failure,
-    rules::{boundaries, deletion, names, principals, tags, trust_policy, unique_ids},
+    rules::{account_details, boundaries, deletion, names, principals, protected, quotas, tags, trust_policy, unique_ids},
     wire::Call,
     world::World,
 };
@@ -50,6 +50,7 @@ fn before(world: &World, account_id: &str, operation: &str, parameters: &mut Par
     let states = world.iam.read();
     let state = states.get(account_id).ok_or_else(|| crate::caller::unknown_key(false))?;
     names::check_unique(state, operation, parameters)?;
+    protected::check(state, operation, parameters)?;
     boundaries::check_exists(state, parameters.get("PermissionsBoundary").map(String::as_str))?;
     let name = |parameter: &str| parameters.get(parameter).map_or("", String::as_str);
     match operation {
@@ -70,17 +71,21 @@ fn before(world: &World, account_id: &str, operation: &str, parameters: &mut Par
     let trust = match operation {
         "CreateRole" => "AssumeRolePolicyDocument",
         "UpdateAssumeRolePolicy" => "PolicyDocument",
-        _ => return Ok(()),
+        _ => "",
     };
     if let Some(document) = parameters.get_mut(trust) {
         let exists = |principal: &str| {
             principals::exists(&states, &|account| world.has_account(account), &|created_at| world.has_propagated(created_at), principal)
         };
-        let mut checked = trust_policy::validate(document, &exists)?;
-        trust_policy::accounts_as_root_arns(&mut checked, "aws");
-        *document = checked.to_string();
+        let checked = trust_policy::validate(document, &exists)?;
+        let mut stored = checked.clone();
+        trust_policy::accounts_as_root_arns(&mut stored, "aws");
+        // Otherwise the text stays as it came, white space included.
+        if stored != checked {
+            *document = stored.to_string();
+        }
     }
-    Ok(())
+    quotas::check(state, operation, parameters)
 }
 
 /// `UpdateAssumeRolePolicy` without the crate, which refuses `sts:TagSession` and `sts:SetSourceIdentity`.
@@ -186,23 +191,33 @@ fn after(state: &mut IamState, operation: &str, parameters: &Parameters, reply: 
                 tags::replace_without_case(&mut role.tags, &written);
             }
         }
-        "CreateAccessKey" => give_long_term_prefix(state, parameters, reply),
+        "GetAccountAuthorizationDetails" => {
+            if let ResponseBody::Bytes(body) = &reply.body {
+                reply.body = account_details::with_boundaries(state, &String::from_utf8_lossy(body)).into();
+            }
+        }
+        "CreateAccessKey" => {
+            let keys = parameters.get("UserName").and_then(|name| state.access_keys.get_mut(name));
+            if let Some(key) = keys.and_then(|keys| keys.last_mut()) {
+                give_id(&mut key.access_key_id, names::access_key_id("AKIA"), reply);
+            }
+        }
+        "CreateRole" => {
+            if let Some(role) = parameters.get("RoleName").and_then(|name| state.roles.get_mut(name)) {
+                give_id(&mut role.role_id, names::unique_id("AROA"), reply);
+            }
+        }
         _ => {}
     }
 }
 
-/// Long-term access key ids begin with AKIA; the crate's begin otherwise.
-///
-/// Source: UG `reference_identifiers.md`, "Understanding unique ID prefixes".
-fn give_long_term_prefix(state: &mut IamState, parameters: &Parameters, reply: &mut AwsResponse) {
-    let Some(key) = parameters.get("UserName").and_then(|name| state.access_keys.get_mut(name)).and_then(|keys| keys.last_mut()) else {
-        return;
-    };
-    let given = std::mem::replace(&mut key.access_key_id, names::access_key_id("AKIA"));
+/// Gives a new entity an id in the form of AWS's, in the state and in the reply; the crate's have another prefix or case.
+fn give_id(stored: &mut String, id: String, reply: &mut AwsResponse) {
     if let ResponseBody::Bytes(body) = &reply.body {
-        let text = String::from_utf8_lossy(body).replace(&given, &key.access_key_id);
+        let text = String::from_utf8_lossy(body).replace(stored.as_str(), &id);
         reply.body = ResponseBody::Bytes(Bytes::from(text));
     }
+    *stored = id;
 }
 
 /// The crate says of a missing role what the API says in other words.

@@ -118,10 +118,7 @@ fn assume(world: &World, call: &Call, caller: &Caller) -> Result<Response<Body>,
     let required = |name: &str| call.parameter(name).ok_or_else(|| Failure::validation(format!("{name} is missing")));
     let (role_arn, session_name) = (required("RoleArn")?, required("RoleSessionName")?);
     assume_role::check_form(session_name, call.parameter("SourceIdentity"), call.parameter("ExternalId"))?;
-    let tags = sessions::chained_tags(
-        caller.session.as_ref(),
-        tags::check_session_tags(&tags::of_request(&call.request.query_params))?,
-    )?;
+    let tags = sessions::chained_tags(caller.session.as_ref(), tags::check_session_tags(&tags::of_request(&call.request.query_params))?)?;
     let source_identity = sessions::chained_source_identity(caller.session.as_ref(), call.parameter("SourceIdentity"))?;
     let with_mfa = verify_mfa(world, call, caller)?;
 
@@ -132,11 +129,7 @@ fn assume(world: &World, call: &Call, caller: &Caller) -> Result<Response<Body>,
     authorize_assumption(world, caller, &role, account_id, &context, !tags.is_empty(), source_identity.is_some())?;
     let seconds = assume_role::session_seconds(call.parameter("DurationSeconds"), role.max_session_duration, caller.is_role_session())?;
 
-    let holder = Holder::Role {
-        name: role.role_name.clone(),
-        id: role.role_id.clone(),
-        session_name: session_name.to_owned(),
-    };
+    let holder = Holder::Role { name: role.role_name.clone(), id: role.role_id.clone(), session_name: session_name.to_owned() };
     let mut session = new_session(account_id, holder, seconds);
     session.policies = session_policies(world, call, account_id)?;
     session.transitive_tag_keys = transitive_tag_keys(call, caller);
@@ -216,8 +209,7 @@ fn authorize_assumption(
         let permission = Permission { action: action.to_owned(), resource: role.arn.clone() };
         let identity = IdentitySide::evaluate(state, caller, &permission, context);
         let trust = assume_role::trust_side(&trust, caller, action, context);
-        assume_role::decide(&identity, trust, caller.account_id() == account_id)
-            .map_err(|denial| authorize::refusal(caller, &permission, denial))?;
+        assume_role::decide(&identity, trust, caller.account_id() == account_id).map_err(|denial| authorize::refusal(caller, &permission, denial))?;
     }
     Ok(())
 }

@@ -1,0 +1,83 @@
+# The commands of the project. `make` alone lists them.
+#
+# It takes Rust, Go, Python 3, make and a C compiler. Everything else that the testbed runs is built or installed when it is first needed,
+# into ~/.cache/rolebridge-testbed (or ROLEBRIDGE_TESTBED_CACHE).
+
+SHELL := /bin/sh
+CARGO ?= cargo
+SIMULATOR := testbed/aws
+.DEFAULT_GOAL := help
+
+# No credentials, profile or cluster of the user's takes part in anything here.
+unexport $(filter AWS_% KUBECONFIG,$(.VARIABLES))
+
+# Where cargo builds to; only asked when it is used.
+TARGET = $(shell $(CARGO) metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
+
+# The tests that take seconds, of those that exist.
+FAST := $(foreach test,crds architecture golden properties,$(if $(wildcard tests/$(test).rs tests/$(test)/main.rs),--test $(test)))
+
+# Says which program is missing ($1) and how to get it ($2).
+need = @command -v $1 >/dev/null 2>&1 || { echo "$1 is not installed, or not in PATH. It takes $2." >&2; exit 1; }
+
+.PHONY: help
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: tools ## Show the classic recipe and prove that it works; KEEP=1 keeps everything running
+	$(CARGO) build --locked --workspace --bins
+	@$(TARGET)/debug/demo $(TARGET)/debug/rolebridge
+
+.PHONY: test
+test: tools ## Run every test, those on a real control plane included
+	$(CARGO) build --locked --workspace --bins
+	@$(TARGET)/debug/testbed build >/dev/null
+	$(CARGO) test --locked --workspace
+	cd $(SIMULATOR) && $(CARGO) test --locked
+
+.PHONY: test-fast
+test-fast: rust ## Run the tests that take seconds and need no control plane
+	$(CARGO) test --locked --workspace --lib --bins $(FAST)
+
+.PHONY: check
+check: rust ## Check format, lints, generated files and that ring is not linked
+	$(CARGO) fmt --all --check
+	cd $(SIMULATOR) && $(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	cd $(SIMULATOR) && $(CARGO) clippy --locked --all-targets -- -D warnings
+	@echo "comparing crds/ with what the code gives"
+	@generated=$$(mktemp -d) && trap 'rm -rf "$$generated"' EXIT && \
+		$(CARGO) run --quiet --locked --bin rolebridge -- crds --output-directory "$$generated" && \
+		diff -ru crds "$$generated" || { echo "crds/ is not what the code gives: run \`make generate\`" >&2; exit 1; }
+	@echo "making sure that ring is not linked"
+	@if grep -q '^name = "ring"$$' Cargo.lock && [ -n "$$($(CARGO) tree --locked --workspace --invert ring 2>/dev/null)" ]; then \
+		$(CARGO) tree --locked --workspace --invert ring; \
+		echo "ring is linked: a second TLS provider beside aws-lc-rs makes the operator panic at its start" >&2; exit 1; fi
+
+.PHONY: generate
+generate: rust ## Write the generated files (crds/) anew
+	$(CARGO) run --quiet --locked --bin rolebridge -- crds --output-directory crds
+
+.PHONY: fmt
+fmt: rust ## Format the code
+	$(CARGO) fmt --all
+	cd $(SIMULATOR) && $(CARGO) fmt --all
+
+.PHONY: clean
+clean: rust ## Remove what was built here; what the testbed has in ~/.cache stays
+	$(CARGO) clean
+	cd $(SIMULATOR) && $(CARGO) clean
+
+# What compiling the project takes.
+.PHONY: rust
+rust:
+	$(call need,$(CARGO),Rust from https://rustup.rs)
+	$(call need,cc,a C compiler; Debian and Ubuntu have it in build-essential and macOS in xcode-select --install)
+
+# What the testbed takes beside that.
+.PHONY: tools
+tools: rust
+	$(call need,go,Go 1.26 or newer from https://go.dev/dl)
+	$(call need,python3,Python 3.10 or newer from https://www.python.org/downloads or your system's packages)
+	@python3 -c 'import ensurepip, venv' || { echo "Python's venv module is missing. Debian and Ubuntu have it in python3-venv." >&2; exit 1; }

@@ -1,0 +1,205 @@
+//! One account of AWS: clients, credentials, budget and the proof that they lead into the right account.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use aws_config::sts::AssumeRoleProvider;
+use aws_sdk_iam::config::retry::RetryPartition;
+use aws_sdk_iam::config::{IdentityCache, Region, SharedCredentialsProvider};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+
+use super::config::{AccessConfig, AccountConfig, BaseConfig};
+use super::gateway::{Caller, Gateway};
+use super::limits::Budget;
+use super::sdk::Sdk;
+use super::sdk::reply::CompleteReply;
+use crate::api::Reason;
+use crate::core::failure::{Effect, Failure};
+
+/// How long STS's word on who the operator is counts. It changes only with the credentials, which is with the configuration or, rarely, the
+/// environment.
+const VERIFICATION_TTL: Duration = Duration::from_secs(3600);
+/// When to come back where as many pieces of work are under way as the account allows: about as long as one takes.
+const BUSY_RETRY: Duration = Duration::from_millis(100);
+/// Longest time for fetching credentials: less than a request may take, so that what is slow is told from AWS being slow.
+const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// One account of AWS.
+///
+/// Nothing is shared with other accounts but the operator's own credentials and the pool of connections. The SDK makes one attempt
+/// for each call and no retries: the controller retries, with its own backoff, so that each attempt passes the budget, and so that a write of which
+/// nothing is known is followed by a read and not by the same write.
+#[derive(Debug)]
+pub struct Account {
+    config: AccountConfig,
+    sdk: Sdk,
+    budget: Arc<Budget>,
+    slots: Arc<Semaphore>,
+    verification: Verification,
+}
+
+/// The right to do one piece of work in an account; given back when it is dropped.
+#[derive(Debug)]
+#[must_use = "the right ends when this is dropped"]
+pub struct Permit(#[expect(dead_code, reason = "held for its Drop")] OwnedSemaphorePermit);
+
+impl Account {
+    /// Makes the clients. No call is made yet.
+    ///
+    /// # Errors
+    /// [`Reason::InvalidSpec`] where neither the configuration names a region nor the partition has one that is known here.
+    pub async fn new(base: &BaseConfig, config: AccountConfig) -> Result<Self, Failure> {
+        let Some(region) = config.region.clone().or_else(|| config.partition.default_region().map(str::to_owned)) else {
+            return Err(Failure::refused(
+                Reason::InvalidSpec,
+                format!("spec.region is needed: no region of partition {} is known to Rolebridge.", config.partition),
+            ));
+        };
+        let region = Region::new(region);
+        let mut sdk = base.sdk.to_builder().region(region.clone());
+        if let AccessConfig::AssumeRole { role_arn, external_id, session_name, duration } = &config.access {
+            let mut provider = AssumeRoleProvider::builder(role_arn.as_str())
+                .configure(&base.sdk)
+                .region(region)
+                .session_name(session_name)
+                .session_length(*duration);
+            if let Some(external_id) = external_id {
+                provider = provider.external_id(external_id);
+            }
+            // One provider and one cache for both clients: the role is assumed once, and again shortly before the session ends.
+            let cache = IdentityCache::lazy().load_timeout(CREDENTIALS_TIMEOUT).build();
+            sdk = sdk.credentials_provider(SharedCredentialsProvider::new(provider.build().await)).identity_cache(cache);
+        }
+        let sdk = sdk.build();
+        // Without retries the partition has no effect today; with them, one throttled account must never use up another's.
+        let retries = RetryPartition::custom(format!("{}/{}", config.partition, config.id)).build();
+        let iam = aws_sdk_iam::config::Builder::from(&sdk).retry_partition(retries.clone()).interceptor(CompleteReply).build();
+        let sts = aws_sdk_sts::config::Builder::from(&sdk).retry_partition(retries).interceptor(CompleteReply).build();
+        let budget = Arc::new(Budget::new(&config.limits, Instant::now()));
+        let sdk = Sdk {
+            iam: aws_sdk_iam::Client::from_conf(iam),
+            sts: aws_sdk_sts::Client::from_conf(sts),
+            budget: budget.clone(),
+            access: config.access.clone(),
+        };
+        let slots = Arc::new(Semaphore::new(config.limits.concurrency.max(1)));
+        Ok(Self { config, sdk, budget, slots, verification: Verification::default() })
+    }
+
+    /// What the account was made from.
+    pub fn config(&self) -> &AccountConfig {
+        &self.config
+    }
+
+    /// IAM and STS. Nobody writes by it before [`Account::verify`] has succeeded, nor begins a piece of work without a [`Permit`].
+    pub fn gateway(&self) -> &dyn Gateway {
+        &self.sdk
+    }
+
+    /// The right to begin a piece of work, such as one reconcile. Never waits.
+    ///
+    /// Work that has begun is not broken off for want of budget: its calls are counted, if need be on credit, and paid before other work
+    /// begins.
+    ///
+    /// # Errors
+    /// Where the budget is used up, or as many pieces of work are under way as are allowed; with the time to come back.
+    pub fn try_permit(&self) -> Result<Permit, Failure> {
+        let slot = self.slots.clone().try_acquire_owned().map_err(|_| Failure {
+            reason: Reason::AWSUnavailable,
+            message: format!("the operator works on {} other resources of the account at the moment", self.config.limits.concurrency.max(1)),
+            effect: Effect::None,
+            retry_after: Some(BUSY_RETRY),
+        })?;
+        self.budget.admit(Instant::now()).map_err(Failure::budget)?;
+        Ok(Permit(slot))
+    }
+
+    /// Makes sure that the credentials lead into the account and partition that are configured.
+    ///
+    /// STS is asked once, however many ask at the same time; those who come while it is being asked share the answer. A success counts
+    /// for an hour, or until [`Account::forget_verification`]; a failure is not kept.
+    ///
+    /// # Errors
+    /// [`Reason::AccountMismatch`] where they lead elsewhere; otherwise as [`Gateway::caller`].
+    pub async fn verify(&self) -> Result<Caller, Failure> {
+        self.verification.get(Instant::now(), || async { self.check(self.sdk.caller().await?) }).await
+    }
+
+    /// Makes the next [`Account::verify`] ask STS again.
+    pub fn forget_verification(&self) {
+        self.verification.forget();
+    }
+
+    fn check(&self, caller: Caller) -> Result<Caller, Failure> {
+        let AccountConfig { id, partition, .. } = &self.config;
+        if caller.account == *id && caller.partition == *partition {
+            return Ok(caller);
+        }
+        let message = format!(
+            "the operator's credentials lead into account {} of partition {} (as {}), but account {id} of partition {partition} is declared.",
+            caller.account, caller.partition, caller.arn
+        );
+        Err(Failure::refused(Reason::AccountMismatch, message))
+    }
+}
+
+/// A cached answer that is fetched by one caller at a time.
+#[derive(Debug, Default)]
+struct Verification {
+    state: Mutex<VerificationState>,
+    /// Fetches that have ended.
+    ended: AtomicU64,
+    /// Times that the answer was declared void.
+    forgotten: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct VerificationState {
+    success: Option<Success>,
+    /// What the last fetch failed with.
+    failure: Option<Failure>,
+}
+
+#[derive(Debug)]
+struct Success {
+    caller: Caller,
+    at: Instant,
+    /// [`Verification::forgotten`] when the fetch began.
+    forgotten: u64,
+}
+
+impl Verification {
+    async fn get<F>(&self, now: Instant, fetch: impl FnOnce() -> F) -> Result<Caller, Failure>
+    where
+        F: Future<Output = Result<Caller, Failure>>,
+    {
+        let ended = self.ended.load(Ordering::Acquire);
+        let mut state = self.state.lock().await;
+        let forgotten = self.forgotten.load(Ordering::Acquire);
+        match &state.success {
+            Some(known) if known.forgotten == forgotten && now.saturating_duration_since(known.at) < VERIFICATION_TTL => {
+                return Ok(known.caller.clone());
+            }
+            _ => state.success = None,
+        }
+        if let (true, Some(failure)) = (self.ended.load(Ordering::Acquire) != ended, &state.failure) {
+            // A fetch ended while this caller waited for it: it would only hear the same again.
+            return Err(failure.clone());
+        }
+        let result = fetch().await;
+        match &result {
+            Ok(caller) => *state = VerificationState { success: Some(Success { caller: caller.clone(), at: now, forgotten }), failure: None },
+            Err(failure) => state.failure = Some(failure.clone()),
+        }
+        self.ended.fetch_add(1, Ordering::AcqRel);
+        result
+    }
+
+    fn forget(&self) {
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests;

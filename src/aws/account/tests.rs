@@ -1,0 +1,173 @@
+use std::sync::atomic::AtomicUsize;
+
+use super::*;
+use crate::aws::LimitsConfig;
+use crate::aws::test_server::{ACCOUNT, Reply, Server, ambient, error, success};
+use crate::core::action::Action;
+use crate::core::identity::IdentityName;
+
+fn identity(account: &str, partition: &str) -> Reply {
+    let arn = format!("arn:{partition}:sts::{account}:assumed-role/manager/rolebridge");
+    success("GetCallerIdentity", &format!("<Arn>{arn}</Arn><UserId>AROAEXAMPLEEXAMPLE1:rolebridge</UserId><Account>{account}</Account>"))
+}
+
+fn delete_role() -> Action {
+    Action::DeleteIdentity(IdentityName::Role("r".parse().unwrap()))
+}
+
+fn by_role(external_id: &str) -> AccountConfig {
+    let access = AccessConfig::AssumeRole {
+        role_arn: format!("arn:aws:iam::{ACCOUNT}:role/manager").parse().unwrap(),
+        external_id: Some(external_id.into()),
+        session_name: "session".into(),
+        duration: Duration::from_secs(1800),
+    };
+    AccountConfig { access, ..ambient() }
+}
+
+fn session() -> Reply {
+    let credentials = "<Credentials><AccessKeyId>ASIAEXAMPLE</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>";
+    let user = format!(
+        "<AssumedRoleUser><Arn>arn:aws:sts::{ACCOUNT}:assumed-role/manager/session</Arn><AssumedRoleId>AROAEXAMPLEEXAMPLE1:session</AssumedRoleId></AssumedRoleUser>"
+    );
+    success("AssumeRole", &format!("{credentials}{user}"))
+}
+
+#[tokio::test]
+async fn credentials_that_lead_elsewhere_are_told_with_both_accounts() {
+    for (account, partition, says) in [("222222222222", "aws", "222222222222"), (ACCOUNT, "aws-cn", "aws-cn")] {
+        let server = Server::start(move |_| identity(account, partition));
+        let failure = Account::new(&server.base(), ambient()).await.unwrap().verify().await.unwrap_err();
+        assert_eq!(failure.reason, Reason::AccountMismatch);
+        assert!(failure.message.contains(says) && failure.message.contains(ACCOUNT), "{}", failure.message);
+    }
+}
+
+#[tokio::test]
+async fn sts_is_asked_once_until_it_is_to_be_asked_again() {
+    let server = Server::start(|_| identity(ACCOUNT, "aws"));
+    let account = Account::new(&server.base(), ambient()).await.unwrap();
+    let (first, second) = tokio::join!(account.verify(), account.verify());
+    assert_eq!(first.unwrap().account, ambient().id);
+    second.unwrap();
+    account.verify().await.unwrap();
+    assert_eq!(server.actions(), ["GetCallerIdentity"]);
+    account.forget_verification();
+    account.verify().await.unwrap();
+    assert_eq!(server.actions().len(), 2);
+}
+
+#[tokio::test]
+async fn those_who_ask_together_share_a_failure_and_the_next_asks_anew() {
+    let asked = AtomicUsize::new(0);
+    let server = Server::start(move |_| match asked.fetch_add(1, Ordering::SeqCst) {
+        0 => error(403, "InvalidClientTokenId", "The security token included in the request is invalid."),
+        _ => identity(ACCOUNT, "aws"),
+    });
+    let account = Account::new(&server.base(), ambient()).await.unwrap();
+    let (first, second) = tokio::join!(account.verify(), account.verify());
+    assert_eq!(first.unwrap_err().reason, Reason::AccessDenied);
+    assert_eq!(second.unwrap_err().reason, Reason::AccessDenied);
+    assert_eq!(server.actions().len(), 1);
+    account.verify().await.unwrap();
+    assert_eq!(server.actions().len(), 2);
+}
+
+#[tokio::test]
+async fn a_success_is_void_when_it_was_forgotten_while_it_came_or_is_too_old() {
+    let caller = Caller { arn: "arn:aws:iam::111111111111:user/u".parse().unwrap(), account: ambient().id, partition: ambient().partition };
+    let verification = Verification::default();
+    let start = Instant::now();
+    let fetches = AtomicUsize::new(0);
+    let fetch = || {
+        fetches.fetch_add(1, Ordering::SeqCst);
+        std::future::ready(Ok(caller.clone()))
+    };
+    let forgotten_meanwhile = async || {
+        verification.forget();
+        fetch().await
+    };
+    verification.get(start, forgotten_meanwhile).await.unwrap();
+    verification.get(start, fetch).await.unwrap();
+    verification.get(start + VERIFICATION_TTL - Duration::from_secs(1), fetch).await.unwrap();
+    assert_eq!(fetches.load(Ordering::SeqCst), 2);
+    verification.get(start + VERIFICATION_TTL, fetch).await.unwrap();
+    assert_eq!(fetches.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn the_management_role_is_assumed_once_for_all_calls() {
+    let server = Server::start(|request| match request.action.as_str() {
+        "AssumeRole" => session(),
+        "GetCallerIdentity" => identity(ACCOUNT, "aws"),
+        action => success(action, ""),
+    });
+    let account = Account::new(&server.base(), by_role("s3cret-id")).await.unwrap();
+    account.verify().await.unwrap();
+    account.gateway().execute(&delete_role()).await.unwrap();
+    assert_eq!(server.actions(), ["AssumeRole", "GetCallerIdentity", "DeleteRole"]);
+    let request = &server.requests()[0];
+    assert_eq!(request.get("RoleArn"), Some("arn:aws:iam::111111111111:role/manager"));
+    assert_eq!(request.get("ExternalId"), Some("s3cret-id"));
+    assert_eq!(request.get("RoleSessionName"), Some("session"));
+    assert_eq!(request.get("DurationSeconds"), Some("1800"));
+}
+
+#[tokio::test]
+async fn a_management_role_that_cannot_be_assumed_is_named_and_nothing_was_changed() {
+    let server =
+        Server::start(|_| error(403, "AccessDenied", "User: arn:aws:iam::999999999999:user/operator is not authorized to perform: sts:AssumeRole"));
+    let account = Account::new(&server.base(), by_role("s3cret-id")).await.unwrap();
+    let failure = account.gateway().execute(&delete_role()).await.unwrap_err();
+    assert_eq!((failure.reason, failure.effect), (Reason::AccessDenied, Effect::None));
+    assert!(failure.message.starts_with("sts:AssumeRole: AccessDenied: User: arn:aws:iam::999999999999:user/operator"), "{}", failure.message);
+    assert!(failure.message.contains("arn:aws:iam::111111111111:role/manager"), "{}", failure.message);
+    assert_eq!(server.actions(), ["AssumeRole"]);
+}
+
+#[tokio::test]
+async fn the_external_id_is_kept_out_of_what_sts_says_about_it() {
+    let server = Server::start(|_| error(400, "ValidationError", "Value 's3cret-id' at 'externalId' failed to satisfy constraint"));
+    let account = Account::new(&server.base(), by_role("s3cret-id")).await.unwrap();
+    let failure = account.verify().await.unwrap_err();
+    assert_eq!(failure.reason, Reason::RequestRejected);
+    assert!(!failure.message.contains("s3cret-id") && failure.message.contains("externalId"), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn while_sts_is_out_of_order_nothing_is_changed_and_it_goes_away_by_itself() {
+    for reply in [|| error(503, "ServiceUnavailable", ""), || Reply::Reset, || Reply::Answer(200, "<html/>".into()), || error(400, "Throttling", "")]
+    {
+        let server = Server::start(move |_| reply());
+        let account = Account::new(&server.base(), by_role("s3cret-id")).await.unwrap();
+        let failure = account.gateway().execute(&delete_role()).await.unwrap_err();
+        assert_eq!((failure.reason, failure.effect), (Reason::AWSUnavailable, Effect::None), "{}", failure.message);
+    }
+}
+
+#[tokio::test]
+async fn permits_end_with_the_slots_and_with_the_budget() {
+    let server = Server::start(|request| success(&request.action, ""));
+    let limits = LimitsConfig { requests_per_second: 1, burst: 2, concurrency: 2 };
+    let account = Account::new(&server.base(), AccountConfig { limits, ..ambient() }).await.unwrap();
+    let permits = (account.try_permit().unwrap(), account.try_permit().unwrap());
+    assert_eq!(account.try_permit().unwrap_err().retry_after, Some(BUSY_RETRY));
+    for _ in 0..4 {
+        // Twice the burst: what has begun goes on.
+        account.gateway().execute(&delete_role()).await.unwrap();
+    }
+    drop(permits);
+    let failure = account.try_permit().unwrap_err();
+    assert!(failure.retry_after.is_some_and(|wait| wait > BUSY_RETRY), "{failure:?}");
+    assert_eq!(failure.effect, Effect::None);
+}
+
+#[tokio::test]
+async fn a_partition_that_is_not_known_needs_a_region() {
+    let server = Server::start(|_| Reply::Reset);
+    let config = AccountConfig { partition: "aws-new".parse().unwrap(), ..ambient() };
+    let failure = Account::new(&server.base(), config.clone()).await.unwrap_err();
+    assert_eq!(failure.reason, Reason::InvalidSpec);
+    let config = AccountConfig { region: Some("new-east-1".into()), ..config };
+    Account::new(&server.base(), config).await.unwrap();
+}

@@ -1,0 +1,236 @@
+//! The one place where an error of the SDK becomes a [`Failure`].
+//!
+//! Two questions are answered: why, for people and for what to do next ([`Reason`]), and what is known of the state of AWS ([`Effect`]).
+//! The codes are those of IAM's and STS's API references (the errors of each operation, and "Common Error Types").
+
+use std::error::Error;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_iam::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
+use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
+
+use super::config::AccessConfig;
+use crate::api::Reason;
+use crate::core::failure::{Effect, Failure};
+
+/// Longest text of AWS's that is passed on, in characters. Some repeat a whole policy document.
+const TEXT_LENGTH: usize = 1000;
+
+/// Says why an operation such as `iam:CreateRole` failed, and what is known of the state of AWS.
+///
+/// `code` and `message` are AWS's, `code` being None where there was no readable answer; `http_status` is None where there was no answer.
+#[must_use]
+pub fn classify(operation: &str, code: Option<&str>, message: &str, http_status: Option<u16>) -> (Reason, Effect) {
+    let Some(code) = code else { return (Reason::AWSUnavailable, effect_of_silence(operation)) };
+    let status = http_status.unwrap_or_default();
+    match code {
+        "Throttling"
+        | "ThrottlingException"
+        | "ThrottledException"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "RequestLimitExceeded"
+        | "TooManyRequestsException"
+        | "SlowDown"
+        | "BandwidthLimitExceeded"
+        | "PriorRequestNotComplete" => (Reason::AWSUnavailable, Effect::None),
+        _ if status == 429 => (Reason::AWSUnavailable, Effect::None),
+        // The provider fetches new credentials, and the clock comes right, or the next try says so again.
+        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "IDPCommunicationError" => (Reason::AWSUnavailable, Effect::None),
+        "ServiceFailure" | "InternalFailure" | "InternalError" | "ServiceUnavailable" | "RequestTimeout" | "RequestTimeoutException" => {
+            (Reason::AWSUnavailable, effect_of_silence(operation))
+        }
+        _ if status >= 500 => (Reason::AWSUnavailable, effect_of_silence(operation)),
+
+        "EntityAlreadyExists" => (Reason::Conflict, Effect::AlreadyExists),
+        "EntityTemporarilyUnmodifiable" | "ConcurrentModification" => (Reason::Propagating, Effect::None),
+        "NoSuchEntity" => (no_such_entity(operation, message), Effect::None),
+        // A principal that was just made, or that is gone; which of the two, only the one who named it can tell.
+        "MalformedPolicyDocument" if message.to_ascii_lowercase().contains("invalid principal") => (Reason::Propagating, Effect::None),
+        "MalformedPolicyDocument" | "MalformedPolicyDocumentException" => (Reason::InvalidDocument, Effect::None),
+        "LimitExceeded" => (Reason::QuotaExceeded, Effect::None),
+        "DeleteConflict" => (Reason::DeletionBlocked, Effect::None),
+        "PolicyNotAttachable" => (Reason::PolicyNotAttachable, Effect::None),
+
+        "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "NotAuthorized" | "OptInRequired" => {
+            (Reason::AccessDenied, Effect::None)
+        }
+        "InvalidClientTokenId"
+        | "UnrecognizedClientException"
+        | "SignatureDoesNotMatch"
+        | "InvalidSignatureException"
+        | "IncompleteSignature"
+        | "MissingAuthenticationToken"
+        | "InvalidIdentityToken"
+        | "RegionDisabledException" => (Reason::AccessDenied, Effect::None),
+        _ if status == 403 => (Reason::AccessDenied, Effect::None),
+        // ValidationError, InvalidInput, UnmodifiableEntity and what else AWS will say to the same request the next time.
+        _ => (Reason::RequestRejected, Effect::None),
+    }
+}
+
+/// What NoSuchEntity means where it is an error at all: deletions and the reads that ask for existence never get here.
+///
+/// Operations that name a policy report it when the policy is missing ("Policy ... does not exist or is not attachable", "Scope ARN: ..." for a
+/// boundary). In all others, and where the text says so, it is the user, role or policy itself: the caller has just made or seen that, so
+/// IAM does not show it yet, or somebody has deleted it since, which the next read will show.
+fn no_such_entity(operation: &str, message: &str) -> Reason {
+    let action = operation.split_once(':').map_or(operation, |(_, action)| action);
+    let names_policy = action.starts_with("Attach")
+        || (action.starts_with("Put") && action.ends_with("PermissionsBoundary"))
+        || matches!(action, "CreateUser" | "CreateRole");
+    let is_identity = ["The user with name", "The role with name"].iter().any(|start| message.starts_with(start));
+    if names_policy && !is_identity { Reason::PolicyNotFound } else { Reason::Propagating }
+}
+
+/// What is known after a request to which there was no answer, or none that could be read, or one that AWS failed.
+fn effect_of_silence(operation: &str) -> Effect {
+    let action = operation.split_once(':').map_or(operation, |(_, action)| action);
+    // AssumeRole makes credentials that nobody holds: nothing that anybody would have to look at.
+    let changes_nothing = ["Get", "List", "AssumeRole"].iter().any(|verb| action.starts_with(verb));
+    if changes_nothing { Effect::None } else { Effect::Unknown }
+}
+
+/// An SDK call that did not succeed.
+#[derive(Debug)]
+pub(super) struct CallError {
+    failure: Failure,
+    no_such_entity: bool,
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        error.failure
+    }
+}
+
+impl From<Failure> for CallError {
+    /// A failure that AWS did not report: never that something is absent.
+    fn from(failure: Failure) -> Self {
+        Self { failure, no_such_entity: false }
+    }
+}
+
+/// Turns NoSuchEntity into None. Nothing else may ever mean that something is absent.
+pub(super) fn existing<T>(result: Result<T, CallError>) -> Result<Option<T>, Failure> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.no_such_entity => Ok(None),
+        Err(error) => Err(error.failure),
+    }
+}
+
+impl CallError {
+    /// Classes an error of the SDK. `access` is how the credentials of the call were come by.
+    pub(super) fn new<E>(operation: &str, error: &SdkError<E>, access: &AccessConfig) -> Self
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        let silence = |what: String| (Reason::AWSUnavailable, effect_of_silence(operation), format!("{operation}: {what}"));
+        let (reason, effect, message) = if let Some(cause) = chain(error).find_map(|cause| cause.downcast_ref::<CredentialsError>()) {
+            let (reason, message) = without_credentials(cause, access);
+            (reason, Effect::None, message)
+        } else {
+            match error {
+                SdkError::ServiceError(answer) => {
+                    let refusal = Refusal::of(answer.err(), answer.raw().status().as_u16());
+                    let (reason, effect) = refusal.classify(operation);
+                    (reason, effect, refusal.message(operation))
+                }
+                SdkError::ConstructionFailure(_) => {
+                    (Reason::RequestRejected, Effect::None, format!("{operation}: the request could not be made: {}", root_cause(error)))
+                }
+                SdkError::TimeoutError(_) => silence("no answer from AWS in time".into()),
+                SdkError::ResponseError(answer) => {
+                    silence(format!("AWS's answer (HTTP {}) cannot be read: {}", answer.raw().status().as_u16(), root_cause(error)))
+                }
+                SdkError::DispatchFailure(_) => silence(format!("AWS cannot be reached: {}", root_cause(error))),
+                _ => silence(root_cause(error)),
+            }
+        };
+        let no_such_entity = matches!(error, SdkError::ServiceError(answer) if answer.err().code() == Some("NoSuchEntity"));
+        Self { failure: Failure { reason, message: access.redact(&message), effect, retry_after: None }, no_such_entity }
+    }
+}
+
+/// An error that AWS itself gave.
+struct Refusal {
+    code: Option<String>,
+    text: String,
+    status: u16,
+}
+
+impl Refusal {
+    fn of<E: ProvideErrorMetadata>(error: &E, status: u16) -> Self {
+        Self { code: error.code().filter(|code| !code.is_empty()).map(str::to_owned), text: shortened(error.message().unwrap_or_default()), status }
+    }
+
+    fn classify(&self, operation: &str) -> (Reason, Effect) {
+        classify(operation, self.code.as_deref(), &self.text, Some(self.status))
+    }
+
+    fn message(&self, operation: &str) -> String {
+        match &self.code {
+            None => format!("{operation}: AWS's answer (HTTP {}) cannot be read", self.status),
+            Some(code) if self.text.is_empty() => format!("{operation}: {code}"),
+            Some(code) => format!("{operation}: {code}: {}", self.text),
+        }
+    }
+}
+
+/// Why there were no credentials to make a call with. The call was not made.
+fn without_credentials(cause: &CredentialsError, access: &AccessConfig) -> (Reason, String) {
+    // AssumeRole may itself fail for want of the operator's own credentials: the innermost refusal is the one to be told.
+    let refusals = chain(cause).filter_map(|error| {
+        let assume_role = error.downcast_ref::<SdkError<AssumeRoleError>>().and_then(service_refusal).map(|r| ("sts:AssumeRole", r));
+        assume_role.or_else(|| {
+            let web_identity = error.downcast_ref::<SdkError<AssumeRoleWithWebIdentityError>>().and_then(service_refusal);
+            web_identity.map(|r| ("sts:AssumeRoleWithWebIdentity", r))
+        })
+    });
+    if let Some((operation, refusal)) = refusals.last() {
+        let (reason, _) = refusal.classify(operation);
+        let mut message = refusal.message(operation);
+        if let ("sts:AssumeRole", Reason::AccessDenied, Some(role)) = (operation, reason, access.role_arn()) {
+            message.push_str(&format!(
+                " (Check that {role} exists, that its trust policy names the operator's own identity, with the external ID of spec.access if it asks \
+                 for one, and that the operator may call sts:AssumeRole on it.)"
+            ));
+        }
+        return (reason, message);
+    }
+    match cause {
+        CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_) => {
+            (Reason::AccessDenied, format!("the operator has no AWS credentials: {}", root_cause(cause)))
+        }
+        _ => (Reason::AWSUnavailable, format!("the operator's AWS credentials cannot be fetched: {}", root_cause(cause))),
+    }
+}
+
+fn service_refusal<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<Refusal> {
+    match error {
+        SdkError::ServiceError(answer) => Some(Refusal::of(answer.err(), answer.raw().status().as_u16())),
+        _ => None,
+    }
+}
+
+/// An error and all that caused it.
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+/// The text of the last error of the chain; those before it say only in which layer it came up.
+fn root_cause(error: &(dyn Error + 'static)) -> String {
+    chain(error).last().map(|cause| shortened(&cause.to_string())).unwrap_or_default()
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(TEXT_LENGTH) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use super::*;
+
+/// The errors that the IAM service model names for each operation.
+const MODEL: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/iam-operation-errors.json"));
+/// Where the operations are called.
+const CALLERS: [&str; 3] = [include_str!("../sdk/observe.rs"), include_str!("../sdk/dependents.rs"), include_str!("../sdk/execute.rs")];
+
+#[derive(Deserialize)]
+struct ModelledError {
+    code: String,
+    http: u16,
+}
+
+/// The IAM operations that the code calls, as they stand in it.
+fn called() -> BTreeSet<String> {
+    let literals = CALLERS.iter().flat_map(|source| source.split("\"iam:").skip(1));
+    literals.filter_map(|rest| rest.split(['"', ':']).next()).map(str::to_owned).collect()
+}
+
+/// What an error of an operation has to mean, written out by code.
+fn expected(operation: &str, code: &str) -> (Reason, Effect) {
+    let reads = operation.starts_with("Get") || operation.starts_with("List");
+    match code {
+        "ServiceFailure" => (Reason::AWSUnavailable, if reads { Effect::None } else { Effect::Unknown }),
+        "EntityAlreadyExists" => (Reason::Conflict, Effect::AlreadyExists),
+        "EntityTemporarilyUnmodifiable" | "ConcurrentModification" => (Reason::Propagating, Effect::None),
+        "LimitExceeded" => (Reason::QuotaExceeded, Effect::None),
+        "DeleteConflict" => (Reason::DeletionBlocked, Effect::None),
+        "PolicyNotAttachable" => (Reason::PolicyNotAttachable, Effect::None),
+        "MalformedPolicyDocument" => (Reason::InvalidDocument, Effect::None),
+        "InvalidInput" | "UnmodifiableEntity" | "NotSupportedService" => (Reason::RequestRejected, Effect::None),
+        "NoSuchEntity" => {
+            let on_policy = ["AttachRolePolicy", "AttachUserPolicy", "PutRolePermissionsBoundary", "PutUserPermissionsBoundary", "CreateUser"];
+            (if on_policy.contains(&operation) { Reason::PolicyNotFound } else { Reason::Propagating }, Effect::None)
+        }
+        _ => panic!("{operation}: nobody has said what {code} means"),
+    }
+}
+
+#[test]
+fn every_error_that_iam_models_for_an_operation_that_is_called_has_its_meaning() {
+    let model: BTreeMap<String, Vec<ModelledError>> = serde_json::from_str(MODEL).unwrap();
+    let called = called();
+    assert!(called.len() > 40, "{called:?}");
+    for operation in called {
+        let errors = model.get(&operation).unwrap_or_else(|| panic!("{operation} is not an operation of the model"));
+        for ModelledError { code, http } in errors {
+            let found = classify(&format!("iam:{operation}"), Some(code), "text", Some(*http));
+            assert_eq!(found, expected(&operation, code), "{operation}: {code}");
+        }
+    }
+}
+
+#[test]
+fn an_invalid_principal_may_be_a_new_one_and_other_documents_stay_invalid() {
+    let classify = |message| classify("iam:UpdateAssumeRolePolicy", Some("MalformedPolicyDocument"), message, Some(400)).0;
+    assert_eq!(classify("Invalid principal in policy: \"AWS\":\"arn:aws:iam::111111111111:user/new\""), Reason::Propagating);
+    assert_eq!(classify("Syntax errors in policy."), Reason::InvalidDocument);
+}
+
+#[test]
+fn what_does_not_exist_is_told_by_the_text_where_an_operation_names_two_things() {
+    let classify = |operation, message| classify(operation, Some("NoSuchEntity"), message, Some(404)).0;
+    let policy = "Policy arn:aws:iam::111111111111:policy/p does not exist or is not attachable.";
+    assert_eq!(classify("iam:AttachRolePolicy", policy), Reason::PolicyNotFound);
+    assert_eq!(classify("iam:AttachRolePolicy", "The role with name r cannot be found."), Reason::Propagating);
+    assert_eq!(classify("iam:AttachUserPolicy", "The user with name u cannot be found."), Reason::Propagating);
+    assert_eq!(
+        classify("iam:CreateRole", "Scope ARN: arn:aws:iam::111111111111:policy/b does not exist or is not attachable."),
+        Reason::PolicyNotFound
+    );
+    assert_eq!(classify("iam:PutRolePolicy", "The role with name r cannot be found."), Reason::Propagating);
+}
+
+#[test]
+fn after_throttling_nothing_has_changed_and_after_silence_nobody_knows() {
+    for (code, status) in [("Throttling", 400), ("ThrottlingException", 400), ("RequestLimitExceeded", 503), ("TooManyRequestsException", 429)] {
+        assert_eq!(classify("iam:CreateRole", Some(code), "Rate exceeded", Some(status)), (Reason::AWSUnavailable, Effect::None), "{code}");
+    }
+    for (code, status) in [(None, None), (None, Some(200)), (None, Some(404)), (Some("InternalFailure"), Some(500)), (Some("New"), Some(502))] {
+        assert_eq!(classify("iam:CreateRole", code, "", status), (Reason::AWSUnavailable, Effect::Unknown), "{code:?} {status:?}");
+        assert_eq!(classify("iam:GetRole", code, "", status), (Reason::AWSUnavailable, Effect::None), "{code:?} {status:?}");
+    }
+}
+
+#[test]
+fn what_the_caller_may_not_do_is_told_from_what_nobody_may_do() {
+    for (code, status) in
+        [("AccessDenied", 403), ("AccessDeniedException", 400), ("InvalidClientTokenId", 403), ("SignatureDoesNotMatch", 403), ("New", 403)]
+    {
+        assert_eq!(classify("iam:CreateRole", Some(code), "", Some(status)), (Reason::AccessDenied, Effect::None), "{code}");
+    }
+    for code in ["ValidationError", "InvalidInput", "UnmodifiableEntity", "New"] {
+        assert_eq!(classify("iam:CreateRole", Some(code), "", Some(400)), (Reason::RequestRejected, Effect::None), "{code}");
+    }
+    assert_eq!(classify("iam:CreateRole", Some("ExpiredToken"), "", Some(403)), (Reason::AWSUnavailable, Effect::None));
+}
+
+#[test]
+fn long_texts_are_cut_at_a_character() {
+    let long = "é".repeat(TEXT_LENGTH + 1);
+    assert_eq!(shortened(&long).chars().count(), TEXT_LENGTH + 1);
+    assert!(shortened(&long).ends_with("é…"));
+    assert_eq!(shortened("short"), "short");
+}

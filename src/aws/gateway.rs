@@ -1,0 +1,62 @@
+//! What the rest of the program may ask of an account of AWS.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+
+use crate::core::action::{Action, Receipt};
+use crate::core::failure::Failure;
+use crate::core::identity::IdentityName;
+use crate::core::names::{AccountID, Arn, Partition};
+use crate::core::observed::{Dependents, Observed};
+
+/// Who the operator is in an account, as STS says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// ARN of the user or of the session of a role.
+    pub arn: Arn,
+    /// The account that the credentials belong to.
+    pub account: AccountID,
+    /// The partition that the credentials belong to.
+    pub partition: Partition,
+}
+
+/// IAM and STS of one account.
+///
+/// Nothing here is cached or retried. Every error is a [`Failure`] that says what is known of the state of AWS; a read never changes
+/// anything, so its failures always have [`Effect::None`](crate::core::failure::Effect::None).
+#[async_trait]
+pub trait Gateway: Send + Sync {
+    /// Asks STS who the operator is (GetCallerIdentity, which needs no permission).
+    ///
+    /// # Errors
+    /// Where there are no valid credentials, or AWS gives no readable answer.
+    async fn caller(&self) -> Result<Caller, Failure>;
+
+    /// Reads the user or role with all its policies, and those of `policies` (ARNs of customer-managed policies) that exist.
+    ///
+    /// What is missing from the answer is known to be absent: IAM said so for each. Reads are not one snapshot: they may come from replicas
+    /// of different age, and somebody may write between two of them.
+    ///
+    /// # Errors
+    /// Where anything could not be read or understood. A partial answer is never given. [`Reason::Conflict`](crate::api::Reason::Conflict)
+    /// where the object's path or name is one that Rolebridge cannot have made, such as that of a service-linked role.
+    async fn observe(&self, who: &IdentityName, policies: &BTreeSet<Arn>) -> Result<Observed, Failure>;
+
+    /// Reads what keeps the user or role from being deleted, apart from policies. Nothing, where there is no such user or role.
+    ///
+    /// # Errors
+    /// Where anything could not be read or understood.
+    async fn dependents(&self, who: &IdentityName) -> Result<Dependents, Failure>;
+
+    /// Makes one change.
+    ///
+    /// It may be made again at any time. What is gone already counts as deleted, detached or removed. What exists already is not created
+    /// again: that is the failure [`Effect::AlreadyExists`](crate::core::failure::Effect::AlreadyExists), to be answered by a read and the
+    /// ownership rules. CreatePolicyVersion alone makes another version each time.
+    ///
+    /// # Errors
+    /// Where the change was not made, or is not known to have been made
+    /// ([`Effect::Unknown`](crate::core::failure::Effect::Unknown)): the object must then be read before anything is concluded about it.
+    async fn execute(&self, action: &Action) -> Result<Receipt, Failure>;
+}

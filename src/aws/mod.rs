@@ -1,0 +1,20 @@
+//! AWS as it is: the only part of the program that speaks to it, or names its SDK.
+//!
+//! An [`Account`] is the way into one account of AWS, with clients, credentials, timeouts and a request budget of its own, so that one
+//! throttled or closed account never delays another. Its [`Gateway`] reads what one resource has in IAM and executes
+//! [`Action`](crate::core::action::Action)s, one by one. Whatever goes wrong is classed once, in [`errors`], into a
+//! [`Failure`](crate::core::failure::Failure). Nothing here decides anything, and nothing is retried here: the controller does that, since it
+//! knows what is safe to do again.
+
+mod account;
+mod config;
+pub mod errors;
+mod gateway;
+mod limits;
+mod sdk;
+#[cfg(test)]
+mod test_server;
+
+pub use account::{Account, Permit};
+pub use config::{AccessConfig, AccountConfig, BaseConfig, LimitsConfig};
+pub use gateway::{Caller, Gateway};

@@ -1,0 +1,171 @@
+//! Reading what one resource has in IAM.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_iam::types::AttachedPermissionsBoundary;
+
+use super::super::errors::existing;
+use super::reply::{document, path, tags, unreadable, value};
+use super::{Sdk, list};
+use crate::core::document::Document;
+use crate::core::failure::Failure;
+use crate::core::identity::{DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, RoleSettings};
+use crate::core::names::{Arn, PolicyName, RoleName, UserName};
+use crate::core::observed::{Observed, ObservedIdentity, ObservedPolicy};
+
+impl Sdk {
+    pub(super) async fn observed(&self, who: &IdentityName, policies: &BTreeSet<Arn>) -> Result<Observed, Failure> {
+        let identity = match who {
+            IdentityName::User(name) => self.user(name).await?,
+            IdentityName::Role(name) => self.role(name).await?,
+        };
+        let mut observed = Observed { identity, policies: BTreeMap::new() };
+        for arn in policies {
+            if let Some(policy) = self.managed_policy(arn).await? {
+                observed.policies.insert(arn.clone(), policy);
+            }
+        }
+        Ok(observed)
+    }
+
+    async fn user(&self, name: &UserName) -> Result<Option<ObservedIdentity>, Failure> {
+        const OPERATION: &str = "iam:GetUser";
+        let Some(answer) = existing(self.call(OPERATION, self.iam.get_user().user_name(name.as_str()).send()).await)? else { return Ok(None) };
+        let user = answer.user().ok_or_else(|| unreadable(OPERATION, "there is no user in it"))?;
+        let name = IdentityName::User(value(OPERATION, "UserName", user.user_name())?);
+        let identity = Identity {
+            path: path(&name.to_string(), user.path())?,
+            tags: tags(user.tags()),
+            permissions_boundary: boundary(OPERATION, user.permissions_boundary())?,
+            inline_policies: self.inline_policies(&name).await?,
+            attached_policies: self.attached_policies(&name).await?,
+            role: None,
+            name,
+        };
+        Ok(Some(ObservedIdentity { id: value(OPERATION, "UserId", user.user_id())?, identity }))
+    }
+
+    async fn role(&self, name: &RoleName) -> Result<Option<ObservedIdentity>, Failure> {
+        const OPERATION: &str = "iam:GetRole";
+        let Some(answer) = existing(self.call(OPERATION, self.iam.get_role().role_name(name.as_str()).send()).await)? else { return Ok(None) };
+        let role = answer.role().ok_or_else(|| unreadable(OPERATION, "there is no role in it"))?;
+        let name = IdentityName::Role(value(OPERATION, "RoleName", role.role_name())?);
+        let seconds = role.max_session_duration().map_or(Ok(DEFAULT_SESSION_SECONDS), u32::try_from);
+        let settings = RoleSettings {
+            description: role.description().unwrap_or_default().to_owned(),
+            max_session_duration: seconds.map_err(|_| unreadable(OPERATION, "MaxSessionDuration is negative"))?,
+            trust_policy: document(OPERATION, role.assume_role_policy_document())?,
+        };
+        let identity = Identity {
+            path: path(&name.to_string(), role.path())?,
+            tags: tags(role.tags()),
+            permissions_boundary: boundary(OPERATION, role.permissions_boundary())?,
+            inline_policies: self.inline_policies(&name).await?,
+            attached_policies: self.attached_policies(&name).await?,
+            role: Some(settings),
+            name,
+        };
+        Ok(Some(ObservedIdentity { id: value(OPERATION, "RoleId", role.role_id())?, identity }))
+    }
+
+    async fn inline_policies(&self, who: &IdentityName) -> Result<BTreeMap<PolicyName, Document>, Failure> {
+        let (operation, names) = match who {
+            IdentityName::User(user) => {
+                let request = self.iam.list_user_policies().user_name(user.as_str());
+                let names: Vec<String> = list!(self, "iam:ListUserPolicies", request.clone(), |page| page.policy_names().iter().cloned())?;
+                ("iam:ListUserPolicies", names)
+            }
+            IdentityName::Role(role) => {
+                let request = self.iam.list_role_policies().role_name(role.as_str());
+                let names: Vec<String> = list!(self, "iam:ListRolePolicies", request.clone(), |page| page.policy_names().iter().cloned())?;
+                ("iam:ListRolePolicies", names)
+            }
+        };
+        let mut policies = BTreeMap::new();
+        for name in names {
+            let name: PolicyName = value(operation, "PolicyNames", &name)?;
+            policies.insert(name.clone(), self.inline_policy(who, &name).await?);
+        }
+        Ok(policies)
+    }
+
+    async fn inline_policy(&self, who: &IdentityName, name: &PolicyName) -> Result<Document, Failure> {
+        match who {
+            IdentityName::User(user) => {
+                const OPERATION: &str = "iam:GetUserPolicy";
+                let request = self.iam.get_user_policy().user_name(user.as_str()).policy_name(name.as_str());
+                document(OPERATION, Some(self.call(OPERATION, request.send()).await?.policy_document()))
+            }
+            IdentityName::Role(role) => {
+                const OPERATION: &str = "iam:GetRolePolicy";
+                let request = self.iam.get_role_policy().role_name(role.as_str()).policy_name(name.as_str());
+                document(OPERATION, Some(self.call(OPERATION, request.send()).await?.policy_document()))
+            }
+        }
+    }
+
+    async fn attached_policies(&self, who: &IdentityName) -> Result<BTreeSet<Arn>, Failure> {
+        let (operation, attached) = match who {
+            IdentityName::User(user) => {
+                let request = self.iam.list_attached_user_policies().user_name(user.as_str());
+                let attached = list!(self, "iam:ListAttachedUserPolicies", request.clone(), |page| page.attached_policies().iter().cloned())?;
+                ("iam:ListAttachedUserPolicies", attached)
+            }
+            IdentityName::Role(role) => {
+                let request = self.iam.list_attached_role_policies().role_name(role.as_str());
+                let attached = list!(self, "iam:ListAttachedRolePolicies", request.clone(), |page| page.attached_policies().iter().cloned())?;
+                ("iam:ListAttachedRolePolicies", attached)
+            }
+        };
+        attached.iter().map(|policy| value(operation, "PolicyArn", policy.policy_arn().unwrap_or_default())).collect()
+    }
+
+    async fn managed_policy(&self, arn: &Arn) -> Result<Option<ObservedPolicy>, Failure> {
+        const OPERATION: &str = "iam:GetPolicy";
+        let Some(answer) = existing(self.call(OPERATION, self.iam.get_policy().policy_arn(arn.as_str()).send()).await)? else { return Ok(None) };
+        let policy = answer.policy().ok_or_else(|| unreadable(OPERATION, "there is no policy in it"))?;
+        let default_version = policy.default_version_id().ok_or_else(|| unreadable(OPERATION, "DefaultVersionId is missing"))?.to_owned();
+        let mut versions = self.policy_versions(arn).await?;
+        versions.retain(|version| *version != default_version);
+        let managed = ManagedPolicy {
+            arn: value(OPERATION, "Arn", policy.arn().unwrap_or_default())?,
+            name: value(OPERATION, "PolicyName", policy.policy_name().unwrap_or_default())?,
+            path: path(&format!("policy {arn}"), policy.path().unwrap_or_default())?,
+            description: policy.description().unwrap_or_default().to_owned(),
+            document: self.policy_document(arn, &default_version).await?,
+            tags: tags(policy.tags()),
+        };
+        let id = value(OPERATION, "PolicyId", policy.policy_id().unwrap_or_default())?;
+        Ok(Some(ObservedPolicy { id, policy: managed, default_version, other_versions: versions }))
+    }
+
+    /// The document of one version of a policy.
+    async fn policy_document(&self, arn: &Arn, version: &str) -> Result<Document, Failure> {
+        const OPERATION: &str = "iam:GetPolicyVersion";
+        let request = self.iam.get_policy_version().policy_arn(arn.as_str()).version_id(version);
+        let answer = self.call(OPERATION, request.send()).await?;
+        document(OPERATION, answer.policy_version().and_then(|version| version.document()))
+    }
+
+    /// The IDs of all versions of a policy, the oldest first. IAM counts them up from `v1` and never gives a number twice; their dates are
+    /// whole seconds only.
+    async fn policy_versions(&self, arn: &Arn) -> Result<Vec<String>, Failure> {
+        const OPERATION: &str = "iam:ListPolicyVersions";
+        let request = self.iam.list_policy_versions().policy_arn(arn.as_str());
+        let versions = list!(self, "iam:ListPolicyVersions", request.clone(), |page| page.versions().iter().cloned())?;
+        let mut numbered = versions
+            .iter()
+            .map(|version| {
+                let id = version.version_id().unwrap_or_default();
+                let number: Option<u64> = id.strip_prefix('v').and_then(|number| number.parse().ok());
+                number.map(|number| (number, id.to_owned())).ok_or_else(|| unreadable(OPERATION, &format!("VersionId is {id:?}")))
+            })
+            .collect::<Result<Vec<_>, Failure>>()?;
+        numbered.sort_unstable();
+        Ok(numbered.into_iter().map(|(_, id)| id).collect())
+    }
+}
+
+fn boundary(operation: &str, boundary: Option<&AttachedPermissionsBoundary>) -> Result<Option<Arn>, Failure> {
+    boundary.map(|boundary| value(operation, "PermissionsBoundaryArn", boundary.permissions_boundary_arn().unwrap_or_default())).transpose()
+}

@@ -1,0 +1,127 @@
+//! Reading AWS's answers, without ever taking a damaged one for a smaller one.
+
+use std::str::FromStr;
+
+use aws_sdk_iam::config::interceptors::AfterDeserializationInterceptorContextRef;
+use aws_sdk_iam::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_iam::error::BoxError;
+use aws_sdk_iam::types::Tag;
+
+use crate::api::Reason;
+use crate::core::document::Document;
+use crate::core::encoding::decode_document;
+use crate::core::failure::Failure;
+use crate::core::names::{NameError, Path};
+use crate::core::ownership::Tags;
+
+/// Refuses answers that are cut short, or that are not AWS's at all.
+///
+/// The SDK's reader takes the end of the text for the end of every element that is open, so a list that is cut short would be a shorter list with
+/// nothing after it, and it does not look at the answers to deletions at all, so a proxy's page would be a success.
+#[derive(Debug)]
+pub(in crate::aws) struct CompleteReply;
+
+impl Intercept for CompleteReply {
+    fn name(&self) -> &'static str {
+        "CompleteReply"
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        match context.response().body().bytes() {
+            Some(body) if is_complete(body) => Ok(()),
+            _ => Err("it is not, or not all of, an answer of AWS's".into()),
+        }
+    }
+}
+
+/// Whether a text begins and ends as the answer to an action of AWS's query protocol: `<CreateRoleResponse ...>...</CreateRoleResponse>`, or
+/// `<ErrorResponse ...>...</ErrorResponse>`.
+fn is_complete(body: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(body) else { return false };
+    let text = text.trim_start_matches('\u{feff}').trim();
+    let text = match text.strip_prefix("<?xml") {
+        Some(declared) => declared.split_once("?>").map_or("", |(_, rest)| rest).trim_start(),
+        None => text,
+    };
+    let Some(name) = text.strip_suffix('>').and_then(|rest| rest.rsplit_once("</")).map(|(_, name)| name) else { return false };
+    name.ends_with("Response")
+        && text
+            .strip_prefix('<')
+            .and_then(|rest| rest.strip_prefix(name))
+            .is_some_and(|rest| rest.starts_with(|c: char| c == '>' || c.is_whitespace()))
+}
+
+/// An answer that says something that cannot be.
+pub(in crate::aws) fn unreadable(operation: &str, what: &str) -> Failure {
+    Failure::refused(Reason::AWSUnavailable, format!("{operation}: AWS's answer cannot be used: {what}"))
+}
+
+/// A value of a type whose values are checked.
+pub(super) fn value<T: FromStr<Err = NameError>>(operation: &str, field: &str, text: &str) -> Result<T, Failure> {
+    text.parse().map_err(|error: NameError| unreadable(operation, &format!("{field}: {error}")))
+}
+
+/// The path of an object. `what` names the object for people.
+///
+/// IAM knows paths that Rolebridge cannot make (AWS's own, and ones with wildcards): what has one is somebody else's.
+pub(super) fn path(what: &str, text: &str) -> Result<Path, Failure> {
+    text.parse().map_err(|_| {
+        Failure::refused(Reason::Conflict, format!("{what} exists in the path {text}, where Rolebridge makes nothing. Choose another name."))
+    })
+}
+
+/// A policy document, percent-encoded as IAM gives it.
+pub(super) fn document(operation: &str, text: Option<&str>) -> Result<Document, Failure> {
+    let text = text.ok_or_else(|| unreadable(operation, "the policy document is missing"))?;
+    let text = decode_document(text).map_err(|error| unreadable(operation, &error.to_string()))?;
+    Document::parse(&text).map_err(|problems| {
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        unreadable(operation, &format!("the policy document is none: {}", problems.join("; ")))
+    })
+}
+
+pub(super) fn tags(tags: &[Tag]) -> Tags {
+    tags.iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_answers_of_aws_are_complete() {
+        let whole = "<?xml version=\"1.0\"?>\n<GetRoleResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\"><A>é</A></GetRoleResponse>\n";
+        assert!(is_complete(whole.as_bytes()));
+        assert!(is_complete(b"<ErrorResponse><Error/></ErrorResponse>"));
+        let end = whole.trim_end().len();
+        for cut in 0..end {
+            assert!(!is_complete(&whole.as_bytes()[..cut]), "cut at {cut}");
+        }
+        for other in ["", "<html><body>GetRoleResponse</body></html>", "{}", "<AResponse></BResponse>", "</AResponse>", "<AResponseX></AResponse>"] {
+            assert!(!is_complete(other.as_bytes()), "{other}");
+        }
+    }
+
+    #[test]
+    fn documents_are_decoded_and_damage_is_told() {
+        let document = document("iam:GetRole", Some("%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%5D%7D")).unwrap();
+        assert_eq!(document.version(), Some("2012-10-17"));
+        for damaged in [None, Some("%7B%2"), Some("%7B%22Version%22"), Some("%22text%22"), Some("")] {
+            let failure = super::document("iam:GetRole", damaged).unwrap_err();
+            assert_eq!(failure.reason, Reason::AWSUnavailable, "{damaged:?}");
+            assert!(failure.message.starts_with("iam:GetRole: "), "{}", failure.message);
+        }
+    }
+
+    #[test]
+    fn an_object_in_a_path_of_aws_is_somebody_elses() {
+        let failure = path("role AWSServiceRoleForSupport", "/aws-service-role/support.amazonaws.com/").unwrap_err();
+        assert_eq!(failure.reason, Reason::Conflict);
+        assert!(failure.message.contains("AWSServiceRoleForSupport"), "{}", failure.message);
+    }
+}

@@ -1,0 +1,156 @@
+//! A stand-in for AWS's front end that answers, or fails to answer, exactly as a test wants.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::config::{AccessConfig, AccountConfig, BaseConfig, LimitsConfig};
+use crate::core::encoding::decode_document;
+
+/// The account that every answer is about.
+pub(super) const ACCOUNT: &str = "111111111111";
+
+/// What the server does with one request.
+pub(super) enum Reply {
+    /// A whole answer.
+    Answer(u16, String),
+    /// The first bytes of an answer, announced with its full length.
+    Broken(String, usize),
+    /// Nothing: the connection is closed.
+    Reset,
+    /// Nothing for longer than any test's time-out.
+    Silence,
+}
+
+/// A request: the operation and its parameters.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub(super) action: String,
+    parameters: Vec<(String, String)>,
+}
+
+impl Request {
+    fn parse(body: &str) -> Self {
+        let decode = |text: &str| decode_document(&text.replace('+', " ")).unwrap();
+        let parameters: Vec<(String, String)> =
+            body.split('&').filter_map(|pair| pair.split_once('=')).map(|(key, value)| (decode(key), decode(value))).collect();
+        let action = parameters.iter().find(|(key, _)| key == "Action").map(|(_, value)| value.clone()).unwrap_or_default();
+        Self { action, parameters }
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&str> {
+        self.parameters.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A server on a free port of this machine. Its threads end with the process.
+pub(super) struct Server {
+    url: String,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Server {
+    pub(super) fn start(reply: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (reply, log) = (Arc::new(reply), requests.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (reply, log) = (reply.clone(), log.clone());
+                std::thread::spawn(move || serve(stream, &*reply, &log));
+            }
+        });
+        Self { url, requests }
+    }
+
+    /// The operations asked for so far, in order.
+    pub(super) fn actions(&self) -> Vec<String> {
+        self.requests.lock().unwrap().iter().map(|request| request.action.clone()).collect()
+    }
+
+    /// The requests so far, in order.
+    pub(super) fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    /// Credentials and clients that lead here.
+    pub(super) fn base(&self) -> BaseConfig {
+        BaseConfig::for_endpoint(&self.url, Duration::from_secs(20))
+    }
+
+    /// As [`Server::base`], for a server that says nothing.
+    pub(super) fn impatient(&self) -> BaseConfig {
+        BaseConfig::for_endpoint(&self.url, Duration::from_millis(300))
+    }
+}
+
+/// An account whose calls go by the operator's own credentials.
+pub(super) fn ambient() -> AccountConfig {
+    AccountConfig {
+        id: ACCOUNT.parse().unwrap(),
+        partition: "aws".parse().unwrap(),
+        region: None,
+        access: AccessConfig::Ambient,
+        limits: LimitsConfig::default(),
+    }
+}
+
+/// The answer to an operation that succeeded; `result` is what is in its result element.
+pub(super) fn success(action: &str, result: &str) -> Reply {
+    Reply::Answer(200, success_text(action, result))
+}
+
+/// As [`success`], as text.
+pub(super) fn success_text(action: &str, result: &str) -> String {
+    format!(
+        "<{action}Response xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\"><{action}Result>{result}</{action}Result><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></{action}Response>"
+    )
+}
+
+/// The answer to an operation that failed.
+pub(super) fn error(status: u16, code: &str, message: &str) -> Reply {
+    Reply::Answer(status, error_text(code, message))
+}
+
+/// As [`error`], as text.
+pub(super) fn error_text(code: &str, message: &str) -> String {
+    format!(
+        "<ErrorResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\"><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error><RequestId>1</RequestId></ErrorResponse>"
+    )
+}
+
+fn serve(mut stream: TcpStream, reply: &dyn Fn(&Request) -> Reply, log: &Mutex<Vec<Request>>) {
+    let Some(request) = receive(&mut stream) else { return };
+    log.lock().unwrap().push(request.clone());
+    let send = |stream: &mut TcpStream, status: u16, length: usize, body: &str| {
+        let head = format!("HTTP/1.1 {status} Status\r\ncontent-type: text/xml\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+        // A client that has gone away is no fault of the server's.
+        let _ = stream.write_all(format!("{head}{body}").as_bytes());
+    };
+    match reply(&request) {
+        Reply::Answer(status, body) => send(&mut stream, status, body.len(), &body),
+        Reply::Broken(body, bytes) => send(&mut stream, 200, body.len(), &body[..bytes]),
+        Reply::Reset => {}
+        Reply::Silence => std::thread::sleep(Duration::from_secs(60)),
+    }
+}
+
+fn receive(stream: &mut TcpStream) -> Option<Request> {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+            if body.len() >= length.unwrap_or(0) {
+                return Some(Request::parse(body));
+            }
+        }
+        match stream.read(&mut buffer).ok()? {
+            0 => return None,
+            read => bytes.extend_from_slice(&buffer[..read]),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The command line: raw arguments in, results out. Each command is one module.
+
+mod crds;
+mod run;
+
+use clap::{Parser, Subcommand};
+
+/// Manages cross-account AWS access the bastion way, from Kubernetes resources.
+///
+/// Users live in one bastion account; every other account has roles that they assume. A grant needs two halves, a trust policy on the
+/// role and an assume policy on the user, in two accounts. Rolebridge writes both from one declaration, and keeps them equal to it.
+#[derive(Debug, Parser)]
+#[command(name = "rolebridge", version, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the controller, in a cluster or with the current kubeconfig.
+    Run(run::Arguments),
+    /// Print the CustomResourceDefinitions as YAML, for kubectl apply.
+    Crds(crds::Arguments),
+}
+
+impl Arguments {
+    /// Carries out the command.
+    ///
+    /// # Errors
+    /// What the command ends with, to be shown to a person.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Run(arguments) => run::run(arguments),
+            Command::Crds(arguments) => crds::run(&arguments),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! `rolebridge run`: the controller.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client, ResourceExt};
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::aws::BaseConfig;
+use crate::controller::{self, Settings};
+use crate::runtime::{shutdown, telemetry};
+
+/// What the controller is told.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// ID of this installation; it stands in the owner tags of everything that is made in AWS, and only objects that carry it are touched.
+    /// Choose one and keep it: a rebuilt cluster with the same ID takes its objects back. Default: the UID of the namespace kube-system.
+    #[arg(long, env = "ROLEBRIDGE_INSTALLATION", value_parser = installation)]
+    installation: Option<String>,
+
+    /// How often every object in AWS is read again and repaired where it was changed by others, for example 15m or 1h.
+    #[arg(long, env = "ROLEBRIDGE_RESYNC_INTERVAL", value_name = "DURATION", default_value = "15m", value_parser = duration)]
+    resync_interval: Duration,
+
+    /// How many resources of one kind are worked on at the same time.
+    #[arg(long, env = "ROLEBRIDGE_CONCURRENCY", value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    concurrency: u16,
+
+    #[command(flatten)]
+    telemetry: telemetry::LogArguments,
+}
+
+/// The ID becomes the value of a tag.
+fn installation(value: &str) -> Result<String, String> {
+    let fits = (1..=128).contains(&value.len()) && value.chars().all(|c| c.is_ascii_alphanumeric() || "_.:/=+-@".contains(c));
+    if fits { Ok(value.into()) } else { Err("an installation ID has 1 to 128 letters, digits and _.:/=+-@".into()) }
+}
+
+fn duration(value: &str) -> Result<Duration, String> {
+    let duration: jiff::SignedDuration = value.parse().map_err(|_| "write hours, minutes and seconds, for example 15m or 1h30m".to_owned())?;
+    let duration = Duration::try_from(duration).map_err(|_| "a duration cannot be negative".to_owned())?;
+    if duration < Duration::from_secs(30) { Err("every object is read each time: choose 30s or more".into()) } else { Ok(duration) }
+}
+
+/// Runs the controller until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// Where the cluster cannot be reached at the start.
+pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    telemetry::start(&arguments.telemetry)?;
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    runtime.block_on(start(arguments))
+}
+
+async fn start(arguments: Arguments) -> anyhow::Result<()> {
+    info!(version = env!("CARGO_PKG_VERSION"), "Rolebridge starts");
+    let client = Client::try_default().await.context("no way to the cluster: set KUBECONFIG, or run in a pod with a service account")?;
+    let installation = match arguments.installation {
+        Some(id) => id,
+        None => default_installation(&client).await?,
+    };
+    info!(installation, "objects in AWS are tagged for this installation");
+    let aws = BaseConfig::load().await;
+    let settings = Settings { installation, resync_interval: arguments.resync_interval, concurrency: arguments.concurrency };
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        shutdown::requested().await;
+        info!("asked to stop; what is under way ends first");
+        // Nobody listens any more when the controller has ended already.
+        let _ = stop.send(true);
+    });
+    controller::run(client, aws, settings, stopped).await?;
+    info!("stopped");
+    Ok(())
+}
+
+async fn default_installation(client: &Client) -> anyhow::Result<String> {
+    let namespace = Api::<Namespace>::all(client.clone())
+        .get("kube-system")
+        .await
+        .context("cannot read the namespace kube-system, whose UID is the default of --installation")?;
+    warn!("no --installation is set: the UID of kube-system is used, so a rebuilt cluster would not know its own objects in AWS");
+    namespace.uid().context("the namespace kube-system has no UID")
+}

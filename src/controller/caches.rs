@@ -1,0 +1,302 @@
+//! What the API server has, kept by watches, and whom each change wakes.
+//!
+//! One task for each kind feeds a store and this hub. Nothing is reconciled before every store has been filled once: with half of the
+//! roles, a user's assume policy would lose the other half.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Resource, ResourceExt};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::relations::{Need, Ref, Relations};
+use crate::api::conditions::kinds;
+use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, FINALIZER, Managed};
+use crate::core::desired::config_references;
+use crate::core::grants::users_named;
+use crate::core::world::{Labels, ObjectKey, World};
+
+/// The stores of all kinds that are watched.
+pub struct Caches {
+    /// AWSAccounts.
+    pub accounts: Store<AWSAccount>,
+    /// BastionUsers.
+    pub users: Store<BastionUser>,
+    /// CrossAccountRoles.
+    pub roles: Store<CrossAccountRole>,
+    /// Namespaces, their metadata only.
+    pub namespaces: Store<PartialObjectMeta<Namespace>>,
+    /// ConfigMaps, their metadata only.
+    pub config_maps: Store<PartialObjectMeta<ConfigMap>>,
+    relations: Mutex<Relations>,
+    facets: Mutex<HashMap<Ref, Facets>>,
+    wake: Wake,
+}
+
+/// Where the resources to reconcile are sent, by kind.
+pub struct Wake {
+    /// AWSAccounts.
+    pub accounts: UnboundedSender<ObjectRef<AWSAccount>>,
+    /// BastionUsers.
+    pub users: UnboundedSender<ObjectRef<BastionUser>>,
+    /// CrossAccountRoles.
+    pub roles: UnboundedSender<ObjectRef<CrossAccountRole>>,
+}
+
+impl Wake {
+    /// Has a resource reconciled. During shutdown nobody listens any more, which is as it should be.
+    fn send(&self, what: &Ref) {
+        let _ = match what {
+            Ref::Account(key) => self.accounts.send(ObjectRef::new(&key.name)).is_ok(),
+            Ref::User(key) => self.users.send(ObjectRef::new(&key.name).within(&key.namespace)).is_ok(),
+            Ref::Role(key) => self.roles.send(ObjectRef::new(&key.name).within(&key.namespace)).is_ok(),
+        };
+    }
+}
+
+/// The two sides of a resource whose change means work: for itself, and for those that it concerns.
+#[derive(Clone, Copy, Default, PartialEq)]
+struct Facets {
+    own: u64,
+    shown: u64,
+}
+
+fn hash(parts: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    parts.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A kind that is reconciled and watched.
+pub trait Watched: Managed {
+    /// How the kind is named among the resources that are reconciled.
+    fn reference(key: ObjectKey) -> Ref;
+
+    /// Every object of the kind that the caches have.
+    fn all(caches: &Caches) -> Vec<Arc<Self>>;
+
+    /// What the resource depends on, from its spec.
+    fn needs(&self) -> BTreeSet<Need>;
+
+    /// The need that this resource fulfils for others, if any.
+    fn fulfils(key: &ObjectKey) -> Option<Need>;
+
+    /// What others see of its status.
+    fn shown(status: &Self::Status) -> String;
+}
+
+fn ready(conditions: &[Condition]) -> &str {
+    conditions.iter().find(|c| c.type_ == kinds::READY).map_or("", |c| c.status.as_str())
+}
+
+impl Watched for AWSAccount {
+    fn reference(key: ObjectKey) -> Ref {
+        Ref::Account(key)
+    }
+
+    fn all(caches: &Caches) -> Vec<Arc<Self>> {
+        caches.accounts.state()
+    }
+
+    fn needs(&self) -> BTreeSet<Need> {
+        BTreeSet::new()
+    }
+
+    fn fulfils(key: &ObjectKey) -> Option<Need> {
+        Some(Need::Account(key.name.clone()))
+    }
+
+    fn shown(status: &Self::Status) -> String {
+        ready(&status.conditions).into()
+    }
+}
+
+impl Watched for BastionUser {
+    fn reference(key: ObjectKey) -> Ref {
+        Ref::User(key)
+    }
+
+    fn all(caches: &Caches) -> Vec<Arc<Self>> {
+        caches.users.state()
+    }
+
+    fn needs(&self) -> BTreeSet<Need> {
+        [Need::Account(self.spec.account_ref.name.clone()), Need::Namespace(self.namespace().unwrap_or_default())].into()
+    }
+
+    fn fulfils(key: &ObjectKey) -> Option<Need> {
+        Some(Need::User(key.clone()))
+    }
+
+    fn shown(status: &Self::Status) -> String {
+        let roles: Vec<String> = status.roles.iter().map(|r| format!("{}/{}", r.namespace, r.name)).collect();
+        format!("{:?} {} {} {}", status.user_id, ready(&status.conditions), status.roles_total, roles.join(" "))
+    }
+}
+
+impl Watched for CrossAccountRole {
+    fn reference(key: ObjectKey) -> Ref {
+        Ref::Role(key)
+    }
+
+    fn all(caches: &Caches) -> Vec<Arc<Self>> {
+        caches.roles.state()
+    }
+
+    fn needs(&self) -> BTreeSet<Need> {
+        let namespace = self.namespace().unwrap_or_default();
+        let trusted = self.spec.trust.iter().flat_map(|entry| &entry.from).filter_map(|s| s.account.clone()).map(Need::Account);
+        let users = users_named(self).into_iter().map(Need::User);
+        let configs = config_references(self).into_iter().map(|(name, _)| Need::ConfigMap(ObjectKey::new(&namespace, name)));
+        let own = [Need::Account(self.spec.account_ref.name.clone()), Need::Namespace(namespace.clone())];
+        own.into_iter().chain(trusted).chain(users).chain(configs).collect()
+    }
+
+    fn fulfils(_: &ObjectKey) -> Option<Need> {
+        None
+    }
+
+    fn shown(status: &Self::Status) -> String {
+        let grants: Vec<String> = status.grants.iter().map(|g| format!("{} {:?}", g.source, g.state)).collect();
+        format!("{:?} {}", status.role_id, grants.join(" "))
+    }
+}
+
+impl Caches {
+    /// Caches over these stores, which wake through these channels.
+    pub fn new(
+        accounts: Store<AWSAccount>,
+        users: Store<BastionUser>,
+        roles: Store<CrossAccountRole>,
+        namespaces: Store<PartialObjectMeta<Namespace>>,
+        config_maps: Store<PartialObjectMeta<ConfigMap>>,
+        wake: Wake,
+    ) -> Self {
+        Self { accounts, users, roles, namespaces, config_maps, relations: Mutex::default(), facets: Mutex::default(), wake }
+    }
+
+    /// Takes note of a resource as the store has it now, and wakes it and whom it concerns where something changed that matters.
+    pub fn applied<K: Watched>(&self, object: &K) {
+        let key = ObjectKey::of(object);
+        let of = K::reference(key.clone());
+        let meta = object.meta();
+        let deleting = meta.deletion_timestamp.is_some();
+        let now = Facets {
+            own: hash((meta.generation, deleting, &meta.finalizers, &meta.annotations, &meta.uid)),
+            shown: hash((meta.generation, deleting, &meta.finalizers, &meta.labels, &meta.uid, object.status().map(K::shown))),
+        };
+        let before = lock(&self.facets).insert(of.clone(), now).unwrap_or_default();
+        if before.shown != now.shown {
+            let mut concerned = lock(&self.relations).set(&of, object.needs());
+            concerned.extend(self.concerned_by(K::fulfils(&key)));
+            concerned.remove(&of);
+            concerned.iter().for_each(|r| self.wake.send(r));
+        }
+        if before.own != now.own {
+            self.wake.send(&of);
+        }
+    }
+
+    /// Takes note of a resource that is gone, and wakes whom that concerns; its account among them, which may be waiting for that.
+    pub fn deleted<K: Watched>(&self, key: &ObjectKey) {
+        self.forget(&K::reference(key.clone()), K::fulfils(key));
+    }
+
+    /// Takes note of which resources of a kind there are, after a list.
+    pub fn listed<K: Watched>(&self, present: &BTreeSet<Ref>) {
+        let is_kind = |r: &Ref| std::mem::discriminant(r) == std::mem::discriminant(&K::reference(ObjectKey::new("", "")));
+        let gone: Vec<Ref> = lock(&self.relations).known().filter(|r| is_kind(r) && !present.contains(*r)).cloned().collect();
+        for of in gone {
+            let (Ref::Account(key) | Ref::User(key) | Ref::Role(key)) = &of;
+            self.forget(&of, K::fulfils(key));
+        }
+    }
+
+    fn forget(&self, of: &Ref, fulfils: Option<Need>) {
+        lock(&self.facets).remove(of);
+        let mut concerned: BTreeSet<Ref> = {
+            let mut relations = lock(&self.relations);
+            let accounts = relations.accounts_of(of);
+            relations.remove(of).into_iter().chain(accounts).collect()
+        };
+        concerned.extend(self.concerned_by(fulfils));
+        concerned.iter().for_each(|r| self.wake.send(r));
+    }
+
+    /// Wakes whom a change of a namespace or ConfigMap concerns.
+    pub fn changed(&self, need: Need) {
+        self.concerned_by(Some(need)).iter().for_each(|r| self.wake.send(r));
+    }
+
+    fn is_finalized(&self, of: &Ref) -> bool {
+        let finalizers = match of {
+            Ref::Account(key) => self.account(&key.name).map(|o| o.finalizers().to_vec()),
+            Ref::User(key) => self.user(key).map(|o| o.finalizers().to_vec()),
+            Ref::Role(key) => self.role(key).map(|o| o.finalizers().to_vec()),
+        };
+        finalizers.is_some_and(|f| f.iter().any(|f| f == FINALIZER))
+    }
+
+    fn concerned_by(&self, need: Option<Need>) -> BTreeSet<Ref> {
+        need.map(|need| lock(&self.relations).concerned_by(&need)).unwrap_or_default()
+    }
+}
+
+/// Locks; a panic elsewhere leaves nothing half-done behind these locks.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn namespaced<K: Resource<DynamicType = ()>>(key: &ObjectKey) -> ObjectRef<K> {
+    ObjectRef::new(&key.name).within(&key.namespace)
+}
+
+impl World for Caches {
+    fn accounts(&self) -> Vec<Arc<AWSAccount>> {
+        self.accounts.state()
+    }
+
+    fn account(&self, name: &str) -> Option<Arc<AWSAccount>> {
+        self.accounts.get(&ObjectRef::new(name))
+    }
+
+    fn user(&self, key: &ObjectKey) -> Option<Arc<BastionUser>> {
+        self.users.get(&namespaced(key))
+    }
+
+    fn role(&self, key: &ObjectKey) -> Option<Arc<CrossAccountRole>> {
+        self.roles.get(&namespaced(key))
+    }
+
+    fn roles_naming(&self, user: &ObjectKey) -> Vec<ObjectKey> {
+        let relations = lock(&self.relations);
+        let need = Need::User(user.clone());
+        relations.needed_by(&need).filter_map(|r| if let Ref::Role(key) = r { Some(key.clone()) } else { None }).collect()
+    }
+
+    fn dependents_of_account(&self, name: &str) -> Vec<String> {
+        let referring: Vec<Ref> = lock(&self.relations).needed_by(&Need::Account(name.into())).cloned().collect();
+        // Only what carries our finalizer can have anything in AWS; what was never let in holds nobody up.
+        referring.iter().filter(|r| self.is_finalized(r)).map(Ref::to_string).collect()
+    }
+
+    fn namespace_labels(&self, name: &str) -> Option<Labels> {
+        self.namespaces.get(&ObjectRef::new(name)).map(|n| n.metadata.labels.clone().unwrap_or_default())
+    }
+}
+
+/// The labels of namespaces as last seen, so that only a change of labels wakes anybody.
+#[derive(Default)]
+pub struct SeenLabels(BTreeMap<String, Labels>);
+
+impl SeenLabels {
+    /// Notes the labels of a namespace, and tells whether they changed.
+    pub fn note(&mut self, name: &str, labels: Option<&Labels>) -> bool {
+        let labels = labels.cloned().unwrap_or_default();
+        self.0.insert(name.into(), labels.clone()) != Some(labels)
+    }
+}

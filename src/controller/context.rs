@@ -1,0 +1,146 @@
+//! What every reconcile shares: clients, caches, what was last seen in AWS, and what is being tried again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use kube::Client;
+use kube::runtime::events::Recorder;
+
+use super::caches::{Caches, lock};
+use super::relations::Ref;
+use super::resolve::ConfigMaps;
+use super::retry::Retries;
+use crate::api::AWSAccount;
+use crate::aws::{AccessConfig, Account, AccountConfig, BaseConfig, LimitsConfig};
+use crate::core::grants::parse;
+use crate::core::names::Arn;
+use crate::core::observed::Observed;
+use crate::core::outcome::Problem;
+use crate::core::placement::Placement;
+
+/// What the operator is told at its start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// ID of this installation, which stands in the owner tags.
+    pub installation: String,
+    /// How long what was seen in AWS is taken for granted; after that every object is read again and repaired where it drifted.
+    pub resync_interval: Duration,
+    /// Reconciles of one kind at the same time.
+    pub concurrency: u16,
+}
+
+/// What was last seen in AWS of one resource: read, or known from our own writes since.
+#[derive(Clone, Debug, Default)]
+pub struct Observation {
+    /// What there was.
+    pub observed: Observed,
+    /// The sources that the trust policy was written for, with their unique IDs.
+    pub principal_ids: BTreeMap<Arn, String>,
+    /// When it was read.
+    pub read_at: Option<Instant>,
+}
+
+/// What every reconcile shares.
+pub struct Context {
+    /// Client of the API server.
+    pub client: Client,
+    /// What the API server has.
+    pub caches: Arc<Caches>,
+    /// Texts of ConfigMaps.
+    pub config_maps: ConfigMaps,
+    /// What is going wrong or waited for.
+    pub retries: Retries,
+    /// Where Events are published.
+    pub recorder: Recorder,
+    /// What the operator was told.
+    pub settings: Settings,
+    aws: BaseConfig,
+    accounts: tokio::sync::Mutex<HashMap<String, Arc<Account>>>,
+    observations: Mutex<HashMap<Ref, Observation>>,
+}
+
+impl Context {
+    /// A context with nothing seen yet.
+    pub fn new(client: Client, caches: Arc<Caches>, aws: BaseConfig, recorder: Recorder, settings: Settings) -> Self {
+        Self {
+            config_maps: ConfigMaps::new(client.clone()),
+            client,
+            caches,
+            retries: Retries::default(),
+            recorder,
+            settings,
+            aws,
+            accounts: tokio::sync::Mutex::default(),
+            observations: Mutex::default(),
+        }
+    }
+
+    /// The account's own client, budget and verification; made anew when its spec changes.
+    ///
+    /// # Errors
+    /// Where the spec cannot be used, which the API server's own checks should have refused.
+    pub async fn account(&self, placement: &Placement) -> Result<Arc<Account>, Problem> {
+        let config = account_config(placement)?;
+        let mut accounts = self.accounts.lock().await;
+        if let Some(account) = accounts.get(&placement.name).filter(|a| *a.config() == config) {
+            return Ok(account.clone());
+        }
+        let account = Account::new(&self.aws, config).await.map_err(|failure| failure.problem())?;
+        let account = Arc::new(account);
+        accounts.insert(placement.name.clone(), account.clone());
+        Ok(account)
+    }
+
+    /// Drops the client of an account that is gone.
+    pub async fn forget_account(&self, name: &str) {
+        self.accounts.lock().await.remove(name);
+    }
+
+    /// What was last seen of a resource, while it is fresh enough to go by and its sources are still the same identities.
+    pub fn observation(&self, of: &Ref, principal_ids: &BTreeMap<Arn, String>) -> Option<Observation> {
+        let observation = lock(&self.observations).get(of).cloned()?;
+        let fresh = observation.read_at.is_some_and(|at| at.elapsed() < self.settings.resync_interval);
+        let same = observation.principal_ids.iter().all(|(arn, id)| principal_ids.get(arn).is_none_or(|now| now == id));
+        (fresh && same).then_some(observation)
+    }
+
+    /// Keeps what was seen.
+    pub fn keep(&self, of: &Ref, observation: Observation) {
+        lock(&self.observations).insert(of.clone(), observation);
+    }
+
+    /// Forgets what was seen, so that it is read before anything else is done.
+    pub fn forget(&self, of: &Ref) {
+        lock(&self.observations).remove(of);
+    }
+}
+
+fn account_config(placement: &Placement) -> Result<AccountConfig, Problem> {
+    let spec = &placement.account.spec;
+    Ok(AccountConfig {
+        id: placement.id.clone(),
+        partition: placement.partition.clone(),
+        region: spec.region.clone(),
+        access: access(&placement.account)?,
+        limits: spec.limits.as_ref().map_or_else(LimitsConfig::default, |limits| {
+            let default = LimitsConfig::default();
+            LimitsConfig {
+                requests_per_second: limits.requests_per_second.unwrap_or(default.requests_per_second),
+                burst: limits.burst.unwrap_or(default.burst),
+                concurrency: limits.concurrency.map_or(default.concurrency, |c| c as usize),
+            }
+        }),
+    })
+}
+
+fn access(account: &AWSAccount) -> Result<AccessConfig, Problem> {
+    let Some(role) = &account.spec.access.assume_role else { return Ok(AccessConfig::Ambient) };
+    let duration = role.duration.as_deref().map(|text| parse::<jiff::SignedDuration>("spec.access.assumeRole.duration", text)).transpose()?;
+    Ok(AccessConfig::AssumeRole {
+        role_arn: parse("spec.access.assumeRole.roleARN", &role.role_arn)?,
+        external_id: role.external_id.clone(),
+        session_name: role.session_name.clone().unwrap_or_else(|| AccessConfig::DEFAULT_SESSION_NAME.into()),
+        duration: duration.map_or(AccessConfig::DEFAULT_DURATION, jiff::SignedDuration::unsigned_abs),
+    })
+}

@@ -1,0 +1,117 @@
+//! Deletion: what a resource owns in AWS goes first, then its finalizer.
+//!
+//! Deletion asks for no permission but ownership: a namespace that is no longer allowed, a broken document or a missing ConfigMap never
+//! holds it up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use tracing::warn;
+
+use super::apply::apply;
+use super::context::Context;
+use super::kinds::IdentityKind;
+use super::reconcile::{Pass, Retry, SOON, told};
+use super::report::remove_finalizer;
+use crate::api::{AWSAccount, Reason};
+use crate::aws::{Account, Gateway};
+use crate::core::failure::Failure;
+use crate::core::observed::Dependents;
+use crate::core::outcome::Problem;
+use crate::core::placement::find;
+use crate::core::plan::{Removal, Removed, plan_removal};
+use crate::core::world::World;
+
+/// The annotation by which a person gives up what a resource owns in AWS, when the account cannot be reached any more.
+pub const ABANDON: &str = "rolebridge.io/abandon";
+/// How often a user that is cut off looks whether the roles have let go; their own changes wake it earlier.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// Dependents of an account that a message names.
+const NAMED: usize = 10;
+
+/// Lets an account go once nothing refers to it any more.
+pub async fn account(object: AWSAccount, context: &Context) -> Result<Pass<AWSAccount>, kube::Error> {
+    let name = object.name_any();
+    let dependents = context.caches.dependents_of_account(&name);
+    if dependents.is_empty() {
+        remove_finalizer(context, &object).await?;
+        context.forget_account(&name).await;
+        return Ok(Pass::Gone);
+    }
+    let facts = object.status.clone().unwrap_or_default();
+    let more = if dependents.len() > NAMED { format!(" and {} more", dependents.len() - NAMED) } else { String::new() };
+    let message = format!("still referred to by {}{more}: delete those first", dependents.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", "));
+    Ok(told(object, facts, vec![Problem::new(Reason::InUse, message)], None))
+}
+
+/// Removes a user or role and its policies from AWS.
+pub async fn identity<K: IdentityKind>(object: K, context: &Context) -> Result<Pass<K>, kube::Error> {
+    let facts = object.status().cloned().unwrap_or_default();
+    if object.annotations().get(ABANDON).is_some_and(|v| v == "true") {
+        warn!("given up: what it owns in AWS stays there");
+        remove_finalizer(context, &object).await?;
+        return Ok(Pass::Gone);
+    }
+    let (account, removed) = match prepare(&object, context).await {
+        Ok(prepared) => prepared,
+        Err(problem) => return Ok(told(object, facts, vec![abandonable(problem)], None)),
+    };
+    let _permit = match account.try_permit() {
+        Ok(permit) => permit,
+        Err(busy) => return Ok(Pass::Again(busy.retry_after.unwrap_or(SOON))),
+    };
+    let held_by = object.held_by(context, Timestamp::now());
+    let how_far = if held_by.is_empty() { Removal::Delete } else { Removal::CutOff };
+    match remove(&account, &removed, how_far).await {
+        Err(Stop::Failure(failure)) => Ok(told(object, facts, vec![abandonable(failure.problem())], Some(Retry::after(&failure)))),
+        // What blocks is in AWS, where no watch reaches.
+        Err(Stop::Problems(problems)) => Ok(told(object, facts, problems, Some(Retry::after(&Failure::refused(Reason::DeletionBlocked, ""))))),
+        Ok(()) if how_far == Removal::CutOff => {
+            let message = format!("cut off; waiting for these roles to take it out of their trust policies: {}", held_by.join(", "));
+            Ok(told(object, facts, vec![Problem::new(Reason::WaitingForRoles, message)], Some(Retry::in_a_while(LOOK_AGAIN))))
+        }
+        Ok(()) => {
+            remove_finalizer(context, &object).await?;
+            Ok(Pass::Gone)
+        }
+    }
+}
+
+async fn prepare<K: IdentityKind>(object: &K, context: &Context) -> Result<(Arc<Account>, Removed), Problem> {
+    let at = find(&*context.caches, object.account_name())?;
+    Ok((context.account(&at).await?, object.removed(context, &at)?))
+}
+
+fn abandonable(problem: Problem) -> Problem {
+    Problem::new(
+        problem.reason,
+        format!(
+            "{}. If the account cannot be reached any more, annotate this object with {ABANDON}=true to give up what it owns there",
+            problem.message
+        ),
+    )
+}
+
+enum Stop {
+    Problems(Vec<Problem>),
+    Failure(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+/// Reads what is there, always afresh, and removes what is ours.
+async fn remove(account: &Account, removed: &Removed, how_far: Removal) -> Result<(), Stop> {
+    account.verify().await?;
+    let gateway: &dyn Gateway = account.gateway();
+    let mut observed = gateway.observe(&removed.name, &removed.policies).await?;
+    let dependents =
+        if how_far == Removal::Delete && observed.identity.is_some() { gateway.dependents(&removed.name).await? } else { Dependents::default() };
+    let plan = plan_removal(removed, &observed, &dependents, how_far).map_err(Stop::Problems)?;
+    Ok(apply(gateway, &plan, &mut observed).await?)
+}

@@ -1,0 +1,264 @@
+//! What distinguishes the kinds on the way that all of them take.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use kube::{Api, Client, ResourceExt};
+
+use super::caches::Watched;
+use super::context::Context;
+use crate::api::conditions::kinds;
+use crate::api::role::{GrantState, GrantStatus, PolicyStatus, TrustStatus};
+use crate::api::user::{AssumableRole, AssumePolicyStatus};
+use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, FINALIZER, Managed, Reason};
+use crate::core::desired::{Desired, desired_role, desired_user, owner};
+use crate::core::grants::{Grant, Presence, role_identity, user_identity};
+use crate::core::identity::{ASSUME_POLICY, IdentityName};
+use crate::core::names::{Arn, UniqueID, switch_role_url};
+use crate::core::observed::Observed;
+use crate::core::outcome::Problem;
+use crate::core::ownership::Owner;
+use crate::core::placement::{Placement, find};
+use crate::core::plan::Removed;
+use crate::core::world::{ObjectKey, World};
+
+/// Entries of a list in a status; the total is told beside it.
+const LISTED: usize = 100;
+/// How long a user that is cut off waits for the roles that trust it to let go, before it is deleted all the same.
+const RELEASE_BOUND: SignedDuration = SignedDuration::from_secs(60);
+
+/// A kind on its way through a reconcile.
+pub trait Kind: Watched {
+    /// The conditions that the kind has besides the summary, in the order in which they are settled.
+    const ASPECTS: &'static [&'static str];
+
+    /// Name of the AWSAccount that it is placed in, or is.
+    fn account_name(&self) -> &str;
+
+    /// The API of the kind.
+    fn api(client: Client, namespace: &str) -> Api<Self>;
+
+    /// Puts the generation and the conditions into a status.
+    fn conclude(status: &mut Self::Status, generation: i64, conditions: Vec<Condition>);
+}
+
+/// A kind that stands for a user or role in IAM.
+#[async_trait]
+pub trait IdentityKind: Kind {
+    /// The unique ID in its status.
+    fn pinned(&self) -> Option<UniqueID>;
+
+    /// What it wants of AWS.
+    async fn desired(&self, context: &Context, at: &Placement) -> Result<Desired, Vec<Problem>>;
+
+    /// Its status as far as AWS determines it.
+    fn facts(&self, context: &Context, at: &Placement, desired: &Desired, observed: &Observed) -> Self::Status;
+
+    /// What its removal needs to know.
+    fn removed(&self, context: &Context, at: &Placement) -> Result<Removed, Problem>;
+
+    /// What still holds on to the object that is being deleted, for people; empty when it may go.
+    fn held_by(&self, context: &Context, now: Timestamp) -> Vec<String>;
+}
+
+impl Kind for AWSAccount {
+    const ASPECTS: &'static [&'static str] = &[];
+
+    fn account_name(&self) -> &str {
+        self.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    fn api(client: Client, _: &str) -> Api<Self> {
+        Api::all(client)
+    }
+
+    fn conclude(status: &mut Self::Status, generation: i64, conditions: Vec<Condition>) {
+        status.observed_generation = generation;
+        status.conditions = conditions;
+    }
+}
+
+impl Kind for BastionUser {
+    const ASPECTS: &'static [&'static str] = &[kinds::ACCOUNT_READY, kinds::REFERENCES_RESOLVED, kinds::SYNCED];
+
+    fn account_name(&self) -> &str {
+        &self.spec.account_ref.name
+    }
+
+    fn api(client: Client, namespace: &str) -> Api<Self> {
+        Api::namespaced(client, namespace)
+    }
+
+    fn conclude(status: &mut Self::Status, generation: i64, conditions: Vec<Condition>) {
+        status.observed_generation = generation;
+        status.conditions = conditions;
+    }
+}
+
+impl Kind for CrossAccountRole {
+    const ASPECTS: &'static [&'static str] = &[kinds::ACCOUNT_READY, kinds::REFERENCES_RESOLVED, kinds::SYNCED];
+
+    fn account_name(&self) -> &str {
+        &self.spec.account_ref.name
+    }
+
+    fn api(client: Client, namespace: &str) -> Api<Self> {
+        Api::namespaced(client, namespace)
+    }
+
+    fn conclude(status: &mut Self::Status, generation: i64, conditions: Vec<Condition>) {
+        status.observed_generation = generation;
+        status.conditions = conditions;
+    }
+}
+
+#[async_trait]
+impl IdentityKind for BastionUser {
+    fn pinned(&self) -> Option<UniqueID> {
+        self.status.as_ref()?.user_id.as_deref()?.parse().ok()
+    }
+
+    async fn desired(&self, context: &Context, at: &Placement) -> Result<Desired, Vec<Problem>> {
+        desired_user(&*context.caches, self, at, &context.settings.installation)
+    }
+
+    fn facts(&self, context: &Context, _: &Placement, desired: &Desired, observed: &Observed) -> Self::Status {
+        let policy =
+            observed.identity.as_ref().and_then(|found| found.identity.inline_policies.iter().find(|(name, _)| name.as_str() == ASSUME_POLICY));
+        let allowed: BTreeSet<&str> =
+            policy.iter().flat_map(|(_, document)| document.statements()).flat_map(|s| s.resources().unwrap_or_default()).collect();
+        let roles: Vec<AssumableRole> = desired
+            .assumes
+            .iter()
+            .filter(|role| allowed.contains(role.arn.as_str()))
+            .map(|role| AssumableRole {
+                name: role.key.name.clone(),
+                namespace: role.key.namespace.clone(),
+                role_arn: role.arn.to_string(),
+                switch_role_url: find(&*context.caches, &role.account)
+                    .ok()
+                    .and_then(|at| switch_role_url(&at.partition, at.id.as_str(), &role.path, &role.name, &role.key.name)),
+            })
+            .collect();
+        Self::Status {
+            user_arn: observed.identity.as_ref().map(|_| desired.arn.to_string()),
+            user_id: observed.identity.as_ref().map(|found| found.id.to_string()),
+            assume_policy: policy.map(|(name, document)| AssumePolicyStatus { name: name.to_string(), bytes: count(document.size()) }),
+            roles_total: count(roles.len()),
+            roles: roles.into_iter().take(LISTED).collect(),
+            ..Self::Status::default()
+        }
+    }
+
+    fn removed(&self, context: &Context, _: &Placement) -> Result<Removed, Problem> {
+        let (name, _) = user_identity(self)?;
+        Ok(Removed { owner: self.owner(context), pinned: self.pinned(), name: IdentityName::User(name), policies: BTreeSet::new() })
+    }
+
+    fn held_by(&self, context: &Context, now: Timestamp) -> Vec<String> {
+        let since = self.metadata.deletion_timestamp.as_ref().map(|t| t.0);
+        if since.is_some_and(|since| now.duration_since(since) > RELEASE_BOUND) {
+            return vec![];
+        }
+        let key = ObjectKey::of(self);
+        let source = format!("{}/{key}", Self::KIND);
+        let roles = context.caches.roles_naming(&key).into_iter().filter_map(|key| context.caches.role(&key));
+        roles.filter(|role| names_in_aws(role, &source)).map(|role| ObjectKey::of(&*role).to_string()).collect()
+    }
+}
+
+impl BastionUser {
+    fn owner(&self, context: &Context) -> Owner {
+        owner(self, &context.settings.installation)
+    }
+}
+
+/// Whether a role's trust policy may still name a source. A role that carries our finalizer and has not said anything yet may.
+fn names_in_aws(role: &CrossAccountRole, source: &str) -> bool {
+    if !role.finalizers().iter().any(|f| f == FINALIZER) {
+        return false;
+    }
+    match role.status.as_ref().filter(|status| status.observed_generation >= 0) {
+        None => true,
+        Some(status) => status.grants.iter().any(|g| g.source == source && g.principal.is_some()),
+    }
+}
+
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+#[async_trait]
+impl IdentityKind for CrossAccountRole {
+    fn pinned(&self) -> Option<UniqueID> {
+        self.status.as_ref()?.role_id.as_deref()?.parse().ok()
+    }
+
+    async fn desired(&self, context: &Context, at: &Placement) -> Result<Desired, Vec<Problem>> {
+        let texts = context
+            .config_maps
+            .texts(&context.caches, self)
+            .await
+            .map_err(|error| vec![Problem::new(Reason::Progressing, format!("the API server does not answer: {error}"))])?;
+        desired_role(&*context.caches, self, at, &texts, &context.settings.installation)
+    }
+
+    fn facts(&self, _: &Context, at: &Placement, desired: &Desired, observed: &Observed) -> Self::Status {
+        let found = observed.identity.as_ref();
+        let trust = found.and_then(|f| f.identity.role.as_ref()).map(|role| &role.trust_policy);
+        let principals = trust.map(|t| t.aws_principals()).unwrap_or_default();
+        let grants: Vec<GrantStatus> = desired.trust.iter().flatten().flatten().map(|grant| grant_status(grant, &principals)).collect();
+        let IdentityName::Role(name) = &desired.identity.name else { return Self::Status::default() };
+        Self::Status {
+            role_arn: found.map(|_| desired.arn.to_string()),
+            role_id: found.map(|f| f.id.to_string()),
+            switch_role_url: found.and_then(|_| switch_role_url(&at.partition, at.id.as_str(), &desired.identity.path, name, &self.name_any())),
+            trust: trust.map(|t| TrustStatus { bytes: count(t.size()), principals: count(principals.iter().filter(|p| **p != "*").count()) }),
+            policies: observed
+                .policies
+                .keys()
+                .filter(|arn| desired.policies.contains_key(*arn))
+                .take(LISTED)
+                .map(|arn| PolicyStatus { arn: arn.to_string() })
+                .collect(),
+            grants_total: count(grants.len()),
+            grants: grants.into_iter().take(LISTED).collect(),
+            ..Self::Status::default()
+        }
+    }
+
+    fn removed(&self, context: &Context, at: &Placement) -> Result<Removed, Problem> {
+        let (name, path) = role_identity(self)?;
+        let declared = self.spec.permissions.iter().flat_map(|p| &p.customer_managed_policies).filter_map(|p| p.name.parse().ok());
+        let declared = declared.map(|policy| Arn::policy(&at.partition, &at.id, &path, &policy));
+        let reported = self.status.iter().flat_map(|s| &s.policies).filter_map(|p| p.arn.parse().ok());
+        Ok(Removed {
+            owner: owner(self, &context.settings.installation),
+            pinned: self.pinned(),
+            name: IdentityName::Role(name),
+            policies: declared.chain(reported).collect(),
+        })
+    }
+
+    fn held_by(&self, _: &Context, _: Timestamp) -> Vec<String> {
+        vec![]
+    }
+}
+
+fn grant_status(grant: &Grant, principals: &[&str]) -> GrantStatus {
+    let there = grant.principal.as_ref().is_some_and(|p| principals.contains(&p.as_str()));
+    let state = match (&grant.problem, there) {
+        (None, true) => GrantState::Granted,
+        // Frozen: it stands as it stood, and the message says why nothing is added.
+        (Some(_), true) if grant.presence == Presence::Kept => GrantState::Granted,
+        (Some(problem), _) if problem.reason.class() == crate::api::conditions::Class::Stalled => GrantState::Refused,
+        _ => GrantState::Waiting,
+    };
+    GrantStatus {
+        source: grant.source.clone(),
+        principal: grant.principal.as_ref().filter(|_| there).map(Arn::to_string),
+        state,
+        message: grant.problem.as_ref().map(|p| p.message.chars().take(512).collect()),
+    }
+}

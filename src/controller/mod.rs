@@ -1,0 +1,18 @@
+//! The controller: carries what the API server and AWS have into the core, and its decisions out to both.
+//!
+//! Every kind takes the same way through [`reconcile`]: resolve, validate, observe, plan, apply, report.
+
+mod apply;
+pub mod caches;
+mod context;
+mod finalize;
+mod kinds;
+mod reconcile;
+pub mod relations;
+mod report;
+mod resolve;
+mod retry;
+mod run;
+
+pub use context::Settings;
+pub use run::run;

@@ -1,0 +1,333 @@
+//! The one way that every resource takes: resolve, validate, observe, plan, apply, report.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use kube::ResourceExt;
+use kube::runtime::controller::Action as Next;
+use tracing::{debug, warn};
+
+use super::apply::apply;
+use super::context::{Context, Observation};
+use super::kinds::{IdentityKind, Kind};
+use super::relations::Ref;
+use super::report::{add_finalizer, report};
+use crate::api::conditions::Class;
+use crate::api::{AWSAccount, BastionUser, CrossAccountRole, FINALIZER, Reason};
+use crate::aws::Account;
+use crate::core::desired::Desired;
+use crate::core::failure::{Effect, Failure};
+use crate::core::grants::{Grant, Presence};
+use crate::core::outcome::{Outcome, Problem};
+use crate::core::placement::{Placement, admit, double, find};
+use crate::core::plan::plan;
+use crate::core::world::ObjectKey;
+
+/// A pause after which something that is busy right now is tried again.
+pub(super) const SOON: Duration = Duration::from_millis(100);
+
+/// How one pass over a resource ended.
+pub enum Pass<K: Kind> {
+    /// It is to be told.
+    Told {
+        /// The object as the API server has it now.
+        object: Box<K>,
+        /// Its status, apart from generation and conditions.
+        facts: K::Status,
+        /// What keeps it from being as declared.
+        outcome: Outcome,
+        /// Whether to try again by ourselves, and not before when; without it, a watch brings the next pass.
+        retry: Option<Retry>,
+    },
+    /// Nothing to tell; the next pass follows after this pause.
+    Again(Duration),
+    /// The object is gone, or about to be.
+    Gone,
+}
+
+/// A failure after which the next try comes by itself.
+pub struct Retry {
+    reason: Reason,
+    not_before: Option<Duration>,
+}
+
+impl Retry {
+    /// Tries again after this failure.
+    pub fn after(failure: &Failure) -> Self {
+        Self { reason: failure.reason, not_before: failure.retry_after }
+    }
+
+    /// Looks again after this pause.
+    pub fn in_a_while(pause: Duration) -> Self {
+        Self { reason: Reason::Progressing, not_before: Some(pause) }
+    }
+}
+
+/// A kind that can be reconciled.
+#[async_trait]
+pub trait Reconciled: Kind {
+    /// Makes AWS as declared.
+    async fn converge(self, context: &Context) -> Result<Pass<Self>, kube::Error>;
+
+    /// Removes from AWS what the object owns there, and then the finalizer.
+    async fn finalize(self, context: &Context) -> Result<Pass<Self>, kube::Error>;
+}
+
+/// Reconciles one resource.
+pub async fn reconcile<K: Reconciled>(object: Arc<K>, context: Arc<Context>) -> Next {
+    let of = K::reference(ObjectKey::of(&*object));
+    let deleting = object.meta().deletion_timestamp.is_some();
+    let pass = match (deleting, object.finalizers().iter().any(|f| f == FINALIZER)) {
+        // The finalizer is there before the first write to AWS: without it there is nothing to remove.
+        (true, false) => Ok(Pass::Gone),
+        (true, true) => (*object).clone().finalize(&context).await,
+        (false, _) => (*object).clone().converge(&context).await,
+    };
+    match pass {
+        Ok(pass) => conclude(&context, &of, pass).await,
+        Err(error) => again_after(&context, &of, &error),
+    }
+}
+
+async fn conclude<K: Kind>(context: &Context, of: &Ref, pass: Pass<K>) -> Next {
+    let (object, facts, mut outcome, retry) = match pass {
+        Pass::Told { object, facts, outcome, retry } => (object, facts, outcome, retry),
+        Pass::Again(pause) => return Next::requeue(pause.mul_f64(0.5 + fastrand::f64())),
+        Pass::Gone => {
+            context.forget(of);
+            context.retries.settle(of);
+            return Next::await_change();
+        }
+    };
+    let now = Instant::now();
+    outcome.problems = outcome.problems.into_iter().map(|p| context.retries.soften(of, p, now)).collect();
+    let class = outcome.class();
+    let pause = match &retry {
+        Some(Retry { not_before: Some(pause), .. }) => *pause,
+        Some(Retry { reason, .. }) => context.retries.fail(of, *reason, now),
+        None => context.settings.resync_interval.mul_f64(0.9 + fastrand::f64() * 0.2),
+    };
+    if matches!(class, Class::Waiting | Class::Transient) {
+        // Most of what is waited for is on its way: telling it would cost a write that is outdated when it arrives.
+        if let Some(left) = context.retries.wait(of, now) {
+            return Next::requeue(pause.min(left));
+        }
+    } else if class == Class::Done {
+        context.retries.settle(of);
+    }
+    match report(context, &*object, facts, &outcome).await {
+        Ok(()) => Next::requeue(pause),
+        Err(error) => again_after(context, of, &error),
+    }
+}
+
+fn again_after(context: &Context, of: &Ref, error: &kube::Error) -> Next {
+    match error {
+        // The object has changed: the change is on its way here, and brings the next pass by itself.
+        kube::Error::Api(status) if status.code == 409 => {
+            debug!("the object changed meanwhile");
+            Next::requeue(SOON)
+        }
+        kube::Error::Api(status) if status.code == 404 => Next::await_change(),
+        _ => {
+            warn!(%error, "the API server refused or did not answer");
+            Next::requeue(context.retries.fail(of, Reason::Progressing, Instant::now()))
+        }
+    }
+}
+
+#[async_trait]
+impl Reconciled for AWSAccount {
+    async fn converge(self, context: &Context) -> Result<Pass<Self>, kube::Error> {
+        let facts = self.status.clone().unwrap_or_default();
+        let name = self.name_any();
+        if let Some(problem) = double(&*context.caches, &self) {
+            return Ok(told(self, facts, vec![problem], None));
+        }
+        let object = if self.finalizers().iter().any(|f| f == FINALIZER) { self } else { add_finalizer(context, &self).await? };
+        let account = match own_account(context, &name).await {
+            Ok(account) => account,
+            Err(problem) => return Ok(told(object, facts, vec![problem], None)),
+        };
+        match account.verify().await {
+            Ok(caller) => {
+                let facts = crate::api::AWSAccountStatus { caller_arn: Some(caller.arn.to_string()), ..facts };
+                Ok(told(object, facts, vec![], None))
+            }
+            Err(failure) => Ok(told(object, facts, vec![failure.problem()], Some(Retry::after(&failure)))),
+        }
+    }
+
+    async fn finalize(self, context: &Context) -> Result<Pass<Self>, kube::Error> {
+        super::finalize::account(self, context).await
+    }
+}
+
+#[async_trait]
+impl Reconciled for BastionUser {
+    async fn converge(self, context: &Context) -> Result<Pass<Self>, kube::Error> {
+        converge(self, context).await
+    }
+
+    async fn finalize(self, context: &Context) -> Result<Pass<Self>, kube::Error> {
+        super::finalize::identity(self, context).await
+    }
+}
+
+#[async_trait]
+impl Reconciled for CrossAccountRole {
+    async fn converge(self, context: &Context) -> Result<Pass<Self>, kube::Error> {
+        converge(self, context).await
+    }
+
+    async fn finalize(self, context: &Context) -> Result<Pass<Self>, kube::Error> {
+        super::finalize::identity(self, context).await
+    }
+}
+
+async fn own_account(context: &Context, name: &str) -> Result<Arc<Account>, Problem> {
+    context.account(&find(&*context.caches, name)?).await
+}
+
+/// A pass that ends with problems, or without any.
+pub(super) fn told<K: Kind>(object: K, facts: K::Status, problems: Vec<Problem>, retry: Option<Retry>) -> Pass<K> {
+    Pass::Told { object: Box::new(object), facts, outcome: Outcome { problems }, retry }
+}
+
+/// Makes a user or role in AWS as declared.
+async fn converge<K: IdentityKind>(object: K, context: &Context) -> Result<Pass<K>, kube::Error> {
+    let before = object.status().cloned().unwrap_or_default();
+    let of = K::reference(ObjectKey::of(&object));
+    let (at, desired) = match resolve(&object, context).await {
+        Ok(resolved) => resolved,
+        Err(problems) => return Ok(told(object, before, problems, None)),
+    };
+    let kept = context.observation(&of, &desired.principal_ids());
+    let made = desired.pinned.is_some() || kept.as_ref().is_some_and(|o| o.observed.identity.is_some());
+    if !made && waits_for_sources(&desired, context.retries.wait(&of, Instant::now()).is_some()) {
+        return Ok(told(object, before, grant_problems(&desired).collect(), None));
+    }
+    let account = match context.account(&at).await {
+        Ok(account) => account,
+        Err(problem) => return Ok(told(object, before, vec![problem], None)),
+    };
+    let _permit = match account.try_permit() {
+        Ok(permit) => permit,
+        Err(busy) => return Ok(Pass::Again(busy.retry_after.unwrap_or(SOON))),
+    };
+    if let Err(failure) = account.verify().await {
+        let problem = Problem::new(Reason::AccountNotReady, format!("AWSAccount {}: {}", at.name, failure.message));
+        return Ok(told(object, before, vec![problem], Some(Retry::after(&failure))));
+    }
+    let mut work = Work { object, observation: kept, account: &account, desired: &desired, context };
+    let result = work.run().await?;
+    let Work { object, observation, .. } = work;
+    let facts = observation.as_ref().map_or(before, |o| object.facts(context, &at, &desired, &o.observed));
+    match &observation {
+        Some(observation) => context.keep(&of, observation.clone()),
+        None => context.forget(&of),
+    }
+    Ok(match result {
+        Ok(()) => told(object, facts, grant_problems(&desired).collect(), None),
+        Err(Stop::Problems(problems)) => told(object, facts, problems, None),
+        Err(Stop::Failure(failure)) => told(object, facts, vec![failure.problem()], Some(Retry::after(&failure))),
+    })
+}
+
+async fn resolve<K: IdentityKind>(object: &K, context: &Context) -> Result<(Placement, Desired), Vec<Problem>> {
+    let at = find(&*context.caches, object.account_name()).map_err(|p| vec![p])?;
+    let namespace = object.namespace().unwrap_or_default();
+    admit(&*context.caches, &at, &namespace, object.pinned().is_some()).map_err(|p| vec![p])?;
+    if !at.account.finalizers().iter().any(|f| f == FINALIZER) {
+        // Without it the account could go while something of ours is still there.
+        return Err(vec![Problem::new(Reason::AccountNotReady, format!("AWSAccount {} has just been created", at.name))]);
+    }
+    let desired = object.desired(context, &at).await?;
+    Ok((at, desired))
+}
+
+/// Whether a role that is not made yet does better to wait: it has nobody to trust yet, or somebody is about to be there.
+fn waits_for_sources(desired: &Desired, patient: bool) -> bool {
+    let grants: Vec<&Grant> = desired.trust.iter().flatten().flatten().collect();
+    let nobody = !grants.is_empty() && grants.iter().all(|g| g.presence != Presence::Wanted);
+    nobody || (patient && grants.iter().any(|g| g.is_coming()))
+}
+
+fn grant_problems(desired: &Desired) -> impl Iterator<Item = Problem> {
+    desired.trust.iter().flatten().flatten().filter_map(|g| g.problem.clone())
+}
+
+enum Stop {
+    Problems(Vec<Problem>),
+    Failure(Failure),
+}
+
+/// Observing, planning and applying for one identity.
+struct Work<'a, K> {
+    object: K,
+    /// What is known of AWS; None where it is not known.
+    observation: Option<Observation>,
+    account: &'a Account,
+    desired: &'a Desired,
+    context: &'a Context,
+}
+
+impl<K: IdentityKind> Work<'_, K> {
+    async fn run(&mut self) -> Result<Result<(), Stop>, kube::Error> {
+        if self.observation.is_none() {
+            // What was never made is taken not to be there: creating it finds out, and usually nothing has to be read.
+            let assumed = Observation { read_at: Some(Instant::now()), principal_ids: self.desired.principal_ids(), ..Observation::default() };
+            let first = if self.desired.pinned.is_some() { self.read().await } else { Ok(assumed) };
+            match first {
+                Ok(observation) => self.observation = Some(observation),
+                Err(failure) => return Ok(Err(Stop::Failure(failure))),
+            }
+        }
+        match self.attempt().await? {
+            Err(Stop::Failure(failure)) if failure.effect == Effect::AlreadyExists => {
+                match self.read().await {
+                    Ok(observation) => self.observation = Some(observation),
+                    Err(failure) => {
+                        self.observation = None;
+                        return Ok(Err(Stop::Failure(failure)));
+                    }
+                }
+                self.attempt().await
+            }
+            done => Ok(done),
+        }
+    }
+
+    /// Plans from what is known and carries the plan out.
+    async fn attempt(&mut self) -> Result<Result<(), Stop>, kube::Error> {
+        let Some(observation) = &mut self.observation else { return Ok(Ok(())) };
+        let plan = match plan(self.desired, &observation.observed) {
+            Ok(plan) => plan,
+            Err(problems) => {
+                // Somebody may settle it in AWS, where no watch reaches: it is read again the next time.
+                observation.read_at = None;
+                return Ok(Err(Stop::Problems(problems)));
+            }
+        };
+        if plan.actions.is_empty() {
+            return Ok(Ok(()));
+        }
+        if !self.object.finalizers().iter().any(|f| f == FINALIZER) {
+            self.object = add_finalizer(self.context, &self.object).await?;
+        }
+        let result = apply(self.account.gateway(), &plan, &mut observation.observed).await;
+        observation.principal_ids = self.desired.principal_ids();
+        Ok(result.map_err(|failure| {
+            if failure.effect == Effect::Unknown {
+                self.observation = None;
+            }
+            Stop::Failure(failure)
+        }))
+    }
+
+    async fn read(&self) -> Result<Observation, Failure> {
+        let observed = self.account.gateway().observe(&self.desired.identity.name, &self.desired.known_policies()).await?;
+        Ok(Observation { observed, principal_ids: self.desired.principal_ids(), read_at: Some(Instant::now()) })
+    }
+}

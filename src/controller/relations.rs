@@ -1,0 +1,151 @@
+//! Which resources a change of something concerns: the index by which watches wake reconciles.
+//!
+//! A resource needs what its last reading named, so that it is woken also by the loss of what it no longer names. Nothing here decides: a
+//! reconcile too many finds nothing to do.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::core::world::ObjectKey;
+
+/// A resource that is reconciled.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ref {
+    /// An AWSAccount.
+    Account(ObjectKey),
+    /// A BastionUser.
+    User(ObjectKey),
+    /// A CrossAccountRole.
+    Role(ObjectKey),
+}
+
+impl fmt::Display for Ref {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Account(key) => write!(f, "AWSAccount/{key}"),
+            Self::User(key) => write!(f, "BastionUser/{key}"),
+            Self::Role(key) => write!(f, "CrossAccountRole/{key}"),
+        }
+    }
+}
+
+/// Something that resources depend on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Need {
+    /// An AWSAccount.
+    Account(String),
+    /// A BastionUser.
+    User(ObjectKey),
+    /// A namespace, with its labels.
+    Namespace(String),
+    /// A ConfigMap.
+    ConfigMap(ObjectKey),
+}
+
+/// Who needs what, in both directions.
+#[derive(Debug, Default)]
+pub struct Relations {
+    needs: BTreeMap<Ref, BTreeSet<Need>>,
+    needed_by: BTreeMap<Need, BTreeSet<Ref>>,
+}
+
+impl Relations {
+    /// Notes what a resource needs from now on. Returns whom the change of its needs concerns: the users that it names or named.
+    pub fn set(&mut self, of: &Ref, needs: BTreeSet<Need>) -> BTreeSet<Ref> {
+        let mut concerned = self.remove(of);
+        for need in &needs {
+            self.needed_by.entry(need.clone()).or_default().insert(of.clone());
+        }
+        concerned.extend(users(&needs));
+        self.needs.insert(of.clone(), needs);
+        concerned
+    }
+
+    /// Forgets a resource. Returns whom that concerns: the users that it named.
+    pub fn remove(&mut self, of: &Ref) -> BTreeSet<Ref> {
+        let needs = self.needs.remove(of).unwrap_or_default();
+        for need in &needs {
+            if let Some(by) = self.needed_by.get_mut(need) {
+                by.remove(of);
+                if by.is_empty() {
+                    self.needed_by.remove(need);
+                }
+            }
+        }
+        users(&needs).collect()
+    }
+
+    /// The resources that need this, in order.
+    pub fn needed_by(&self, need: &Need) -> impl Iterator<Item = &Ref> {
+        self.needed_by.get(need).into_iter().flatten()
+    }
+
+    /// The accounts that a resource refers to.
+    pub fn accounts_of(&self, of: &Ref) -> BTreeSet<Ref> {
+        let needs = self.needs.get(of).into_iter().flatten();
+        needs.filter_map(|need| if let Need::Account(name) = need { Some(Ref::Account(ObjectKey::new("", name))) } else { None }).collect()
+    }
+
+    /// Whom a change of this concerns: those that need it, and the users that those name, since a user's assume policy depends on
+    /// whether its roles may be where they are.
+    pub fn concerned_by(&self, need: &Need) -> BTreeSet<Ref> {
+        let direct: BTreeSet<Ref> = self.needed_by(need).cloned().collect();
+        let named: Vec<Ref> = direct.iter().filter_map(|r| self.needs.get(r)).flat_map(users).collect();
+        direct.into_iter().chain(named).collect()
+    }
+
+    /// The resources known of, for finding out which are gone after a list.
+    pub fn known(&self) -> impl Iterator<Item = &Ref> {
+        self.needs.keys()
+    }
+}
+
+fn users(needs: &BTreeSet<Need>) -> impl Iterator<Item = Ref> {
+    needs.iter().filter_map(|need| match need {
+        Need::User(key) => Some(Ref::User(key.clone())),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn role(name: &str) -> Ref {
+        Ref::Role(ObjectKey::new("a", name))
+    }
+
+    fn user_key(name: &str) -> ObjectKey {
+        ObjectKey::new("a", name)
+    }
+
+    fn needs(users: &[&str], account: &str) -> BTreeSet<Need> {
+        let users = users.iter().map(|u| Need::User(user_key(u)));
+        users.chain([Need::Account(account.into()), Need::Namespace("a".into())]).collect()
+    }
+
+    #[test]
+    fn a_role_concerns_the_users_that_it_names_and_those_that_it_named() {
+        let mut relations = Relations::default();
+        assert_eq!(relations.set(&role("r"), needs(&["x"], "prod")), [Ref::User(user_key("x"))].into());
+        assert_eq!(relations.set(&role("r"), needs(&["y"], "prod")), [Ref::User(user_key("x")), Ref::User(user_key("y"))].into());
+        assert_eq!(relations.remove(&role("r")), [Ref::User(user_key("y"))].into());
+        assert_eq!(relations.needed_by.len() + relations.needs.len(), 0, "nothing is kept of what is gone");
+    }
+
+    #[test]
+    fn an_account_concerns_its_roles_and_the_users_that_they_name() {
+        let mut relations = Relations::default();
+        relations.set(&role("r"), needs(&["x"], "prod"));
+        relations.set(&role("s"), needs(&["y"], "other"));
+        assert_eq!(relations.concerned_by(&Need::Account("prod".into())), [role("r"), Ref::User(user_key("x"))].into());
+    }
+
+    #[test]
+    fn a_user_that_appears_concerns_the_roles_that_wait_for_it() {
+        let mut relations = Relations::default();
+        relations.set(&role("r"), needs(&["x"], "prod"));
+        assert!(relations.concerned_by(&Need::User(user_key("x"))).contains(&role("r")));
+        assert_eq!(relations.concerned_by(&Need::User(user_key("z"))), BTreeSet::new());
+    }
+}

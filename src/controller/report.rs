@@ -1,0 +1,87 @@
+//! Writing back: the one place where a status, a finalizer or an Event is written.
+
+use jiff::Timestamp;
+use kube::api::{Patch, PatchParams};
+use kube::runtime::events::{Event, EventType};
+use kube::{Api, ResourceExt};
+use serde_json::json;
+use tracing::{debug, warn};
+
+use super::context::Context;
+use super::kinds::Kind;
+use crate::api::conditions::{Class, kinds};
+use crate::api::{Condition, FINALIZER, MANAGER};
+use crate::core::outcome::Outcome;
+
+/// Longest note of an Event that the API server takes, in bytes.
+const NOTE_LENGTH: usize = 1024;
+
+/// Writes the status where it differs from what the API server has, and an Event where a person must act who was not told yet.
+///
+/// The write carries the resource version: a status never lands on an object that was changed, or re-created, in the meantime.
+///
+/// # Errors
+/// What the API server answers; a conflict means that a newer version of the object is on its way here.
+pub async fn report<K: Kind>(context: &Context, object: &K, mut status: K::Status, outcome: &Outcome) -> Result<(), kube::Error> {
+    let generation = object.meta().generation.unwrap_or_default();
+    let previous = object.status().map(|s| K::conditions(s).to_vec()).unwrap_or_default();
+    let conditions = outcome.conditions(K::ASPECTS, generation, &previous, &Timestamp::now().to_string());
+    K::conclude(&mut status, generation, conditions);
+    if object.status() == Some(&status) {
+        return Ok(());
+    }
+    let body = json!({
+        "apiVersion": K::api_version(&()),
+        "kind": K::KIND,
+        "metadata": {"name": object.name_any(), "namespace": object.namespace(), "resourceVersion": object.resource_version()},
+        "status": status,
+    });
+    api::<K>(context, object).patch_status(&object.name_any(), &PatchParams::apply(MANAGER).force(), &Patch::Apply(body)).await?;
+    debug!("status written");
+    publish(context, object, outcome, &previous).await;
+    Ok(())
+}
+
+fn api<K: Kind>(context: &Context, object: &K) -> Api<K> {
+    K::api(context.client.clone(), &object.namespace().unwrap_or_default())
+}
+
+/// Puts the finalizer on, before the first write to AWS. Returns the object as the API server has it now.
+///
+/// # Errors
+/// What the API server answers; a conflict where the object has changed.
+pub async fn add_finalizer<K: Kind>(context: &Context, object: &K) -> Result<K, kube::Error> {
+    let finalizers: Vec<&str> = object.finalizers().iter().map(String::as_str).chain([FINALIZER]).collect();
+    set_finalizers(context, object, &finalizers).await
+}
+
+/// Takes the finalizer off, so that the object goes.
+///
+/// # Errors
+/// What the API server answers; a conflict where the object has changed.
+pub async fn remove_finalizer<K: Kind>(context: &Context, object: &K) -> Result<(), kube::Error> {
+    let finalizers: Vec<&str> = object.finalizers().iter().map(String::as_str).filter(|f| *f != FINALIZER).collect();
+    set_finalizers(context, object, &finalizers).await.map(|_| ())
+}
+
+/// The resource version makes the patch a comparison too: nobody else's finalizer is lost.
+async fn set_finalizers<K: Kind>(context: &Context, object: &K, finalizers: &[&str]) -> Result<K, kube::Error> {
+    let patch = json!({"metadata": {"resourceVersion": object.resource_version(), "uid": object.uid(), "finalizers": finalizers}});
+    api::<K>(context, object)
+        .patch(&object.name_any(), &PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() }, &Patch::Merge(patch))
+        .await
+}
+
+/// A refused Event holds nothing up: in a terminating namespace every Event is.
+async fn publish<K: Kind>(context: &Context, object: &K, outcome: &Outcome, previous: &[Condition]) {
+    let Some(worst) = outcome.worst().filter(|_| outcome.class() == Class::Stalled) else { return };
+    if previous.iter().any(|c| c.type_ == kinds::STALLED && c.reason == worst.reason.as_str()) {
+        return;
+    }
+    let note = worst.message.char_indices().take_while(|(i, c)| i + c.len_utf8() <= NOTE_LENGTH).map(|(_, c)| c).collect();
+    let event =
+        Event { type_: EventType::Warning, reason: worst.reason.as_str().into(), note: Some(note), action: "Reconcile".into(), secondary: None };
+    if let Err(error) = context.recorder.publish(&event, &object.object_ref(&())).await {
+        warn!(%error, "the Event was not taken");
+    }
+}

@@ -1,0 +1,58 @@
+//! Reading what resources refer to that no watch carries: the texts in ConfigMaps.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, Client};
+
+use super::caches::{Caches, lock};
+use crate::api::CrossAccountRole;
+use crate::core::desired::{ConfigTexts, config_references};
+use crate::core::world::ObjectKey;
+
+/// Texts of ConfigMaps, each with the resource version that it was read at. Watches carry the metadata only; a body is read when it is
+/// needed and has changed.
+pub struct ConfigMaps {
+    client: Client,
+    read: Mutex<HashMap<ObjectKey, (Option<String>, BTreeMap<String, String>)>>,
+}
+
+impl ConfigMaps {
+    /// Nothing read yet.
+    pub fn new(client: Client) -> Self {
+        Self { client, read: Mutex::default() }
+    }
+
+    /// The texts that a role takes from ConfigMaps of its namespace.
+    ///
+    /// # Errors
+    /// Where the API server cannot be asked. A ConfigMap that does not exist is no error but a None.
+    pub async fn texts(&self, caches: &Caches, role: &CrossAccountRole) -> Result<ConfigTexts, kube::Error> {
+        let namespace = role.metadata.namespace.as_deref().unwrap_or_default();
+        let mut texts = ConfigTexts::new();
+        for (name, key) in config_references(role) {
+            let data = self.data(caches, &ObjectKey::new(namespace, &name)).await?;
+            texts.insert((name, key.clone()), data.and_then(|mut data| data.remove(&key)));
+        }
+        Ok(texts)
+    }
+
+    async fn data(&self, caches: &Caches, key: &ObjectKey) -> Result<Option<BTreeMap<String, String>>, kube::Error> {
+        let Some(seen) = caches.config_maps.get(&ObjectRef::new(&key.name).within(&key.namespace)) else {
+            lock(&self.read).remove(key);
+            return Ok(None);
+        };
+        let version = seen.metadata.resource_version.clone();
+        if let Some((at, data)) = lock(&self.read).get(key)
+            && *at == version
+        {
+            return Ok(Some(data.clone()));
+        }
+        let Some(found) = Api::<ConfigMap>::namespaced(self.client.clone(), &key.namespace).get_opt(&key.name).await? else { return Ok(None) };
+        let data = found.data.unwrap_or_default();
+        lock(&self.read).insert(key.clone(), (found.metadata.resource_version, data.clone()));
+        Ok(Some(data))
+    }
+}

@@ -1,0 +1,109 @@
+//! When to try again: pauses that grow with each failure, and the short patience before a passing wait is worth a write to the API server.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use super::caches::lock;
+use super::relations::Ref;
+use crate::api::Reason;
+use crate::core::outcome::Problem;
+
+/// The first pause.
+const FIRST: Duration = Duration::from_millis(500);
+/// The longest pause.
+const LONGEST: Duration = Duration::from_secs(300);
+/// The longest pause while IAM is only slow to show what was made: it usually takes seconds.
+const LONGEST_PROPAGATION: Duration = Duration::from_secs(5);
+/// How long a wait may last before it is told in the status. Most waits are for the next write of this same process and are over by then.
+const PATIENCE: Duration = Duration::from_millis(1500);
+/// How long a refusal is taken for the slowness of IAM to show a permission that was just given.
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Clone, Copy)]
+struct Trouble {
+    since: Instant,
+    failures: u32,
+}
+
+/// What is going wrong or waited for, and since when.
+#[derive(Default)]
+pub struct Retries(Mutex<HashMap<Ref, Trouble>>);
+
+impl Retries {
+    /// Forgets a resource that is as it should be, or gone.
+    pub fn settle(&self, what: &Ref) {
+        lock(&self.0).remove(what);
+    }
+
+    /// Notes that a resource waits. Returns how much longer that is not worth telling; None when it is to be told.
+    pub fn wait(&self, what: &Ref, now: Instant) -> Option<Duration> {
+        let since = lock(&self.0).entry(what.clone()).or_insert(Trouble { since: now, failures: 0 }).since;
+        PATIENCE.checked_sub(now.duration_since(since)).filter(|left| !left.is_zero())
+    }
+
+    /// Notes a failure. Returns the pause until the next try, jittered.
+    pub fn fail(&self, what: &Ref, reason: Reason, now: Instant) -> Duration {
+        let mut troubles = lock(&self.0);
+        let trouble = troubles.entry(what.clone()).or_insert(Trouble { since: now, failures: 0 });
+        trouble.failures = trouble.failures.saturating_add(1);
+        let longest = if reason == Reason::Propagating { LONGEST_PROPAGATION } else { LONGEST };
+        let pause = FIRST.saturating_mul(1 << trouble.failures.saturating_sub(1).min(16)).min(longest);
+        pause.mul_f64(0.75 + fastrand::f64() * 0.5)
+    }
+
+    /// A refusal of AWS's in its first half minute is shown as the propagation that it mostly is.
+    pub fn soften(&self, what: &Ref, problem: Problem, now: Instant) -> Problem {
+        let since = lock(&self.0).get(what).map_or(now, |t| t.since);
+        if problem.reason == Reason::AccessDenied && now.duration_since(since) < REFUSAL_PATIENCE {
+            return Problem::new(
+                Reason::Propagating,
+                format!("tried again for a while, since AWS takes a moment to show a new permission: {}", problem.message),
+            );
+        }
+        problem
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::world::ObjectKey;
+
+    fn role() -> Ref {
+        Ref::Role(ObjectKey::new("a", "r"))
+    }
+
+    #[test]
+    fn pauses_grow_to_a_bound_and_start_anew_after_success() {
+        let retries = Retries::default();
+        let now = Instant::now();
+        let first = retries.fail(&role(), Reason::AWSUnavailable, now);
+        for _ in 0..20 {
+            retries.fail(&role(), Reason::AWSUnavailable, now);
+        }
+        let late = retries.fail(&role(), Reason::AWSUnavailable, now);
+        assert!(first <= FIRST.mul_f64(1.25) && late >= LONGEST.mul_f64(0.75) && late <= LONGEST.mul_f64(1.25));
+        assert!(retries.fail(&role(), Reason::Propagating, now) <= LONGEST_PROPAGATION.mul_f64(1.25));
+        retries.settle(&role());
+        assert!(retries.fail(&role(), Reason::AWSUnavailable, now) <= FIRST.mul_f64(1.25));
+    }
+
+    #[test]
+    fn a_wait_is_told_once_patience_is_over() {
+        let retries = Retries::default();
+        let now = Instant::now();
+        assert_eq!(retries.wait(&role(), now), Some(PATIENCE));
+        assert_eq!(retries.wait(&role(), now + PATIENCE), None);
+    }
+
+    #[test]
+    fn a_refusal_that_lasts_is_told_as_one() {
+        let retries = Retries::default();
+        let now = Instant::now();
+        let refusal = || Problem::new(Reason::AccessDenied, "no");
+        retries.fail(&role(), Reason::AccessDenied, now);
+        assert_eq!(retries.soften(&role(), refusal(), now).reason, Reason::Propagating);
+        assert_eq!(retries.soften(&role(), refusal(), now + REFUSAL_PATIENCE).reason, Reason::AccessDenied);
+    }
+}

@@ -1,0 +1,212 @@
+//! Starting the watches and the reconciles, and ending them.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures::{Stream, StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::runtime::controller::{Action as Next, Config};
+use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::reflector::{self, ObjectRef, Store, store::Writer};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt, applier, watcher as watch};
+use kube::{Api, Client, Resource, ResourceExt};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::watch::Receiver;
+use tracing::{Instrument, debug, error, info, info_span, warn};
+
+use super::caches::{Caches, SeenLabels, Wake};
+use super::context::{Context, Settings};
+use super::reconcile::{Reconciled, reconcile};
+use super::relations::Need;
+use crate::api::{AWSAccount, BastionUser, CrossAccountRole, MANAGER};
+use crate::aws::BaseConfig;
+use crate::core::world::ObjectKey;
+
+/// A pause before a reconcile that panicked is tried again.
+const AFTER_PANIC: Duration = Duration::from_secs(60);
+
+/// Runs the controller until `shutdown` turns true. Reconciles that are under way then end first; nothing new is begun.
+///
+/// # Errors
+/// Where a watch ends for good, which it does not by itself.
+pub async fn run(client: Client, aws: BaseConfig, settings: Settings, shutdown: Receiver<bool>) -> anyhow::Result<()> {
+    let (accounts, accounts_writer) = reflector::store();
+    let (users, users_writer) = reflector::store();
+    let (roles, roles_writer) = reflector::store();
+    let (namespaces, namespaces_writer) = reflector::store();
+    let (config_maps, config_maps_writer) = reflector::store();
+    let (wake_accounts, woken_accounts) = unbounded_channel();
+    let (wake_users, woken_users) = unbounded_channel();
+    let (wake_roles, woken_roles) = unbounded_channel();
+    let wake = Wake { accounts: wake_accounts, users: wake_users, roles: wake_roles };
+    let caches = Arc::new(Caches::new(accounts.clone(), users.clone(), roles.clone(), namespaces.clone(), config_maps.clone(), wake));
+
+    let watches = [
+        tokio::spawn(watch_resources::<AWSAccount>(Api::all(client.clone()), accounts_writer, caches.clone())),
+        tokio::spawn(watch_resources::<BastionUser>(Api::all(client.clone()), users_writer, caches.clone())),
+        tokio::spawn(watch_resources::<CrossAccountRole>(Api::all(client.clone()), roles_writer, caches.clone())),
+        tokio::spawn(watch_namespaces(Api::all(client.clone()), namespaces_writer, caches.clone())),
+        tokio::spawn(watch_config_maps(Api::all(client.clone()), config_maps_writer, caches.clone())),
+    ];
+    let stopped = |mut shutdown: Receiver<bool>| async move {
+        let _ = shutdown.wait_for(|stop| *stop).await;
+    };
+    let synced = async {
+        tokio::try_join!(
+            async { accounts.wait_until_ready().await },
+            async { users.wait_until_ready().await },
+            async { roles.wait_until_ready().await },
+            async { namespaces.wait_until_ready().await },
+            async { config_maps.wait_until_ready().await }
+        )
+    };
+    tokio::select! {
+        synced = synced => { synced.context("a watch ended before it had listed its kind")?; }
+        () = stopped(shutdown.clone()) => return Ok(()),
+    }
+    info!(accounts = accounts.len(), users = users.len(), roles = roles.len(), "everything is listed; reconciling begins");
+
+    let recorder = Recorder::new(client.clone(), Reporter { controller: MANAGER.into(), instance: None });
+    let concurrency = settings.concurrency;
+    let context = Arc::new(Context::new(client, caches, aws, recorder, settings));
+    tokio::join!(
+        work(accounts, woken_accounts, concurrency, context.clone(), stopped(shutdown.clone())),
+        work(users, woken_users, concurrency, context.clone(), stopped(shutdown.clone())),
+        work(roles, woken_roles, concurrency, context, stopped(shutdown)),
+    );
+    watches.iter().for_each(tokio::task::JoinHandle::abort);
+    Ok(())
+}
+
+/// Keeps the store of a kind, and wakes whom its changes concern.
+///
+/// An object that the schema accepts and the type cannot decode is left out, and said aloud: it must not stop the whole kind. Where
+/// the store has an earlier version of it, that one stays in force.
+async fn watch_resources<K>(api: Api<DeserializeGuard<K>>, writer: Writer<K>, caches: Arc<Caches>)
+where
+    K: Reconciled + Resource<DynamicType = ()>,
+{
+    let events = watch(api, watcher::Config::default()).default_backoff();
+    let events = events.try_filter_map(|event| async { Ok(decoded(event)) });
+    let mut listed = BTreeSet::new();
+    let mut events = std::pin::pin!(stored(writer, events));
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Init) => listed.clear(),
+            Ok(Event::InitApply(object)) => {
+                listed.insert(K::reference(ObjectKey::of(&object)));
+            }
+            // The store has the whole list only now.
+            Ok(Event::InitDone) => {
+                caches.listed::<K>(&std::mem::take(&mut listed));
+                K::all(&caches).iter().for_each(|object| caches.applied(&**object));
+            }
+            Ok(Event::Apply(object)) => caches.applied(&object),
+            Ok(Event::Delete(object)) => caches.deleted::<K>(&ObjectKey::of(&object)),
+            Err(error) => warn!(%error, kind = K::KIND, "the watch was interrupted and goes on"),
+        }
+    }
+}
+
+fn decoded<K: Resource<DynamicType = ()> + ResourceExt>(event: Event<DeserializeGuard<K>>) -> Option<Event<K>> {
+    let valid = |object: DeserializeGuard<K>| match object.0 {
+        Ok(mut object) => {
+            object.managed_fields_mut().clear();
+            Some(object)
+        }
+        Err(invalid) => {
+            let name =
+                format!("{}/{}", invalid.metadata.namespace.as_deref().unwrap_or_default(), invalid.metadata.name.as_deref().unwrap_or_default());
+            error!(kind = %K::kind(&()), object = name, error = invalid.error, "cannot be read as its type and is left as it was");
+            None
+        }
+    };
+    match event {
+        Event::Init => Some(Event::Init),
+        Event::InitDone => Some(Event::InitDone),
+        Event::InitApply(object) => valid(object).map(Event::InitApply),
+        Event::Apply(object) => valid(object).map(Event::Apply),
+        Event::Delete(object) => valid(object).map(Event::Delete),
+    }
+}
+
+/// Passes events on after the store has them.
+fn stored<K>(writer: Writer<K>, events: impl Stream<Item = watcher::Result<Event<K>>>) -> impl Stream<Item = watcher::Result<Event<K>>>
+where
+    K: Resource<DynamicType = ()> + Clone,
+{
+    reflector::reflector(writer, events)
+}
+
+async fn watch_namespaces(api: Api<PartialObjectMeta<Namespace>>, writer: Writer<PartialObjectMeta<Namespace>>, caches: Arc<Caches>) {
+    let events = watch(api, watcher::Config::default()).default_backoff().modify(bare);
+    let mut seen = SeenLabels::default();
+    let mut events = std::pin::pin!(stored(writer, events));
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Apply(namespace) | Event::InitApply(namespace)) => {
+                if seen.note(&namespace.name_any(), namespace.metadata.labels.as_ref()) {
+                    caches.changed(Need::Namespace(namespace.name_any()));
+                }
+            }
+            Ok(Event::Delete(namespace)) => caches.changed(Need::Namespace(namespace.name_any())),
+            Ok(Event::Init | Event::InitDone) => {}
+            Err(error) => warn!(%error, kind = "Namespace", "the watch was interrupted and goes on"),
+        }
+    }
+}
+
+async fn watch_config_maps(api: Api<PartialObjectMeta<ConfigMap>>, writer: Writer<PartialObjectMeta<ConfigMap>>, caches: Arc<Caches>) {
+    let events = watch(api, watcher::Config::default()).default_backoff().modify(bare);
+    let mut events = std::pin::pin!(stored(writer, events));
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Apply(config) | Event::InitApply(config) | Event::Delete(config)) => caches.changed(Need::ConfigMap(ObjectKey::of(&config))),
+            Ok(Event::Init | Event::InitDone) => {}
+            Err(error) => warn!(%error, kind = "ConfigMap", "the watch was interrupted and goes on"),
+        }
+    }
+}
+
+/// Keeps only what is used of objects that are watched for their labels and versions.
+fn bare<K: ResourceExt>(object: &mut K) {
+    object.managed_fields_mut().clear();
+    object.annotations_mut().clear();
+}
+
+/// Reconciles what is woken of one kind until `stopped`, and then lets what is under way end.
+async fn work<K>(store: Store<K>, woken: UnboundedReceiver<ObjectRef<K>>, concurrency: u16, context: Arc<Context>, stopped: impl Future<Output = ()>)
+where
+    K: Reconciled + Resource<DynamicType = ()> + Debug,
+{
+    let queue =
+        futures::stream::unfold(woken, |mut woken| async { woken.recv().await.map(|object| (Ok::<_, std::convert::Infallible>(object), woken)) });
+    let queue = Box::pin(queue.take_until(Box::pin(stopped)));
+    // A panic ends one reconcile, not the controller.
+    let isolated = |object: Arc<K>, context: Arc<Context>| {
+        let span = info_span!("reconcile", resource = %K::reference(ObjectKey::of(&*object)), account = object.account_name());
+        Box::pin(async move {
+            match tokio::spawn(reconcile(object, context).instrument(span)).await {
+                Ok(next) => Ok::<_, std::convert::Infallible>(next),
+                Err(panic) => {
+                    error!(%panic, "a reconcile ended abnormally; this is a defect");
+                    Ok(Next::requeue(AFTER_PANIC))
+                }
+            }
+        })
+    };
+    let config = Config::default().concurrency(concurrency);
+    let passes = applier(isolated, |_, _, _| Next::requeue(AFTER_PANIC), context, store, queue, config);
+    passes
+        .for_each(|pass| async {
+            if let Err(error) = pass {
+                debug!(%error, "not reconciled");
+            }
+        })
+        .await;
+}

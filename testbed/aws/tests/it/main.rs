@@ -1,0 +1,12 @@
+//! The simulator from outside: signed calls over HTTP, as the AWS SDKs make them.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests may stop at the first surprise, as tests may")]
+
+mod assume_role;
+mod client;
+mod control;
+mod entities;
+mod faults;
+mod permissions;
+mod principals;
+mod reads;
+mod sessions;

@@ -1,0 +1,130 @@
+//! The layering rules of ARCHITECTURE.md, checked against the sources: who may name what, and what is done in one place only.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Lines of code below `src/` of which a rule speaks, with where they stand.
+fn lines(folder: &str) -> Vec<(PathBuf, usize, String)> {
+    let mut found = vec![];
+    visit(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder), &mut found);
+    assert!(!found.is_empty(), "no sources in src/{folder}: the rule would say nothing");
+    found
+}
+
+fn visit(path: &Path, found: &mut Vec<(PathBuf, usize, String)>) {
+    if path.is_dir() {
+        let mut entries: Vec<PathBuf> = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();
+        entries.sort();
+        entries.iter().for_each(|entry| visit(entry, found));
+    } else if path.extension().is_some_and(|e| e == "rs") {
+        let text = fs::read_to_string(path).unwrap();
+        let code = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+        found.extend(code.map(|(n, line)| (path.to_path_buf(), n + 1, line.to_owned())));
+    }
+}
+
+/// Whether a word stands in a line as a path segment of its own.
+fn names(line: &str, word: &str) -> bool {
+    let boundary = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && c != '_');
+    line.match_indices(word)
+        .any(|(at, _)| boundary(line[..at].chars().next_back()) && (word.ends_with('_') || boundary(line[at + word.len()..].chars().next())))
+}
+
+fn forbid(folder: &str, words: &[&str], why: &str) {
+    let offences: Vec<String> = lines(folder)
+        .into_iter()
+        .filter_map(|(path, n, line)| {
+            words.iter().find(|word| names(&line, word)).map(|word| format!("{}:{n}: {word}: {}", path.display(), line.trim()))
+        })
+        .collect();
+    assert!(offences.is_empty(), "{why}\n{}", offences.join("\n"));
+}
+
+/// Every file below `src/` that holds a text, outside comments.
+fn files_with(text: &str) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files: Vec<String> = lines("")
+        .into_iter()
+        .filter(|(_, _, line)| line.contains(text))
+        .map(|(path, ..)| path.strip_prefix(&root).unwrap().display().to_string())
+        .collect();
+    files.dedup();
+    files
+}
+
+#[test]
+fn the_rule_finds_words_and_not_parts_of_them() {
+    assert!(names("use aws_sdk_iam::Client;", "aws_sdk_"));
+    assert!(names("tokio::spawn(x)", "tokio"));
+    assert!(!names("let tokio_like = 1;", "tokio"));
+    assert!(names("x: crate::aws::Account", "crate::aws"));
+}
+
+#[test]
+fn the_resources_know_nothing_of_the_rest() {
+    forbid(
+        "api",
+        &["crate::core", "crate::aws", "crate::controller", "crate::cli", "crate::runtime", "tokio", "aws_sdk_", "aws_config"],
+        "src/api is plain types",
+    );
+}
+
+#[test]
+fn the_core_is_pure() {
+    let io =
+        ["tokio", "tracing", "async", "await", "kube::Client", "kube::Api", "kube::runtime", "kube::api", "aws_sdk_", "aws_config", "aws_smithy_"];
+    forbid("core", &io, "src/core does no I/O");
+    let ambient = ["std::env", "std::fs", "std::net", "std::process", "SystemTime", "Instant", "Timestamp::now", "fastrand"];
+    forbid("core", &ambient, "src/core reads no clock, environment or chance: what it needs comes in as an argument");
+    forbid("core", &["crate::aws", "crate::controller", "crate::cli", "crate::runtime"], "src/core uses src/api only");
+}
+
+#[test]
+fn only_aws_names_the_sdk() {
+    for folder in ["api", "core", "controller", "cli", "runtime"] {
+        forbid(
+            folder,
+            &["aws_sdk_", "aws_config", "aws_smithy_", "aws_types", "aws_credential_types", "aws_runtime"],
+            "the AWS SDK is named in src/aws only",
+        );
+    }
+    forbid("aws", &["kube", "k8s_openapi", "crate::controller", "crate::cli", "crate::runtime"], "src/aws knows of no cluster");
+}
+
+#[test]
+fn only_the_controller_names_the_runtime_of_kube() {
+    for folder in ["api", "core", "aws", "cli", "runtime"] {
+        forbid(folder, &["kube::runtime"], "watches and queues are the controller's");
+    }
+}
+
+#[test]
+fn each_kind_of_write_to_the_cluster_is_in_one_place() {
+    assert_eq!(files_with(".patch_status("), ["controller/report.rs"]);
+    assert_eq!(files_with(".patch("), ["controller/report.rs"]);
+    for write in [".create(", ".replace(", ".replace_status(", ".delete(", ".delete_collection("] {
+        assert_eq!(files_with(write), Vec::<String>::new(), "{write}");
+    }
+}
+
+#[test]
+fn aws_is_changed_through_plans_only() {
+    assert_eq!(files_with(".execute("), ["controller/apply.rs"], "an action is carried out where plans are, and nowhere else");
+}
+
+#[test]
+fn one_reconcile_function_serves_all_kinds() {
+    let functions: Vec<String> =
+        lines("controller").into_iter().filter(|(_, _, line)| line.contains("fn reconcile")).map(|(_, _, line)| line).collect();
+    assert_eq!(functions.len(), 1, "{functions:?}");
+}
+
+#[test]
+fn files_stay_small_enough_to_read() {
+    let mut lengths = std::collections::BTreeMap::<PathBuf, usize>::new();
+    lines("").into_iter().for_each(|(path, ..)| *lengths.entry(path).or_default() += 1);
+    let long: Vec<_> = lengths.iter().filter(|(_, n)| **n > 600).collect();
+    assert!(long.is_empty(), "two things in one room? {long:?}");
+    let main = lengths.iter().find(|(path, _)| path.ends_with("src/main.rs")).unwrap();
+    assert!(*main.1 < 80, "main only installs the crypto provider, parses and dispatches");
+}

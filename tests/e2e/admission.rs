@@ -1,0 +1,458 @@
+//! What the API server refuses, and what it says: mistakes that are answered by `kubectl apply` itself. "Row" is a row of the table of
+//! bad inputs that the project keeps.
+
+use anyhow::{Result, ensure};
+
+use crate::support::{Tenant, World, manifest};
+
+/// An AWSAccount whose spec is good but for `fields`, which come first.
+fn account(fields: &str) -> String {
+    manifest("AWSAccount", "prod", &format!("{{{fields}}}"))
+}
+
+/// An AWSAccount with this access.
+fn access(access: &str) -> String {
+    account(&format!("accountID: '222222222222', access: {access}, allowedNamespaces: {{from: All}}"))
+}
+
+/// An AWSAccount with these allowed namespaces.
+fn allowing(namespaces: &str) -> String {
+    account(&format!("accountID: '222222222222', access: {{ambient: {{}}}}, allowedNamespaces: {namespaces}"))
+}
+
+/// A BastionUser with these fields besides the necessary ones.
+fn user(fields: &str) -> String {
+    manifest("BastionUser", "alice", &format!("{{accountRef: {{name: utils}}, {fields}}}"))
+}
+
+/// A CrossAccountRole with these fields besides the necessary ones.
+fn role(fields: &str) -> String {
+    manifest("CrossAccountRole", "reader", &format!("{{accountRef: {{name: prod}}, trust: [], {fields}}}"))
+}
+
+/// A CrossAccountRole with this trust.
+fn trust(trust: &str) -> String {
+    manifest("CrossAccountRole", "reader", &format!("{{accountRef: {{name: prod}}, trust: {trust}}}"))
+}
+
+/// A CrossAccountRole with these permissions.
+fn permissions(permissions: &str) -> String {
+    role(&format!("permissions: {{{permissions}}}"))
+}
+
+/// A sequence of this many names as YAML.
+fn names(count: usize) -> String {
+    (0..count).map(|n| format!("ns-{n}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Asserts that each manifest is refused with an error that holds all of its words; tells of all that are not.
+async fn refused(cases: &[(String, &[&str])]) -> Result<()> {
+    let tenant = World::shared().await?.tenant().await?;
+    let mut wrong = Vec::new();
+    for (manifest, words) in cases {
+        wrong.extend(tenant.refused(manifest, words).await.err().map(|error| format!("{error:#}")));
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// Asserts that each manifest is accepted; tells of all that are not.
+async fn accepted(tenant: &Tenant<'_>, manifests: &[String]) -> Result<()> {
+    let mut wrong = Vec::new();
+    for manifest in manifests {
+        wrong.extend(tenant.accepted(manifest).await.err().map(|error| format!("{error:#}")));
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn row_01_account_ids_are_twelve_digits_in_quotes() -> Result<()> {
+    let with = |id: &str| account(&format!("accountID: {id}, access: {{ambient: {{}}}}, allowedNamespaces: {{from: All}}"));
+    refused(&[
+        (with("'22222222222'"), &["spec.accountID", "12 digits in quotes"]),
+        (with("'2222222222222'"), &["spec.accountID", "12 digits in quotes"]),
+        (with("'22222222222a'"), &["spec.accountID", "12 digits in quotes"]),
+        // A number to YAML: the leading zero would be lost, or the digits taken for octal ones.
+        (with("012345670123"), &["spec.accountID", "must be of type string"]),
+        (with("222222222222"), &["spec.accountID", "must be of type string"]),
+    ])
+    .await
+}
+
+#[tokio::test]
+async fn rows_08_and_09_names_are_those_of_iam() -> Result<()> {
+    let long = "r".repeat(65);
+    let characters = "letters, digits and _+=,.@- and no spaces or slashes";
+    refused(&[
+        (role(&format!("roleName: {long}")), &["spec.roleName", "may not be more than 64"]),
+        (user(&format!("userName: {long}")), &["spec.userName", "may not be more than 64"]),
+        (role("roleName: two words"), &["spec.roleName", characters]),
+        (role("roleName: teams/reader"), &["spec.roleName", characters, "path"]),
+        (role("roleName: \"reader\\U0001F600\""), &["spec.roleName", characters]),
+        (user("userName: two words"), &["spec.userName", characters]),
+        (user("userName: ''"), &["spec.userName"]),
+        (permissions("inlinePolicies: [{name: two words, document: {}}]"), &["inlinePolicies[0].name", "a policy name has"]),
+        (permissions("customerManagedPolicies: [{name: a/b, document: {}}]"), &["customerManagedPolicies[0].name", "a policy name has"]),
+        (
+            permissions(&format!("customerManagedPolicies: [{{name: {}, document: {{}}}}]", "p".repeat(129))),
+            &["customerManagedPolicies[0].name", "may not be more than 128"],
+        ),
+    ])
+    .await
+}
+
+#[tokio::test]
+async fn rows_12_and_13_paths_have_slashes_at_both_ends_and_leave_those_of_aws_alone() -> Result<()> {
+    let form = "begins and ends with a slash, for example /teams/data/";
+    let reserved = "belong to AWS; choose another";
+    refused(&[
+        (role("path: /teams/data"), &["spec.path", form]),
+        (role("path: teams/"), &["spec.path", form]),
+        (user("path: teams"), &["spec.path", form]),
+        (role("path: /teams/*/"), &["spec.path", form]),
+        (role("path: //"), &["spec.path", form]),
+        (role("path: /aws-service-role/ec2.amazonaws.com/"), &["spec.path", reserved]),
+        (role("path: /aws-reserved/sso.amazonaws.com/"), &["spec.path", reserved]),
+        (user("path: /aws-service-role/x/"), &["spec.path", reserved]),
+    ])
+    .await
+}
+
+#[tokio::test]
+async fn row_14_durations_are_within_those_of_aws() -> Result<()> {
+    let range = "from 1h to 12h";
+    let session = |duration: &str| access(&format!("{{assumeRole: {{roleARN: 'arn:aws:iam::222222222222:role/rolebridge', duration: {duration}}}}}"));
+    refused(&[
+        (role("maxSessionDuration: 3599s"), &["spec.maxSessionDuration", range]),
+        (role("maxSessionDuration: 43201s"), &["spec.maxSessionDuration", range]),
+        (role("maxSessionDuration: 59m59s"), &["spec.maxSessionDuration", range]),
+        (role("maxSessionDuration: 1d"), &["spec.maxSessionDuration", "for example 1h, 90m or 1h30m"]),
+        (role("maxSessionDuration: '3600'"), &["spec.maxSessionDuration", "for example 1h, 90m or 1h30m"]),
+        (role("maxSessionDuration: 3600"), &["spec.maxSessionDuration", "must be of type string"]),
+        (session("14m"), &["spec.access.assumeRole.duration", "from 15m to 12h"]),
+        (session("13h"), &["spec.access.assumeRole.duration", "from 15m to 12h"]),
+    ])
+    .await
+}
+
+#[tokio::test]
+async fn row_16_external_ids_and_session_names_are_those_of_sts() -> Result<()> {
+    let with = |field: &str| access(&format!("{{assumeRole: {{roleARN: 'arn:aws:iam::222222222222:role/rolebridge', {field}}}}}"));
+    refused(&[
+        (with("externalID: x"), &["spec.access.assumeRole.externalID", "at least 2"]),
+        (with("externalID: two words"), &["spec.access.assumeRole.externalID", "2 to 1224 letters, digits", "no spaces"]),
+        (with("sessionName: x"), &["spec.access.assumeRole.sessionName", "at least 2"]),
+        (with("sessionName: two words"), &["spec.access.assumeRole.sessionName", "2 to 64 letters, digits", "no spaces"]),
+        (access("{assumeRole: {roleARN: rolebridge}}"), &["spec.access.assumeRole.roleARN", "at least 20"]),
+        (
+            access("{assumeRole: {roleARN: 'arn:aws:iam::222222222222:user/rolebridge'}}"),
+            &["spec.access.assumeRole.roleARN", "looks like arn:aws:iam::123456789012:role/rolebridge"],
+        ),
+    ])
+    .await
+}
+
+#[tokio::test]
+async fn rows_17_to_19_tags_are_those_of_iam() -> Result<()> {
+    let many = |count| (0..count).map(|n| format!("k{n}: v")).collect::<Vec<_>>().join(", ");
+    let mut cases: Vec<(String, &[&str])> = Vec::new();
+    for with in [user, role] {
+        cases.extend([
+            (with("tags: {'aws:cloudformation:stack-name': x}"), ["spec.tags", "begin with aws: or rolebridge.io/ are reserved"].as_slice()),
+            (with("tags: {'AWS:x': x}"), &["spec.tags", "begin with aws: or rolebridge.io/ are reserved"]),
+            (with("tags: {'Rolebridge.IO/owner': x}"), &["spec.tags", "begin with aws: or rolebridge.io/ are reserved"]),
+            // With the three owner tags these are IAM's 50 and one more.
+            (with(&format!("tags: {{{}}}", many(48))), &["spec.tags", "at most 47"]),
+            (with("tags: {Team: a, team: b}"), &["spec.tags", "differ only in case"]),
+            (with("tags: {team: 'a*b'}"), &["spec.tags", "IAM takes letters, digits, spaces and"]),
+            (with(&format!("tags: {{{}: x}}", "k".repeat(129))), &["spec.tags", "1 to 128 characters"]),
+            (with(&format!("tags: {{team: {}}}", "v".repeat(257))), &["spec.tags.team", "may not be more than 256"]),
+        ]);
+    }
+    refused(&cases).await
+}
+
+#[tokio::test]
+async fn row_20_descriptions_have_the_characters_that_iam_stores() -> Result<()> {
+    let quotes = "write straight quotes";
+    refused(&[
+        (role("description: \"the \u{201c}reader\u{201d}\""), &["spec.description", quotes]),
+        (role("description: \"reader \u{2013} of all\""), &["spec.description", quotes]),
+        (
+            permissions("customerManagedPolicies: [{name: p, description: \"the \u{201c}p\u{201d}\", document: {}}]"),
+            &["customerManagedPolicies[0].description", quotes],
+        ),
+        (role(&format!("description: {}", "d".repeat(1001))), &["spec.description", "may not be more than 1000"]),
+    ])
+    .await
+}
+
+#[tokio::test]
+async fn an_account_has_one_kind_of_access() -> Result<()> {
+    let one = "set exactly one of ambient and assumeRole";
+    refused(&[
+        (access("{}"), &["spec.access", one]),
+        (access("{ambient: {}, assumeRole: {roleARN: 'arn:aws:iam::222222222222:role/rolebridge'}}"), &["spec.access", one]),
+        (account("accountID: '222222222222', allowedNamespaces: {from: All}"), &["spec.access", "Required value"]),
+        (account("accountID: '222222222222', access: {ambient: {}}"), &["spec.allowedNamespaces", "Required value"]),
+        (access("{ambient: {}, secretRef: {name: keys}}"), &["unknown field", "secretRef"]),
+        (
+            account("accountID: '222222222222', partition: gcp, access: {ambient: {}}, allowedNamespaces: {from: All}"),
+            &["spec.partition", "a partition is aws, aws-us-gov, aws-cn"],
+        ),
+        (
+            account("accountID: '222222222222', region: Frankfurt, access: {ambient: {}}, allowedNamespaces: {from: All}"),
+            &["spec.region", "looks like us-east-1"],
+        ),
+        (
+            account("accountID: '222222222222', limits: {requestsPerSecond: 0}, access: {ambient: {}}, allowedNamespaces: {from: All}"),
+            &["spec.limits.requestsPerSecond", "greater than or equal to 1"],
+        ),
+    ])
+    .await
+}
+
+#[tokio::test]
+async fn namespaces_are_told_in_one_way_and_selectors_are_neither_empty_nor_unbounded() -> Result<()> {
+    let pairs = "names goes with from: Names, selector with from: Selector";
+    let everything = "an empty selector would select everything";
+    let sharing = |namespaces: &str| user(&format!("allowRolesFrom: {namespaces}"));
+    let kinds: [(&dyn Fn(&str) -> String, _, _, _); 2] = [
+        (
+            &allowing,
+            ["spec.allowedNamespaces", pairs],
+            ["spec.allowedNamespaces.selector", everything],
+            ["spec.allowedNamespaces.names", "at most 100 items"],
+        ),
+        (&sharing, ["spec.allowRolesFrom", pairs], ["spec.allowRolesFrom.selector", everything], ["spec.allowRolesFrom.names", "at most 100 items"]),
+    ];
+    let mut cases: Vec<(String, &[&str])> = Vec::new();
+    for (with, unpaired, empty, unbounded) in &kinds {
+        cases.extend([
+            (with("{from: All, names: [team]}"), unpaired.as_slice()),
+            (with("{from: Names}"), unpaired.as_slice()),
+            (with("{from: Names, names: [team], selector: {matchLabels: {a: b}}}"), unpaired.as_slice()),
+            (with("{from: Selector}"), unpaired.as_slice()),
+            (with("{from: Selector, selector: {}}"), empty),
+            (with("{from: Selector, selector: {matchLabels: {}}}"), empty),
+            (with("{from: Selector, selector: {matchLabels: {}, matchExpressions: []}}"), empty),
+            (with(&format!("{{from: Names, names: [{}]}}", names(101))), unbounded),
+        ]);
+    }
+    cases.extend([
+        (allowing("{from: Names, names: []}"), ["spec.allowedNamespaces.names", "at least 1 items"].as_slice()),
+        (allowing("{from: Same}"), &["spec.allowedNamespaces.from", "supported values: \"All\", \"Names\", \"Selector\""]),
+        (allowing("{from: Names, names: [Team]}"), &["spec.allowedNamespaces.names[0]", "lower-case letters"]),
+        (allowing("{from: Names, names: [team, team]}"), &["spec.allowedNamespaces.names[1]", "Duplicate value"]),
+        (
+            allowing("{from: Selector, selector: {matchExpressions: [{key: a, operator: In}]}}"),
+            &["spec.allowedNamespaces.selector.matchExpressions[0]", "In and NotIn take values"],
+        ),
+        (
+            allowing("{from: Selector, selector: {matchExpressions: [{key: a, operator: Exists, values: [b]}]}}"),
+            &["spec.allowedNamespaces.selector.matchExpressions[0]", "Exists and DoesNotExist take none"],
+        ),
+    ]);
+    refused(&cases).await
+}
+
+#[tokio::test]
+async fn a_source_is_one_thing_by_name() -> Result<()> {
+    let one = "set exactly one of user and account";
+    let sources = |count: usize| (0..count).map(|n| format!("{{user: {{name: u{n}}}}}")).collect::<Vec<_>>().join(", ");
+    refused(&[
+        (trust("[{from: [{account: 123456789012}]}]"), &["spec.trust[0].from[0].account", "must be of type string"]),
+        (trust("[{from: [{user: {name: 123456789012}}]}]"), &["spec.trust[0].from[0].user.name", "must be of type string"]),
+        (trust("[{from: [{}]}]"), &["spec.trust[0].from[0]", one]),
+        (trust("[{from: [{user: {name: alice}, account: utils}]}]"), &["spec.trust[0].from[0]", one]),
+        (trust("[{from: []}]"), &["spec.trust[0].from", "at least 1 items"]),
+        (trust(&format!("[{{from: [{}]}}]", sources(101))), &["spec.trust[0].from", "at most 100 items"]),
+        (trust(&format!("[{}]", ["{from: [{account: utils}]}"; 33].join(", "))), &["spec.trust", "at most 32 items"]),
+        (trust("[{from: [{account: utils}], principal: Root}]"), &["spec.trust[0].principal", "supported values: \"Named\", \"AccountRoot\""]),
+        // Neither everyone nor a pattern is the name of an object (rows 5 and 6).
+        (trust("[{from: [{account: '*'}]}]"), &["spec.trust[0].from[0].account", "lower-case letters"]),
+        (trust("[{from: [{user: {name: 'user/*'}}]}]"), &["spec.trust[0].from[0].user.name", "lower-case letters"]),
+        (trust("[{from: [{users: {selector: {}}}]}]"), &["unknown field", "users"]),
+        (manifest("CrossAccountRole", "reader", "{accountRef: {name: prod}}"), &["spec.trust", "Required value"]),
+        (manifest("CrossAccountRole", "reader", "{trust: []}"), &["spec.accountRef", "Required value"]),
+    ])
+    .await
+}
+
+#[tokio::test]
+async fn a_policy_has_one_document_and_a_policy_to_attach_is_a_name_or_an_arn() -> Result<()> {
+    let one = "set exactly one of document, json and configMapKeyRef";
+    let attach = "write the name of an AWS-managed policy, for example ReadOnlyAccess";
+    let attached = |count: usize| (0..count).map(|n| format!("Policy{n}")).collect::<Vec<_>>().join(", ");
+    refused(&[
+        (permissions("inlinePolicies: [{name: p}]"), &["spec.permissions.inlinePolicies[0]", one]),
+        (permissions("inlinePolicies: [{name: p, document: {}, json: '{}'}]"), &["spec.permissions.inlinePolicies[0]", one]),
+        (permissions("customerManagedPolicies: [{name: p}]"), &["spec.permissions.customerManagedPolicies[0]", one]),
+        (
+            permissions("customerManagedPolicies: [{name: p, json: '{}', configMapKeyRef: {name: a, key: b}}]"),
+            &["spec.permissions.customerManagedPolicies[0]", one],
+        ),
+        (permissions("inlinePolicies: [{name: p, document: '{}'}]"), &["spec.permissions.inlinePolicies[0].document", "must be of type object"]),
+        (permissions("inlinePolicies: [{name: p, json: '{}'}, {name: p, json: '{}'}]"), &["spec.permissions.inlinePolicies[1]", "Duplicate value"]),
+        (permissions("inlinePolicies: [{name: p, configMapKeyRef: {name: a, key: 'b c'}}]"), &["configMapKeyRef.key", "a key of a ConfigMap has"]),
+        (permissions("attachedPolicies: ['Read Only']"), &["spec.permissions.attachedPolicies[0]", attach]),
+        (permissions("attachedPolicies: ['arn:aws:iam::aws:role/x']"), &["spec.permissions.attachedPolicies[0]", attach]),
+        (permissions("attachedPolicies: ['arn:aws:iam::123:policy/x']"), &["spec.permissions.attachedPolicies[0]", attach]),
+        (permissions("attachedPolicies: ['']"), &["spec.permissions.attachedPolicies[0]"]),
+        (permissions("attachedPolicies: [A, A]"), &["spec.permissions.attachedPolicies[1]", "Duplicate value"]),
+        (permissions(&format!("attachedPolicies: [{}]", attached(26))), &["spec.permissions.attachedPolicies", "at most 25 items"]),
+        (role("permissionsBoundaryARN: boundary"), &["spec.permissionsBoundaryARN"]),
+        (
+            user("permissionsBoundaryARN: 'arn:aws:iam::222222222222:role/boundary'"),
+            &["spec.permissionsBoundaryARN", "looks like arn:aws:iam::123456789012:policy/name"],
+        ),
+    ])
+    .await
+}
+
+#[tokio::test]
+async fn names_of_resources_have_at_most_63_characters() -> Result<()> {
+    let name = "n".repeat(64);
+    let words: &[&str] = &["metadata.name has at most 63 characters"];
+    refused(&[
+        (manifest("AWSAccount", &name, "{accountID: '222222222222', access: {ambient: {}}, allowedNamespaces: {from: All}}"), words),
+        (manifest("BastionUser", &name, "{accountRef: {name: utils}}"), words),
+        (manifest("CrossAccountRole", &name, "{accountRef: {name: prod}, trust: []}"), words),
+    ])
+    .await
+}
+
+#[tokio::test]
+async fn immutable_fields_cannot_be_changed_set_later_or_unset() -> Result<()> {
+    let tenant = World::shared().await?.tenant().await?;
+    // No AWSAccount bears these names, so an operator that is running has nothing to do for these.
+    let nowhere = tenant.unique("nowhere");
+    let user = |name: &str, fields: &str| manifest("BastionUser", name, &format!("{{accountRef: {{name: {nowhere}}}, {fields}}}"));
+    let role = |name: &str, fields: &str| manifest("CrossAccountRole", name, &format!("{{accountRef: {{name: {nowhere}}}, trust: [], {fields}}}"));
+    let policy = |description: &str| {
+        role(
+            "described",
+            &format!("permissions: {{customerManagedPolicies: [{{name: p, document: {{}}, {description}}}, {{name: q, document: {{}}}}]}}"),
+        )
+    };
+    let account_name = tenant.unique("immutable");
+    let account = |id: &str, partition: &str| {
+        manifest(
+            "AWSAccount",
+            &account_name,
+            &format!("{{accountID: '{id}', {partition} access: {{ambient: {{}}}}, allowedNamespaces: {{from: Names, names: [none]}}}}"),
+        )
+    };
+    for existing in [
+        user("bare", ""),
+        user("full", "userName: Alice, path: /teams/"),
+        role("bare", ""),
+        role("full", "roleName: Reader, path: /teams/"),
+        policy("description: first"),
+        account("999999999999", ""),
+    ] {
+        tenant.apply(&existing).await?;
+    }
+    let new = "make another";
+    let description = "IAM cannot change a policy's description: give the policy another name";
+    let cases: [(String, &[&str]); 20] = [
+        (user("full", "userName: Bob, path: /teams/"), &["userName cannot be changed, set later or unset", new]),
+        (user("full", "path: /teams/"), &["userName cannot be changed, set later or unset", new]),
+        (user("bare", "userName: bare"), &["userName cannot be changed, set later or unset", new]),
+        (user("full", "userName: Alice, path: /others/"), &["path cannot be changed, set later or unset", new]),
+        (user("full", "userName: Alice"), &["path cannot be changed, set later or unset", new]),
+        (user("bare", "path: /"), &["path cannot be changed, set later or unset", new]),
+        (manifest("BastionUser", "bare", "{accountRef: {name: another}}"), &["spec.accountRef", "accountRef is immutable", new]),
+        (role("full", "roleName: Writer, path: /teams/"), &["roleName cannot be changed, set later or unset", new]),
+        (role("full", "path: /teams/"), &["roleName cannot be changed, set later or unset", new]),
+        (role("bare", "roleName: bare"), &["roleName cannot be changed, set later or unset", new]),
+        (role("full", "roleName: Reader, path: /others/"), &["path cannot be changed, set later or unset", new]),
+        (role("full", "roleName: Reader"), &["path cannot be changed, set later or unset", new]),
+        (role("bare", "path: /"), &["path cannot be changed, set later or unset", new]),
+        (manifest("CrossAccountRole", "bare", "{accountRef: {name: another}, trust: []}"), &["spec.accountRef", "accountRef is immutable", new]),
+        (policy("description: second"), &[description]),
+        (policy(""), &[description]),
+        (
+            role(
+                "described",
+                "permissions: {customerManagedPolicies: [{name: p, document: {}, description: first}, {name: q, document: {}, description: late}]}",
+            ),
+            &[description],
+        ),
+        (account("999999999998", ""), &["spec.accountID", "accountID is immutable", new]),
+        (account("999999999999", "partition: aws-cn,"), &["spec.partition", "partition is immutable", new]),
+        (account("999999999998", "partition: aws-cn,"), &["accountID is immutable", "partition is immutable"]),
+    ];
+    let mut wrong = Vec::new();
+    for (manifest, words) in &cases {
+        wrong.extend(tenant.refused(manifest, words).await.err().map(|error| format!("{error:#}")));
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+
+    // What is not immutable can be changed; a policy that comes or goes takes its description along.
+    accepted(
+        &tenant,
+        &[
+            user("full", "userName: Alice, path: /teams/, tags: {team: data}"),
+            role("full", "roleName: Reader, path: /teams/, description: new, maxSessionDuration: 2h"),
+            role("described", "permissions: {customerManagedPolicies: [{name: another, document: {}, description: new}]}"),
+            account("999999999999", "region: eu-central-1, guardrails: {accountRootTrust: true},"),
+        ],
+    )
+    .await
+}
+
+#[tokio::test]
+async fn everything_that_is_valid_is_accepted() -> Result<()> {
+    let tenant = World::shared().await?.tenant().await?;
+    let long = "n".repeat(63);
+    let tags = (0..47).map(|n| format!("k{n}: v")).collect::<Vec<_>>().join(", ");
+    let all_sources = (0..100).map(|n| format!("{{user: {{name: u{n}, namespace: people}}}}")).collect::<Vec<_>>().join(", ");
+    accepted(
+        &tenant,
+        &[
+            access("{ambient: {}}"),
+            account("accountID: '012345678901', partition: aws, access: {ambient: {}}, allowedNamespaces: {from: All}, guardrails: {}, limits: {}"),
+            account(
+                "accountID: '222222222222', partition: aws-us-gov, region: us-gov-west-1, allowedNamespaces: {from: Names, names: [team-a, team-b]}, \
+                 access: {assumeRole: {roleARN: 'arn:aws-us-gov:iam::222222222222:role/ops/rolebridge', externalID: 'a:b/c=d,e.f@g-h+i_j', \
+                 sessionName: rolebridge@test, duration: 15m}}, guardrails: {accountRootTrust: true}, \
+                 limits: {requestsPerSecond: 100, burst: 1000, concurrency: 64}",
+            ),
+            allowing("{from: Selector, selector: {matchLabels: {team: data}}}"),
+            allowing("{from: Selector, selector: {matchExpressions: [{key: team, operator: In, values: [a, b]}, {key: x, operator: Exists}]}}"),
+            allowing(&format!("{{from: Names, names: [{}]}}", names(100))),
+            manifest("BastionUser", &long, "{accountRef: {name: utils}}"),
+            user("userName: 'random_user+=,.@-', path: /teams/data/, tags: {Name: 'Random User', empty: '', 'a:b/c=d+e-f@g': 'ünïcode'}"),
+            user(&format!("tags: {{{tags}}}")),
+            user("permissionsBoundaryARN: 'arn:aws:iam::aws:policy/ReadOnlyAccess'"),
+            user("allowRolesFrom: {from: Same}"),
+            user("allowRolesFrom: {from: All}"),
+            user("allowRolesFrom: {from: Names, names: [team-a]}"),
+            user("allowRolesFrom: {from: Selector, selector: {matchLabels: {team: data}}}"),
+            role(&format!("roleName: {}", "r".repeat(64))),
+            role(
+                "roleName: s3-list-role, path: /, description: \"Lists: tab\\t, ümläuts and 'quotes'\", tags: {team: data}, maxSessionDuration: 1h, \
+                 permissionsBoundaryARN: 'arn:aws:iam::222222222222:policy/boundaries/one'",
+            ),
+            role("maxSessionDuration: 12h"),
+            role("maxSessionDuration: 3600s"),
+            role("maxSessionDuration: 1h30m"),
+            trust("[]"),
+            trust("[{from: [{user: {name: alice}}, {user: {name: bob, namespace: people}}]}, {from: [{account: utils}], principal: AccountRoot}]"),
+            trust("[{from: [{user: {name: alice}}], principal: Named}, {from: [{user: {name: alice}}], principal: AccountRoot}]"),
+            trust(&format!("[{{from: [{all_sources}]}}]")),
+            permissions("attachedPolicies: [ReadOnlyAccess, job-function/ViewOnlyAccess, 'arn:aws:iam::222222222222:policy/own/one']"),
+            permissions(
+                "inlinePolicies: [{name: a, document: {Version: '2012-10-17', Statement: [{Effect: Allow, Action: 's3:*', Resource: '*'}]}}, \
+                 {name: b, json: '{}'}, {name: c, configMapKeyRef: {name: policies, key: c.json}}]",
+            ),
+            permissions(
+                "customerManagedPolicies: [{name: a, description: the first, document: {Version: '2012-10-17'}}, {name: b, json: '{}'}, \
+                 {name: c, configMapKeyRef: {name: policies, key: c.json}}]",
+            ),
+        ],
+    )
+    .await
+}

@@ -1,0 +1,58 @@
+//! The operator ends when it is asked to, and a new one finds everything as it should be and keeps its hands off.
+
+use anyhow::{Result, ensure};
+use rolebridge_testbed::Seen;
+
+use crate::support::{Counts, World, bastion_user, config_map, cross_account_role};
+
+const LIST: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}}"#;
+
+#[tokio::test]
+async fn a_restart_with_everything_in_place_writes_nothing() -> Result<()> {
+    let world = World::own().await?;
+    let first = world.operator()?;
+    let tenant = world.tenant().await?;
+    let (utils, prod) = (tenant.ready_account("utils", "").await?, tenant.ready_account("prod", "").await?);
+    let permissions = format!(
+        "tags: {{team: data}}, permissions: {{attachedPolicies: [ReadOnlyAccess], inlinePolicies: [{{name: inline, json: '{LIST}'}}], \
+         customerManagedPolicies: [{{name: s3_list_all, configMapKeyRef: {{name: policies, key: list.json}}}}]}}"
+    );
+    let user = bastion_user("alice", &utils, "path: /people/, tags: {team: data}");
+    let role = cross_account_role("reader", &prod, "{user: {name: alice}}", &permissions);
+    tenant.apply(&format!("{}\n{user}{role}", config_map("policies", "list.json", LIST))).await?;
+    tenant.ready(&tenant.roles(), "reader").await?;
+    tenant.ready(&tenant.users(), "alice").await?;
+    let ended = first.terminate().await?;
+    assert_eq!(ended.code(), Some(0), "{ended}; {}", first.log());
+
+    let state = world.testbed.aws.state().await?;
+    let writes = tenant.operator_writes().await?;
+    let since = world.last_call().await?;
+    let second = world.operator()?;
+    world
+        .testbed
+        .wait_for("the new operator has read the user and the role", || async {
+            second.ensure_running()?;
+            let (_, reads) = world.counts_in(&[&utils, &prod], since).await?;
+            let both = reads.contains_key("GetUser") && reads.contains_key("GetRole");
+            Ok(Seen::from_option(both.then_some(()), || format!("{reads:?}")))
+        })
+        .await?;
+    // What comes of these readings is done before the operator ends.
+    let ended = second.terminate().await?;
+    assert_eq!(ended.code(), Some(0), "{ended}; {}", second.log());
+    let (aws_writes, _) = world.counts_in(&[&utils, &prod], since).await?;
+    assert_eq!(aws_writes, Counts::new());
+    assert_eq!(tenant.operator_writes().await?, writes, "a steady system writes nothing to Kubernetes");
+    assert_eq!(world.testbed.aws.state().await?, state);
+
+    // Everything was logged that there is to log, and no secret.
+    for (log, what) in [(first.log(), "first"), (second.log(), "second")] {
+        for secret in [world.operator_secret(), &utils.external_id, &prod.external_id] {
+            ensure!(!log.contains(secret), "the log of the {what} operator holds a secret key or an external ID");
+        }
+    }
+    let log = first.log();
+    ensure!(log.contains(&tenant.namespace) && log.contains(&prod.name), "the log does not name the resource and its account:\n{log}");
+    Ok(())
+}

@@ -1,0 +1,472 @@
+//! What the end-to-end tests share: testbeds with the resources' definitions installed and a principal for the operator in Kubernetes
+//! and in AWS, and for each test a namespace and AWS accounts of its own.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Debug,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use aws_sdk_iam::config::{BehaviorVersion, Region, SharedCredentialsProvider};
+use kube::{Api, ResourceExt, api::PostParams, core::NamespaceResourceScope};
+use rolebridge::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
+use rolebridge_testbed::{
+    Credentials, Operator, Seen, Testbed, TestbedOptions, Write, aws_sim::AccountState, aws_sim::Call, aws_sim::REGION, command::output, run,
+    wait_for_object,
+};
+use serde_json::{Value, json};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+
+/// The account of the operator's own IAM user.
+const OPERATOR_ACCOUNT: &str = "900000000000";
+/// The management role in every account of the tests.
+const MANAGEMENT_ROLE: &str = "rolebridge";
+/// Who the operator is to the API server.
+const OPERATOR: &str = "system:serviceaccount:rolebridge-system:rolebridge";
+/// The installation that the operator's owner tags name.
+pub const INSTALLATION: &str = "e2e";
+
+/// A testbed that is ready for resources and for an operator.
+pub struct World {
+    pub testbed: Testbed,
+    operator_key: Credentials,
+    kubeconfig: PathBuf,
+    tenants: AtomicU64,
+    accounts: AtomicU64,
+    _permit: Option<SemaphorePermit<'static>>,
+}
+
+impl World {
+    /// The one that all tests share, unless they disturb others.
+    pub async fn shared() -> Result<&'static Self> {
+        static SHARED: OnceCell<World> = OnceCell::const_new();
+        SHARED.get_or_try_init(|| Self::start(None)).await
+    }
+
+    /// The shared one, with an operator that looks at everything again only once an hour: whatever happens earlier was woken by a watch.
+    pub async fn with_operator() -> Result<&'static Self> {
+        static OPERATOR: OnceCell<Operator> = OnceCell::const_new();
+        let world = Self::shared().await?;
+        OPERATOR.get_or_try_init(|| async { world.operator() }).await?.ensure_running()?;
+        Ok(world)
+    }
+
+    /// One that no other test uses, for tests that restart the operator or change how AWS behaves; at most two at a time.
+    pub async fn own() -> Result<Self> {
+        static OWN: Semaphore = Semaphore::const_new(2);
+        Self::start(Some(OWN.acquire().await?)).await
+    }
+
+    async fn start(permit: Option<SemaphorePermit<'static>>) -> Result<Self> {
+        let testbed = Testbed::start(TestbedOptions::default()).await?;
+        install_crds(&testbed).await?;
+        let kubeconfig = operator_in_kubernetes(&testbed).await?;
+        let operator_key = operator_in_aws(&testbed).await?;
+        Ok(Self { testbed, operator_key, kubeconfig, tenants: AtomicU64::new(0), accounts: AtomicU64::new(0), _permit: permit })
+    }
+
+    /// Starts an operator whose periodic look at everything is an hour away.
+    pub fn operator(&self) -> Result<Operator> {
+        let env = [
+            ("AWS_ACCESS_KEY_ID", self.operator_key.access_key_id.as_str()),
+            ("AWS_SECRET_ACCESS_KEY", self.operator_key.secret_access_key.as_str()),
+        ];
+        let args = ["run", "--installation", INSTALLATION, "--resync-interval", "1h", "--log", "info,rolebridge=trace"];
+        self.testbed.operator(Path::new(env!("CARGO_BIN_EXE_rolebridge")), &self.kubeconfig, &env, &args)
+    }
+
+    /// What must not be in any log of the operator: its secret key here, external IDs by [`Account::external_id`].
+    pub fn operator_secret(&self) -> &str {
+        &self.operator_key.secret_access_key
+    }
+
+    /// A new namespace; what is in it is this tenant's.
+    pub async fn tenant(&self) -> Result<Tenant<'_>> {
+        let number = self.tenants.fetch_add(1, Ordering::Relaxed);
+        let namespace = format!("team-{number}");
+        self.testbed.kubectl(&["create", "namespace", &namespace]).await?;
+        Ok(Tenant { world: self, client: self.testbed.control_plane.client().await?, namespace, number })
+    }
+
+    /// The number of the last call that AWS has answered.
+    pub async fn last_call(&self) -> Result<u64> {
+        Ok(self.testbed.aws.calls(0).await?.last().map_or(0, |call| call.seq))
+    }
+
+    /// The calls to IAM that the operator made in an account after call number `since`. Finding out who it is there does not count.
+    pub async fn calls_in(&self, account: &Account, since: u64) -> Result<Vec<Call>> {
+        let manager = format!("arn:aws:sts::{}:assumed-role/{MANAGEMENT_ROLE}/", account.id);
+        let by_operator = |call: &Call| call.service == "iam" && call.principal.as_ref().is_some_and(|principal| principal.starts_with(&manager));
+        Ok(self.testbed.aws.calls(since).await?.into_iter().filter(by_operator).collect())
+    }
+
+    /// How often the operator has called each operation in these accounts after call number `since`: those that write, those that read.
+    pub async fn counts_in(&self, accounts: &[&Account], since: u64) -> Result<(Counts, Counts)> {
+        let (mut writes, mut reads) = (Counts::new(), Counts::new());
+        for account in accounts {
+            for call in self.calls_in(account, since).await? {
+                let reading = call.operation.starts_with("Get") || call.operation.starts_with("List");
+                *if reading { &mut reads } else { &mut writes }.entry(call.operation).or_default() += 1;
+            }
+        }
+        Ok((writes, reads))
+    }
+
+    /// What the operator's own principal did in IAM, in the account where it is at home.
+    pub async fn calls_at_home(&self) -> Result<Vec<Call>> {
+        let home = format!("arn:aws:iam::{OPERATOR_ACCOUNT}:user/operator");
+        let by_operator = |call: &Call| call.service == "iam" && call.principal.as_deref() == Some(&home);
+        Ok(self.testbed.aws.calls(0).await?.into_iter().filter(by_operator).collect())
+    }
+
+    /// Whether these credentials may assume the role now.
+    pub async fn may_assume(&self, credentials: &Credentials, role_arn: &str) -> Result<bool> {
+        let sts = aws_sdk_sts::Client::from_conf(
+            aws_sdk_sts::Config::builder()
+                .behavior_version(BehaviorVersion::latest())
+                .region(Region::new(REGION))
+                .endpoint_url(self.testbed.aws.url())
+                .credentials_provider(provider(credentials))
+                .build(),
+        );
+        match sts.assume_role().role_arn(role_arn).role_session_name("test").send().await {
+            Ok(_) => Ok(true),
+            Err(error) if error.as_service_error().is_some_and(|error| error.meta().code() == Some("AccessDenied")) => Ok(false),
+            Err(error) => Err(error).context("sts:AssumeRole"),
+        }
+    }
+
+    /// The AWS CLI's answer to these arguments, as a person with these credentials.
+    pub async fn aws(&self, credentials: &Credentials, args: &[&str]) -> Result<Value> {
+        let mut command = self.testbed.aws.aws_cli(credentials).await?;
+        command.args(args);
+        let text = run(command).await?;
+        Ok(if text.trim().is_empty() { Value::Null } else { serde_json::from_str(&text)? })
+    }
+
+    /// Asserts that AWS denies the AWS CLI's call.
+    pub async fn aws_denies(&self, credentials: &Credentials, args: &[&str]) -> Result<()> {
+        let mut command = self.testbed.aws.aws_cli(credentials).await?;
+        command.args(args);
+        let said = output(command, None).await?;
+        let error = String::from_utf8_lossy(&said.stderr);
+        ensure!(!said.status.success() && error.contains("(AccessDenied)"), "`aws {}` was not denied: {error}", args.join(" "));
+        Ok(())
+    }
+}
+
+/// How often each operation was called.
+pub type Counts = BTreeMap<String, u64>;
+
+/// The same, as an expectation: each of these operations once.
+pub fn once(operations: &[&str]) -> Counts {
+    operations.iter().map(|operation| ((*operation).to_owned(), 1)).collect()
+}
+
+async fn install_crds(testbed: &Testbed) -> Result<()> {
+    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+    let definitions: Api<CustomResourceDefinition> = Api::all(testbed.control_plane.client().await?);
+    for definition in rolebridge::api::crds()? {
+        let name = definition.metadata.name.clone().context("a definition without a name")?;
+        definitions.create(&PostParams::default(), &definition).await.with_context(|| format!("installing {name}"))?;
+        wait_for_object(&definitions, &name, "the definition is served", |found| {
+            let conditions = found.status.iter().flat_map(|status| status.conditions.iter().flatten());
+            conditions.into_iter().any(|condition| condition.type_ == "Established" && condition.status == "True")
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// A service account of the operator's own, so that its writes can be told from those of the tests.
+async fn operator_in_kubernetes(testbed: &Testbed) -> Result<PathBuf> {
+    testbed.kubectl(&["create", "namespace", "rolebridge-system"]).await?;
+    testbed.kubectl(&["create", "serviceaccount", "rolebridge", "--namespace=rolebridge-system"]).await?;
+    let binding = ["create", "clusterrolebinding", "rolebridge", "--clusterrole=cluster-admin", "--serviceaccount=rolebridge-system:rolebridge"];
+    testbed.kubectl(&binding).await?;
+    let token = testbed.control_plane.service_account_token("rolebridge-system", "rolebridge").await?;
+    testbed.control_plane.kubeconfig_for_token("rolebridge", &token)
+}
+
+/// A user that may do nothing but assume roles, in an account of its own.
+async fn operator_in_aws(testbed: &Testbed) -> Result<Credentials> {
+    let administrator = testbed.aws.account(OPERATOR_ACCOUNT).await?;
+    let iam = iam(testbed, &administrator);
+    iam.create_user().user_name("operator").send().await?;
+    let policy = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": ["sts:AssumeRole", "sts:TagSession"], "Resource": "*"}});
+    iam.put_user_policy().user_name("operator").policy_name("assume").policy_document(policy.to_string()).send().await?;
+    new_key(&iam, "operator").await
+}
+
+/// IAM, with these credentials.
+fn iam(testbed: &Testbed, credentials: &Credentials) -> aws_sdk_iam::Client {
+    let config = aws_sdk_iam::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(REGION))
+        .endpoint_url(testbed.aws.url())
+        .credentials_provider(provider(credentials));
+    aws_sdk_iam::Client::from_conf(config.build())
+}
+
+fn provider(credentials: &Credentials) -> SharedCredentialsProvider {
+    let Credentials { access_key_id, secret_access_key, session_token, .. } = credentials.clone();
+    SharedCredentialsProvider::new(aws_sdk_iam::config::Credentials::new(access_key_id, secret_access_key, session_token, None, "tests"))
+}
+
+/// A new access key of an existing user.
+pub async fn new_key(iam: &aws_sdk_iam::Client, user_name: &str) -> Result<Credentials> {
+    let key = iam.create_access_key().user_name(user_name).send().await?.access_key.context("no key")?;
+    Ok(Credentials::new(key.access_key_id, key.secret_access_key, None))
+}
+
+/// An AWS account with a management role, and the name that its AWSAccount has in Kubernetes.
+pub struct Account {
+    /// Name of the AWSAccount.
+    pub name: String,
+    /// Account ID.
+    pub id: String,
+    /// What the management role asks for.
+    pub external_id: String,
+    /// Of an administrator.
+    pub administrator: Credentials,
+    /// IAM, as the administrator.
+    pub iam: aws_sdk_iam::Client,
+}
+
+impl Account {
+    /// ARN of the management role.
+    pub fn management_role(&self) -> String {
+        format!("arn:aws:iam::{}:role/{MANAGEMENT_ROLE}", self.id)
+    }
+
+    /// The AWSAccount, allowed to these namespaces, with further fields of the spec.
+    pub fn manifest(&self, namespaces: &str, fields: &str) -> String {
+        let (role, external_id) = (self.management_role(), &self.external_id);
+        let access = format!("{{assumeRole: {{roleARN: '{role}', externalID: '{external_id}'}}}}");
+        manifest("AWSAccount", &self.name, &format!("{{accountID: '{}', access: {access}, allowedNamespaces: {namespaces}, {fields}}}", self.id))
+    }
+
+    /// ARN of a user or role of this account, such as `user/alice`.
+    pub fn arn(&self, resource: &str) -> String {
+        format!("arn:aws:iam::{}:{resource}", self.id)
+    }
+}
+
+/// A namespace of its own in a [`World`].
+pub struct Tenant<'w> {
+    pub world: &'w World,
+    pub client: kube::Client,
+    pub namespace: String,
+    number: u64,
+}
+
+impl<'w> Tenant<'w> {
+    /// A name for a cluster-scoped object that no other test uses.
+    pub fn unique(&self, name: &str) -> String {
+        format!("{name}-{}", self.number)
+    }
+
+    /// A new AWS account, known to the simulator only; apply its [`Account::manifest`].
+    pub async fn account(&self, name: &str) -> Result<Account> {
+        let testbed = &self.world.testbed;
+        let id = format!("{:012}", 200_000_000_000 + self.world.accounts.fetch_add(1, Ordering::Relaxed));
+        let administrator = testbed.aws.account(&id).await?;
+        let iam = iam(testbed, &administrator);
+        let account = Account { name: self.unique(name), external_id: format!("canary-of-{id}"), id, administrator, iam };
+        let trust = json!({"Version": "2012-10-17", "Statement": {
+            "Effect": "Allow",
+            "Principal": {"AWS": format!("arn:aws:iam::{OPERATOR_ACCOUNT}:user/operator")},
+            "Action": ["sts:AssumeRole", "sts:TagSession"],
+            "Condition": {"StringEquals": {"sts:ExternalId": account.external_id}},
+        }});
+        account.iam.create_role().role_name(MANAGEMENT_ROLE).assume_role_policy_document(trust.to_string()).send().await?;
+        let all = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": ["iam:*", "sts:*"], "Resource": "*"}});
+        account.iam.put_role_policy().role_name(MANAGEMENT_ROLE).policy_name("manage").policy_document(all.to_string()).send().await?;
+        Ok(account)
+    }
+
+    /// A new AWS account with a ready AWSAccount that allows this namespace only.
+    pub async fn ready_account(&self, name: &str, fields: &str) -> Result<Account> {
+        let account = self.account(name).await?;
+        self.apply(&account.manifest(&self.only_here(), fields)).await?;
+        self.ready(&self.accounts(), &account.name).await?;
+        Ok(account)
+    }
+
+    /// `allowedNamespaces` with this namespace only.
+    pub fn only_here(&self) -> String {
+        format!("{{from: Names, names: [{}]}}", self.namespace)
+    }
+
+    /// The AWSAccounts of all tests.
+    pub fn accounts(&self) -> Api<AWSAccount> {
+        Api::all(self.client.clone())
+    }
+
+    /// The BastionUsers of this namespace.
+    pub fn users(&self) -> Api<BastionUser> {
+        self.api()
+    }
+
+    /// The CrossAccountRoles of this namespace.
+    pub fn roles(&self) -> Api<CrossAccountRole> {
+        self.api()
+    }
+
+    fn api<K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>>(&self) -> Api<K> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Waits until the object is Ready as it is declared now.
+    pub async fn ready<K: Managed>(&self, api: &Api<K>, name: &str) -> Result<K> {
+        self.concluded(api, name, "Ready").await
+    }
+
+    /// Waits until the object's condition Ready has this reason for what is declared now. [`Seen`] explains a failure.
+    pub async fn concluded<K: Managed>(&self, api: &Api<K>, name: &str, reason: &str) -> Result<K> {
+        let what = format!("{} {name} concludes {reason}", K::KIND);
+        let seen = || async {
+            let Some(object) = api.get_opt(name).await? else { return Ok(Seen::NotYet("it does not exist".to_owned())) };
+            let ready = condition(&object, "Ready").cloned();
+            let current = ready.as_ref().is_some_and(|ready| ready.observed_generation == object.meta().generation.unwrap_or_default());
+            let done = current && ready.as_ref().is_some_and(|ready| ready.reason == reason);
+            Ok(if done { Seen::Done(object) } else { Seen::NotYet(format!("generation {:?}, {ready:?}", object.meta().generation)) })
+        };
+        self.world.testbed.wait_for(&what, seen).await
+    }
+
+    /// The operator's writes to this namespace, and to the AWSAccounts of this tenant, by object: `resource/name`.
+    pub async fn operator_writes(&self) -> Result<BTreeMap<String, Vec<Write>>> {
+        let mut by_object = BTreeMap::<_, Vec<_>>::new();
+        for write in self.world.testbed.control_plane.writes().await? {
+            let own_account = write.resource == "awsaccounts" && write.name.ends_with(&self.unique(""));
+            if write.user == OPERATOR && (write.namespace == self.namespace || own_account) {
+                by_object.entry(format!("{}/{}", write.resource, write.name)).or_default().push(write);
+            }
+        }
+        Ok(by_object)
+    }
+
+    fn kubectl(&self) -> Command {
+        let mut command = self.world.testbed.control_plane.kubectl();
+        command.args(["--namespace", &self.namespace]);
+        command
+    }
+
+    /// What kubectl says to `kubectl apply` of `manifest` with further arguments: its output, or the error text.
+    async fn try_apply(&self, manifest: &str, args: &[&str]) -> Result<Result<String, String>> {
+        let mut command = self.kubectl();
+        command.args(["apply", "--filename", "-"]).args(args);
+        let said = output(command, Some(manifest)).await?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(if said.status.success() { Ok(text(&said.stdout)) } else { Err(text(&said.stderr)) })
+    }
+
+    /// `kubectl apply` of `manifest`.
+    pub async fn apply(&self, manifest: &str) -> Result<()> {
+        match self.try_apply(manifest, &[]).await? {
+            Ok(_) => Ok(()),
+            Err(error) => bail!("kubectl apply: {error}\n{manifest}"),
+        }
+    }
+
+    /// `kubectl delete` of these objects, such as `bastionuser/alice`; returns when they are gone.
+    pub async fn delete(&self, objects: &[&str]) -> Result<()> {
+        let mut command = self.kubectl();
+        command.args(["delete", "--timeout=170s"]).args(objects);
+        self.world.testbed.explain(run(command).await).map(drop)
+    }
+
+    /// Asserts that the API server would take `manifest`.
+    pub async fn accepted(&self, manifest: &str) -> Result<()> {
+        match self.try_apply(manifest, &["--dry-run=server"]).await? {
+            Ok(_) => Ok(()),
+            Err(error) => bail!("was refused: {error}\n{manifest}"),
+        }
+    }
+
+    /// Asserts that the API server refuses `manifest` with an error that holds each of `words`.
+    pub async fn refused(&self, manifest: &str, words: &[&str]) -> Result<()> {
+        let Err(error) = self.try_apply(manifest, &["--dry-run=server"]).await? else {
+            bail!("was accepted:\n{manifest}");
+        };
+        match words.iter().find(|word| !error.contains(**word)) {
+            None => Ok(()),
+            Some(word) => bail!("the error does not say {word:?}: {error}\n{manifest}"),
+        }
+    }
+
+    /// What an account holds now.
+    pub async fn state(&self, account: &Account) -> Result<AccountState> {
+        self.world.testbed.aws.account_state(&account.id).await
+    }
+}
+
+/// The condition of this type.
+pub fn condition<'k, K: Managed + Debug>(object: &'k K, type_: &str) -> Option<&'k Condition> {
+    object.status().into_iter().flat_map(|status| K::conditions(status)).find(|condition| condition.type_ == type_)
+}
+
+/// Asserts that the object's condition Ready is False with each of `words` in its message, and of Stalled and Reconciling exactly the
+/// expected one is there.
+pub fn assert_told<K: Managed>(object: &K, going_on: &str, words: &[&str]) {
+    let name = object.name_any();
+    let ready = condition(object, "Ready").unwrap_or_else(|| panic!("{name} has no condition Ready"));
+    assert_eq!(ready.status, "False", "{name}: {ready:?}");
+    for word in words {
+        assert!(ready.message.contains(word), "{name}: the message does not say {word:?}: {}", ready.message);
+    }
+    for type_ in ["Stalled", "Reconciling"] {
+        let status = condition(object, type_).map(|condition| condition.status.as_str());
+        assert_eq!(status == Some("True"), type_ == going_on, "{name}: {type_} is {status:?}: {ready:?}");
+    }
+}
+
+/// The user of this name in what an account holds.
+pub fn user<'s>(state: &'s AccountState, name: &str) -> Option<&'s Value> {
+    state.users.iter().find(|user| user["userName"] == name)
+}
+
+/// The role of this name in what an account holds.
+pub fn role<'s>(state: &'s AccountState, name: &str) -> Option<&'s Value> {
+    state.roles.iter().find(|role| role["roleName"] == name)
+}
+
+/// The principals of AWS that a role's trust policy names.
+pub fn trusted(role: &Value) -> Vec<String> {
+    let list = |value: &Value| match value {
+        Value::Array(items) => items.clone(),
+        Value::Null => Vec::new(),
+        single => vec![single.clone()],
+    };
+    let statements = list(&role["assumeRolePolicyDocument"]["Statement"]);
+    let allowing = statements.iter().filter(|statement| statement["Effect"] == "Allow");
+    let mut names: Vec<String> =
+        allowing.flat_map(|statement| list(&statement["Principal"]["AWS"])).map(|name| name.as_str().unwrap_or_default().to_owned()).collect();
+    names.sort();
+    names
+}
+
+/// A manifest of a kind of ours as YAML in one line; `spec` is a flow mapping.
+pub fn manifest(kind: &str, name: &str, spec: &str) -> String {
+    format!("---\n{{apiVersion: rolebridge.io/v1alpha1, kind: {kind}, metadata: {{name: {name}}}, spec: {spec}}}\n")
+}
+
+/// A ConfigMap with one entry.
+pub fn config_map(name: &str, key: &str, text: &str) -> String {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {key: text}}).to_string()
+}
+
+/// A BastionUser, with further fields of the spec.
+pub fn bastion_user(name: &str, account: &Account, fields: &str) -> String {
+    manifest("BastionUser", name, &format!("{{accountRef: {{name: {}}}, {fields}}}", account.name))
+}
+
+/// A CrossAccountRole, with the list of its sources and further fields of the spec.
+pub fn cross_account_role(name: &str, account: &Account, sources: &str, fields: &str) -> String {
+    let trust = if sources.is_empty() { "[]".to_owned() } else { format!("[{{from: [{sources}]}}]") };
+    manifest("CrossAccountRole", name, &format!("{{accountRef: {{name: {}}}, trust: {trust}, {fields}}}", account.name))
+}

@@ -1,0 +1,602 @@
+//! Golden tests: each file of `tests/golden/` is one case, from manifests and what AWS has to the plan, or to the problems.
+//!
+//! A case has these keys:
+//! - `title`: what is to be seen; `why` (optional): the reason, where the title does not say it.
+//! - `manifests`: what is in the cluster, besides the accounts `utils` (111111111111) and `prod` (222222222222) and the namespace `data`. API
+//!   version and namespace may be left out.
+//! - `ready`, `made`: users that are in IAM already; those that are ready have an assume policy with all their roles.
+//! - `of`: the resource that is planned for, as `Kind/name` or `Kind/namespace/name`; `removal` (`CutOff` or `Delete`): its removal instead.
+//! - `observed`: what AWS has: `user` or `role`, and `policies`. `owner` stands for the owner tags: `ours` (default), `ours-before` (of a resource
+//!   of the same name with another UID), `another-resource`, `another-installation` or `nobody`.
+//! - `dependents`: what keeps the identity from being deleted.
+//! - `expect`: the `plan`, in order, each action with what it writes; or the `problems`, each a reason and a part of its message; and, where they
+//!   matter, the `grants`: whether each source is wanted in the trust policy, kept or absent, and why.
+//!
+//! `UPDATE_GOLDEN=1 cargo test --test golden` writes what comes out into the files. Every case is checked for convergence, too: planned again
+//! after the plan was carried out, there is nothing left to do.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod support_core;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{env, fs};
+
+use rolebridge::api::Managed;
+use rolebridge::core::action::{Action, Dependent, Tagged};
+use rolebridge::core::desired::{Desired, desired_role, desired_user, owner};
+use rolebridge::core::grants::{Grant, role_identity, user_identity};
+use rolebridge::core::identity::{DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, RoleSettings};
+use rolebridge::core::names::{Arn, PolicyName};
+use rolebridge::core::observed::{Dependents, Observed, ObservedIdentity, ObservedPolicy};
+use rolebridge::core::outcome::Problem;
+use rolebridge::core::ownership::{INSTALLATION, OWNER, Owner, Tags, UID};
+use rolebridge::core::placement::{Placement, admit, find};
+use rolebridge::core::plan::{Plan, Removal, Removed, plan, plan_removal};
+use rolebridge::core::world::{ObjectKey, World};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use support_core::{Cluster, NAMESPACE, document, id, states, unique_id};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Case {
+    title: String,
+    #[serde(rename = "why")]
+    _why: Option<String>,
+    #[serde(default)]
+    manifests: Vec<Value>,
+    #[serde(default)]
+    ready: Vec<String>,
+    #[serde(default)]
+    made: Vec<String>,
+    of: String,
+    removal: Option<HowFar>,
+    #[serde(default)]
+    observed: Found,
+    #[serde(default)]
+    dependents: Hold,
+    #[serde(default)]
+    expect: Expected,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+enum HowFar {
+    CutOff,
+    Delete,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Found {
+    user: Option<FoundIdentity>,
+    role: Option<FoundIdentity>,
+    #[serde(default)]
+    policies: Vec<FoundPolicy>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct FoundIdentity {
+    name: Option<String>,
+    path: Option<String>,
+    id: Option<String>,
+    #[serde(default)]
+    owner: Whose,
+    #[serde(default)]
+    tags: Tags,
+    boundary: Option<String>,
+    #[serde(default)]
+    inline: BTreeMap<String, Value>,
+    #[serde(default)]
+    attached: BTreeSet<String>,
+    description: Option<String>,
+    max_session_duration: Option<u32>,
+    trust: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct FoundPolicy {
+    arn: String,
+    #[serde(default)]
+    description: String,
+    document: Value,
+    #[serde(default)]
+    owner: Whose,
+    #[serde(default)]
+    tags: Tags,
+    version: Option<String>,
+    #[serde(default)]
+    other_versions: Vec<String>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Whose {
+    #[default]
+    Ours,
+    OursBefore,
+    AnotherResource,
+    AnotherInstallation,
+    Nobody,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Hold {
+    #[serde(default)]
+    console_password: bool,
+    #[serde(default)]
+    access_keys: Vec<String>,
+    #[serde(default)]
+    signing_certificates: Vec<String>,
+    #[serde(default)]
+    ssh_public_keys: Vec<String>,
+    #[serde(default)]
+    service_specific_credentials: Vec<String>,
+    #[serde(default)]
+    mfa_devices: Vec<String>,
+    #[serde(default)]
+    groups: Vec<String>,
+    #[serde(default)]
+    instance_profiles: BTreeSet<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expected {
+    plan: Option<Vec<Value>>,
+    problems: Option<Vec<Value>>,
+    grants: Option<Vec<Value>>,
+}
+
+/// What the core makes of a case.
+struct Made {
+    result: Result<Plan, Vec<Problem>>,
+    desired: Option<Desired>,
+    observed: Observed,
+    owner: Owner,
+}
+
+/// The resource that a case is about.
+enum Subject {
+    User(Arc<rolebridge::api::BastionUser>),
+    Role(Arc<rolebridge::api::CrossAccountRole>),
+}
+
+impl Subject {
+    fn of(cluster: &Cluster, text: &str) -> Self {
+        let (kind, name) = text.split_once('/').expect("of: Kind/name");
+        match kind {
+            "BastionUser" => Self::User(cluster.user(&key(name)).expect("the user that the case is about")),
+            "CrossAccountRole" => Self::Role(cluster.role(&key(name)).expect("the role that the case is about")),
+            _ => panic!("of: {kind} is neither BastionUser nor CrossAccountRole"),
+        }
+    }
+
+    fn owner(&self) -> Owner {
+        match self {
+            Self::User(user) => owner(&**user, support_core::INSTALLATION),
+            Self::Role(role) => owner(&**role, support_core::INSTALLATION),
+        }
+    }
+
+    fn account(&self) -> &str {
+        match self {
+            Self::User(user) => &user.spec.account_ref.name,
+            Self::Role(role) => &role.spec.account_ref.name,
+        }
+    }
+
+    fn namespace(&self) -> &str {
+        match self {
+            Self::User(user) => user.metadata.namespace.as_deref().unwrap_or_default(),
+            Self::Role(role) => role.metadata.namespace.as_deref().unwrap_or_default(),
+        }
+    }
+
+    fn unique_id(&self) -> Option<&str> {
+        match self {
+            Self::User(user) => user.status()?.user_id.as_deref(),
+            Self::Role(role) => role.status()?.role_id.as_deref(),
+        }
+    }
+
+    /// Name and path in IAM.
+    fn identity(&self) -> (IdentityName, rolebridge::core::names::Path) {
+        match self {
+            Self::User(user) => user_identity(user).map(|(name, path)| (IdentityName::User(name), path)),
+            Self::Role(role) => role_identity(role).map(|(name, path)| (IdentityName::Role(name), path)),
+        }
+        .expect("the name and path of a case are valid")
+    }
+
+    /// From the resource to the wanted state, by the steps and in the order of a reconcile.
+    fn desired(&self, cluster: &Cluster) -> Result<Desired, Vec<Problem>> {
+        let at = find(cluster, self.account()).map_err(|p| vec![p])?;
+        admit(cluster, &at, self.namespace(), self.unique_id().is_some()).map_err(|p| vec![p])?;
+        match self {
+            Self::User(user) => desired_user(cluster, user, &at, support_core::INSTALLATION),
+            Self::Role(role) => desired_role(cluster, role, &at, &cluster.texts(role), support_core::INSTALLATION),
+        }
+    }
+
+    fn removed(&self, at: &Placement) -> Removed {
+        let (name, path) = self.identity();
+        let mut policies = BTreeSet::new();
+        if let Self::Role(role) = self {
+            let declared = role.spec.permissions.iter().flat_map(|p| &p.customer_managed_policies);
+            policies.extend(declared.map(|p| Arn::policy(&at.partition, &at.id, &path, &p.name.parse().expect("a policy name"))));
+            policies.extend(role.status().into_iter().flat_map(|s| &s.policies).map(|p| p.arn.parse::<Arn>().expect("an ARN")));
+        }
+        Removed { owner: self.owner(), pinned: self.unique_id().map(id), name, policies }
+    }
+}
+
+fn key(text: &str) -> ObjectKey {
+    let (namespace, name) = text.split_once('/').unwrap_or((NAMESPACE, text));
+    ObjectKey::new(namespace, name)
+}
+
+fn run(case: &Case) -> Made {
+    let mut cluster = Cluster::classic();
+    case.manifests.iter().cloned().for_each(|manifest| cluster.apply(manifest));
+    case.made.iter().for_each(|user| cluster.make_user(&key(user), false));
+    case.ready.iter().for_each(|user| cluster.make_user(&key(user), true));
+    let subject = Subject::of(&cluster, &case.of);
+    let observed = observed(&case.observed, &subject);
+    let owner = subject.owner();
+    if let Some(how_far) = case.removal {
+        let how_far = match how_far {
+            HowFar::CutOff => Removal::CutOff,
+            HowFar::Delete => Removal::Delete,
+        };
+        let at = find(&cluster, subject.account()).expect("a removal has an account");
+        let result = plan_removal(&subject.removed(&at), &observed, &dependents(&case.dependents), how_far);
+        return Made { result, desired: None, observed, owner };
+    }
+    match subject.desired(&cluster) {
+        Ok(desired) => Made { result: plan(&desired, &observed), desired: Some(desired), observed, owner },
+        Err(problems) => Made { result: Err(problems), desired: None, observed, owner },
+    }
+}
+
+fn owner_tags(whose: Whose, owner: &Owner) -> Tags {
+    match whose {
+        Whose::Ours => owner.tags(),
+        Whose::OursBefore => Owner { uid: "uid-from-before".into(), ..owner.clone() }.tags(),
+        Whose::AnotherResource => Owner { resource: "CrossAccountRole/other/somebody-elses".into(), ..owner.clone() }.tags(),
+        Whose::AnotherInstallation => Owner { installation: "another".into(), ..owner.clone() }.tags(),
+        Whose::Nobody => Tags::new(),
+    }
+}
+
+fn observed(found: &Found, subject: &Subject) -> Observed {
+    let owner = subject.owner();
+    let (name, path) = subject.identity();
+    let identity = found.user.as_ref().or(found.role.as_ref()).map(|i| {
+        let name = match (&name, &i.name) {
+            (name, None) => name.clone(),
+            (IdentityName::User(_), Some(name)) => IdentityName::User(name.parse().expect("a user name")),
+            (IdentityName::Role(_), Some(name)) => IdentityName::Role(name.parse().expect("a role name")),
+        };
+        let prefix = if found.role.is_some() { "AROA" } else { "AIDA" };
+        let role = i.trust.as_ref().map(|trust| RoleSettings {
+            description: i.description.clone().unwrap_or_default(),
+            max_session_duration: i.max_session_duration.unwrap_or(DEFAULT_SESSION_SECONDS),
+            trust_policy: document(trust),
+        });
+        assert_eq!(role.is_some(), found.role.is_some(), "a role, and only a role, has a trust policy");
+        let unique = i.id.clone().unwrap_or_else(|| unique_id(prefix, name.as_str()));
+        ObservedIdentity {
+            id: id(&unique),
+            identity: Identity {
+                name,
+                path: i.path.as_ref().map_or(path, |p| p.parse().expect("a path")),
+                tags: i.tags.clone().into_iter().chain(owner_tags(i.owner, &owner)).collect(),
+                permissions_boundary: i.boundary.as_ref().map(|arn| arn.parse().expect("an ARN")),
+                inline_policies: i.inline.iter().map(|(name, d)| (name.parse().expect("a policy name"), document(d))).collect(),
+                attached_policies: i.attached.iter().map(|arn| arn.parse().expect("an ARN")).collect(),
+                role,
+            },
+        }
+    });
+    let policy = |p: &FoundPolicy| {
+        let arn: Arn = p.arn.parse().expect("an ARN");
+        let entity = arn.iam_entity().expect("the ARN of a policy");
+        let name: PolicyName = entity.name.parse().expect("a policy name");
+        let policy = ManagedPolicy {
+            path: entity.path.parse().expect("a path"),
+            description: p.description.clone(),
+            document: document(&p.document),
+            tags: p.tags.clone().into_iter().chain(owner_tags(p.owner, &owner)).collect(),
+            arn: arn.clone(),
+            name: name.clone(),
+        };
+        let default_version = p.version.clone().unwrap_or_else(|| "v1".into());
+        (arn, ObservedPolicy { id: id(&unique_id("ANPA", name.as_str())), policy, default_version, other_versions: p.other_versions.clone() })
+    };
+    Observed { identity, policies: found.policies.iter().map(policy).collect() }
+}
+
+fn dependents(hold: &Hold) -> Dependents {
+    let of = |names: &[String], make: fn(String) -> Dependent| names.iter().cloned().map(make).collect::<Vec<_>>();
+    let of_user = [
+        of(&hold.access_keys, Dependent::AccessKey),
+        of(&hold.signing_certificates, Dependent::SigningCertificate),
+        of(&hold.ssh_public_keys, Dependent::SSHPublicKey),
+        of(&hold.service_specific_credentials, Dependent::ServiceSpecificCredential),
+        of(&hold.mfa_devices, Dependent::MFADevice),
+        of(&hold.groups, Dependent::Group),
+        if hold.console_password { vec![Dependent::LoginProfile] } else { vec![] },
+    ];
+    Dependents { of_user: of_user.into_iter().flatten().collect(), instance_profiles: hold.instance_profiles.clone() }
+}
+
+/// An action as a case writes it: its line, and what it writes.
+fn shown_action(action: &Action, owner: &Owner) -> Value {
+    let content = match action {
+        Action::CreateIdentity(identity) => {
+            let mut content = Map::new();
+            put_unless(&mut content, "path", identity.path.is_root(), json!(identity.path));
+            put_tags(&mut content, &identity.tags, owner);
+            if let Some(boundary) = &identity.permissions_boundary {
+                content.insert("boundary".into(), json!(boundary));
+            }
+            if let Some(role) = &identity.role {
+                put_unless(&mut content, "description", role.description.is_empty(), json!(role.description));
+                content.insert("maxSessionDuration".into(), json!(role.max_session_duration));
+                content.insert("trust".into(), json!(role.trust_policy));
+            }
+            Some(Value::Object(content))
+        }
+        Action::CreatePolicy(policy) => {
+            let mut content = Map::new();
+            put_unless(&mut content, "description", policy.description.is_empty(), json!(policy.description));
+            put_tags(&mut content, &policy.tags, owner);
+            content.insert("document".into(), json!(policy.document));
+            Some(Value::Object(content))
+        }
+        Action::PutInlinePolicy(_, _, document) | Action::UpdateTrustPolicy(_, document) | Action::CreatePolicyVersion(_, document) => {
+            Some(json!(document))
+        }
+        Action::UpdateRole(_, description, seconds) => Some(json!({"description": description, "maxSessionDuration": seconds})),
+        Action::Tag(Tagged::Identity(_) | Tagged::Policy(_), tags) => Some(json!(tags)),
+        _ => None,
+    };
+    match content {
+        Some(content) => json!({action.to_string(): content}),
+        None => json!(action.to_string()),
+    }
+}
+
+fn put_unless(content: &mut Map<String, Value>, key: &str, absent: bool, value: Value) {
+    if !absent {
+        content.insert(key.into(), value);
+    }
+}
+
+/// The tags, with `owner: ours` for the owner tags.
+fn put_tags(content: &mut Map<String, Value>, tags: &Tags, owner: &Owner) {
+    let ours = owner.tags().iter().all(|(key, value)| tags.get(key) == Some(value));
+    if ours {
+        content.insert("owner".into(), json!("ours"));
+    }
+    let rest: Tags =
+        tags.iter().filter(|(key, _)| !ours || ![INSTALLATION, OWNER, UID].contains(&key.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect();
+    put_unless(content, "tags", rest.is_empty(), json!(rest));
+}
+
+fn shown_problem(problem: &Problem) -> Value {
+    json!({problem.reason.as_str(): problem.message})
+}
+
+/// `source: presence`, or `source: {presence: {reason: message}}`.
+fn shown_grant(grant: &Grant) -> Value {
+    let presence = format!("{:?}", grant.presence);
+    match &grant.problem {
+        Some(problem) => json!({grant.source.as_str(): {presence.as_str(): shown_problem(problem)}}),
+        None => json!({grant.source.as_str(): presence}),
+    }
+}
+
+/// Whether `actual` is as expected, where a text that is expected of a message may be a part of it.
+fn fits(expected: &Value, actual: &Value) -> bool {
+    match (expected, actual) {
+        (Value::String(part), Value::String(whole)) => whole.contains(part.as_str()),
+        (Value::Object(expected), Value::Object(actual)) => {
+            expected.len() == actual.len() && expected.iter().all(|(key, value)| actual.get(key).is_some_and(|actual| fits(value, actual)))
+        }
+        _ => expected == actual,
+    }
+}
+
+fn all_fit(expected: &[Value], actual: &[Value]) -> bool {
+    expected.len() == actual.len() && expected.iter().zip(actual).all(|(expected, actual)| fits(expected, actual))
+}
+
+/// The expectations as the file has them, and as they would be by what came out: what fits stays as it is written.
+fn compare(case: &Case, made: &Made) -> (String, String) {
+    let mut written = String::new();
+    let mut actual = String::new();
+    let mut section = |name: &str, expected: Option<&Vec<Value>>, came: Option<Vec<Value>>, whole: bool| {
+        if let Some(expected) = expected {
+            write_section(&mut written, name, expected);
+        }
+        if let Some(came) = came {
+            let same = expected.filter(|expected| if whole { **expected == came } else { all_fit(expected, &came) });
+            write_section(&mut actual, name, same.unwrap_or(&came));
+        }
+    };
+    let plan = made.result.as_ref().ok().map(|plan| plan.actions.iter().map(|a| shown_action(a, &made.owner)).collect());
+    section("plan", case.expect.plan.as_ref(), plan, true);
+    let problems = made.result.as_ref().err().map(|problems| problems.iter().map(shown_problem).collect());
+    section("problems", case.expect.problems.as_ref(), problems, false);
+    let grants: Vec<&Grant> = made.desired.iter().flat_map(|d| d.trust.iter().flatten().flatten()).collect();
+    // Grants that simply stand are not worth a word unless the case has some.
+    let telling = case.expect.grants.is_some() || (case.expect.plan.is_none() && grants.iter().any(|g| g.problem.is_some()));
+    section("grants", case.expect.grants.as_ref(), telling.then(|| grants.into_iter().map(shown_grant).collect()), false);
+    (written, actual)
+}
+
+fn write_section(text: &mut String, name: &str, entries: &[Value]) {
+    if entries.is_empty() {
+        text.push_str(&format!("  {name}: []\n"));
+        return;
+    }
+    text.push_str(&format!("  {name}:\n"));
+    for entry in entries {
+        text.push_str("    - ");
+        write_yaml(text, entry, 6);
+        text.push('\n');
+    }
+}
+
+/// Longest line that is written.
+const WIDTH: usize = 140;
+
+/// Writes a value as YAML: on one line where there is room, in JSON's way, and otherwise in block style.
+fn write_yaml(text: &mut String, value: &Value, indent: usize) {
+    match value {
+        Value::String(plain) if is_plain(plain) => text.push_str(plain),
+        Value::Object(object) if !object.is_empty() => {
+            // A line of its own for an action; what it writes follows where it fits.
+            for (i, (key, inner)) in ordered(object).into_iter().enumerate() {
+                if i > 0 {
+                    text.push_str(&format!("\n{:indent$}", ""));
+                }
+                let key = if is_plain(key) { key.clone() } else { json!(key).to_string() };
+                let line = inner.as_str().filter(|plain| is_plain(plain)).map_or_else(|| inline(inner), str::to_owned);
+                text.push_str(&key);
+                text.push(':');
+                if !matches!(inner, Value::Object(_) | Value::Array(_)) || indent + key.len() + 2 + line.len() <= WIDTH {
+                    text.push(' ');
+                    text.push_str(&line);
+                } else if let Value::Array(items) = inner {
+                    for item in items {
+                        text.push_str(&format!("\n{:width$}- {}", "", inline(item), width = indent + 2));
+                    }
+                } else {
+                    text.push_str(&format!("\n{:width$}", "", width = indent + 2));
+                    write_yaml(text, inner, indent + 2);
+                }
+            }
+        }
+        other => text.push_str(&inline(other)),
+    }
+}
+
+/// Whether a text can stand in YAML without quotes.
+fn is_plain(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && !text.contains(": ")
+        && !text.contains(" #")
+        && !text.ends_with([':', ' '])
+        && !text.contains('\n')
+        && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&text.to_ascii_lowercase().as_str())
+}
+
+fn inline(value: &Value) -> String {
+    match value {
+        Value::Object(object) => {
+            let entries: Vec<String> = ordered(object).into_iter().map(|(key, value)| format!("{}: {}", json!(key), inline(value))).collect();
+            format!("{{{}}}", entries.join(", "))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
+        scalar => scalar.to_string(),
+    }
+}
+
+/// The entries of an object, those of a policy in the order in which people write them.
+fn ordered(object: &Map<String, Value>) -> Vec<(&String, &Value)> {
+    const FIRST: [&str; 9] = ["Version", "Sid", "Effect", "Principal", "Action", "NotAction", "Resource", "Condition", "Statement"];
+    let mut entries: Vec<_> = object.iter().collect();
+    entries.sort_by_key(|(key, _)| (FIRST.iter().position(|first| first == key).unwrap_or(FIRST.len()), *key));
+    entries
+}
+
+/// The lines of both texts, those of one only with their sign.
+fn difference(expected: &str, actual: &str) -> String {
+    let (a, b): (Vec<&str>, Vec<&str>) = (expected.lines().collect(), actual.lines().collect());
+    let mut common = vec![vec![0usize; b.len() + 1]; a.len() + 1];
+    for i in (0..a.len()).rev() {
+        for j in (0..b.len()).rev() {
+            common[i][j] = if a[i] == b[j] { common[i + 1][j + 1] + 1 } else { common[i + 1][j].max(common[i][j + 1]) };
+        }
+    }
+    let (mut i, mut j, mut lines) = (0, 0, vec![]);
+    while i < a.len() || j < b.len() {
+        if i < a.len() && j < b.len() && a[i] == b[j] {
+            lines.push(format!("  {}", a[i]));
+            (i, j) = (i + 1, j + 1);
+        } else if i < a.len() && (j == b.len() || common[i + 1][j] >= common[i][j + 1]) {
+            lines.push(format!("- {}", a[i]));
+            i += 1;
+        } else {
+            lines.push(format!("+ {}", b[j]));
+            j += 1;
+        }
+    }
+    lines.join("\n")
+}
+
+fn cases() -> Vec<(PathBuf, String, Case)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder).expect("tests/golden").map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    paths.retain(|path| path.extension().is_some_and(|e| e == "yaml"));
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).expect("a case can be read");
+        let case = serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        (path, text, case)
+    };
+    paths.into_iter().map(read).collect()
+}
+
+#[test]
+fn every_case_comes_out_as_its_file_says() {
+    let only = env::var("GOLDEN").unwrap_or_default();
+    let update = env::var("UPDATE_GOLDEN").is_ok_and(|v| v == "1");
+    let mut failures = vec![];
+    for (path, text, case) in cases() {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if !name.contains(&only) {
+            continue;
+        }
+        let made = run(&case);
+        let (written, actual) = compare(&case, &made);
+        if written == actual {
+            continue;
+        }
+        if update {
+            let inputs = text.split_once("\nexpect:").map_or(text.trim_end(), |(inputs, _)| inputs);
+            fs::write(&path, format!("{inputs}\nexpect:\n{actual}")).expect("a case can be written");
+        } else {
+            failures.push(format!("{name}: {}\n{}", case.title, difference(&written, &actual)));
+        }
+    }
+    assert!(failures.is_empty(), "{} cases differ (- expected, + came out):\n\n{}\n", failures.len(), failures.join("\n\n"));
+}
+
+#[test]
+fn after_its_plan_every_case_has_nothing_left_to_do() {
+    for (path, _, case) in cases() {
+        let made = run(&case);
+        let (Ok(carried_out), Some(desired)) = (&made.result, &made.desired) else { continue };
+        let state = states(&made.observed, &carried_out.actions).pop().expect("the start is a state");
+        // What is made now has a unique ID that the status of the resource does not have yet.
+        let desired = Desired { pinned: state.identity.as_ref().map(|found| found.id.clone()), ..desired.clone() };
+        assert_eq!(plan(&desired, &state), Ok(Plan::default()), "{}", path.display());
+    }
+}
+
+#[test]
+fn titles_and_files_are_told_apart() {
+    let titles: Vec<String> = cases().into_iter().map(|(_, _, case)| case.title).collect();
+    let distinct: BTreeSet<&String> = titles.iter().collect();
+    assert_eq!(distinct.len(), titles.len());
+    assert!(titles.len() >= 45, "the cases were not found: {}", titles.len());
+}

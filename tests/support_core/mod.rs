@@ -1,0 +1,216 @@
+//! A cluster in memory and a model of IAM: what the tests of the pure core share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rolebridge::api::{AWSAccount, BastionUser, CrossAccountRole, FINALIZER, Managed};
+use rolebridge::core::action::{Action, Receipt};
+use rolebridge::core::desired::{ConfigTexts, config_references};
+use rolebridge::core::document::Document;
+use rolebridge::core::grants::users_named;
+use rolebridge::core::names::UniqueID;
+use rolebridge::core::observed::Observed;
+use rolebridge::core::world::{Labels, ObjectKey, World};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// The installation that the tests speak for.
+pub const INSTALLATION: &str = "main";
+/// The namespace of what names none.
+pub const NAMESPACE: &str = "data";
+
+/// What the API server has.
+#[derive(Default)]
+pub struct Cluster {
+    accounts: BTreeMap<String, Arc<AWSAccount>>,
+    users: BTreeMap<ObjectKey, Arc<BastionUser>>,
+    roles: BTreeMap<ObjectKey, Arc<CrossAccountRole>>,
+    namespaces: BTreeMap<String, Labels>,
+    config_maps: BTreeMap<ObjectKey, BTreeMap<String, String>>,
+}
+
+impl Cluster {
+    /// The accounts `utils` (111111111111) and `prod` (222222222222), open to all namespaces, and the namespace [`NAMESPACE`].
+    pub fn classic() -> Self {
+        let mut cluster = Self::default();
+        for (name, id) in [("utils", "111111111111"), ("prod", "222222222222")] {
+            cluster.apply(json!({"kind": "AWSAccount", "metadata": {"name": name}, "spec": {"accountID": id}}));
+        }
+        cluster.apply(json!({"kind": "Namespace", "metadata": {"name": NAMESPACE}}));
+        cluster
+    }
+
+    /// Takes a manifest. What every manifest would say (API version, namespace, UID, an account's access and finalizer) may be left out.
+    pub fn apply(&mut self, mut manifest: Value) {
+        let kind = manifest["kind"].as_str().expect("a manifest has a kind").to_owned();
+        let name = manifest["metadata"]["name"].as_str().expect("a manifest has a name").to_owned();
+        let namespaced = !matches!(kind.as_str(), "AWSAccount" | "Namespace");
+        let meta = &mut manifest["metadata"];
+        preset(meta, "uid", json!(format!("uid-of-{name}")));
+        preset(meta, "creationTimestamp", json!("2026-01-01T00:00:00Z"));
+        if namespaced {
+            preset(meta, "namespace", json!(NAMESPACE));
+        }
+        if kind == "AWSAccount" {
+            preset(meta, "finalizers", json!([FINALIZER]));
+            preset(&mut manifest["spec"], "access", json!({"ambient": {}}));
+            preset(&mut manifest["spec"], "allowedNamespaces", json!({"from": "All"}));
+        }
+        preset(&mut manifest, "apiVersion", json!("rolebridge.io/v1alpha1"));
+        match kind.as_str() {
+            "AWSAccount" => {
+                self.accounts.insert(name, Arc::new(read(&manifest)));
+            }
+            "BastionUser" => {
+                let user: BastionUser = read(&manifest);
+                self.users.insert(ObjectKey::of(&user), Arc::new(user));
+            }
+            "CrossAccountRole" => {
+                let role: CrossAccountRole = read(&manifest);
+                self.roles.insert(ObjectKey::of(&role), Arc::new(role));
+            }
+            "Namespace" => {
+                let labels = manifest["metadata"].get("labels").cloned().unwrap_or_else(|| json!({}));
+                self.namespaces.insert(name, serde_json::from_value(labels).expect("labels are texts"));
+            }
+            "ConfigMap" => {
+                let key = ObjectKey::new(manifest["metadata"]["namespace"].as_str().unwrap_or_default(), name);
+                self.config_maps.insert(key, serde_json::from_value(manifest["data"].clone()).expect("the data of a ConfigMap are texts"));
+            }
+            other => panic!("no manifest of kind {other} is known here"),
+        }
+    }
+
+    /// Lets a user be in IAM; with `allowed` also its assume policy with every role that names it.
+    pub fn make_user(&mut self, key: &ObjectKey, allowed: bool) {
+        let roles: Vec<Value> =
+            self.roles_naming(key).iter().map(|role| json!({"name": role.name, "namespace": role.namespace, "roleARN": "-"})).collect();
+        let user = self.users.get_mut(key).unwrap_or_else(|| panic!("there is no BastionUser {key}"));
+        let status = json!({"userID": user_id(&key.name), "roles": if allowed { roles } else { vec![] }});
+        Arc::make_mut(user).status = Some(serde_json::from_value(status).expect("this is a status"));
+    }
+
+    /// What a role takes from ConfigMaps.
+    pub fn texts(&self, role: &CrossAccountRole) -> ConfigTexts {
+        let namespace = role.metadata.namespace.as_deref().unwrap_or_default();
+        let text = |name: &str, key: &str| self.config_maps.get(&ObjectKey::new(namespace, name)).and_then(|data| data.get(key).cloned());
+        config_references(role).into_iter().map(|(name, key)| ((name.clone(), key.clone()), text(&name, &key))).collect()
+    }
+}
+
+/// The unique ID that the tests' IAM gives a user.
+pub fn user_id(name: &str) -> String {
+    unique_id("AIDA", name)
+}
+
+/// A unique ID that shows whose it is.
+pub fn unique_id(prefix: &str, name: &str) -> String {
+    let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_uppercase();
+    format!("{prefix}{name:0<16}")
+}
+
+fn preset(object: &mut Value, key: &str, value: Value) {
+    if !object.is_object() {
+        *object = json!({});
+    }
+    if object[key].is_null() {
+        object[key] = value;
+    }
+}
+
+/// Reads a resource. What its type does not know is a mistake in the test.
+fn read<K: Managed + Serialize>(manifest: &Value) -> K {
+    let object: K = serde_json::from_value(manifest.clone()).unwrap_or_else(|error| panic!("{}: {error}", manifest["metadata"]["name"]));
+    let back = serde_json::to_value(&object).expect("resources are serialisable");
+    understood("", manifest, &back);
+    object
+}
+
+fn understood(path: &str, written: &Value, read: &Value) {
+    match (written, read) {
+        (Value::Object(written), _) if !written.is_empty() => {
+            written.iter().for_each(|(key, value)| understood(&format!("{path}.{key}"), value, &read[key]));
+        }
+        (Value::Array(written), Value::Array(read)) => {
+            written.iter().zip(read).enumerate().for_each(|(i, (w, r))| understood(&format!("{path}[{i}]"), w, r));
+        }
+        (Value::Array(written), _) if written.is_empty() => {}
+        (Value::String(_) | Value::Number(_) | Value::Bool(_) | Value::Array(_), Value::Null) => panic!("no field of this name: {path}"),
+        _ => {}
+    }
+}
+
+impl World for Cluster {
+    fn accounts(&self) -> Vec<Arc<AWSAccount>> {
+        self.accounts.values().cloned().collect()
+    }
+
+    fn account(&self, name: &str) -> Option<Arc<AWSAccount>> {
+        self.accounts.get(name).cloned()
+    }
+
+    fn user(&self, key: &ObjectKey) -> Option<Arc<BastionUser>> {
+        self.users.get(key).cloned()
+    }
+
+    fn role(&self, key: &ObjectKey) -> Option<Arc<CrossAccountRole>> {
+        self.roles.get(key).cloned()
+    }
+
+    fn roles_naming(&self, user: &ObjectKey) -> Vec<ObjectKey> {
+        self.roles.values().filter(|role| users_named(role).contains(user)).map(|role| ObjectKey::of(&**role)).collect()
+    }
+
+    fn dependents_of_account(&self, name: &str) -> Vec<String> {
+        let users = self.users.values().filter(|u| u.spec.account_ref.name == name).map(|u| format!("BastionUser/{}", ObjectKey::of(&**u)));
+        let roles = self.roles.values().filter(|r| r.spec.account_ref.name == name).map(|r| format!("CrossAccountRole/{}", ObjectKey::of(&**r)));
+        users.chain(roles).collect()
+    }
+
+    fn namespace_labels(&self, name: &str) -> Option<Labels> {
+        self.namespaces.get(name).cloned()
+    }
+}
+
+/// The states that a plan goes through, the one that it starts from included: each is one that it may be interrupted in.
+pub fn states(start: &Observed, actions: &[Action]) -> Vec<Observed> {
+    let mut state = start.clone();
+    let mut states = vec![start.clone()];
+    for (step, action) in actions.iter().enumerate() {
+        let receipt = answer(&state, action, step);
+        state.record(action, &receipt);
+        states.push(state.clone());
+    }
+    states
+}
+
+/// What IAM answers to an action: a unique ID that nothing had before, or the next number of a version.
+fn answer(state: &Observed, action: &Action, step: usize) -> Receipt {
+    match action {
+        Action::CreateIdentity(identity) => {
+            let prefix = if identity.role.is_some() { "AROA" } else { "AIDA" };
+            Receipt::Created(id(&format!("{prefix}FRESH{step:0>11}")))
+        }
+        Action::CreatePolicy(_) => Receipt::Created(id(&format!("ANPAFRESH{step:0>11}"))),
+        Action::CreatePolicyVersion(arn, _) => {
+            let policy = &state.policies[arn];
+            let numbers = policy.other_versions.iter().chain([&policy.default_version]).filter_map(|v| v.trim_start_matches('v').parse::<u32>().ok());
+            Receipt::Version(format!("v{}", numbers.max().unwrap_or(0) + 1))
+        }
+        _ => Receipt::Done,
+    }
+}
+
+/// A unique ID from its text.
+pub fn id(text: &str) -> UniqueID {
+    text.parse().expect("a unique ID of the tests is one")
+}
+
+/// A policy document from JSON.
+pub fn document(value: &Value) -> Document {
+    match value {
+        Value::String(text) => Document::parse(text),
+        value => Document::from_value(value.clone()),
+    }
+    .unwrap_or_else(|problems| panic!("the document of a test is none: {problems:?}"))
+}
