@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Lines of code below `src/` of which a rule speaks, with where they stand.
+/// Lines of code below `src/` of which a rule speaks, with where they stand. Unit tests, in files and modules called `tests`, may do what
+/// they need.
 fn lines(folder: &str) -> Vec<(PathBuf, usize, String)> {
     let mut found = vec![];
     visit(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder), &mut found);
@@ -16,9 +17,10 @@ fn visit(path: &Path, found: &mut Vec<(PathBuf, usize, String)>) {
         let mut entries: Vec<PathBuf> = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();
         entries.sort();
         entries.iter().for_each(|entry| visit(entry, found));
-    } else if path.extension().is_some_and(|e| e == "rs") {
+    } else if path.extension().is_some_and(|e| e == "rs") && path.file_name().is_some_and(|name| name != "tests.rs") {
         let text = fs::read_to_string(path).unwrap();
-        let code = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+        let code =
+            text.lines().enumerate().take_while(|(_, line)| line.trim() != "mod tests {").filter(|(_, line)| !line.trim_start().starts_with("//"));
         found.extend(code.map(|(n, line)| (path.to_path_buf(), n + 1, line.to_owned())));
     }
 }
@@ -102,7 +104,7 @@ fn only_the_controller_names_the_runtime_of_kube() {
 fn each_kind_of_write_to_the_cluster_is_in_one_place() {
     assert_eq!(files_with(".patch_status("), ["controller/report.rs"]);
     assert_eq!(files_with(".patch("), ["controller/report.rs"]);
-    for write in [".create(", ".replace(", ".replace_status(", ".delete(", ".delete_collection("] {
+    for write in ["PostParams", "DeleteParams", ".replace_status(", ".delete_collection(", ".create_subresource("] {
         assert_eq!(files_with(write), Vec::<String>::new(), "{write}");
     }
 }

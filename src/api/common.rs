@@ -58,7 +58,7 @@ pub struct LabelSelector {
 
 /// A requirement on one label.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
-#[x_kube(validation = Rule::new("self.operator in ['In', 'NotIn'] ? self.values.size() > 0 : self.values.size() == 0")
+#[x_kube(validation = Rule::new("(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)")
     .message("In and NotIn take values; Exists and DoesNotExist take none"))]
 pub struct LabelRequirement {
     /// Key of the label.

@@ -45,9 +45,24 @@ fn tidy(schema: &mut Value) {
             if let Some(Value::String(description)) = map.get_mut("description") {
                 *description = description.split("\n\n").map(|p| p.replace('\n', " ")).collect::<Vec<_>>().join("\n");
             }
+            // A list is replaced as a whole by most tools: a default inside it would come and go with every apply.
+            if let Some(items) = map.get_mut("items") {
+                without_defaults(items);
+            }
             map.values_mut().for_each(tidy);
         }
         Value::Array(items) => items.iter_mut().for_each(tidy),
+        _ => {}
+    }
+}
+
+fn without_defaults(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            map.remove("default");
+            map.values_mut().for_each(without_defaults);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_defaults),
         _ => {}
     }
 }

@@ -58,6 +58,7 @@ pub struct Context {
     aws: BaseConfig,
     accounts: tokio::sync::Mutex<HashMap<String, Arc<Account>>>,
     observations: Mutex<HashMap<Ref, Observation>>,
+    superseded: Mutex<HashMap<Ref, Vec<String>>>,
 }
 
 impl Context {
@@ -73,6 +74,7 @@ impl Context {
             aws,
             accounts: tokio::sync::Mutex::default(),
             observations: Mutex::default(),
+            superseded: Mutex::default(),
         }
     }
 
@@ -108,6 +110,23 @@ impl Context {
     /// Keeps what was seen.
     pub fn keep(&self, of: &Ref, observation: Observation) {
         lock(&self.observations).insert(of.clone(), observation);
+    }
+
+    /// Notes that a write of our own replaced this version of an object, unless it changed nothing.
+    pub fn supersede(&self, of: &Ref, before: Option<String>, after: Option<&str>) {
+        if let Some(before) = before.filter(|before| Some(before.as_str()) != after) {
+            lock(&self.superseded).entry(of.clone()).or_default().push(before);
+        }
+    }
+
+    /// Whether the caches still have a version that a write of our own replaced. Working on it would repeat that write, in vain.
+    pub fn is_superseded(&self, of: &Ref, version: Option<&str>) -> bool {
+        let mut superseded = lock(&self.superseded);
+        let outdated = superseded.get(of).is_some_and(|versions| versions.iter().any(|v| Some(v.as_str()) == version));
+        if !outdated {
+            superseded.remove(of);
+        }
+        outdated
     }
 
     /// Forgets what was seen, so that it is read before anything else is done.

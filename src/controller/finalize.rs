@@ -28,6 +28,8 @@ use crate::core::world::World;
 pub const ABANDON: &str = "rolebridge.io/abandon";
 /// How often a user that is cut off looks whether the roles have let go; their own changes wake it earlier.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// How often AWS is looked at for whether what blocks a deletion is gone.
+const LOOK_AGAIN_AT_AWS: Duration = Duration::from_secs(60);
 /// Dependents of an account that a message names.
 const NAMED: usize = 10;
 
@@ -67,7 +69,7 @@ pub async fn identity<K: IdentityKind>(object: K, context: &Context) -> Result<P
     match remove(&account, &removed, how_far).await {
         Err(Stop::Failure(failure)) => Ok(told(object, facts, vec![abandonable(failure.problem())], Some(Retry::after(&failure)))),
         // What blocks is in AWS, where no watch reaches.
-        Err(Stop::Problems(problems)) => Ok(told(object, facts, problems, Some(Retry::after(&Failure::refused(Reason::DeletionBlocked, ""))))),
+        Err(Stop::Blocked(problem)) => Ok(told(object, facts, vec![problem], Some(Retry::in_a_while(LOOK_AGAIN_AT_AWS)))),
         Ok(()) if how_far == Removal::CutOff => {
             let message = format!("cut off; waiting for these roles to take it out of their trust policies: {}", held_by.join(", "));
             Ok(told(object, facts, vec![Problem::new(Reason::WaitingForRoles, message)], Some(Retry::in_a_while(LOOK_AGAIN))))
@@ -95,7 +97,7 @@ fn abandonable(problem: Problem) -> Problem {
 }
 
 enum Stop {
-    Problems(Vec<Problem>),
+    Blocked(Problem),
     Failure(Failure),
 }
 
@@ -112,6 +114,7 @@ async fn remove(account: &Account, removed: &Removed, how_far: Removal) -> Resul
     let mut observed = gateway.observe(&removed.name, &removed.policies).await?;
     let dependents =
         if how_far == Removal::Delete && observed.identity.is_some() { gateway.dependents(&removed.name).await? } else { Dependents::default() };
-    let plan = plan_removal(removed, &observed, &dependents, how_far).map_err(Stop::Problems)?;
-    Ok(apply(gateway, &plan, &mut observed).await?)
+    let (plan, blocked) = plan_removal(removed, &observed, &dependents, how_far);
+    apply(gateway, &plan, &mut observed).await?;
+    blocked.map_or(Ok(()), |problem| Err(Stop::Blocked(problem)))
 }

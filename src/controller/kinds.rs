@@ -12,8 +12,8 @@ use crate::api::conditions::kinds;
 use crate::api::role::{GrantState, GrantStatus, PolicyStatus, TrustStatus};
 use crate::api::user::{AssumableRole, AssumePolicyStatus};
 use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, FINALIZER, Managed, Reason};
-use crate::core::desired::{Desired, desired_role, desired_user, owner};
-use crate::core::grants::{Grant, Presence, role_identity, user_identity};
+use crate::core::desired::{Desired, assumable, desired_role, desired_user, owner};
+use crate::core::grants::{Grant, Presence, grants_of_role, role_identity, roles_of_user, user_identity};
 use crate::core::identity::{ASSUME_POLICY, IdentityName};
 use crate::core::names::{Arn, UniqueID, switch_role_url};
 use crate::core::observed::Observed;
@@ -51,6 +51,10 @@ pub trait IdentityKind: Kind {
 
     /// What it wants of AWS.
     async fn desired(&self, context: &Context, at: &Placement) -> Result<Desired, Vec<Problem>>;
+
+    /// What it wants of AWS while its declaration cannot be carried out: that withdrawn grants end, and nothing else. None where
+    /// nothing was made for it.
+    fn retrenched(&self, context: &Context, at: &Placement, found: &Observed) -> Option<Desired>;
 
     /// Its status as far as AWS determines it.
     fn facts(&self, context: &Context, at: &Placement, desired: &Desired, observed: &Observed) -> Self::Status;
@@ -123,11 +127,16 @@ impl IdentityKind for BastionUser {
         desired_user(&*context.caches, self, at, &context.settings.installation)
     }
 
+    fn retrenched(&self, context: &Context, at: &Placement, found: &Observed) -> Option<Desired> {
+        let (name, path) = user_identity(self).ok()?;
+        let arn = Arn::user(&at.partition, &at.id, &path, &name);
+        Desired::retrenched(self.owner(context), self.pinned()?, None, roles_of_user(&*context.caches, self), arn, found)
+    }
+
     fn facts(&self, context: &Context, _: &Placement, desired: &Desired, observed: &Observed) -> Self::Status {
         let policy =
             observed.identity.as_ref().and_then(|found| found.identity.inline_policies.iter().find(|(name, _)| name.as_str() == ASSUME_POLICY));
-        let allowed: BTreeSet<&str> =
-            policy.iter().flat_map(|(_, document)| document.statements()).flat_map(|s| s.resources().unwrap_or_default()).collect();
+        let allowed: BTreeSet<&str> = policy.map(|(_, document)| assumable(document)).into_iter().flatten().collect();
         let roles: Vec<AssumableRole> = desired
             .assumes
             .iter()
@@ -204,17 +213,24 @@ impl IdentityKind for CrossAccountRole {
         desired_role(&*context.caches, self, at, &texts, &context.settings.installation)
     }
 
+    fn retrenched(&self, context: &Context, at: &Placement, found: &Observed) -> Option<Desired> {
+        let (name, path) = role_identity(self).ok()?;
+        let arn = Arn::role(&at.partition, &at.id, &path, &name);
+        let trust = grants_of_role(&*context.caches, self, at);
+        Desired::retrenched(owner(self, &context.settings.installation), self.pinned()?, Some(trust), vec![], arn, found)
+    }
+
     fn facts(&self, _: &Context, at: &Placement, desired: &Desired, observed: &Observed) -> Self::Status {
         let found = observed.identity.as_ref();
         let trust = found.and_then(|f| f.identity.role.as_ref()).map(|role| &role.trust_policy);
-        let principals = trust.map(|t| t.aws_principals()).unwrap_or_default();
+        let principals = trust.map(|t| t.allowed_aws_principals()).unwrap_or_default();
         let grants: Vec<GrantStatus> = desired.trust.iter().flatten().flatten().map(|grant| grant_status(grant, &principals)).collect();
         let IdentityName::Role(name) = &desired.identity.name else { return Self::Status::default() };
         Self::Status {
             role_arn: found.map(|_| desired.arn.to_string()),
             role_id: found.map(|f| f.id.to_string()),
             switch_role_url: found.and_then(|_| switch_role_url(&at.partition, at.id.as_str(), &desired.identity.path, name, &self.name_any())),
-            trust: trust.map(|t| TrustStatus { bytes: count(t.size()), principals: count(principals.iter().filter(|p| **p != "*").count()) }),
+            trust: trust.map(|t| TrustStatus { bytes: count(t.size()), principals: count(principals.len()) }),
             policies: observed
                 .policies
                 .keys()

@@ -1,5 +1,6 @@
 //! The one way that every resource takes: resolve, validate, observe, plan, apply, report.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use super::relations::Ref;
 use super::report::{add_finalizer, report};
 use crate::api::conditions::Class;
 use crate::api::{AWSAccount, BastionUser, CrossAccountRole, FINALIZER, Reason};
-use crate::aws::Account;
+use crate::aws::{Account, Permit};
 use crate::core::desired::Desired;
 use crate::core::failure::{Effect, Failure};
 use crate::core::grants::{Grant, Presence};
@@ -77,6 +78,9 @@ pub trait Reconciled: Kind {
 /// Reconciles one resource.
 pub async fn reconcile<K: Reconciled>(object: Arc<K>, context: Arc<Context>) -> Next {
     let of = K::reference(ObjectKey::of(&*object));
+    if context.is_superseded(&of, object.meta().resource_version.as_deref()) {
+        return Next::requeue(SOON);
+    }
     let deleting = object.meta().deletion_timestamp.is_some();
     let pass = match (deleting, object.finalizers().iter().any(|f| f == FINALIZER)) {
         // The finalizer is there before the first write to AWS: without it there is nothing to remove.
@@ -197,42 +201,82 @@ pub(super) fn told<K: Kind>(object: K, facts: K::Status, problems: Vec<Problem>,
 
 /// Makes a user or role in AWS as declared.
 async fn converge<K: IdentityKind>(object: K, context: &Context) -> Result<Pass<K>, kube::Error> {
-    let before = object.status().cloned().unwrap_or_default();
     let of = K::reference(ObjectKey::of(&object));
     let (at, desired) = match resolve(&object, context).await {
         Ok(resolved) => resolved,
-        Err(problems) => return Ok(told(object, before, problems, None)),
+        Err(problems) => return retrench(object, context, problems).await,
     };
+    let before = object.status().cloned().unwrap_or_default();
     let kept = context.observation(&of, &desired.principal_ids());
     let made = desired.pinned.is_some() || kept.as_ref().is_some_and(|o| o.observed.identity.is_some());
     if !made && waits_for_sources(&desired, context.retries.wait(&of, Instant::now()).is_some()) {
         return Ok(told(object, before, grant_problems(&desired).collect(), None));
     }
-    let account = match context.account(&at).await {
-        Ok(account) => account,
-        Err(problem) => return Ok(told(object, before, vec![problem], None)),
+    let (account, _permit) = match enter(context, &at).await {
+        Ok(entered) => entered,
+        Err(closed) => return Ok(closed.told(object, vec![])),
     };
-    let _permit = match account.try_permit() {
-        Ok(permit) => permit,
-        Err(busy) => return Ok(Pass::Again(busy.retry_after.unwrap_or(SOON))),
+    let work = Work { object, observation: kept, account: &account, desired: &desired, context };
+    work.finish(&at, grant_problems(&desired).collect()).await
+}
+
+/// Ends the grants that are withdrawn from a user or role whose declaration cannot be carried out. What was never made needs none of that.
+async fn retrench<K: IdentityKind>(object: K, context: &Context, problems: Vec<Problem>) -> Result<Pass<K>, kube::Error> {
+    let before = object.status().cloned().unwrap_or_default();
+    let found = find(&*context.caches, object.account_name()).and_then(|at| Ok((object.removed(context, &at)?, at)));
+    let (Some(_), Ok((known, at))) = (object.pinned(), found) else { return Ok(told(object, before, problems, None)) };
+    let (account, _permit) = match enter(context, &at).await {
+        Ok(entered) => entered,
+        Err(closed) => return Ok(closed.told(object, problems)),
     };
-    if let Err(failure) = account.verify().await {
-        let problem = Problem::new(Reason::AccountNotReady, format!("AWSAccount {}: {}", at.name, failure.message));
-        return Ok(told(object, before, vec![problem], Some(Retry::after(&failure))));
+    let of = K::reference(ObjectKey::of(&object));
+    let observation = match context.observation(&of, &BTreeMap::new()) {
+        Some(observation) => observation,
+        None => match account.gateway().observe(&known.name, &known.policies).await {
+            Ok(observed) => Observation { observed, principal_ids: BTreeMap::new(), read_at: Some(Instant::now()) },
+            Err(failure) => return Ok(Closed::Failure(failure).told(object, problems)),
+        },
+    };
+    let Some(desired) = object.retrenched(context, &at, &observation.observed) else { return Ok(told(object, before, problems, None)) };
+    let work = Work { object, observation: Some(observation), account: &account, desired: &desired, context };
+    work.finish(&at, problems).await
+}
+
+/// Why an account cannot be worked in now.
+enum Closed {
+    Busy(Duration),
+    Unusable(Problem),
+    Failure(Failure),
+}
+
+impl Closed {
+    /// Tells it, after what else there is to tell.
+    fn told<K: Kind>(self, object: K, mut problems: Vec<Problem>) -> Pass<K> {
+        let facts = object.status().cloned().unwrap_or_default();
+        let retry = match self {
+            Self::Busy(pause) => return Pass::Again(pause),
+            Self::Unusable(problem) => {
+                problems.push(problem);
+                None
+            }
+            Self::Failure(failure) => {
+                problems.push(failure.problem());
+                Some(Retry::after(&failure))
+            }
+        };
+        told(object, facts, problems, retry)
     }
-    let mut work = Work { object, observation: kept, account: &account, desired: &desired, context };
-    let result = work.run().await?;
-    let Work { object, observation, .. } = work;
-    let facts = observation.as_ref().map_or(before, |o| object.facts(context, &at, &desired, &o.observed));
-    match &observation {
-        Some(observation) => context.keep(&of, observation.clone()),
-        None => context.forget(&of),
-    }
-    Ok(match result {
-        Ok(()) => told(object, facts, grant_problems(&desired).collect(), None),
-        Err(Stop::Problems(problems)) => told(object, facts, problems, None),
-        Err(Stop::Failure(failure)) => told(object, facts, vec![failure.problem()], Some(Retry::after(&failure))),
-    })
+}
+
+/// Goes into an account: its client, a permit to work there, and the proof that it is the one declared.
+async fn enter(context: &Context, at: &Placement) -> Result<(Arc<Account>, Permit), Closed> {
+    let account = context.account(at).await.map_err(Closed::Unusable)?;
+    let permit = account.try_permit().map_err(|busy| Closed::Busy(busy.retry_after.unwrap_or(SOON)))?;
+    account.verify().await.map_err(|failure| {
+        let message = format!("AWSAccount {}: {}", at.name, failure.message);
+        Closed::Failure(Failure { reason: Reason::AccountNotReady, message, ..failure })
+    })?;
+    Ok((account, permit))
 }
 
 async fn resolve<K: IdentityKind>(object: &K, context: &Context) -> Result<(Placement, Desired), Vec<Problem>> {
@@ -274,6 +318,31 @@ struct Work<'a, K> {
 }
 
 impl<K: IdentityKind> Work<'_, K> {
+    /// Does the work, keeps what was seen, and tells how it ended beside what else there is to tell.
+    async fn finish(mut self, at: &Placement, mut problems: Vec<Problem>) -> Result<Pass<K>, kube::Error> {
+        let before = self.object.status().cloned().unwrap_or_default();
+        let of = K::reference(ObjectKey::of(&self.object));
+        let result = self.run().await?;
+        match &self.observation {
+            Some(observation) => self.context.keep(&of, observation.clone()),
+            None => self.context.forget(&of),
+        }
+        let facts = |before| self.observation.as_ref().map_or(before, |o| self.object.facts(self.context, at, self.desired, &o.observed));
+        Ok(match result {
+            Ok(()) => {
+                let facts = facts(before);
+                told(self.object, facts, problems, None)
+            }
+            // There is no plan, so what was seen may be somebody else's: nothing of it is this resource's to tell.
+            Err(Stop::Problems(found)) => told(self.object, before, found.into_iter().chain(problems).collect(), None),
+            Err(Stop::Failure(failure)) => {
+                let facts = facts(before);
+                problems.insert(0, failure.problem());
+                told(self.object, facts, problems, Some(Retry::after(&failure)))
+            }
+        })
+    }
+
     async fn run(&mut self) -> Result<Result<(), Stop>, kube::Error> {
         if self.observation.is_none() {
             // What was never made is taken not to be there: creating it finds out, and usually nothing has to be read.

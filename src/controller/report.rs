@@ -12,6 +12,7 @@ use super::kinds::Kind;
 use crate::api::conditions::{Class, kinds};
 use crate::api::{Condition, FINALIZER, MANAGER};
 use crate::core::outcome::Outcome;
+use crate::core::world::ObjectKey;
 
 /// Longest note of an Event that the API server takes, in bytes.
 const NOTE_LENGTH: usize = 1024;
@@ -25,7 +26,7 @@ const NOTE_LENGTH: usize = 1024;
 pub async fn report<K: Kind>(context: &Context, object: &K, mut status: K::Status, outcome: &Outcome) -> Result<(), kube::Error> {
     let generation = object.meta().generation.unwrap_or_default();
     let previous = object.status().map(|s| K::conditions(s).to_vec()).unwrap_or_default();
-    let conditions = outcome.conditions(K::ASPECTS, generation, &previous, &Timestamp::now().to_string());
+    let conditions = outcome.conditions(K::ASPECTS, generation, &previous, &now());
     K::conclude(&mut status, generation, conditions);
     if object.status() == Some(&status) {
         return Ok(());
@@ -36,10 +37,21 @@ pub async fn report<K: Kind>(context: &Context, object: &K, mut status: K::Statu
         "metadata": {"name": object.name_any(), "namespace": object.namespace(), "resourceVersion": object.resource_version()},
         "status": status,
     });
-    api::<K>(context, object).patch_status(&object.name_any(), &PatchParams::apply(MANAGER).force(), &Patch::Apply(body)).await?;
+    let written = api::<K>(context, object).patch_status(&object.name_any(), &PatchParams::apply(MANAGER).force(), &Patch::Apply(body)).await?;
+    note(context, object, &written);
     debug!("status written");
     publish(context, object, outcome, &previous).await;
     Ok(())
+}
+
+/// Now, in whole seconds as Kubernetes writes times.
+fn now() -> String {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
+}
+
+fn note<K: Kind>(context: &Context, before: &K, after: &K) {
+    context.supersede(&K::reference(ObjectKey::of(before)), before.resource_version(), after.meta().resource_version.as_deref());
 }
 
 fn api<K: Kind>(context: &Context, object: &K) -> Api<K> {
@@ -67,9 +79,10 @@ pub async fn remove_finalizer<K: Kind>(context: &Context, object: &K) -> Result<
 /// The resource version makes the patch a comparison too: nobody else's finalizer is lost.
 async fn set_finalizers<K: Kind>(context: &Context, object: &K, finalizers: &[&str]) -> Result<K, kube::Error> {
     let patch = json!({"metadata": {"resourceVersion": object.resource_version(), "uid": object.uid(), "finalizers": finalizers}});
-    api::<K>(context, object)
-        .patch(&object.name_any(), &PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() }, &Patch::Merge(patch))
-        .await
+    let parameters = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+    let written = api::<K>(context, object).patch(&object.name_any(), &parameters, &Patch::Merge(patch)).await?;
+    note(context, object, &written);
+    Ok(written)
 }
 
 /// A refused Event holds nothing up: in a terminating namespace every Event is.

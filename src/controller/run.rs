@@ -27,6 +27,8 @@ use crate::api::{AWSAccount, BastionUser, CrossAccountRole, MANAGER};
 use crate::aws::BaseConfig;
 use crate::core::world::ObjectKey;
 
+/// How long an object must be left alone before it is reconciled: what one `kubectl apply` brings is seen together, and written about once.
+const SETTLE: Duration = Duration::from_millis(100);
 /// A pause before a reconcile that panicked is tried again.
 const AFTER_PANIC: Duration = Duration::from_secs(60);
 
@@ -200,7 +202,7 @@ where
             }
         })
     };
-    let config = Config::default().concurrency(concurrency);
+    let config = Config::default().concurrency(concurrency).debounce(SETTLE);
     let passes = applier(isolated, |_, _, _| Next::requeue(AFTER_PANIC), context, store, queue, config);
     passes
         .for_each(|pass| async {

@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{Document, DocumentKind, Statement};
 use super::grants::{AssumableRole, Grant, Presence, grants_of_role, parse, role_identity, roles_of_user, user_identity};
-use super::identity::{ASSUME_POLICY, DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, RoleSettings};
-use super::names::{Arn, PolicyName, UniqueID};
+use super::identity::{
+    ASSUME_POLICY, CUT_OFF_POLICY, DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, REVOKE_SESSIONS_POLICY, RoleSettings,
+};
+use super::names::{Arn, PolicyName, UniqueID, same_name};
+use super::observed::Observed;
 use super::outcome::Problem;
 use super::ownership::{Owner, Tags};
 use super::placement::Placement;
@@ -45,17 +48,50 @@ impl Desired {
     pub fn wanted(&self, found: Option<&Identity>) -> Identity {
         let mut identity = self.identity.clone();
         if let (Some(role), Some(trust)) = (&mut identity.role, &self.trust) {
-            let there = found.and_then(|f| f.role.as_ref()).map(|r| r.trust_policy.aws_principals()).unwrap_or_default();
-            role.trust_policy = trust_policy(trust, &there);
+            role.trust_policy = trust_policy(trust, &trusted(found), Presence::is_met);
         }
         if let Some(name) = assume_policy_name() {
-            let there: Vec<&str> = found.and_then(|f| f.inline_policies.get(&name)).map(resources).unwrap_or_default();
-            let arns: Vec<&Arn> = self.assumes.iter().filter(|r| is_in(r.presence, r.arn.as_str(), &there)).map(|r| &r.arn).collect();
+            let there: Vec<&str> = found.and_then(|f| f.inline_policies.get(&name)).map(assumable).unwrap_or_default();
+            let arns: Vec<&Arn> = self.assumes.iter().filter(|r| r.presence.is_met(there.contains(&r.arn.as_str()))).map(|r| &r.arn).collect();
             if !arns.is_empty() {
                 identity.inline_policies.insert(name, assume_policy(&arns));
             }
         }
         identity
+    }
+
+    /// The trust policy as wanted, but with nobody in it who is not trusted already.
+    pub fn retained_trust(&self, found: &Identity) -> Document {
+        let there = trusted(Some(found));
+        trust_policy(self.trust.as_deref().unwrap_or_default(), &there, |presence, there| presence != Presence::Absent && there)
+    }
+
+    /// What is wanted of an identity whose declaration cannot be carried out: that it stays as it is, less the grants that are withdrawn.
+    /// Narrowing goes on whatever check fails; nothing is added.
+    pub fn retrenched(
+        owner: Owner,
+        pinned: UniqueID,
+        trust: Option<Vec<Vec<Grant>>>,
+        assumes: Vec<AssumableRole>,
+        arn: Arn,
+        found: &Observed,
+    ) -> Option<Self> {
+        let mut identity = found.identity.as_ref()?.identity.clone();
+        identity.inline_policies.retain(|name, _| name.as_str() != ASSUME_POLICY);
+        let kept = |presence| if presence == Presence::Wanted { Presence::Kept } else { presence };
+        let trust = trust
+            .map(|entries| entries.into_iter().map(|entry| entry.into_iter().map(|g| Grant { presence: kept(g.presence), ..g }).collect()).collect());
+        Some(Self {
+            owner,
+            pinned: Some(pinned),
+            identity,
+            arn,
+            trust,
+            assumes: assumes.into_iter().map(|role| AssumableRole { presence: kept(role.presence), ..role }).collect(),
+            policies: found.policies.iter().map(|(arn, policy)| (arn.clone(), policy.policy.clone())).collect(),
+            former_policies: BTreeSet::new(),
+            exclusive: false,
+        })
     }
 
     /// The policies that the resource has or had, which are read together with the identity.
@@ -71,16 +107,20 @@ impl Desired {
     }
 }
 
-fn is_in(presence: Presence, value: &str, there: &[&str]) -> bool {
-    match presence {
-        Presence::Wanted => true,
-        Presence::Kept => there.contains(&value),
-        Presence::Absent => false,
-    }
+/// Whom a role's trust policy allows.
+fn trusted(found: Option<&Identity>) -> Vec<&str> {
+    found.and_then(|f| f.role.as_ref()).map(|r| r.trust_policy.allowed_aws_principals()).unwrap_or_default()
 }
 
-fn resources(document: &Document) -> Vec<&str> {
-    document.statements().into_iter().flat_map(|s| s.resources().unwrap_or_default()).collect()
+/// Whether a trust policy that names `principals` lets this one in: by itself, or by the root of its account.
+pub fn is_trusted<'a>(principals: impl IntoIterator<Item = &'a &'a str>, principal: &str) -> bool {
+    let root = principal.parse::<Arn>().ok().and_then(|arn| Some(Arn::account_root(arn.partition(), &arn.account_id()?)));
+    principals.into_iter().any(|p| *p == principal || root.as_ref().is_some_and(|root| root.as_str() == *p))
+}
+
+/// The roles that an assume policy allows to assume.
+pub fn assumable(document: &Document) -> Vec<&str> {
+    document.allowing().filter(|s| s.covers_action("sts:AssumeRole")).flat_map(|s| s.resources().unwrap_or_default()).collect()
 }
 
 /// The name of the assume policy, which is valid as it stands.
@@ -90,14 +130,10 @@ fn assume_policy_name() -> Option<PolicyName> {
 
 /// One statement for each entry, all its principals in it: many principals in one statement take the least room. With nobody to name,
 /// everyone is denied, since IAM takes no trust policy without a principal.
-fn trust_policy(entries: &[Vec<Grant>], there: &[&str]) -> Document {
+fn trust_policy(entries: &[Vec<Grant>], there: &[&str], is_in: fn(Presence, bool) -> bool) -> Document {
     let statement = |entry: &Vec<Grant>| {
-        let principals: BTreeSet<&str> = entry
-            .iter()
-            .filter_map(|g| Some((g, g.principal.as_ref()?)))
-            .filter(|(g, p)| is_in(g.presence, p.as_str(), there))
-            .map(|(_, p)| p.as_str())
-            .collect();
+        let named = entry.iter().filter_map(|g| Some((g.presence, g.principal.as_ref()?.as_str())));
+        let principals: BTreeSet<&str> = named.filter(|(presence, p)| is_in(*presence, is_trusted(there, p))).map(|(_, p)| p).collect();
         (!principals.is_empty()).then(|| Statement::allow().principals_aws(principals).actions(["sts:AssumeRole"]))
     };
     let statements: Vec<Statement> = entries.iter().filter_map(statement).collect();
@@ -202,7 +238,7 @@ pub fn desired_role(
     }
     for policy in &permissions.inline_policies {
         let field = format!("spec.permissions.inlinePolicies[{}]", policy.name);
-        let name = keep(&mut problems, parse::<PolicyName>(&format!("{field}.name"), &policy.name));
+        let name = keep(&mut problems, parse::<PolicyName>(&format!("{field}.name"), &policy.name).and_then(|name| unreserved(&field, name)));
         if let (Some(name), Some(document)) = (name, document(&mut problems, &field, policy.source(), texts)) {
             inline_policies.insert(name, document);
         }
@@ -239,6 +275,14 @@ pub fn desired_role(
     })
 }
 
+/// Some names are spoken for: by Rolebridge itself, and by AWS's console for revoking sessions, which no declaration may undo.
+fn unreserved(field: &str, name: PolicyName) -> Result<PolicyName, Problem> {
+    if [ASSUME_POLICY, CUT_OFF_POLICY, REVOKE_SESSIONS_POLICY].iter().any(|reserved| same_name(reserved, name.as_str())) {
+        return Err(Problem::new(Reason::InvalidSpec, format!("{field}.name: {name} is reserved; choose another name")));
+    }
+    Ok(name)
+}
+
 fn with_owner(tags: &Tags, owner: &Owner) -> Tags {
     tags.clone().into_iter().chain(owner.tags()).collect()
 }
@@ -253,7 +297,10 @@ fn optional(problems: &mut Vec<Problem>, field: &str, value: Option<&str>) -> Op
 
 /// Reads a duration such as `1h30m`, in seconds.
 fn seconds(problems: &mut Vec<Problem>, field: &str, value: &str) -> Option<u32> {
-    let duration = keep(problems, parse::<jiff::SignedDuration>(field, value))?;
+    let unreadable = |_| {
+        Problem::new(Reason::InvalidSpec, format!("{field}: {value} is no length of time; write hours, minutes and seconds, for example 1h or 1h30m"))
+    };
+    let duration = keep(problems, value.parse::<jiff::SignedDuration>().map_err(unreadable))?;
     keep(
         problems,
         u32::try_from(duration.as_secs())

@@ -180,13 +180,22 @@ impl Document {
         self.statements().iter().flat_map(|statement| statement.principals("AWS")).collect()
     }
 
+    /// Every string of kind `AWS` that the `Principal` of an `Allow` statement names, in order; `*` for everyone.
+    #[must_use]
+    pub fn allowed_aws_principals(&self) -> Vec<&str> {
+        self.allowing().flat_map(|statement| statement.principals("AWS")).collect()
+    }
+
+    /// The `Allow` statements, in order.
+    pub fn allowing(&self) -> impl Iterator<Item = StatementRef<'_>> {
+        self.statements().into_iter().filter(|statement| statement.effect() == Some(Effect::Allow))
+    }
+
     /// Whether an `Allow` statement covers one of the actions of STS that give a role's credentials, through wildcards and `NotAction` too. What the
     /// statement's resources and conditions narrow, and what other statements deny, is left out of account, on the safe side.
     #[must_use]
     pub fn allows_assume_role(&self) -> bool {
-        let allows = |statement: &StatementRef<'_>| statement.effect() == Some(Effect::Allow);
-        let covers = |statement: StatementRef<'_>| ASSUME_ROLE_ACTIONS.iter().any(|action| statement.covers_action(action));
-        self.statements().into_iter().filter(allows).any(covers)
+        self.allowing().any(|statement| ASSUME_ROLE_ACTIONS.iter().any(|action| statement.covers_action(action)))
     }
 
     /// Whether there are statements and every one of them denies, as in the policy that AWS puts on a role to revoke older sessions.

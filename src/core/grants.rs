@@ -22,6 +22,17 @@ pub enum Presence {
     Absent,
 }
 
+impl Presence {
+    /// Whether that half is in the document that is wanted, given whether it is in the one that is there.
+    pub fn is_met(self, there: bool) -> bool {
+        match self {
+            Self::Wanted => true,
+            Self::Kept => there,
+            Self::Absent => false,
+        }
+    }
+}
+
 /// One source of a role, as the role sees it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grant {

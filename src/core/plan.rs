@@ -13,9 +13,9 @@ use std::fmt;
 
 use super::action::{Action, Tagged};
 use super::canonical::same;
-use super::desired::{Desired, nobody, nothing};
-use super::document::Document;
-use super::identity::{ASSUME_POLICY, CUT_OFF_POLICY, Identity, IdentityName, ManagedPolicy, REVOKE_SESSIONS_POLICY, RoleSettings};
+use super::desired::{Desired, is_trusted, nobody, nothing};
+use super::document::{Document, StatementRef};
+use super::identity::{ASSUME_POLICY, CUT_OFF_POLICY, Identity, IdentityName, ManagedPolicy, REVOKE_SESSIONS_POLICY};
 use super::names::{Arn, PolicyName, same_name};
 use super::observed::{Dependents, Observed, ObservedIdentity, ObservedPolicy};
 use super::outcome::Problem;
@@ -58,14 +58,12 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, Vec<Problem>
     match found {
         None => create(&wanted, &mut middle),
         Some(found) => {
-            if let (Some(found), Some(wanted_role), IdentityName::Role(name)) = (&found.role, &wanted.role, &wanted.name) {
-                trust(name, found, wanted_role, &mut first, &mut last);
-            }
             permissions(&wanted, found, desired.exclusive, &mut first, &mut middle);
             settings(&wanted, found, &mut middle);
+            trust(desired, found, &wanted, &mut first, !middle.is_empty(), &mut last);
         }
     }
-    let obsolete = desired.former_policies.iter().filter(|arn| !desired.policies.contains_key(*arn));
+    let obsolete = desired.former_policies.iter().filter(|arn| !wanted.attached_policies.contains(*arn));
     for policy in obsolete.filter_map(|arn| observed.policies.get(arn)) {
         if desired.owner.check("policy", &policy.policy.tags, &policy.id, None).is_ok() {
             delete_policy(policy, &mut last);
@@ -114,15 +112,34 @@ fn create(wanted: &Identity, actions: &mut Vec<Action>) {
     actions.extend(wanted.attached_policies.iter().map(|arn| Action::AttachPolicy(wanted.name.clone(), arn.clone())));
 }
 
-/// A trust policy that only gains principals comes last; any other change comes first, since it takes something away.
-fn trust(name: &super::names::RoleName, found: &RoleSettings, wanted: &RoleSettings, first: &mut Vec<Action>, last: &mut Vec<Action>) {
-    if same(&found.trust_policy, &wanted.trust_policy) {
+/// A trust policy that only gains principals comes last; one that loses any comes first. One that does both, while permissions change as
+/// well, is written twice: nobody who is new comes in before the permissions are as wanted.
+fn trust(desired: &Desired, found: &Identity, wanted: &Identity, first: &mut Vec<Action>, permissions_change: bool, last: &mut Vec<Action>) {
+    let (IdentityName::Role(name), Some(there), Some(to_be)) = (&wanted.name, &found.role, &wanted.role) else { return };
+    if same(&there.trust_policy, &to_be.trust_policy) {
         return;
     }
-    let update = Action::UpdateTrustPolicy(name.clone(), wanted.trust_policy.clone());
-    let kept: BTreeSet<&str> = wanted.trust_policy.aws_principals().into_iter().collect();
-    let widens = same(&found.trust_policy, &nobody()) || found.trust_policy.aws_principals().into_iter().all(|p| kept.contains(p));
-    if widens { last.push(update) } else { first.push(update) }
+    let update = |document: &Document| Action::UpdateTrustPolicy(name.clone(), document.clone());
+    let before: BTreeSet<&str> = there.trust_policy.allowed_aws_principals().into_iter().collect();
+    let after: BTreeSet<&str> = to_be.trust_policy.allowed_aws_principals().into_iter().collect();
+    // In doubt something is lost: what is not of the form that we write may allow more than its principals tell.
+    let loses = !before.iter().all(|p| is_trusted(&after, p)) || !there.trust_policy.allowing().all(is_plain);
+    let gains = !after.iter().all(|p| is_trusted(&before, p));
+    if !loses {
+        last.push(update(&to_be.trust_policy));
+    } else if gains && permissions_change {
+        first.insert(0, update(&desired.retained_trust(found)));
+        last.push(update(&to_be.trust_policy));
+    } else {
+        first.insert(0, update(&to_be.trust_policy));
+    }
+}
+
+/// Whether a statement of a trust policy is of the form that we write: it allows principals of kind AWS `sts:AssumeRole`, and no more.
+fn is_plain(statement: StatementRef<'_>) -> bool {
+    let others = ["Service", "Federated", "CanonicalUser"].iter().any(|kind| !statement.principals(kind).is_empty());
+    let only_assume = statement.actions().is_some_and(|actions| actions.iter().all(|action| action.eq_ignore_ascii_case("sts:AssumeRole")));
+    !others && !statement.has_not_principal() && !statement.names_everyone() && only_assume
 }
 
 fn permissions(wanted: &Identity, found: &Identity, exclusive: bool, first: &mut Vec<Action>, middle: &mut Vec<Action>) {
@@ -171,11 +188,12 @@ fn tags(on: &Tagged, wanted: &Tags, found: &Tags, same_key: fn(&str, &str) -> bo
     let set: Tags = wanted.iter().filter(|(k, v)| !there(found, k, Some(v))).map(|(k, v)| (k.clone(), v.clone())).collect();
     // Tags under aws: are AWS's own and cannot be removed.
     let remove: Vec<String> = found.keys().filter(|k| !there(wanted, k, None) && !k.to_ascii_lowercase().starts_with("aws:")).cloned().collect();
-    if !set.is_empty() {
-        actions.push(Action::Tag(on.clone(), set));
-    }
+    // Removed first: IAM counts what is there when it adds, and takes no more than 50.
     if !remove.is_empty() {
         actions.push(Action::Untag(on.clone(), remove));
+    }
+    if !set.is_empty() {
+        actions.push(Action::Tag(on.clone(), set));
     }
 }
 
@@ -223,15 +241,17 @@ pub struct Removed {
 
 /// Plans the removal of what a resource owns. What is somebody else's is left as it is.
 ///
-/// # Errors
-/// Where something that is not ours to remove keeps the identity from being deleted.
-pub fn plan_removal(removed: &Removed, observed: &Observed, dependents: &Dependents, how_far: Removal) -> Result<Plan, Vec<Problem>> {
+/// Beside the plan stands what keeps the identity from being deleted, if anything: the plan then goes as far as cutting it off.
+pub fn plan_removal(removed: &Removed, observed: &Observed, dependents: &Dependents, how_far: Removal) -> (Plan, Option<Problem>) {
     let mut actions = vec![];
     let ours = |found: &ObservedIdentity| removed.owner.check("", &found.identity.tags, &found.id, removed.pinned.as_ref()).is_ok();
     if let Some(found) = observed.identity.as_ref().filter(|found| ours(found)) {
         cut_off(&found.identity, &mut actions);
         if how_far == Removal::Delete {
-            delete_identity(&found.identity, dependents, &mut actions)?;
+            if let Some(problem) = blocked(&found.identity, dependents) {
+                return (Plan { actions }, Some(problem));
+            }
+            delete_identity(&found.identity, dependents, &mut actions);
         }
     }
     if how_far == Removal::Delete {
@@ -241,7 +261,15 @@ pub fn plan_removal(removed: &Removed, observed: &Observed, dependents: &Depende
             }
         }
     }
-    Ok(Plan { actions })
+    (Plan { actions }, None)
+}
+
+fn blocked(identity: &Identity, dependents: &Dependents) -> Option<Problem> {
+    let names = dependents.instance_profiles.iter().cloned().collect::<Vec<_>>().join(", ");
+    (!names.is_empty()).then(|| {
+        let message = format!("{} is in the instance profile {names}, which Rolebridge did not make: remove the role from it in AWS; the deletion then goes on by itself", identity.name);
+        Problem::new(Reason::DeletionBlocked, message)
+    })
 }
 
 fn cut_off(identity: &Identity, actions: &mut Vec<Action>) {
@@ -260,17 +288,7 @@ fn cut_off(identity: &Identity, actions: &mut Vec<Action>) {
     }
 }
 
-fn delete_identity(identity: &Identity, dependents: &Dependents, actions: &mut Vec<Action>) -> Result<(), Vec<Problem>> {
-    if !dependents.instance_profiles.is_empty() {
-        let names = dependents.instance_profiles.iter().cloned().collect::<Vec<_>>().join(", ");
-        return Err(vec![Problem::new(
-            Reason::DeletionBlocked,
-            format!(
-                "{} is in the instance profile {names}, which Rolebridge did not make: remove the role from it in AWS; the deletion then goes on by itself",
-                identity.name
-            ),
-        )]);
-    }
+fn delete_identity(identity: &Identity, dependents: &Dependents, actions: &mut Vec<Action>) {
     if let IdentityName::User(name) = &identity.name {
         actions.extend(dependents.of_user.iter().map(|what| Action::RemoveDependent(name.clone(), what.clone())));
     }
@@ -283,5 +301,4 @@ fn delete_identity(identity: &Identity, dependents: &Dependents, actions: &mut V
         actions.push(Action::DeleteInlinePolicy(who.clone(), deny));
     }
     actions.push(Action::DeleteIdentity(who.clone()));
-    Ok(())
 }

@@ -5,6 +5,11 @@ use std::io::IsTerminal;
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
+/// What the libraries may say at most. The AWS SDK and what is below it log whole requests at their finest levels, credentials among them;
+/// kube names each reconcile a second time.
+const QUIET: [&str; 8] =
+    ["aws=info", "h2=info", "hyper=info", "hyper_util=info", "rustls=info", "tower=info", "kube_client=info", "kube_runtime=warn"];
+
 /// How logs are written.
 #[derive(Debug, clap::Args)]
 pub struct LogArguments {
@@ -28,34 +33,17 @@ pub enum Format {
 
 /// Starts logging.
 ///
-/// The AWS SDK and its HTTP stack log whole requests at their finest levels, credentials among them: they never go below `info`, whatever
-/// the filter says.
-///
 /// # Errors
 /// Where the filter cannot be understood.
 pub fn start(arguments: &LogArguments) -> anyhow::Result<()> {
     let mut filter = EnvFilter::try_new(&arguments.log).context("--log cannot be understood")?;
-    for quiet in [
-        "aws_config",
-        "aws_credential_types",
-        "aws_runtime",
-        "aws_sdk_iam",
-        "aws_sdk_sts",
-        "aws_sigv4",
-        "aws_smithy_http_client",
-        "aws_smithy_runtime",
-        "aws_smithy_runtime_api",
-        "h2",
-        "hyper",
-        "hyper_util",
-        "rustls",
-    ] {
-        filter = filter.add_directive(format!("{quiet}=info").parse().context("a fixed directive cannot be understood")?);
+    for directive in QUIET {
+        filter = filter.add_directive(directive.parse().context("a fixed directive cannot be understood")?);
     }
     let format = arguments.log_format.unwrap_or(if std::io::stderr().is_terminal() { Format::Text } else { Format::Json });
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
-        Format::Text => lines.with_target(false).init(),
+        Format::Text => lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).init(),
         Format::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).init(),
     }
     Ok(())

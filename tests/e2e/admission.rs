@@ -456,3 +456,30 @@ async fn everything_that_is_valid_is_accepted() -> Result<()> {
     )
     .await
 }
+
+/// Tools that follow kstatus take an object without a status for finished.
+#[tokio::test]
+async fn a_fresh_object_is_in_progress() -> Result<()> {
+    let tenant = World::shared().await?.tenant().await?;
+    for manifest in [access("{ambient: {}}"), user(""), role("")] {
+        let stored = tenant.stored(&manifest).await?;
+        ensure!(stored["status"]["observedGeneration"] == -1, "{stored:#}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn kubectl_explains_the_fields() -> Result<()> {
+    let testbed = &World::shared().await?.testbed;
+    for (field, words) in [
+        ("awsaccount.spec.access.assumeRole.externalID", "External ID that the role's trust policy asks for"),
+        ("buser.spec.allowRolesFrom", "Which namespaces may name this user"),
+        ("car.spec.trust.from", "Who may assume the role"),
+        ("car.spec.permissions.customerManagedPolicies.configMapKeyRef", "The entry of a ConfigMap in this namespace"),
+    ] {
+        let explained = testbed.kubectl(&["explain", field]).await?;
+        let text = explained.split_whitespace().collect::<Vec<_>>().join(" ");
+        ensure!(text.contains(words), "{explained}");
+    }
+    Ok(())
+}

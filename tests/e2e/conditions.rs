@@ -223,12 +223,12 @@ async fn a_document_with_a_number_or_of_no_use_is_refused_before_anything_is_mad
     let prod = tenant.ready_account("prod", "").await?;
     let inline =
         |statement: &str| format!("permissions: {{inlinePolicies: [{{name: p, document: {{Version: '2012-10-17', Statement: [{statement}]}}}}]}}");
-    // YAML reads an account ID without quotes as a number, and drops its leading zero.
-    let number = inline("{Effect: Allow, Action: 's3:*', Resource: '*', Condition: {StringEquals: {'aws:ResourceAccount': 123456789012}}}");
+    // YAML reads digits without quotes as a number, and drops leading zeros.
+    let number = inline("{Effect: Allow, Action: 'sts:GetCallerIdentity', Resource: 123456789012}");
     let nothing = inline("{Effect: Allow, Resource: '*'}");
     tenant.apply(&(cross_account_role("number", &prod, "", &number) + &cross_account_role("nothing", &prod, "", &nothing))).await?;
     let refused = tenant.concluded(&tenant.roles(), "number", "InvalidDocument").await?;
-    assert_told(&refused, "Stalled", &["Statement[0].Condition", "quote"]);
+    assert_told(&refused, "Stalled", &["Statement[0].Resource", "quote it"]);
     let refused = tenant.concluded(&tenant.roles(), "nothing", "InvalidDocument").await?;
     assert_told(&refused, "Stalled", &["Statement[0]", "Action"]);
     assert_untouched(world, &[&prod]).await

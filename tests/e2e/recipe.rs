@@ -1,10 +1,13 @@
 //! The classic recipe: a user in one account, a role in another, and exactly the access that was declared.
 
 use anyhow::{Context, Result, ensure};
-use rolebridge_testbed::Credentials;
+use rolebridge_testbed::{Credentials, Seen};
 use serde_json::{Value, json};
 
-use crate::support::{Account, Counts, Tenant, World, bastion_user, config_map, cross_account_role, manifest, new_key, once, role, trusted, user};
+use crate::support::{
+    Account, Counts, INSTALLATION, Tenant, World, assert_told, bastion_user, config_map, cross_account_role, manifest, new_key, once, role, trusted,
+    user,
+};
 
 const LIST_BUCKETS: &str = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}]}"#;
 
@@ -52,6 +55,11 @@ async fn with_an_inline_permission_it_takes_four_writes_and_no_reads() -> Result
     assert_eq!(status.role_arn, Some(prod.arn("role/s3-list-role")));
     ensure!(status.role_id.is_some_and(|id| id.starts_with("AROA")));
     assert_eq!(status.grants.iter().map(|grant| grant.source.clone()).collect::<Vec<_>>(), [format!("BastionUser/{}/random-user", tenant.namespace)]);
+
+    let table = world.testbed.kubectl(&["get", "--namespace", &tenant.namespace, "awsacct,buser,car"]).await?;
+    for shown in [utils.arn("user/random_user"), prod.arn("role/s3-list-role"), prod.id.clone(), "assumed-role/rolebridge/rolebridge".to_owned()] {
+        ensure!(table.contains(&shown), "`kubectl get` does not show {shown}:\n{table}");
+    }
 
     let (writes, reads) = world.counts_in(&[&utils, &prod], 0).await?;
     assert_eq!(writes, once(&["CreateUser", "PutUserPolicy", "CreateRole", "PutRolePolicy"]));
@@ -109,7 +117,7 @@ async fn the_user_and_nobody_else_has_the_access_and_deletion_leaves_nothing() -
     let made = user(&in_utils, "random_user").context("no user")?;
     assert_eq!(made["tags"]["Name"], "random_user");
     assert_eq!(made["tags"]["rolebridge.io/owner"], format!("BastionUser/{}/random-user", tenant.namespace));
-    assert_eq!(made["tags"]["rolebridge.io/installation"], crate::support::INSTALLATION);
+    assert_eq!(made["tags"]["rolebridge.io/installation"], INSTALLATION);
     let made = role(&in_prod, "s3-list-role").context("no role")?;
     assert_eq!(trusted(made), [utils.arn("user/random_user")]);
     assert_eq!(made["description"], "lists buckets");
@@ -130,6 +138,8 @@ async fn the_user_and_nobody_else_has_the_access_and_deletion_leaves_nothing() -
     world.aws_denies(&person, &["iam", "list-roles"]).await?;
     world.aws_denies(&person, &["s3api", "list-buckets"]).await?;
     let assume_role = ["sts", "assume-role", "--role-arn", &role_arn, "--role-session-name", "person"];
+    let wrong_account = utils.arn("role/s3-list-role");
+    world.aws_denies(&person, &["sts", "assume-role", "--role-arn", &wrong_account, "--role-session-name", "person"]).await?;
     world.aws_denies(&new_key(&utils.iam, "loner").await?, &assume_role).await?;
     world.aws_denies(&new_key(&utils.iam, "foreign").await?, &assume_role).await?;
     utils.iam.delete_access_key().user_name("foreign").access_key_id(key_of(&tenant, &utils, "foreign").await?).send().await?;
@@ -169,7 +179,7 @@ async fn a_grant_that_is_taken_away_is_gone_from_both_halves() -> Result<()> {
         .wait_for("the assume policy is gone", || async {
             let state = tenant.state(&utils).await?;
             let left = user(&state, "random_user").map(|user| user["inlinePolicies"].clone()).unwrap_or_default();
-            Ok(rolebridge_testbed::Seen::from_option((left == json!({})).then_some(()), || left.to_string()))
+            Ok(Seen::from_option((left == json!({})).then_some(()), || left.to_string()))
         })
         .await?;
     let state = tenant.state(&prod).await?;
@@ -197,7 +207,7 @@ async fn the_whole_account_is_trusted_only_where_a_guardrail_permits_it() -> Res
     tenant.apply(&trusting("by-account", &format!("{{from: [{{account: {}}}]}}", utils.name))).await?;
     for name in ["by-user", "by-account"] {
         let refused = tenant.concluded(&tenant.roles(), name, "TrustNotAllowed").await?;
-        crate::support::assert_told(&refused, "Stalled", &["spec.trust", &prod.name, "guardrails.accountRootTrust: true"]);
+        assert_told(&refused, "Stalled", &["spec.trust", &prod.name, "guardrails.accountRootTrust: true"]);
     }
     let calls = world.calls_in(&prod, 0).await?;
     ensure!(calls.is_empty(), "{calls:#?}");

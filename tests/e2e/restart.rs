@@ -7,10 +7,14 @@ use crate::support::{Counts, World, bastion_user, config_map, cross_account_role
 
 const LIST: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}}"#;
 
+/// Everything, and by name what the AWS SDK and its HTTP stack say with whole requests in them.
+const EVERYTHING: &str = "trace,aws_config::sts=trace,aws_runtime::auth=trace,aws_sigv4::http_request=trace,aws_smithy_http_client::client=trace,\
+                          aws_smithy_runtime::client=trace,hyper_util::client=trace";
+
 #[tokio::test]
 async fn a_restart_with_everything_in_place_writes_nothing() -> Result<()> {
     let world = World::own().await?;
-    let first = world.operator()?;
+    let first = world.operator_that_logs(EVERYTHING)?;
     let tenant = world.tenant().await?;
     let (utils, prod) = (tenant.ready_account("utils", "").await?, tenant.ready_account("prod", "").await?);
     let permissions = format!(
@@ -28,7 +32,7 @@ async fn a_restart_with_everything_in_place_writes_nothing() -> Result<()> {
     let state = world.testbed.aws.state().await?;
     let writes = tenant.operator_writes().await?;
     let since = world.last_call().await?;
-    let second = world.operator()?;
+    let second = world.operator_that_logs(EVERYTHING)?;
     world
         .testbed
         .wait_for("the new operator has read the user and the role", || async {

@@ -70,11 +70,16 @@ impl World {
 
     /// Starts an operator whose periodic look at everything is an hour away.
     pub fn operator(&self) -> Result<Operator> {
+        self.operator_that_logs("info,rolebridge=debug")
+    }
+
+    /// The same, with this filter of what it logs.
+    pub fn operator_that_logs(&self, filter: &str) -> Result<Operator> {
         let env = [
             ("AWS_ACCESS_KEY_ID", self.operator_key.access_key_id.as_str()),
             ("AWS_SECRET_ACCESS_KEY", self.operator_key.secret_access_key.as_str()),
         ];
-        let args = ["run", "--installation", INSTALLATION, "--resync-interval", "1h", "--log", "info,rolebridge=trace"];
+        let args = ["run", "--installation", INSTALLATION, "--resync-interval", "1h", "--log", filter];
         self.testbed.operator(Path::new(env!("CARGO_BIN_EXE_rolebridge")), &self.kubeconfig, &env, &args)
     }
 
@@ -384,6 +389,14 @@ impl<'w> Tenant<'w> {
     pub async fn accepted(&self, manifest: &str) -> Result<()> {
         match self.try_apply(manifest, &["--dry-run=server"]).await? {
             Ok(_) => Ok(()),
+            Err(error) => bail!("was refused: {error}\n{manifest}"),
+        }
+    }
+
+    /// What the API server would store of `manifest`, one object.
+    pub async fn stored(&self, manifest: &str) -> Result<Value> {
+        match self.try_apply(manifest, &["--dry-run=server", "--output=json"]).await? {
+            Ok(object) => Ok(serde_json::from_str(&object)?),
             Err(error) => bail!("was refused: {error}\n{manifest}"),
         }
     }

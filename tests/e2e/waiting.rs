@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use futures::TryStreamExt;
 use kube::{Api, api::WatchParams, core::WatchEvent};
 use rolebridge::api::Managed;
-use rolebridge_testbed::aws_sim::Settings;
+use rolebridge_testbed::{Seen, aws_sim::Settings};
 
 use crate::support::{World, assert_told, bastion_user, condition, cross_account_role, new_key};
 
@@ -31,24 +31,41 @@ async fn row_34_a_role_waits_for_its_user_and_is_woken_by_it() -> Result<()> {
     Ok(())
 }
 
-/// Every reason that an object's condition Stalled ever had, as the API server tells it to those who watch.
-fn record_stalled<K: Managed>(api: Api<K>) -> Arc<Mutex<Vec<String>>> {
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let record = seen.clone();
+/// What an object's conditions Ready and Stalled have said so far: the reason, and the message where Stalled was True.
+type History = Arc<Mutex<Vec<(String, Option<String>)>>>;
+
+/// Everything that the objects of a kind are told from now on, as the API server tells it to those who watch.
+fn record<K: Managed>(api: Api<K>) -> History {
+    let history = History::default();
+    let record = history.clone();
     tokio::spawn(async move {
         let mut version = "0".to_owned();
-        loop {
-            let Ok(events) = api.watch(&WatchParams::default(), &version).await else { return };
+        while let Ok(events) = api.watch(&WatchParams::default(), &version).await {
             let mut events = std::pin::pin!(events);
             while let Ok(Some(WatchEvent::Added(object) | WatchEvent::Modified(object))) = events.try_next().await {
                 version = object.meta().resource_version.clone().unwrap_or_default();
-                if let Some(stalled) = condition(&object, "Stalled").filter(|stalled| stalled.status == "True") {
-                    record.lock().expect("nobody panics with it").push(format!("{}: {}", stalled.reason, stalled.message));
-                }
+                let stalled = condition(&object, "Stalled").filter(|stalled| stalled.status == "True").map(|stalled| stalled.message.clone());
+                let reason = condition(&object, "Ready").map(|ready| ready.reason.clone());
+                record.lock().expect("nobody panics with it").push((reason.unwrap_or_default(), stalled));
             }
         }
     });
-    seen
+    history
+}
+
+/// Asserts that the history has come to Ready, so that it is complete, and that nothing in it was Stalled.
+async fn assert_never_stalled(world: &World, history: &History) -> Result<()> {
+    let seen = || history.lock().expect("nobody panics with it").clone();
+    world
+        .testbed
+        .wait_for("the watch has brought Ready", || async {
+            let seen = seen();
+            Ok(Seen::from_option(seen.iter().any(|(reason, _)| reason == "Ready").then_some(()), || format!("{seen:?}")))
+        })
+        .await?;
+    let stalled: Vec<_> = seen().into_iter().filter(|(_, stalled)| stalled.is_some()).collect();
+    ensure!(stalled.is_empty(), "{stalled:#?}");
+    Ok(())
 }
 
 #[tokio::test]
@@ -58,7 +75,7 @@ async fn a_propagation_delay_is_never_told_as_a_failure() -> Result<()> {
     let tenant = world.tenant().await?;
     let (utils, prod) = (tenant.ready_account("utils", "").await?, tenant.ready_account("prod", "").await?);
     world.testbed.aws.set(Settings { propagation_delay_ms: Some(3_000), ..Settings::default() }).await?;
-    let (users, roles) = (record_stalled(tenant.users()), record_stalled(tenant.roles()));
+    let (users, roles) = (record(tenant.users()), record(tenant.roles()));
 
     let permissions = "permissions: {customerManagedPolicies: [{name: list, json: '{\"Version\": \"2012-10-17\", \
                        \"Statement\": {\"Effect\": \"Allow\", \"Action\": \"s3:ListAllMyBuckets\", \"Resource\": \"*\"}}'}]}";
@@ -71,17 +88,15 @@ async fn a_propagation_delay_is_never_told_as_a_failure() -> Result<()> {
     // The simulator did refuse the principal that it did not know yet; otherwise this would show nothing.
     let refused = world.testbed.aws.calls(0).await?.into_iter().any(|call| call.code.as_deref() == Some("MalformedPolicyDocument"));
     ensure!(refused, "the delay was not felt");
-    for seen in [users, roles] {
-        let seen = seen.lock().expect("nobody panics with it").clone();
-        ensure!(seen.is_empty(), "Stalled was told: {seen:?}");
-    }
+    assert_never_stalled(&world, &users).await?;
+    assert_never_stalled(&world, &roles).await?;
 
-    let key = new_key(&utils.iam, "alice").await.context("a key")?;
+    let key = new_key(&utils.iam, "alice").await?;
     world
         .testbed
         .wait_for("the user may assume the role", || async {
             let may = world.may_assume(&key, &prod.arn("role/reader")).await?;
-            Ok(rolebridge_testbed::Seen::from_option(may.then_some(()), || "denied".to_owned()))
+            Ok(Seen::from_option(may.then_some(()), || "denied".to_owned()))
         })
         .await
 }

@@ -223,22 +223,32 @@ impl Lint {
                 if !key.contains(':') {
                     self.report(&path, "a condition key has a prefix, as in aws:SourceIp");
                 }
-                self.condition_values(values, &path);
+                self.condition_values(operator, values, &path);
             }
         }
     }
 
-    fn condition_values(&mut self, values: &Value, path: &str) {
+    fn condition_values(&mut self, operator: &str, values: &Value, path: &str) {
         for (index, value) in items(values).iter().enumerate() {
             let path = if values.is_array() { format!("{path}[{index}]") } else { path.to_owned() };
             match value {
                 // Other tools may write 1.10 as 1.1, and then it is another text.
                 Value::Number(number) if number.is_f64() => self.report(path, format!("quote {number}: a fraction may change on its way")),
+                Value::Number(number) if !takes_numbers(operator) => {
+                    self.report(path, format!("quote {number}: {operator} compares text, and YAML changes numbers such as account ids on the way"));
+                }
                 Value::String(_) | Value::Bool(_) | Value::Number(_) => {}
                 _ => self.report(path, "write a string, a number or a boolean, or a list of them"),
             }
         }
     }
+}
+
+/// Whether an operator compares numbers, or times that may be told in seconds.
+fn takes_numbers(operator: &str) -> bool {
+    let operator = operator.to_ascii_lowercase();
+    let base = operator.rsplit(':').next().unwrap_or_default();
+    base.starts_with("numeric") || base.starts_with("date")
 }
 
 fn is_operator(text: &str) -> bool {

@@ -73,7 +73,8 @@ impl Proofs {
     pub fn summary(&self) -> String {
         let total = self.passed + self.failed.len();
         let failed: String = self.failed.iter().map(|claim| format!("\n  FAIL  {claim}")).collect();
-        format!("{} of {total} proofs held.{failed}", self.passed)
+        let advice = if self.held() { "" } else { "\n`KEEP=1 make demo` keeps everything running, to look into it." };
+        format!("{} of {total} proofs held.{failed}{advice}", self.passed)
     }
 
     /// Runs a command and decides the claim by its answer. Returns whether it held.

@@ -136,8 +136,8 @@ impl Story {
         self.screen.text("  Its key is saved as the profile random_user.");
 
         self.screen.heading("The user assumes the role and lists prod's buckets");
-        let hint = "`kubectl get buser,car -n classic -o yaml` shows both halves of the grant";
-        let session = self.assume_role().await.with_context(|| format!("what to do: {hint}"))?;
+        let hint = "`kubectl get car -n classic s3-list-role -o yaml` shows what the role may do";
+        let session = self.assume_role().await?;
         let identity = "aws sts get-caller-identity --query Arn --output text";
         let arn = "arn:aws:sts::222222222222:assumed-role/s3-list-role/demo";
         self.prove_as(&session, "random_user is s3-list-role in prod now", identity, Expect::Words(&[arn]), hint).await?;
@@ -150,11 +150,12 @@ impl Story {
 
     /// Assumes the role as the user, and exports the three variables in a shell of its own.
     async fn assume_role(&mut self) -> Result<Shell> {
-        let command = assume("random_user", ROLE_ARN);
-        let answer = self.shell.run(&command).await?;
-        let session = aws::session(&answer)?;
-        self.proofs.judge("random_user assumes s3-list-role in prod", None, "");
-        Ok(self.shell.export(session))
+        let claim = "random_user assumes s3-list-role in prod";
+        let hint = "`kubectl get buser,car -n classic -o yaml` shows both halves of the grant";
+        let answer = self.shell.run(&assume("random_user", ROLE_ARN)).await;
+        let objection = answer.as_ref().err().map(|error| format!("{error:#}"));
+        self.proofs.judge(claim, objection, hint);
+        Ok(self.shell.export(aws::session(&answer?)?))
     }
 
     async fn prove_the_refusals(&mut self) -> Result<()> {
@@ -195,7 +196,7 @@ impl Story {
         self.screen.heading("The end");
         self.screen.text(&self.proofs.summary());
         self.screen.text("To go on exploring:");
-        self.screen.text("  KEEP=1 make demo                                    keeps everything running and says how to use it");
+        self.screen.text("  KEEP=1 make demo                                      keeps everything running and says how to use it");
         self.screen.text(&format!("  less {EXAMPLE}/README.md                       the recipe, for those who know it from Terraform"));
         self.screen.text("  cargo run -p rolebridge-testbed --bin testbed -- up   an empty cluster and AWS, to try things of your own");
         Ok(self.proofs.held())
@@ -315,11 +316,12 @@ mod tests {
 
     #[test]
     fn what_is_left_lost_or_changed_in_aws_is_told() {
-        let one = json!({"userName": "one", "tags": {}});
-        assert!(difference(&state(&[one.clone()]), &state(&[one.clone()])).is_empty());
-        assert_eq!(difference(&state(&[]), &state(&[one.clone()])).len(), 1);
-        assert_eq!(difference(&state(&[one.clone()]), &state(&[])).len(), 1);
-        assert_eq!(difference(&state(&[one]), &state(&[json!({"userName": "one", "tags": {"a": "b"}})])).len(), 2);
-        assert_eq!(difference(&State::default(), &state(&[json!({"userName": "one"})])).len(), 1);
+        let one = state(&[json!({"userName": "one", "tags": {}})]);
+        let changed = state(&[json!({"userName": "one", "tags": {"a": "b"}})]);
+        assert!(difference(&one, &one).is_empty());
+        assert_eq!(difference(&state(&[]), &one).len(), 1);
+        assert_eq!(difference(&one, &state(&[])).len(), 1);
+        assert_eq!(difference(&one, &changed).len(), 2);
+        assert_eq!(difference(&State::default(), &one).len(), 1);
     }
 }
