@@ -12,11 +12,14 @@ use crate::api::CrossAccountRole;
 use crate::core::desired::{ConfigTexts, config_references};
 use crate::core::world::ObjectKey;
 
+/// The texts of one ConfigMap by key, and the resource version that they were read at.
+type Read = (Option<String>, BTreeMap<String, String>);
+
 /// Texts of ConfigMaps, each with the resource version that it was read at. Watches carry the metadata only; a body is read when it is
 /// needed and has changed.
 pub struct ConfigMaps {
     client: Client,
-    read: Mutex<HashMap<ObjectKey, (Option<String>, BTreeMap<String, String>)>>,
+    read: Mutex<HashMap<ObjectKey, Read>>,
 }
 
 impl ConfigMaps {

@@ -3,12 +3,16 @@
 use std::io::IsTerminal;
 
 use anyhow::Context;
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::filter::{FilterExt, FilterFn};
+use tracing_subscriber::prelude::*;
+use tracing_subscriber::{EnvFilter, Layer};
 
-/// What the libraries may say at most. The AWS SDK and what is below it log whole requests at their finest levels, credentials among them;
-/// kube names each reconcile a second time.
-const QUIET: [&str; 8] =
-    ["aws=info", "h2=info", "hyper=info", "hyper_util=info", "rustls=info", "tower=info", "kube_client=info", "kube_runtime=warn"];
+/// The AWS SDK and what is below it log whole requests at their finest levels, credentials among them: whatever filter is asked for, these
+/// never go below `info`.
+const NEVER_IN_DETAIL: [&str; 5] = ["aws", "h2", "hyper", "rustls", "tower"];
+/// kube names each reconcile a second time at `info`.
+const LESS_OF_KUBE: &str = "kube_runtime=warn";
 
 /// How logs are written.
 #[derive(Debug, clap::Args)]
@@ -36,15 +40,15 @@ pub enum Format {
 /// # Errors
 /// Where the filter cannot be understood.
 pub fn start(arguments: &LogArguments) -> anyhow::Result<()> {
-    let mut filter = EnvFilter::try_new(&arguments.log).context("--log cannot be understood")?;
-    for directive in QUIET {
-        filter = filter.add_directive(directive.parse().context("a fixed directive cannot be understood")?);
-    }
+    let kube = LESS_OF_KUBE.parse().context("a fixed directive cannot be understood")?;
+    let asked = EnvFilter::try_new(&arguments.log).context("--log cannot be understood")?.add_directive(kube);
+    let harmless = FilterFn::new(|line| *line.level() <= Level::INFO || !NEVER_IN_DETAIL.iter().any(|library| line.target().starts_with(library)));
     let format = arguments.log_format.unwrap_or(if std::io::stderr().is_terminal() { Format::Text } else { Format::Json });
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        Format::Text => lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).init(),
-        Format::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).init(),
-    }
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match format {
+        Format::Text => lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).boxed(),
+        Format::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed(),
+    };
+    tracing_subscriber::registry().with(lines.with_filter(asked.and(harmless))).init();
     Ok(())
 }

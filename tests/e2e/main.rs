@@ -2,6 +2,7 @@
 
 mod admission;
 mod conditions;
+mod examples;
 mod recipe;
 mod restart;
 mod support;

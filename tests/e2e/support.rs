@@ -75,10 +75,12 @@ impl World {
 
     /// The same, with this filter of what it logs.
     pub fn operator_that_logs(&self, filter: &str) -> Result<Operator> {
-        let env = [
-            ("AWS_ACCESS_KEY_ID", self.operator_key.access_key_id.as_str()),
-            ("AWS_SECRET_ACCESS_KEY", self.operator_key.secret_access_key.as_str()),
-        ];
+        self.operator_as(&self.operator_key, filter)
+    }
+
+    /// The same, with other credentials than the world's own.
+    pub fn operator_as(&self, credentials: &Credentials, filter: &str) -> Result<Operator> {
+        let env = self.testbed.aws.environment_for(credentials);
         let args = ["run", "--installation", INSTALLATION, "--resync-interval", "1h", "--log", filter];
         self.testbed.operator(Path::new(env!("CARGO_BIN_EXE_rolebridge")), &self.kubeconfig, &env, &args)
     }
@@ -86,6 +88,11 @@ impl World {
     /// What must not be in any log of the operator: its secret key here, external IDs by [`Account::external_id`].
     pub fn operator_secret(&self) -> &str {
         &self.operator_key.secret_access_key
+    }
+
+    /// IAM of an account that is made for it where it does not exist, as its administrator.
+    pub async fn administrator_of(&self, account_id: &str) -> Result<aws_sdk_iam::Client> {
+        Ok(iam(&self.testbed, &self.testbed.aws.account(account_id).await?))
     }
 
     /// A new namespace; what is in it is this tenant's.
