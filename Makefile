@@ -40,6 +40,12 @@ test: tools ## Run every test, those on a real control plane included
 test-fast: rust ## Run the tests that take seconds and need no control plane
 	$(CARGO) test --locked --workspace --lib --bins $(FAST)
 
+.PHONY: bench
+bench: tools ## Measure calls, writes, time and memory against the budgets, in a release build
+	$(CARGO) build --locked --workspace --bins
+	@$(TARGET)/debug/testbed build etcd kube-apiserver kubectl aws-sim >/dev/null
+	$(CARGO) bench --locked --bench budgets
+
 .PHONY: check
 check: rust ## Check format, lints, generated files and that ring is not linked
 	$(CARGO) fmt --all --check

@@ -2,18 +2,19 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 /// What `rolebridge crds` would write: the file's name and its content, for each kind.
-fn expected() -> BTreeMap<String, Value> {
-    let crds = rolebridge::api::crds().expect("the schemas are fixed at compile time");
-    crds.into_iter().map(|crd| (format!("{}.yaml", crd.spec.names.plural), serde_json::to_value(crd).expect("serialisable"))).collect()
+fn expected() -> Result<BTreeMap<String, Value>> {
+    let crds = rolebridge::api::crds()?;
+    crds.into_iter().map(|crd| Ok((format!("{}.yaml", crd.spec.names.plural), serde_json::to_value(crd)?))).collect()
 }
 
 /// The kind's name and the schema of its only version.
-fn schemas() -> Vec<(String, Value)> {
+fn schemas() -> Result<Vec<(String, Value)>> {
     let schema = |crd: &Value| crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
-    expected().values().map(|crd| (crd["spec"]["names"]["kind"].as_str().unwrap_or_default().to_owned(), schema(crd))).collect()
+    Ok(expected()?.values().map(|crd| (crd["spec"]["names"]["kind"].as_str().unwrap_or_default().to_owned(), schema(crd))).collect())
 }
 
 /// Calls `look` with the path and the schema of everything in `schema`, itself first.
@@ -31,36 +32,35 @@ fn walk(path: &str, schema: &Value, look: &mut dyn FnMut(&str, &Value)) {
 }
 
 /// Everything in all schemas that `wrong` finds fault with, as `path: fault`.
-fn faults(wrong: impl Fn(&Value) -> Option<String>) -> Vec<String> {
+fn faults(wrong: impl Fn(&Value) -> Option<String>) -> Result<Vec<String>> {
     let mut found = Vec::new();
-    for (kind, schema) in schemas() {
+    for (kind, schema) in schemas()? {
         walk(&kind, &schema, &mut |path, part| found.extend(wrong(part).map(|fault| format!("{path}: {fault}"))));
     }
-    found
+    Ok(found)
 }
 
 #[test]
-fn the_generated_files_are_up_to_date() {
+fn the_generated_files_are_up_to_date() -> Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
-    let files = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}; run `make generate`", folder.display()));
-    let names = files.map(|file| file.expect("readable").file_name().to_string_lossy().into_owned());
-    let found: BTreeMap<String, Value> = names
-        .filter(|name| name.ends_with(".yaml"))
-        .map(|name| {
-            let text = fs::read_to_string(folder.join(&name)).expect("readable");
-            let content = serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("crds/{name}: {error}; run `make generate`"));
-            (name, content)
-        })
-        .collect();
-    let expected = expected();
+    let mut found = BTreeMap::new();
+    for file in fs::read_dir(&folder).with_context(|| format!("{}; run `make generate`", folder.display()))? {
+        let name = file?.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".yaml") {
+            let text = fs::read_to_string(folder.join(&name))?;
+            found.insert(name.clone(), serde_saphyr::from_str::<Value>(&text).with_context(|| format!("crds/{name}; run `make generate`"))?);
+        }
+    }
+    let expected = expected()?;
     let names = |files: &BTreeMap<String, Value>| files.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&found), names(&expected), "the files in crds/ are not those of the kinds; run `make generate`");
     let stale: Vec<_> = expected.iter().filter(|(name, content)| found.get(*name) != Some(content)).map(|(name, _)| name).collect();
     assert!(stale.is_empty(), "{stale:?} in crds/ differ from what the code declares; run `make generate`");
+    Ok(())
 }
 
 #[test]
-fn acronyms_are_spelled_as_kubernetes_does() {
+fn acronyms_are_spelled_as_kubernetes_does() -> Result<()> {
     let misspelled = |name: &str| {
         ["Arn", "Id", "Url", "Uri", "Mfa", "Ip"].iter().any(|acronym| {
             name.match_indices(acronym).any(|(at, _)| !name[at + acronym.len()..].starts_with(|next: char| next.is_ascii_lowercase() && next != 's'))
@@ -70,25 +70,27 @@ fn acronyms_are_spelled_as_kubernetes_does() {
     let wrong = faults(|schema| {
         let names: Vec<_> = schema["properties"].as_object()?.keys().filter(|name| misspelled(name)).collect();
         (!names.is_empty()).then(|| format!("{names:?}; write ARN, ID, URL in capitals"))
-    });
+    })?;
     assert!(wrong.is_empty(), "{wrong:#?}");
+    Ok(())
 }
 
 #[test]
-fn nothing_is_nullable_and_everything_is_documented() {
-    let wrong = faults(|schema| schema.get("nullable").map(|_| "nullable".to_owned()));
+fn nothing_is_nullable_and_everything_is_documented() -> Result<()> {
+    let wrong = faults(|schema| schema.get("nullable").map(|_| "nullable".to_owned()))?;
     assert!(wrong.is_empty(), "{wrong:#?}");
     let wrong = faults(|schema| {
         let properties = schema["properties"].as_object()?;
         let silent = |(name, property): &(&String, &Value)| *name != "metadata" && property["description"].as_str().unwrap_or_default().is_empty();
         let silent: Vec<_> = properties.iter().filter(silent).map(|(name, _)| name).collect();
         (!silent.is_empty()).then(|| format!("no description of {silent:?}, so `kubectl explain` has nothing to say"))
-    });
+    })?;
     assert!(wrong.is_empty(), "{wrong:#?}");
+    Ok(())
 }
 
 #[test]
-fn every_list_map_and_string_is_bounded() {
+fn every_list_map_and_string_is_bounded() -> Result<()> {
     let wrong = faults(|schema| {
         let bound = match schema["type"].as_str()? {
             "array" => "maxItems",
@@ -101,13 +103,14 @@ fn every_list_map_and_string_is_bounded() {
             _ => return None,
         };
         (schema.get(bound).is_none() && schema.get("enum").is_none()).then(|| format!("no {bound}"))
-    });
+    })?;
     assert!(wrong.is_empty(), "{wrong:#?}");
+    Ok(())
 }
 
 #[test]
-fn a_fresh_object_is_in_progress_and_conditions_are_a_map_by_type() {
-    for (kind, schema) in schemas() {
+fn a_fresh_object_is_in_progress_and_conditions_are_a_map_by_type() -> Result<()> {
+    for (kind, schema) in schemas()? {
         let status = &schema["properties"]["status"];
         assert_eq!(status["default"], json!({"observedGeneration": -1}), "{kind}");
         let conditions = &status["properties"]["conditions"];
@@ -118,6 +121,7 @@ fn a_fresh_object_is_in_progress_and_conditions_are_a_map_by_type() {
             assert!(required.contains(&json!(field)), "{kind}: a condition without {field} is accepted");
         }
     }
+    Ok(())
 }
 
 /// The schema that a printer column's path leads to: `.a.b[?(@.type=="Ready")].c`.
@@ -136,28 +140,30 @@ fn lookup<'a>(schema: &'a Value, path: &str) -> Option<&'a Value> {
 }
 
 #[test]
-fn printer_columns_show_fields_that_exist() {
-    for (file, crd) in expected() {
+fn printer_columns_show_fields_that_exist() -> Result<()> {
+    for (file, crd) in expected()? {
         let version = &crd["spec"]["versions"][0];
-        let columns = version["additionalPrinterColumns"].as_array().unwrap_or_else(|| panic!("{file}: no columns"));
+        let columns = version["additionalPrinterColumns"].as_array().with_context(|| format!("{file}: no columns"))?;
         for column in columns {
             let path = column["jsonPath"].as_str().unwrap_or_default();
             if path == ".metadata.creationTimestamp" {
                 continue;
             }
-            let shown = lookup(&version["schema"]["openAPIV3Schema"], path).unwrap_or_else(|| panic!("{file}: no field {path}"));
+            let shown = lookup(&version["schema"]["openAPIV3Schema"], path).with_context(|| format!("{file}: no field {path}"))?;
             assert_eq!(shown["type"], column["type"], "{file}: {path}");
         }
         assert!(columns.iter().any(|column| column["jsonPath"].as_str().unwrap_or_default().contains("ARN")), "{file}: no column shows the ARN");
         assert!(lookup(&version["schema"]["openAPIV3Schema"], ".spec.noSuchField").is_none(), "this test would not see a wrong path");
     }
+    Ok(())
 }
 
 #[test]
-fn kinds_can_be_listed_together_and_are_kept_by_gitops_tools() {
-    for (file, crd) in expected() {
+fn kinds_can_be_listed_together_and_are_kept_by_gitops_tools() -> Result<()> {
+    for (file, crd) in expected()? {
         assert_eq!(crd["spec"]["names"]["categories"], json!(["rolebridge"]), "{file}");
         assert_eq!(crd["metadata"]["annotations"]["kustomize.toolkit.fluxcd.io/prune"], "disabled", "{file}");
         assert_eq!(crd["metadata"]["annotations"]["argocd.argoproj.io/sync-options"], "Prune=false,Delete=false", "{file}");
     }
+    Ok(())
 }

@@ -40,6 +40,9 @@ fn permissions(permissions: &str) -> String {
     role(&format!("permissions: {{{permissions}}}"))
 }
 
+/// Makes a manifest of a value for one of its fields.
+type Make<'m> = &'m dyn Fn(&str) -> String;
+
 /// A sequence of this many names as YAML.
 fn names(count: usize) -> String {
     (0..count).map(|n| format!("ns-{n}")).collect::<Vec<_>>().join(", ")
@@ -218,7 +221,7 @@ async fn namespaces_are_told_in_one_way_and_selectors_are_neither_empty_nor_unbo
     let pairs = "names goes with from: Names, selector with from: Selector";
     let everything = "an empty selector would select everything";
     let sharing = |namespaces: &str| user(&format!("allowRolesFrom: {namespaces}"));
-    let kinds: [(&dyn Fn(&str) -> String, _, _, _); 2] = [
+    let kinds: [(Make, _, _, _); 2] = [
         (
             &allowing,
             ["spec.allowedNamespaces", pairs],

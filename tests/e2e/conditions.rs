@@ -26,10 +26,10 @@ async fn row_02_an_account_that_is_not_registered_is_waited_for() -> Result<()> 
     let utils = tenant.account("utils").await?;
     tenant.apply(&(bastion_user("alice", &utils, "") + &cross_account_role("reader", &utils, ALICE, ""))).await?;
     let waiting = tenant.concluded(&tenant.users(), "alice", "AccountNotFound").await?;
-    assert_told(&waiting, "Reconciling", &[&utils.name]);
+    assert_told(&waiting, "Reconciling", &[&utils.name])?;
     assert_eq!(condition(&waiting, "AccountReady").map(|condition| condition.status.as_str()), Some("False"));
     let waiting = tenant.concluded(&tenant.roles(), "reader", "AccountNotFound").await?;
-    assert_told(&waiting, "Reconciling", &[&utils.name]);
+    assert_told(&waiting, "Reconciling", &[&utils.name])?;
     assert_untouched(world, &[&utils]).await?;
 
     tenant.apply(&utils.manifest("{from: All}", "")).await?;
@@ -45,9 +45,9 @@ async fn row_03_a_namespace_that_is_not_allowed_is_refused() -> Result<()> {
     tenant.ready(&tenant.accounts(), &utils.name).await?;
     tenant.apply(&(bastion_user("alice", &utils, "") + &cross_account_role("reader", &utils, ALICE, ""))).await?;
     let refused = tenant.concluded(&tenant.users(), "alice", "NamespaceNotAllowed").await?;
-    assert_told(&refused, "Stalled", &[&utils.name, &tenant.namespace, "allowedNamespaces"]);
+    assert_told(&refused, "Stalled", &[&utils.name, &tenant.namespace, "allowedNamespaces"])?;
     let refused = tenant.concluded(&tenant.roles(), "reader", "NamespaceNotAllowed").await?;
-    assert_told(&refused, "Stalled", &[&utils.name, &tenant.namespace, "allowedNamespaces"]);
+    assert_told(&refused, "Stalled", &[&utils.name, &tenant.namespace, "allowedNamespaces"])?;
     assert_untouched(world, &[&utils]).await?;
 
     world.testbed.kubectl(&["label", "namespace", &tenant.namespace, "e2e/allowed=yes"]).await?;
@@ -66,7 +66,7 @@ async fn row_07_no_trust_reaches_into_another_partition() -> Result<()> {
     tenant.apply(&(bastion_user("alice", &gov, "") + &cross_account_role("by-user", &prod, ALICE, "") + &by_account)).await?;
     for name in ["by-user", "by-account"] {
         let refused = tenant.concluded(&tenant.roles(), name, "PartitionMismatch").await?;
-        assert_told(&refused, "Stalled", &["aws-us-gov", "no trust is possible"]);
+        assert_told(&refused, "Stalled", &["aws-us-gov", "no trust is possible"])?;
     }
     assert_untouched(world, &[&gov, &prod]).await
 }
@@ -80,7 +80,7 @@ async fn row_35_a_user_of_another_namespace_must_be_shared() -> Result<()> {
     people.ready(&people.users(), "alice").await?;
     tenant.apply(&cross_account_role("reader", &prod, &format!("{{user: {{name: alice, namespace: {}}}}}", people.namespace), "")).await?;
     let refused = tenant.concluded(&tenant.roles(), "reader", "SourceNotAllowed").await?;
-    assert_told(&refused, "Stalled", &[&format!("{}/alice", people.namespace), &tenant.namespace, "allowRolesFrom"]);
+    assert_told(&refused, "Stalled", &[&format!("{}/alice", people.namespace), &tenant.namespace, "allowRolesFrom"])?;
     assert_untouched(world, &[&prod]).await?;
     let (writes, _) = world.counts_in(&[&utils], 0).await?;
     assert_eq!(writes, once(&["CreateUser"]), "the user gets no assume policy for a role that may not name it");
@@ -104,7 +104,7 @@ async fn an_account_that_is_another_than_declared_is_not_worked_in() -> Result<(
     tenant.apply(&manifest("AWSAccount", &ambient, &spec("299999999999", "{ambient: {}}"))).await?;
     for (name, id) in [(&declared.name, &*declared.id), (&ambient, "299999999999")] {
         let refused = tenant.concluded(&tenant.accounts(), name, "AccountMismatch").await?;
-        assert_told(&refused, "Stalled", &[id]);
+        assert_told(&refused, "Stalled", &[id])?;
     }
     tenant.apply(&bastion_user("alice", &declared, "")).await?;
     tenant.apply(&manifest("BastionUser", "bob", &format!("{{accountRef: {{name: {ambient}}}}}"))).await?;
@@ -139,7 +139,7 @@ async fn row_27_invalid_json_in_a_config_map_is_located_and_the_policy_kept() ->
 
     tenant.apply(&config_map("policies", "list.json", "{\n  \"Version\": \"2012-10-17\",\n  \"Statement\": [}\n}")).await?;
     let refused = tenant.concluded(&tenant.roles(), "reader", "InvalidDocument").await?;
-    assert_told(&refused, "Stalled", &["policies", "list.json", "line 3", "column 17"]);
+    assert_told(&refused, "Stalled", &["policies", "list.json", "line 3", "column 17"])?;
     assert_eq!(tenant.state(&prod).await?, before);
 
     // A text that is JSON and no policy for IAM.
@@ -196,7 +196,7 @@ async fn row_28_a_config_map_that_is_deleted_while_used_is_missed_and_the_access
     let before = tenant.state(&prod).await?;
     tenant.delete(&["configmap/policies"]).await?;
     let waiting = tenant.concluded(&tenant.roles(), "reader", "ConfigMapNotFound").await?;
-    assert_told(&waiting, "Reconciling", &["policies"]);
+    assert_told(&waiting, "Reconciling", &["policies"])?;
     assert_eq!(condition(&waiting, "ReferencesResolved").map(|condition| condition.status.as_str()), Some("False"));
     assert_eq!(tenant.state(&prod).await?, before);
 
@@ -228,9 +228,9 @@ async fn a_document_with_a_number_or_of_no_use_is_refused_before_anything_is_mad
     let nothing = inline("{Effect: Allow, Resource: '*'}");
     tenant.apply(&(cross_account_role("number", &prod, "", &number) + &cross_account_role("nothing", &prod, "", &nothing))).await?;
     let refused = tenant.concluded(&tenant.roles(), "number", "InvalidDocument").await?;
-    assert_told(&refused, "Stalled", &["Statement[0].Resource", "quote it"]);
+    assert_told(&refused, "Stalled", &["Statement[0].Resource", "quote it"])?;
     let refused = tenant.concluded(&tenant.roles(), "nothing", "InvalidDocument").await?;
-    assert_told(&refused, "Stalled", &["Statement[0]", "Action"]);
+    assert_told(&refused, "Stalled", &["Statement[0]", "Action"])?;
     assert_untouched(world, &[&prod]).await
 }
 
@@ -256,7 +256,7 @@ async fn a_user_that_is_deleted_leaves_no_dead_principal_behind() -> Result<()> 
     let at = |operation: &str| order.iter().position(|found| found == operation).with_context(|| format!("no {operation} in {order:?}"));
     ensure!(at("UpdateAssumeRolePolicy")? < at("DeleteUser")?, "the trust policy named a user that was gone: {order:?}");
     let told = tenant.concluded(&tenant.roles(), "reader", "SourceNotFound").await?;
-    assert_told(&told, "Reconciling", &["alice"]);
+    assert_told(&told, "Reconciling", &["alice"])?;
     Ok(())
 }
 
@@ -278,10 +278,10 @@ async fn objects_of_others_are_a_conflict_and_stay_as_they_are() -> Result<()> {
     let roles = cross_account_role("reader", &prod, "", &inline) + &cross_account_role("writer", &prod, "", &with_policy);
     tenant.apply(&(bastion_user("alice", &prod, "") + &roles)).await?;
     let advice = ["was not made by Rolebridge", "Choose another name"];
-    assert_told(&tenant.concluded(&tenant.users(), "alice", "Conflict").await?, "Stalled", &advice);
+    assert_told(&tenant.concluded(&tenant.users(), "alice", "Conflict").await?, "Stalled", &advice)?;
     // Names are compared without regard to case, and the path does not make them differ.
-    assert_told(&tenant.concluded(&tenant.roles(), "reader", "Conflict").await?, "Stalled", &advice);
-    assert_told(&tenant.concluded(&tenant.roles(), "writer", "Conflict").await?, "Stalled", &advice);
+    assert_told(&tenant.concluded(&tenant.roles(), "reader", "Conflict").await?, "Stalled", &advice)?;
+    assert_told(&tenant.concluded(&tenant.roles(), "writer", "Conflict").await?, "Stalled", &advice)?;
     assert_eq!(tenant.state(&prod).await?, before);
 
     tenant.delete(&["bastionuser/alice", "crossaccountrole/reader", "crossaccountrole/writer"]).await?;

@@ -207,7 +207,7 @@ async fn the_whole_account_is_trusted_only_where_a_guardrail_permits_it() -> Res
     tenant.apply(&trusting("by-account", &format!("{{from: [{{account: {}}}]}}", utils.name))).await?;
     for name in ["by-user", "by-account"] {
         let refused = tenant.concluded(&tenant.roles(), name, "TrustNotAllowed").await?;
-        assert_told(&refused, "Stalled", &["spec.trust", &prod.name, "guardrails.accountRootTrust: true"]);
+        assert_told(&refused, "Stalled", &["spec.trust", &prod.name, "guardrails.accountRootTrust: true"])?;
     }
     let calls = world.calls_in(&prod, 0).await?;
     ensure!(calls.is_empty(), "{calls:#?}");

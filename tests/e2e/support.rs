@@ -430,19 +430,19 @@ pub fn condition<'k, K: Managed + Debug>(object: &'k K, type_: &str) -> Option<&
     object.status().into_iter().flat_map(|status| K::conditions(status)).find(|condition| condition.type_ == type_)
 }
 
-/// Asserts that the object's condition Ready is False with each of `words` in its message, and of Stalled and Reconciling exactly the
-/// expected one is there.
-pub fn assert_told<K: Managed>(object: &K, going_on: &str, words: &[&str]) {
-    let name = object.name_any();
-    let ready = condition(object, "Ready").unwrap_or_else(|| panic!("{name} has no condition Ready"));
-    assert_eq!(ready.status, "False", "{name}: {ready:?}");
+/// Asserts that the object's condition Ready is False with each of `words` in its message, and that of Stalled and Reconciling exactly
+/// the expected one is there.
+pub fn assert_told<K: Managed>(object: &K, going_on: &str, words: &[&str]) -> Result<()> {
+    let ready = condition(object, "Ready").with_context(|| format!("{} has no condition Ready", object.name_any()))?;
+    ensure!(ready.status == "False", "{ready:?}");
     for word in words {
-        assert!(ready.message.contains(word), "{name}: the message does not say {word:?}: {}", ready.message);
+        ensure!(ready.message.contains(word), "the message does not say {word:?}: {ready:?}");
     }
     for type_ in ["Stalled", "Reconciling"] {
         let status = condition(object, type_).map(|condition| condition.status.as_str());
-        assert_eq!(status == Some("True"), type_ == going_on, "{name}: {type_} is {status:?}: {ready:?}");
+        ensure!((status == Some("True")) == (type_ == going_on), "{type_} is {status:?}: {ready:?}");
     }
+    Ok(())
 }
 
 /// The user of this name in what an account holds.

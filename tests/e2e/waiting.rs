@@ -1,12 +1,13 @@
 //! What is not there yet is waited for: by a watch, not a timer, and without calling anything a failure that heals by itself.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use futures::TryStreamExt;
 use kube::{Api, api::WatchParams, core::WatchEvent};
 use rolebridge::api::Managed;
 use rolebridge_testbed::{Seen, aws_sim::Settings};
+use tokio::sync::Mutex;
 
 use crate::support::{World, assert_told, bastion_user, condition, cross_account_role, new_key};
 
@@ -20,7 +21,7 @@ async fn row_34_a_role_waits_for_its_user_and_is_woken_by_it() -> Result<()> {
     let (utils, prod) = (tenant.ready_account("utils", "").await?, tenant.ready_account("prod", "").await?);
     tenant.apply(&cross_account_role("reader", &prod, ALICE, "")).await?;
     let waiting = tenant.concluded(&tenant.roles(), "reader", "SourceNotFound").await?;
-    assert_told(&waiting, "Reconciling", &[&format!("BastionUser {}/alice", tenant.namespace), "create it, or take it out of spec.trust"]);
+    assert_told(&waiting, "Reconciling", &[&format!("BastionUser {}/alice", tenant.namespace), "create it, or take it out of spec.trust"])?;
     assert_eq!(condition(&waiting, "ReferencesResolved").map(|condition| condition.status.as_str()), Some("False"));
     let calls = world.calls_in(&prod, 0).await?;
     ensure!(calls.is_empty(), "{calls:#?}");
@@ -46,7 +47,7 @@ fn record<K: Managed>(api: Api<K>) -> History {
                 version = object.meta().resource_version.clone().unwrap_or_default();
                 let stalled = condition(&object, "Stalled").filter(|stalled| stalled.status == "True").map(|stalled| stalled.message.clone());
                 let reason = condition(&object, "Ready").map(|ready| ready.reason.clone());
-                record.lock().expect("nobody panics with it").push((reason.unwrap_or_default(), stalled));
+                record.lock().await.push((reason.unwrap_or_default(), stalled));
             }
         }
     });
@@ -55,15 +56,14 @@ fn record<K: Managed>(api: Api<K>) -> History {
 
 /// Asserts that the history has come to Ready, so that it is complete, and that nothing in it was Stalled.
 async fn assert_never_stalled(world: &World, history: &History) -> Result<()> {
-    let seen = || history.lock().expect("nobody panics with it").clone();
     world
         .testbed
         .wait_for("the watch has brought Ready", || async {
-            let seen = seen();
+            let seen = history.lock().await.clone();
             Ok(Seen::from_option(seen.iter().any(|(reason, _)| reason == "Ready").then_some(()), || format!("{seen:?}")))
         })
         .await?;
-    let stalled: Vec<_> = seen().into_iter().filter(|(_, stalled)| stalled.is_some()).collect();
+    let stalled: Vec<_> = history.lock().await.iter().filter(|(_, stalled)| stalled.is_some()).cloned().collect();
     ensure!(stalled.is_empty(), "{stalled:#?}");
     Ok(())
 }

@@ -1,0 +1,230 @@
+//! The budgets: what the operator costs, in calls to AWS, writes to Kubernetes, time and memory, against a real API server and the AWS
+//! simulator. `make bench` prints a table and writes `target/bench/budgets.json`.
+//!
+//! Calls and writes are exact. Times depend on the machine, and the API server, etcd and the simulator share its cores with the operator.
+
+#[allow(dead_code, reason = "the end-to-end tests use the rest")]
+#[path = "../tests/e2e/support.rs"]
+mod support;
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use futures::{StreamExt, TryStreamExt, stream};
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Resource};
+use rolebridge::api::{BastionUser, CrossAccountRole, Managed};
+use rolebridge_testbed::aws_sim::Settings;
+use rolebridge_testbed::{Seen, wait_for};
+use serde_json::{Value, json};
+use support::{Account, World, condition, manifest};
+
+/// The fleet: what the design sets its budgets for.
+const ACCOUNTS: usize = 20;
+const USERS: usize = 100;
+const ROLES: usize = 1000;
+/// Roles that one user is added to; its inline assume policy holds about 34.
+const SHARED_ROLES: usize = 30;
+/// Latency of the simulated AWS in the fleet, in milliseconds.
+const LATENCY_MS: u64 = 20;
+
+/// One line of the table.
+struct Line {
+    work: String,
+    figure: String,
+    value: f64,
+    budget: Option<f64>,
+}
+
+#[derive(Default)]
+struct Table(Vec<Line>);
+
+impl Table {
+    fn add(&mut self, work: &str, figure: &str, value: f64, budget: Option<f64>) {
+        let verdict = budget.map_or(String::new(), |b| format!("budget {b}{}", if value <= b { "" } else { "  MISSED" }));
+        println!("{work:<46} {figure:<34} {value:>10.2}  {verdict}");
+        self.0.push(Line { work: work.into(), figure: figure.into(), value, budget });
+    }
+
+    fn json(&self) -> Value {
+        let line = |l: &Line| json!({"work": l.work, "figure": l.figure, "value": l.value, "budget": l.budget, "met": l.budget.is_none_or(|b| l.value <= b)});
+        self.0.iter().map(line).collect()
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    // `cargo test --benches` only asks whether it runs at all.
+    if std::env::args().any(|argument| argument == "--test") {
+        return Ok(());
+    }
+    let mut table = Table::default();
+    recipe(&mut table).await?;
+    fleet(&mut table).await?;
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
+    std::fs::create_dir_all(&directory)?;
+    let path = directory.join("budgets.json");
+    std::fs::write(&path, serde_json::to_string_pretty(&table.json())?)?;
+    println!("written to target/bench/{}", path.file_name().unwrap_or_default().display());
+    Ok(())
+}
+
+/// The classic recipe, and what a change of it costs.
+async fn recipe(table: &mut Table) -> Result<()> {
+    let world = World::own().await?;
+    let _operator = world.operator()?;
+    let team = world.tenant().await?;
+    let (utils, prod) = (team.ready_account("utils", "").await?, team.ready_account("prod", "").await?);
+    let since = world.last_call().await?;
+    team.apply(&[user("alice", &utils), role("reader", &prod, &["alice"])].join("\n---\n")).await?;
+    team.ready(&team.users(), "alice").await?;
+    team.ready(&team.roles(), "reader").await?;
+    let (writes, reads) = world.counts_in(&[&utils, &prod], since).await?;
+    table.add("create the recipe", "AWS writes", sum(writes.values()), Some(4.0));
+    table.add("create the recipe", "AWS reads", sum(reads.values()), Some(0.0));
+
+    team.apply(&role("waiting", &prod, &["bob"])).await?;
+    team.concluded(&team.roles(), "waiting", "SourceNotFound").await?;
+    let started = Instant::now();
+    team.apply(&user("bob", &utils)).await?;
+    team.ready(&team.roles(), "waiting").await?;
+    table.add("a role that waited for its user", "seconds from user to Ready", started.elapsed().as_secs_f64(), Some(2.0));
+
+    let names: Vec<String> = (0..SHARED_ROLES).map(|n| format!("shared-{n}")).collect();
+    team.apply(&names.iter().map(|name| role(name, &prod, &["alice"])).collect::<Vec<_>>().join("\n---\n")).await?;
+    for name in &names {
+        team.ready(&team.roles(), name).await?;
+    }
+    team.apply(&user("carol", &utils)).await?;
+    team.ready(&team.users(), "carol").await?;
+    let since = world.last_call().await?;
+    let trust = json!({"spec": {"trust": [{"from": [{"user": {"name": "alice"}}, {"user": {"name": "carol"}}]}]}});
+    let roles = team.roles();
+    let (parameters, patch) = (PatchParams::default(), Patch::Merge(&trust));
+    stream::iter(&names).map(|name| roles.patch(name, &parameters, &patch)).buffer_unordered(16).try_collect::<Vec<_>>().await?;
+    all_ready(&roles, "every shared role has its second user", |role| role.status.as_ref().is_some_and(|s| s.grants_total == 2), SHARED_ROLES)
+        .await?;
+    let (writes, reads) = world.counts_in(&[&utils, &prod], since).await?;
+    let work = format!("a user added to {SHARED_ROLES} roles at once");
+    // Not one for each role: the assume policy is written once for all that are seen together, and now and then once more.
+    table.add(&work, "UpdateAssumeRolePolicy", as_figure(writes.get("UpdateAssumeRolePolicy").copied()), Some(30.0));
+    table.add(&work, "PutUserPolicy", as_figure(writes.get("PutUserPolicy").copied()), None);
+    table.add(&work, "AWS reads", sum(reads.values()), Some(0.0));
+    Ok(())
+}
+
+/// Many accounts, users and roles at once: from the operator's start until all are Ready, and again as a restart.
+async fn fleet(table: &mut Table) -> Result<()> {
+    let world = World::own().await?;
+    let team = world.tenant().await?;
+    let mut accounts = vec![];
+    for n in 0..ACCOUNTS {
+        let account = team.account(&format!("account-{n}")).await?;
+        team.apply(&account.manifest(&team.only_here(), "")).await?;
+        accounts.push(account);
+    }
+    println!("applying {USERS} users and {ROLES} roles in {ACCOUNTS} accounts ...");
+    let users = (0..USERS).map(|n| json!({"metadata": {"name": format!("user-{n}")}, "spec": {"accountRef": {"name": accounts[n % ACCOUNTS].name}}}));
+    create::<BastionUser>(&team.users(), users).await?;
+    let roles = (0..ROLES).map(|n| {
+        let document = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}]});
+        json!({"metadata": {"name": format!("role-{n}")}, "spec": {
+            "accountRef": {"name": accounts[(n + n / USERS) % ACCOUNTS].name},
+            "trust": [{"from": [{"user": {"name": format!("user-{}", n % USERS)}}]}],
+            "permissions": {"inlinePolicies": [{"name": "read", "document": document}]},
+        }})
+    });
+    create::<CrossAccountRole>(&team.roles(), roles).await?;
+    world.testbed.aws.set(Settings { latency_ms: Some(LATENCY_MS), propagation_delay_ms: None }).await?;
+
+    let work = format!("{ROLES} roles, {USERS} users, {ACCOUNTS} accounts");
+    let since = world.last_call().await?;
+    let started = Instant::now();
+    let operator = world.operator_that_logs("warn")?;
+    all_ready(&team.users(), "every user is Ready", is_ready, USERS).await?;
+    all_ready(&team.roles(), "every role is Ready", is_ready, ROLES).await?;
+    table.add(&work, "seconds to all Ready", started.elapsed().as_secs_f64(), Some(5.0));
+    let all: Vec<&Account> = accounts.iter().collect();
+    let (writes, reads) = world.counts_in(&all, since).await?;
+    table.add(&work, "AWS writes and reads", sum(writes.values()) + sum(reads.values()), Some(2200.0));
+    let by_object = team.operator_writes().await?;
+    table.add(&work, "Kubernetes writes an object, at most", by_object.values().map(Vec::len).max().unwrap_or_default() as f64, Some(2.0));
+    table.add(&work, "peak memory of the operator, MiB", operator.peak_rss().unwrap_or_default() as f64 / 1048576.0, None);
+    ensure!(operator.terminate().await?.success(), "the operator did not end well");
+
+    let since = world.last_call().await?;
+    let kubernetes: usize = by_object.values().map(Vec::len).sum();
+    let started = Instant::now();
+    let operator = world.operator_that_logs("warn")?;
+    let expected: BTreeSet<&str> = ["GetRole", "GetUser"].into();
+    let observed = || async {
+        let (_, reads) = world.counts_in(&all, since).await?;
+        let seen: u64 = reads.iter().filter(|(operation, _)| expected.contains(operation.as_str())).map(|(_, n)| n).sum();
+        Ok(if seen >= (USERS + ROLES) as u64 { Seen::Done(()) } else { Seen::NotYet(format!("{seen} of {} read", USERS + ROLES)) })
+    };
+    wait_for("everything has been looked at again", observed).await?;
+    let work = format!("restart with {ROLES} roles, {USERS} users");
+    table.add(&work, "seconds until all are read", started.elapsed().as_secs_f64(), None);
+    // What a last reconcile might still write is written by then.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let (writes, reads) = world.counts_in(&all, since).await?;
+    table.add(&work, "AWS writes", sum(writes.values()), Some(0.0));
+    table.add(&work, "AWS reads", sum(reads.values()), None);
+    let now: usize = team.operator_writes().await?.values().map(Vec::len).sum();
+    table.add(&work, "Kubernetes writes", (now - kubernetes) as f64, Some(0.0));
+    table.add(&work, "peak memory of the operator, MiB", operator.peak_rss().unwrap_or_default() as f64 / 1048576.0, None);
+    Ok(())
+}
+
+fn user(name: &str, account: &Account) -> String {
+    manifest("BastionUser", name, &format!("{{accountRef: {{name: {}}}}}", account.name))
+}
+
+fn role(name: &str, account: &Account, users: &[&str]) -> String {
+    let sources: Vec<String> = users.iter().map(|user| format!("{{user: {{name: {user}}}}}")).collect();
+    let policy = "{Version: '2012-10-17', Statement: [{Effect: Allow, Action: 's3:ListAllMyBuckets', Resource: '*'}]}";
+    let permissions = format!("{{inlinePolicies: [{{name: read, document: {policy}}}]}}");
+    manifest(
+        "CrossAccountRole",
+        name,
+        &format!("{{accountRef: {{name: {}}}, trust: [{{from: [{}]}}], permissions: {permissions}}}", account.name, sources.join(", ")),
+    )
+}
+
+async fn create<K>(api: &Api<K>, objects: impl Iterator<Item = Value>) -> Result<()>
+where
+    K: Managed + Resource<Scope = NamespaceResourceScope>,
+{
+    let post = |object: Value| async move {
+        let mut object = object;
+        object["apiVersion"] = K::api_version(&()).into();
+        object["kind"] = K::KIND.into();
+        let object: K = serde_json::from_value(object)?;
+        api.create(&PostParams::default(), &object).await.context("creating an object").map(|_| ())
+    };
+    stream::iter(objects).map(post).buffer_unordered(16).try_collect::<Vec<()>>().await.map(|_| ())
+}
+
+fn is_ready<K: Managed>(object: &K) -> bool {
+    condition(object, "Ready").is_some_and(|c| c.status == "True")
+}
+
+/// Waits until as many objects are Ready and as told. One list each quarter of a second: watching would take more of the machine.
+async fn all_ready<K: Managed>(api: &Api<K>, what: &str, as_told: impl Fn(&K) -> bool, count: usize) -> Result<()> {
+    wait_for(what, || async {
+        let objects = api.list(&kube::api::ListParams::default().match_any()).await?.items;
+        let done = objects.iter().filter(|object| is_ready(*object) && as_told(object)).count();
+        Ok(if done >= count { Seen::Done(()) } else { Seen::NotYet(format!("{done} of {count}")) })
+    })
+    .await
+}
+
+fn sum<'n>(numbers: impl Iterator<Item = &'n u64>) -> f64 {
+    numbers.sum::<u64>() as f64
+}
+
+fn as_figure(number: Option<u64>) -> f64 {
+    number.unwrap_or_default() as f64
+}
