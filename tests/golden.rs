@@ -9,7 +9,7 @@
 //! - `observed`: what AWS has: `user` or `role`, and `policies`. `owner` stands for the owner tags: `ours` (default), `ours-before` (of a resource
 //!   of the same name with another UID), `another-resource`, `another-installation` or `nobody`.
 //! - `dependents`: what keeps the identity from being deleted.
-//! - `expect`: the `plan`, in order, each action with what it writes; or the `problems`, each a reason and a part of its message; and, where they
+//! - `expect`: the `plan`, in order, each action with what it writes; the `problems`, each a reason and a part of its message; and, where they
 //!   matter, the `grants`: whether each source is wanted in the trust policy, kept or absent, and why.
 //!
 //! `UPDATE_GOLDEN=1 cargo test --test golden` writes what comes out into the files. Every case is checked for convergence, too: planned again
@@ -155,7 +155,8 @@ struct Expected {
 
 /// What the core makes of a case.
 struct Made {
-    result: Result<Plan, Vec<Problem>>,
+    plan: Option<Plan>,
+    problems: Vec<Problem>,
     desired: Option<Desired>,
     observed: Observed,
     owner: Owner,
@@ -255,13 +256,15 @@ fn run(case: &Case) -> Made {
             HowFar::Delete => Removal::Delete,
         };
         let at = find(&cluster, subject.account()).expect("a removal has an account");
-        let result = plan_removal(&subject.removed(&at), &observed, &dependents(&case.dependents), how_far);
-        return Made { result, desired: None, observed, owner };
+        let (plan, problem) = plan_removal(&subject.removed(&at), &observed, &dependents(&case.dependents), how_far);
+        return Made { plan: Some(plan), problems: problem.into_iter().collect(), desired: None, observed, owner };
     }
-    match subject.desired(&cluster) {
-        Ok(desired) => Made { result: plan(&desired, &observed), desired: Some(desired), observed, owner },
-        Err(problems) => Made { result: Err(problems), desired: None, observed, owner },
-    }
+    let (desired, result) = match subject.desired(&cluster) {
+        Ok(desired) => (Some(desired.clone()), plan(&desired, &observed)),
+        Err(problems) => (None, Err(problems)),
+    };
+    let (plan, problems) = result.map_or_else(|problems| (None, problems), |plan| (Some(plan), vec![]));
+    Made { plan, problems, desired, observed, owner }
 }
 
 fn owner_tags(whose: Whose, owner: &Owner) -> Tags {
@@ -431,9 +434,9 @@ fn compare(case: &Case, made: &Made) -> (String, String) {
             write_section(&mut actual, name, same.unwrap_or(&came));
         }
     };
-    let plan = made.result.as_ref().ok().map(|plan| plan.actions.iter().map(|a| shown_action(a, &made.owner)).collect());
+    let plan = made.plan.as_ref().map(|plan| plan.actions.iter().map(|a| shown_action(a, &made.owner)).collect());
     section("plan", case.expect.plan.as_ref(), plan, true);
-    let problems = made.result.as_ref().err().map(|problems| problems.iter().map(shown_problem).collect());
+    let problems = (!made.problems.is_empty()).then(|| made.problems.iter().map(shown_problem).collect());
     section("problems", case.expect.problems.as_ref(), problems, false);
     let grants: Vec<&Grant> = made.desired.iter().flat_map(|d| d.trust.iter().flatten().flatten()).collect();
     // Grants that simply stand are not worth a word unless the case has some.
@@ -585,7 +588,7 @@ fn every_case_comes_out_as_its_file_says() {
 fn after_its_plan_every_case_has_nothing_left_to_do() {
     for (path, _, case) in cases() {
         let made = run(&case);
-        let (Ok(carried_out), Some(desired)) = (&made.result, &made.desired) else { continue };
+        let (Some(carried_out), Some(desired)) = (&made.plan, &made.desired) else { continue };
         let state = states(&made.observed, &carried_out.actions).pop().expect("the start is a state");
         // What is made now has a unique ID that the status of the resource does not have yet.
         let desired = Desired { pinned: state.identity.as_ref().map(|found| found.id.clone()), ..desired.clone() };

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::document::{Document, DocumentKind, Statement};
+use super::document::{Document, DocumentKind, Effect, Statement};
 use super::grants::{AssumableRole, Grant, Presence, grants_of_role, parse, role_identity, roles_of_user, user_identity};
 use super::identity::{
     ASSUME_POLICY, CUT_OFF_POLICY, DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, REVOKE_SESSIONS_POLICY, RoleSettings,
 };
 use super::names::{Arn, PolicyName, UniqueID, same_name};
-use super::observed::Observed;
+use super::observed::{Observed, ObservedPolicy};
 use super::outcome::Problem;
 use super::ownership::{Owner, Tags};
 use super::placement::Placement;
@@ -48,7 +48,8 @@ impl Desired {
     pub fn wanted(&self, found: Option<&Identity>) -> Identity {
         let mut identity = self.identity.clone();
         if let (Some(role), Some(trust)) = (&mut identity.role, &self.trust) {
-            role.trust_policy = trust_policy(trust, &trusted(found), Presence::is_met);
+            let there = found.and_then(|f| f.role.as_ref()).map(|r| admitted(&r.trust_policy)).unwrap_or_default();
+            role.trust_policy = trust_policy(trust, &there);
         }
         if let Some(name) = assume_policy_name() {
             let there: Vec<&str> = found.and_then(|f| f.inline_policies.get(&name)).map(assumable).unwrap_or_default();
@@ -58,12 +59,6 @@ impl Desired {
             }
         }
         identity
-    }
-
-    /// The trust policy as wanted, but with nobody in it who is not trusted already.
-    pub fn retained_trust(&self, found: &Identity) -> Document {
-        let there = trusted(Some(found));
-        trust_policy(self.trust.as_deref().unwrap_or_default(), &there, |presence, there| presence != Presence::Absent && there)
     }
 
     /// What is wanted of an identity whose declaration cannot be carried out: that it stays as it is, less the grants that are withdrawn.
@@ -79,8 +74,14 @@ impl Desired {
         let mut identity = found.identity.as_ref()?.identity.clone();
         identity.inline_policies.retain(|name, _| name.as_str() != ASSUME_POLICY);
         let kept = |presence| if presence == Presence::Wanted { Presence::Kept } else { presence };
-        let trust = trust
-            .map(|entries| entries.into_iter().map(|entry| entry.into_iter().map(|g| Grant { presence: kept(g.presence), ..g }).collect()).collect());
+        let there = found.identity.as_ref().and_then(|f| f.identity.role.as_ref()).map(|r| &r.trust_policy);
+        // Whoever the root of its account lets in already may be named: that adds nobody.
+        let is_in = |g: &Grant| there.zip(g.principal.as_ref()).is_some_and(|(there, p)| admits(there, p.as_str()));
+        let grant = |g: Grant| Grant { presence: if is_in(&g) { g.presence } else { kept(g.presence) }, ..g };
+        let trust = trust.map(|entries| entries.into_iter().map(|entry| entry.into_iter().map(grant).collect()).collect());
+        // A policy that is somebody else's is a conflict for those who want it; here nothing is wanted of it.
+        let ours = |policy: &ObservedPolicy| owner.check("policy", &policy.policy.tags, &policy.id, None).is_ok();
+        let policies = found.policies.iter().filter(|(_, policy)| ours(policy)).map(|(arn, policy)| (arn.clone(), policy.policy.clone())).collect();
         Some(Self {
             owner,
             pinned: Some(pinned),
@@ -88,7 +89,7 @@ impl Desired {
             arn,
             trust,
             assumes: assumes.into_iter().map(|role| AssumableRole { presence: kept(role.presence), ..role }).collect(),
-            policies: found.policies.iter().map(|(arn, policy)| (arn.clone(), policy.policy.clone())).collect(),
+            policies,
             former_policies: BTreeSet::new(),
             exclusive: false,
         })
@@ -107,20 +108,32 @@ impl Desired {
     }
 }
 
-/// Whom a role's trust policy allows.
-fn trusted(found: Option<&Identity>) -> Vec<&str> {
-    found.and_then(|f| f.role.as_ref()).map(|r| r.trust_policy.allowed_aws_principals()).unwrap_or_default()
+/// The AWS principals that a trust policy allows and does not deny, as it names them.
+pub fn admitted(trust: &Document) -> BTreeSet<&str> {
+    let denied = trust.denied_aws_principals();
+    trust.allowed_aws_principals().into_iter().filter(|principal| !covers(&denied, principal)).collect()
 }
 
-/// Whether a trust policy that names `principals` lets this one in: by itself, or by the root of its account.
-pub fn is_trusted<'a>(principals: impl IntoIterator<Item = &'a &'a str>, principal: &str) -> bool {
+/// Whether a trust policy lets a principal in, by whatever name.
+fn admits(trust: &Document, principal: &str) -> bool {
+    covers(&admitted(trust), principal) && !covers(&trust.denied_aws_principals(), principal)
+}
+
+/// Whether a trust policy that names `principals` speaks of this one: by itself, by the root of its account, or by everyone.
+pub fn covers<'a>(principals: impl IntoIterator<Item = &'a &'a str>, principal: &str) -> bool {
     let root = principal.parse::<Arn>().ok().and_then(|arn| Some(Arn::account_root(arn.partition(), &arn.account_id()?)));
-    principals.into_iter().any(|p| *p == principal || root.as_ref().is_some_and(|root| root.as_str() == *p))
+    principals.into_iter().any(|p| *p == principal || *p == "*" || root.as_ref().is_some_and(|root| root.as_str() == *p))
 }
 
-/// The roles that an assume policy allows to assume.
+/// The roles that an assume policy allows to assume and does not deny.
 pub fn assumable(document: &Document) -> Vec<&str> {
-    document.allowing().filter(|s| s.covers_action("sts:AssumeRole")).flat_map(|s| s.resources().unwrap_or_default()).collect()
+    let statements = document.statements();
+    let about = |effect| {
+        let of_effect = statements.iter().filter(move |s| s.effect() == Some(effect) && s.covers_action("sts:AssumeRole"));
+        of_effect.flat_map(|s| s.resources().unwrap_or_default())
+    };
+    let denied: BTreeSet<&str> = about(Effect::Deny).collect();
+    about(Effect::Allow).filter(|role| !denied.contains(role)).collect()
 }
 
 /// The name of the assume policy, which is valid as it stands.
@@ -130,10 +143,10 @@ fn assume_policy_name() -> Option<PolicyName> {
 
 /// One statement for each entry, all its principals in it: many principals in one statement take the least room. With nobody to name,
 /// everyone is denied, since IAM takes no trust policy without a principal.
-fn trust_policy(entries: &[Vec<Grant>], there: &[&str], is_in: fn(Presence, bool) -> bool) -> Document {
+fn trust_policy(entries: &[Vec<Grant>], there: &BTreeSet<&str>) -> Document {
     let statement = |entry: &Vec<Grant>| {
         let named = entry.iter().filter_map(|g| Some((g.presence, g.principal.as_ref()?.as_str())));
-        let principals: BTreeSet<&str> = named.filter(|(presence, p)| is_in(*presence, is_trusted(there, p))).map(|(_, p)| p).collect();
+        let principals: BTreeSet<&str> = named.filter(|(presence, p)| presence.is_met(there.contains(p))).map(|(_, p)| p).collect();
         (!principals.is_empty()).then(|| Statement::allow().principals_aws(principals).actions(["sts:AssumeRole"]))
     };
     let statements: Vec<Statement> = entries.iter().filter_map(statement).collect();

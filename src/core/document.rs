@@ -186,6 +186,13 @@ impl Document {
         self.allowing().flat_map(|statement| statement.principals("AWS")).collect()
     }
 
+    /// Every string of kind `AWS` that the `Principal` of a `Deny` statement names, in order; `*` for everyone.
+    #[must_use]
+    pub fn denied_aws_principals(&self) -> Vec<&str> {
+        let denying = self.statements().into_iter().filter(|statement| statement.effect() == Some(Effect::Deny));
+        denying.flat_map(|statement| statement.principals("AWS")).collect()
+    }
+
     /// The `Allow` statements, in order.
     pub fn allowing(&self) -> impl Iterator<Item = StatementRef<'_>> {
         self.statements().into_iter().filter(|statement| statement.effect() == Some(Effect::Allow))

@@ -13,8 +13,8 @@ use std::fmt;
 
 use super::action::{Action, Tagged};
 use super::canonical::same;
-use super::desired::{Desired, is_trusted, nobody, nothing};
-use super::document::{Document, StatementRef};
+use super::desired::{Desired, admitted, covers, nobody, nothing};
+use super::document::{Document, Statement, StatementRef};
 use super::identity::{ASSUME_POLICY, CUT_OFF_POLICY, Identity, IdentityName, ManagedPolicy, REVOKE_SESSIONS_POLICY};
 use super::names::{Arn, PolicyName, same_name};
 use super::observed::{Dependents, Observed, ObservedIdentity, ObservedPolicy};
@@ -60,7 +60,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, Vec<Problem>
         Some(found) => {
             permissions(&wanted, found, desired.exclusive, &mut first, &mut middle);
             settings(&wanted, found, &mut middle);
-            trust(desired, found, &wanted, &mut first, !middle.is_empty(), &mut last);
+            trust(found, &wanted, &mut first, !middle.is_empty(), &mut last);
         }
     }
     let obsolete = desired.former_policies.iter().filter(|arn| !wanted.attached_policies.contains(*arn));
@@ -114,25 +114,34 @@ fn create(wanted: &Identity, actions: &mut Vec<Action>) {
 
 /// A trust policy that only gains principals comes last; one that loses any comes first. One that does both, while permissions change as
 /// well, is written twice: nobody who is new comes in before the permissions are as wanted.
-fn trust(desired: &Desired, found: &Identity, wanted: &Identity, first: &mut Vec<Action>, permissions_change: bool, last: &mut Vec<Action>) {
+fn trust(found: &Identity, wanted: &Identity, first: &mut Vec<Action>, permissions_change: bool, last: &mut Vec<Action>) {
     let (IdentityName::Role(name), Some(there), Some(to_be)) = (&wanted.name, &found.role, &wanted.role) else { return };
     if same(&there.trust_policy, &to_be.trust_policy) {
         return;
     }
     let update = |document: &Document| Action::UpdateTrustPolicy(name.clone(), document.clone());
-    let before: BTreeSet<&str> = there.trust_policy.allowed_aws_principals().into_iter().collect();
-    let after: BTreeSet<&str> = to_be.trust_policy.allowed_aws_principals().into_iter().collect();
+    let (before, after) = (admitted(&there.trust_policy), admitted(&to_be.trust_policy));
     // In doubt something is lost: what is not of the form that we write may allow more than its principals tell.
-    let loses = !before.iter().all(|p| is_trusted(&after, p)) || !there.trust_policy.allowing().all(is_plain);
-    let gains = !after.iter().all(|p| is_trusted(&before, p));
+    let loses = !before.iter().all(|p| covers(&after, p)) || !there.trust_policy.allowing().all(is_plain);
+    let gains = !there.trust_policy.denied_aws_principals().is_empty() || !after.iter().all(|p| covers(&before, p));
     if !loses {
         last.push(update(&to_be.trust_policy));
     } else if gains && permissions_change {
-        first.insert(0, update(&desired.retained_trust(found)));
+        let narrowed = retained(&before, &after);
+        if !same(&narrowed, &there.trust_policy) {
+            first.insert(0, update(&narrowed));
+        }
         last.push(update(&to_be.trust_policy));
     } else {
         first.insert(0, update(&to_be.trust_policy));
     }
+}
+
+/// A trust policy of those alone that both the one that is there and the one that is wanted let in, whether by name or by the root of an account.
+fn retained(before: &BTreeSet<&str>, after: &BTreeSet<&str>) -> Document {
+    let (by_after, by_before) = (after.iter().filter(|p| covers(before, p)), before.iter().filter(|p| covers(after, p)));
+    let both: BTreeSet<&str> = by_after.chain(by_before).copied().collect();
+    if both.is_empty() { nobody() } else { Document::new(vec![Statement::allow().principals_aws(both).actions(["sts:AssumeRole"])]) }
 }
 
 /// Whether a statement of a trust policy is of the form that we write: it allows principals of kind AWS `sts:AssumeRole`, and no more.

@@ -1,0 +1,946 @@
+//! Properties of the pure core that hold for all resources and all states of AWS, checked on generated ones.
+//!
+//! IAM is modelled by [`Observed::record`]. The states that a plan goes through are those that it may be interrupted in, so what must hold always is
+//! checked in each of them. The invariants L3 (nobody is let in whom neither the old nor the new declaration lets in) and L4 (what both allow is
+//! never absent) are checked against sets that are computed here from the grants and the declaration, not from the plan.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod support_core;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+use proptest::test_runner::FileFailurePersistence;
+use rolebridge::api::conditions::{Class, kinds};
+use rolebridge::api::{Condition, Reason};
+use rolebridge::controller::relations::{Need, Ref, Relations};
+use rolebridge::core::action::{Action, Dependent, Tagged};
+use rolebridge::core::canonical::Canonical;
+use rolebridge::core::desired::{Desired, desired_role, desired_user};
+use rolebridge::core::document::{Document, Effect, StatementRef};
+use rolebridge::core::grants::Presence;
+use rolebridge::core::identity::{ASSUME_POLICY, IdentityName, REVOKE_SESSIONS_POLICY};
+use rolebridge::core::names::Arn;
+use rolebridge::core::observed::{Dependents, Observed, ObservedIdentity, ObservedPolicy};
+use rolebridge::core::outcome::{Outcome, Problem};
+use rolebridge::core::ownership::{Owner, Tags};
+use rolebridge::core::placement::find;
+use rolebridge::core::plan::{Plan, Removal, Removed, plan, plan_removal};
+use rolebridge::core::world::{ObjectKey, World};
+use serde_json::{Value, json};
+use support_core::{Cluster, INSTALLATION, NAMESPACE, document, id, states, unique_id};
+
+const USERS: [&str; 3] = ["alice", "bob", "carol"];
+const ROOT: &str = "arn:aws:iam::111111111111:root";
+const DEAD: &str = "AIDADEAD000000000000";
+const ATTACHABLE: [&str; 3] =
+    ["arn:aws:iam::aws:policy/ReadOnlyAccess", "arn:aws:iam::aws:policy/job-function/ViewOnlyAccess", "arn:aws:iam::222222222222:policy/shared"];
+const BOUNDARIES: [&str; 2] = ["arn:aws:iam::222222222222:policy/limits", "arn:aws:iam::222222222222:policy/tighter"];
+/// Keys of tags, some of which are the same to users and roles.
+const TAG_KEYS: [&str; 4] = ["team", "Team", "stage", "STAGE"];
+/// Names of customer-managed policies.
+const MANAGED: [&str; 3] = ["lists", "reads", "writes"];
+
+/// A fixed number of cases; `PROPTEST_CASES` asks for another. A failure is printed with its seed, which `tests/properties.regressions` keeps.
+fn config(cases: u32) -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|number| number.parse().ok()).unwrap_or(cases);
+    let failure_persistence = Some(Box::new(FileFailurePersistence::WithSource("regressions")) as Box<_>);
+    ProptestConfig { cases, failure_persistence, max_shrink_iters: 4096, ..ProptestConfig::default() }
+}
+
+// What is generated.
+
+/// How far a user is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Stage {
+    Missing,
+    New,
+    Made,
+    Ready,
+    Deleting,
+}
+
+/// Whose an object of IAM is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Whose {
+    Ours,
+    OursBefore,
+    AnotherResource,
+    AnotherInstallation,
+    Nobody,
+}
+
+impl Whose {
+    fn is_ours(self) -> bool {
+        matches!(self, Self::Ours | Self::OursBefore)
+    }
+
+    fn tags(self, owner: &Owner) -> Tags {
+        match self {
+            Self::Ours => owner.tags(),
+            Self::OursBefore => Owner { uid: "before".into(), ..owner.clone() }.tags(),
+            Self::AnotherResource => Owner { resource: "CrossAccountRole/other/one".into(), ..owner.clone() }.tags(),
+            Self::AnotherInstallation => Owner { installation: "another".into(), ..owner.clone() }.tags(),
+            Self::Nobody => Tags::new(),
+        }
+    }
+}
+
+/// What is declared and in which surroundings.
+#[derive(Clone, Debug)]
+struct RoleCase {
+    stages: [Stage; 3],
+    /// Whether the account of the role takes the namespace, and lets roots be trusted.
+    allowed: bool,
+    root_trust: bool,
+    /// Entries: whether by the account's root, and the sources.
+    entries: Vec<(bool, Vec<&'static str>)>,
+    attached: Vec<&'static str>,
+    inline: BTreeMap<&'static str, u8>,
+    managed: BTreeMap<&'static str, u8>,
+    former: Vec<&'static str>,
+    tags: BTreeMap<&'static str, u8>,
+    description: bool,
+    long: bool,
+    boundary: Option<&'static str>,
+}
+
+/// What AWS has.
+#[derive(Clone, Debug)]
+struct FoundRole {
+    whose: Whose,
+    /// Statements of the trust policy: whether it allows, and the principals.
+    trust: Vec<(bool, Vec<&'static str>)>,
+    attached: Vec<&'static str>,
+    attached_managed: Vec<&'static str>,
+    inline: BTreeMap<&'static str, u8>,
+    revoked: Option<bool>,
+    tags: BTreeMap<&'static str, u8>,
+    description: bool,
+    long: bool,
+    boundary: Option<&'static str>,
+    /// Unique ID in the status: none, this one's, another's.
+    pinned: u8,
+}
+
+#[derive(Clone, Debug)]
+struct FoundPolicy {
+    whose: Whose,
+    document: u8,
+    tags: BTreeMap<&'static str, u8>,
+    other_versions: usize,
+}
+
+#[derive(Clone, Debug)]
+struct FoundAll {
+    role: Option<FoundRole>,
+    policies: BTreeMap<&'static str, FoundPolicy>,
+}
+
+fn arb_stage() -> impl Strategy<Value = Stage> {
+    prop_oneof![1 => Just(Stage::Missing), 2 => Just(Stage::New), 2 => Just(Stage::Made), 4 => Just(Stage::Ready), 1 => Just(Stage::Deleting)]
+}
+
+fn arb_whose() -> impl Strategy<Value = Whose> {
+    use Whose::*;
+    prop_oneof![12 => Just(Ours), 2 => Just(OursBefore), 1 => Just(AnotherResource), 1 => Just(AnotherInstallation), 1 => Just(Nobody)]
+}
+
+fn arb_inline() -> impl Strategy<Value = BTreeMap<&'static str, u8>> {
+    btree_map(select(vec!["one", "two", "three"]), 0u8..3, 0..3)
+}
+
+/// Tags as a manifest may have them: the admission rules keep out keys that differ in case alone.
+fn arb_tags() -> impl Strategy<Value = BTreeMap<&'static str, u8>> {
+    btree_map(select(TAG_KEYS.to_vec()), 0u8..2, 0..4).prop_map(|tags| {
+        let mut seen = BTreeSet::new();
+        tags.into_iter().filter(|(key, _)| seen.insert(key.to_ascii_lowercase())).collect()
+    })
+}
+
+fn arb_role_case() -> impl Strategy<Value = RoleCase> {
+    let entry = (prop::bool::weighted(0.2), subsequence(USERS.to_vec(), 1..=3));
+    let surroundings = ([arb_stage(), arb_stage(), arb_stage()], prop::bool::weighted(0.85), any::<bool>(), vec(entry, 0..3));
+    let permissions = (
+        subsequence(ATTACHABLE.to_vec(), 0..=3),
+        arb_inline(),
+        btree_map(select(MANAGED.to_vec()), 0u8..3, 0..3),
+        subsequence(MANAGED.to_vec(), 0..=3),
+    );
+    let settings = (arb_tags(), any::<bool>(), any::<bool>(), option::of(select(BOUNDARIES.to_vec())));
+    (surroundings, permissions, settings).prop_map(|(s, p, t)| {
+        let ((stages, allowed, root_trust, entries), (attached, inline, managed, former), (tags, description, long, boundary)) = (s, p, t);
+        RoleCase { stages, allowed, root_trust, entries, attached, inline, managed, former, tags, description, long, boundary }
+    })
+}
+
+fn arb_found() -> impl Strategy<Value = FoundAll> {
+    let principals = vec![alice(), bob(), carol(), ROOT, DEAD, "*"];
+    let statement = (prop::bool::weighted(0.85), subsequence(principals, 1..=3));
+    let trust = (arb_whose(), vec(statement, 1..3), subsequence(ATTACHABLE.to_vec(), 0..=3), subsequence(MANAGED.to_vec(), 0..=3), arb_inline());
+    let settings = (option::of(any::<bool>()), arb_tags(), any::<bool>(), any::<bool>(), option::of(select(BOUNDARIES.to_vec())), 0u8..12);
+    let role = (trust, settings).prop_map(|(t, s)| {
+        let ((whose, trust, attached, attached_managed, inline), (revoked, tags, description, long, boundary, pinned)) = (t, s);
+        FoundRole { whose, trust, attached, attached_managed, inline, revoked, tags, description, long, boundary, pinned }
+    });
+    let policy = (arb_whose(), 0u8..3, btree_map(select(TAG_KEYS.to_vec()), 0u8..2, 0..3), 0usize..5)
+        .prop_map(|(whose, document, tags, other_versions)| FoundPolicy { whose, document, tags, other_versions });
+    (option::weighted(0.85, role), btree_map(select(MANAGED.to_vec()), policy, 0..3)).prop_map(|(role, policies)| FoundAll { role, policies })
+}
+
+const fn alice() -> &'static str {
+    "arn:aws:iam::111111111111:user/alice"
+}
+
+const fn bob() -> &'static str {
+    "arn:aws:iam::111111111111:user/bob"
+}
+
+const fn carol() -> &'static str {
+    "arn:aws:iam::111111111111:user/carol"
+}
+
+fn permission(number: u8) -> Value {
+    let actions = ["s3:ListAllMyBuckets", "s3:GetObject", "s3:PutObject"];
+    json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions[usize::from(number)], "Resource": "*"}]})
+}
+
+fn tags(of: &BTreeMap<&'static str, u8>) -> Tags {
+    of.iter().map(|(key, value)| ((*key).to_owned(), value.to_string())).collect()
+}
+
+fn managed_arn(name: &str) -> Arn {
+    format!("arn:aws:iam::222222222222:policy/{name}").parse().expect("an ARN")
+}
+
+impl RoleCase {
+    fn cluster(&self, pinned: Option<&str>) -> Cluster {
+        let mut cluster = Cluster::classic();
+        cluster.apply(json!({"kind": "AWSAccount", "metadata": {"name": "prod"}, "spec": {
+            "accountID": "222222222222",
+            "allowedNamespaces": if self.allowed { json!({"from": "All"}) } else { json!({"from": "Names", "names": ["other"]}) },
+            "guardrails": {"accountRootTrust": self.root_trust},
+        }}));
+        for (name, stage) in USERS.iter().zip(self.stages) {
+            let mut meta = json!({"name": name});
+            if stage == Stage::Deleting {
+                meta["deletionTimestamp"] = json!("2026-01-02T00:00:00Z");
+            }
+            if stage != Stage::Missing {
+                cluster.apply(json!({"kind": "BastionUser", "metadata": meta, "spec": {"accountRef": {"name": "utils"}}}));
+            }
+        }
+        let trust: Vec<Value> = self
+            .entries
+            .iter()
+            .map(|(root, users)| {
+                let from: Vec<Value> = users.iter().map(|user| json!({"user": {"name": user}})).collect();
+                json!({"from": from, "principal": if *root { "AccountRoot" } else { "Named" }})
+            })
+            .collect();
+        let listed =
+            |of: &BTreeMap<&str, u8>| of.iter().map(|(name, number)| json!({"name": name, "document": permission(*number)})).collect::<Vec<_>>();
+        let mut spec = json!({
+            "accountRef": {"name": "prod"}, "trust": trust, "tags": tags(&self.tags),
+            "maxSessionDuration": if self.long { "2h" } else { "1h" },
+            "permissions": {"attachedPolicies": self.attached, "inlinePolicies": listed(&self.inline), "customerManagedPolicies": listed(&self.managed)},
+        });
+        if self.description {
+            spec["description"] = json!("as declared");
+        }
+        if let Some(boundary) = self.boundary {
+            spec["permissionsBoundaryARN"] = json!(boundary);
+        }
+        let policies: Vec<Value> = self.former.iter().map(|name| json!({"arn": managed_arn(name)})).collect();
+        let mut status = json!({"policies": policies});
+        if let Some(pinned) = pinned {
+            status["roleID"] = json!(pinned);
+        }
+        cluster.apply(json!({"kind": "CrossAccountRole", "metadata": {"name": "reader"}, "spec": spec, "status": status}));
+        for (name, stage) in USERS.iter().zip(self.stages) {
+            if matches!(stage, Stage::Made | Stage::Ready | Stage::Deleting) {
+                cluster.make_user(&ObjectKey::new(NAMESPACE, *name), stage == Stage::Ready);
+            }
+        }
+        cluster
+    }
+
+    /// The wanted state.
+    fn desired(&self, found: &FoundAll) -> Desired {
+        let cluster = self.cluster(found.pinned());
+        let role = cluster.role(&ObjectKey::new(NAMESPACE, "reader")).expect("the role");
+        let at = find(&cluster, "prod").expect("the account");
+        desired_role(&cluster, &role, &at, &cluster.texts(&role), INSTALLATION).expect("the role is valid")
+    }
+}
+
+const ROLE_ID: &str = "AROAREADER0000000000";
+
+impl FoundAll {
+    fn pinned(&self) -> Option<&'static str> {
+        match self.role.as_ref()?.pinned {
+            0 => Some("AROAANOTHER000000000"),
+            1..=5 => Some(ROLE_ID),
+            _ => None,
+        }
+    }
+
+    fn observed(&self, owner: &Owner, wanted: &Desired) -> Observed {
+        let role = self.role.as_ref().map(|role| {
+            let statements: Vec<Value> = role.trust.iter().map(|(allows, principals)| {
+                json!({"Effect": if *allows { "Allow" } else { "Deny" }, "Principal": {"AWS": principals}, "Action": "sts:AssumeRole"})
+            }).collect();
+            let mut identity = wanted.identity.clone();
+            let settings = identity.role.as_mut().expect("a role");
+            settings.trust_policy = document(&json!({"Version": "2012-10-17", "Statement": statements}));
+            settings.description = if role.description { "as declared".into() } else { "found".into() };
+            settings.max_session_duration = if role.long { 7200 } else { 3600 };
+            identity.tags = tags(&role.tags).into_iter().chain(role.whose.tags(owner)).chain([("aws:stack".to_owned(), "x".to_owned())]).collect();
+            identity.permissions_boundary = role.boundary.map(|arn| arn.parse().expect("an ARN"));
+            identity.inline_policies =
+                role.inline.iter().map(|(name, number)| (name.parse().expect("a name"), document(&permission(*number)))).collect();
+            if let Some(denies) = role.revoked {
+                let effect = if denies { "Deny" } else { "Allow" };
+                let revoking = json!({"Version": "2012-10-17", "Statement": [{"Effect": effect, "Action": "*", "Resource": "*"}]});
+                identity.inline_policies.insert(REVOKE_SESSIONS_POLICY.parse().expect("a name"), document(&revoking));
+            }
+            let attached = role.attached.iter().map(|arn| arn.parse().expect("an ARN"));
+            identity.attached_policies = attached.chain(role.attached_managed.iter().map(|name| managed_arn(name))).collect();
+            ObservedIdentity { id: id(ROLE_ID), identity }
+        });
+        let policy = |name: &&str, found: &FoundPolicy| {
+            let arn = managed_arn(name);
+            let made = rolebridge::core::identity::ManagedPolicy {
+                arn: arn.clone(),
+                name: name.parse().expect("a name"),
+                path: rolebridge::core::names::Path::root(),
+                description: String::new(),
+                document: document(&permission(found.document)),
+                tags: tags(&found.tags).into_iter().chain(found.whose.tags(owner)).collect(),
+            };
+            let other_versions = (1..=found.other_versions).map(|n| format!("v{n}")).collect();
+            (
+                arn,
+                ObservedPolicy {
+                    id: id(&unique_id("ANPA", name)),
+                    policy: made,
+                    default_version: format!("v{}", found.other_versions + 1),
+                    other_versions,
+                },
+            )
+        };
+        Observed { identity: role, policies: self.policies.iter().map(|(name, found)| policy(name, found)).collect() }
+    }
+
+    fn foreign_policies(&self) -> BTreeSet<Arn> {
+        self.policies.iter().filter(|(_, found)| !found.whose.is_ours()).map(|(name, _)| managed_arn(name)).collect()
+    }
+}
+
+// What is checked.
+
+fn allows(statement: &StatementRef<'_>) -> bool {
+    statement.effect() == Some(Effect::Allow)
+}
+
+/// The AWS principals that a role's trust policy names in statements that allow (or deny).
+fn named(observed: &Observed, effect: Effect) -> BTreeSet<String> {
+    let role = observed.identity.as_ref().and_then(|found| found.identity.role.as_ref());
+    let statements = role.map(|role| role.trust_policy.statements()).unwrap_or_default();
+    statements.iter().filter(|s| s.effect() == Some(effect)).flat_map(|s| s.principals("AWS")).map(str::to_owned).collect()
+}
+
+/// Whom principals stand for: the root for everybody in its account, `*` for everybody.
+fn everybody_in(principals: BTreeSet<String>) -> BTreeSet<String> {
+    let members = |principal: &str| {
+        match principal {
+            "*" => vec!["*", ROOT, alice(), bob(), carol(), DEAD],
+            ROOT => vec![ROOT, alice(), bob(), carol()],
+            other => vec![other],
+        }
+        .into_iter()
+        .map(str::to_owned)
+        .collect::<Vec<_>>()
+    };
+    principals.iter().flat_map(|principal| members(principal)).collect()
+}
+
+/// Whom a trust policy lets in: all that it allows and does not deny.
+fn let_in(observed: &Observed) -> BTreeSet<String> {
+    let denied = everybody_in(named(observed, Effect::Deny));
+    everybody_in(named(observed, Effect::Allow)).difference(&denied).cloned().collect()
+}
+
+/// What an identity may do: its policies with what they say. Policies that others manage say nothing here.
+fn may(observed: &Observed) -> BTreeSet<(String, Option<Canonical>)> {
+    let Some(found) = &observed.identity else { return BTreeSet::new() };
+    let inline = found.identity.inline_policies.iter().map(|(name, document)| (name.to_string(), Some(Canonical::of(document))));
+    let says = |arn: &Arn| observed.policies.get(arn).map(|policy| Canonical::of(&policy.policy.document));
+    inline.chain(found.identity.attached_policies.iter().map(|arn| (arn.to_string(), says(arn)))).collect()
+}
+
+/// What a role is to be able to do, read from the declaration; and the denial of older sessions, where there is one.
+fn is_to(desired: &Desired, start: &Observed) -> BTreeSet<(String, Option<Canonical>)> {
+    let inline = desired.identity.inline_policies.iter().map(|(name, document)| (name.to_string(), Some(Canonical::of(document))));
+    let says = |arn: &Arn| {
+        let kept = || start.policies.get(arn).map(|policy| &policy.policy.document);
+        desired.policies.get(arn).map(|policy| &policy.document).or_else(kept).map(Canonical::of)
+    };
+    let attached = desired.identity.attached_policies.iter().map(|arn| (arn.to_string(), says(arn)));
+    let revoking = start.identity.iter().flat_map(|found| &found.identity.inline_policies);
+    let revoking = revoking.filter(|(name, document)| name.as_str() == REVOKE_SESSIONS_POLICY && document.all_statements_deny());
+    inline.chain(attached).chain(revoking.map(|(name, document)| (name.to_string(), Some(Canonical::of(document))))).collect()
+}
+
+/// Whom the declaration lets in, given what there is.
+fn to_let_in(desired: &Desired, start: &Observed) -> BTreeSet<String> {
+    everybody_in(standing(desired, start))
+}
+
+/// The principals of the grants that stand: what is merely kept stays where it is named and let in.
+fn standing(desired: &Desired, start: &Observed) -> BTreeSet<String> {
+    let there: BTreeSet<String> = named(start, Effect::Allow).intersection(&let_in(start)).cloned().collect();
+    let grants = desired.trust.iter().flatten().flatten();
+    let principals = grants.filter_map(|grant| Some((grant.presence, grant.principal.as_ref()?.to_string())));
+    let stands = principals.filter(|(presence, principal)| match presence {
+        Presence::Wanted => true,
+        Presence::Kept => there.contains(principal),
+        Presence::Absent => false,
+    });
+    stands.map(|(_, principal)| principal).collect()
+}
+
+/// The tags of a role as IAM tells their keys apart, without those of AWS's own.
+fn tags_of_role(observed: &Observed) -> Vec<(String, String)> {
+    let tags = observed.identity.iter().flat_map(|found| &found.identity.tags).filter(|(key, _)| !key.starts_with("aws:"));
+    let mut tags: Vec<_> = tags.map(|(key, value)| (key.to_ascii_lowercase(), value.clone())).collect();
+    tags.sort();
+    tags
+}
+
+/// What an action writes to.
+#[derive(Debug, PartialEq)]
+enum Target {
+    Identity,
+    Policy(Arn),
+}
+
+fn target(action: &Action) -> Target {
+    match action {
+        Action::CreatePolicy(policy) => Target::Policy(policy.arn.clone()),
+        Action::CreatePolicyVersion(arn, _) | Action::DeletePolicyVersion(arn, _) | Action::DeletePolicy(arn) => Target::Policy(arn.clone()),
+        Action::Tag(Tagged::Policy(arn), _) | Action::Untag(Tagged::Policy(arn), _) => Target::Policy(arn.clone()),
+        _ => Target::Identity,
+    }
+}
+
+/// The state without what differs from run to run: unique IDs and the numbers of versions.
+fn outcome(observed: &Observed) -> (Option<rolebridge::core::identity::Identity>, Vec<rolebridge::core::identity::ManagedPolicy>) {
+    (observed.identity.as_ref().map(|found| found.identity.clone()), observed.policies.values().map(|found| found.policy.clone()).collect())
+}
+
+proptest! {
+    #![proptest_config(config(200))]
+
+    /// Planning is idempotent, and a plan may be interrupted anywhere: planned again from there, it ends the same.
+    #[test]
+    fn a_role_converges_from_every_state(case in arb_role_case(), found in arb_found()) {
+        let desired = case.desired(&found);
+        let start = found.observed(&desired.owner, &desired);
+        if let Ok(planned) = plan(&desired, &start) {
+            let states = states(&start, &planned.actions);
+            let end = states.last().expect("the start");
+            prop_assert_eq!(tags_of_role(end), tags_of_role(&Observed { identity: Some(ObservedIdentity { id: id(ROLE_ID), identity: desired.identity.clone() }), ..Observed::default() }));
+            for state in &states {
+                // What was made on the way has a unique ID that the status does not have yet.
+                let desired = Desired { pinned: state.identity.as_ref().map(|found| found.id.clone()), ..desired.clone() };
+                let again = plan(&desired, state).map_err(|problems| TestCaseError::fail(format!("{problems:?}")))?;
+                let ended = support_core::states(state, &again.actions).pop().expect("the start");
+                prop_assert_eq!(outcome(&ended), outcome(end));
+                prop_assert_eq!(plan(&desired, &ended), Ok(Plan::default()));
+            }
+        }
+    }
+
+    /// L3 and L4 for the trust policy, in every state.
+    #[test]
+    fn nobody_is_let_in_or_shut_out_on_the_way(case in arb_role_case(), found in arb_found()) {
+        let desired = case.desired(&found);
+        let start = found.observed(&desired.owner, &desired);
+        let Ok(planned) = plan(&desired, &start) else { return Ok(()) };
+        let before = let_in(&start);
+        let after = to_let_in(&desired, &start);
+        let states = states(&start, &planned.actions);
+        for state in states.iter().filter(|state| state.identity.is_some()) {
+            let now = let_in(state);
+            prop_assert!(now.is_subset(&before.union(&after).cloned().collect()), "{now:?} is neither of {before:?} nor of {after:?}");
+            prop_assert!(now.is_superset(&before.intersection(&after).cloned().collect()), "{now:?} lacks what both {before:?} and {after:?} have");
+        }
+        prop_assert_eq!(let_in(states.last().expect("the start")), after);
+    }
+
+    /// The same for permissions; and who is let in or shut out by the plan never sees a permission that changes.
+    #[test]
+    fn permissions_are_never_absent_and_trust_changes_around_them(case in arb_role_case(), found in arb_found()) {
+        let desired = case.desired(&found);
+        let start = found.observed(&desired.owner, &desired);
+        let Ok(planned) = plan(&desired, &start) else { return Ok(()) };
+        let (before, after) = (may(&start), is_to(&desired, &start));
+        let (in_before, in_after) = (let_in(&start), to_let_in(&desired, &start));
+        // Where somebody has denied a few by hand, what replaces that document may let them in early.
+        let by_hand = !named(&start, Effect::Deny).is_empty() && !in_before.is_empty();
+        let states = states(&start, &planned.actions);
+        for state in states.iter().filter(|state| state.identity.is_some() && start.identity.is_some()) {
+            let (now, in_now) = (may(state), let_in(state));
+            prop_assert!(now.is_subset(&before.union(&after).cloned().collect()), "{now:?}");
+            prop_assert!(now.is_superset(&before.intersection(&after).cloned().collect()), "{now:?}");
+            if in_now.difference(&in_after).next().is_some() {
+                prop_assert!(now.is_subset(&before), "somebody who is to be shut out has got {now:?}");
+            }
+            if !by_hand && in_now.difference(&in_before).next().is_some() {
+                prop_assert_eq!(&now, &after, "somebody who is let in sees permissions that change");
+            }
+            let boundary = |of: &Observed| of.identity.as_ref().and_then(|found| found.identity.permissions_boundary.clone());
+            let wanted = &desired.identity.permissions_boundary;
+            if now.difference(&before).next().is_some() && wanted.is_some() {
+                prop_assert_eq!(&boundary(state), wanted, "a permission came before the boundary");
+            }
+            if boundary(state).is_none() && boundary(&start).is_some() {
+                prop_assert_eq!(&now, &after, "the boundary went before the permissions that it held back");
+            }
+        }
+        prop_assert_eq!(may(states.last().expect("the start")), after);
+    }
+
+    /// What is somebody else's is never written to.
+    #[test]
+    fn foreign_objects_give_no_action(case in arb_role_case(), found in arb_found()) {
+        let desired = case.desired(&found);
+        let start = found.observed(&desired.owner, &desired);
+        let foreign = found.foreign_policies();
+        let role_is_foreign = found.role.as_ref().is_some_and(|role| !role.whose.is_ours() || found.pinned().is_some_and(|pinned| pinned != ROLE_ID));
+        match plan(&desired, &start) {
+            Ok(planned) => {
+                prop_assert!(!role_is_foreign && foreign.iter().all(|arn| !desired.policies.contains_key(arn)));
+                for action in &planned.actions {
+                    prop_assert!(!matches!(target(action), Target::Policy(arn) if foreign.contains(&arn)), "{}", action);
+                }
+            }
+            Err(problems) => {
+                let told = problems.iter().all(|p| matches!(p.reason, Reason::Conflict | Reason::IdentityChanged));
+                prop_assert!(told && (role_is_foreign || foreign.iter().any(|arn| desired.policies.contains_key(arn))), "{problems:?}");
+            }
+        }
+    }
+
+    /// Documents that are spelled in another way are no drift.
+    #[test]
+    fn spelling_is_no_drift(case in arb_role_case(), found in arb_found()) {
+        let desired = case.desired(&found);
+        let start = found.observed(&desired.owner, &desired);
+        let Ok(planned) = plan(&desired, &start) else { return Ok(()) };
+        let mut state = states(&start, &planned.actions).pop().expect("the start");
+        let desired = Desired { pinned: state.identity.as_ref().map(|found| found.id.clone()), ..desired };
+        if let Some(found) = &mut state.identity {
+            found.identity.inline_policies.values_mut().for_each(respell);
+            if let Some(role) = &mut found.identity.role {
+                respell(&mut role.trust_policy);
+            }
+        }
+        state.policies.values_mut().for_each(|found| respell(&mut found.policy.document));
+        prop_assert_eq!(plan(&desired, &state), Ok(Plan::default()));
+    }
+
+    /// Where the declaration cannot be carried out, what is withdrawn goes all the same, and nothing else changes.
+    #[test]
+    fn retrenching_only_takes_away(case in arb_role_case(), found in arb_found()) {
+        let desired = case.desired(&found);
+        let start = found.observed(&desired.owner, &desired);
+        let retrenched = Desired::retrenched(desired.owner.clone(), id(ROLE_ID), desired.trust.clone(), vec![], desired.arn.clone(), &start);
+        prop_assert_eq!(retrenched.is_some(), found.role.is_some());
+        let (Some(retrenched), Some(role)) = (retrenched, &found.role) else { return Ok(()) };
+        let planned = match plan(&retrenched, &start) {
+            Ok(planned) => planned,
+            Err(problems) => {
+                prop_assert!(!role.whose.is_ours(), "narrowing is held up by {problems:?}");
+                return Ok(());
+            }
+        };
+        prop_assert!(role.whose.is_ours());
+        prop_assert!(planned.actions.iter().all(|action| matches!(action, Action::UpdateTrustPolicy(..))), "{planned}");
+        let end = states(&start, &planned.actions).pop().expect("the start");
+        let (before, now) = (let_in(&start), let_in(&end));
+        // Documents are built anew, so a denial by hand of a few of those that a root lets in does not outlast it.
+        let by_hand = !named(&start, Effect::Deny).is_empty() && !before.is_empty();
+        prop_assert!(by_hand || now.is_subset(&before), "{now:?} is more than {before:?}");
+        // Nobody is added, so a root that is to replace its users does not come in for them either.
+        let stands = standing(&desired, &start);
+        prop_assert!(now.is_superset(&before.intersection(&stands).cloned().collect()), "{now:?} lacks what stands in {before:?}");
+        prop_assert!(now.is_subset(&to_let_in(&desired, &start)), "{now:?} is more than {stands:?}");
+    }
+
+    /// A removal leaves nothing of ours and changes nothing of anybody else's.
+    #[test]
+    fn a_removal_takes_what_is_ours_and_no_more(case in arb_role_case(), found in arb_found(), cut_off_only in any::<bool>()) {
+        let desired = case.desired(&found);
+        let start = found.observed(&desired.owner, &desired);
+        let removed = Removed {
+            owner: desired.owner.clone(), pinned: desired.pinned.clone(), name: desired.identity.name.clone(), policies: desired.known_policies(),
+        };
+        let how_far = if cut_off_only { Removal::CutOff } else { Removal::Delete };
+        let (planned, problem) = plan_removal(&removed, &start, &Dependents::default(), how_far);
+        prop_assert_eq!(problem, None);
+        let role_is_ours = found.role.as_ref().is_some_and(|role| role.whose.is_ours() && found.pinned().is_none_or(|pinned| pinned == ROLE_ID));
+        let foreign = found.foreign_policies();
+        let states = states(&start, &planned.actions);
+        for state in &states {
+            if !role_is_ours {
+                prop_assert_eq!(&state.identity, &start.identity);
+            }
+            for (arn, policy) in start.policies.iter().filter(|(arn, _)| foreign.contains(*arn) || !removed.policies.contains(*arn)) {
+                prop_assert_eq!(state.policies.get(arn), Some(policy));
+            }
+            prop_assert!(let_in(state).is_subset(&let_in(&start)));
+        }
+        let end = states.last().expect("the start");
+        if role_is_ours {
+            prop_assert!(states.iter().skip(1).all(|state| let_in(state).is_empty()), "cut off first");
+            prop_assert!(let_in(end).is_empty());
+            prop_assert_eq!(end.identity.is_none(), !cut_off_only);
+        }
+        let ours_left = end.policies.keys().filter(|arn| removed.policies.contains(*arn) && !foreign.contains(*arn)).count();
+        prop_assert!(cut_off_only || ours_left == 0);
+        let again = plan_removal(&removed, end, &Dependents::default(), how_far);
+        prop_assert_eq!(again, (Plan::default(), None));
+    }
+}
+
+/// Writes a document in another way that means the same: lists for scalars and the other way round, statements the other way round, other cases.
+fn respell(document: &mut Document) {
+    let mut value = document.as_value().clone();
+    if let Some(statements) = value["Statement"].as_array_mut() {
+        statements.reverse();
+        for statement in statements.iter_mut() {
+            for element in ["Action", "Resource"] {
+                match statement.get_mut(element) {
+                    Some(Value::Array(items)) => items.reverse(),
+                    Some(scalar) => *scalar = json!([scalar.clone(), scalar.clone()]),
+                    None => {}
+                }
+            }
+            if let Some(actions) = statement["Action"].as_array_mut() {
+                actions.iter_mut().for_each(|action| *action = json!(action.as_str().unwrap_or_default().to_ascii_uppercase()));
+            }
+            statement["Condition"] = json!({});
+        }
+        if let [only] = statements.as_slice() {
+            let only = only.clone();
+            value["Statement"] = only;
+        }
+    }
+    *document = Document::from_value(value).expect("a document");
+}
+
+// Users.
+
+/// A role as a user sees it.
+#[derive(Clone, Debug)]
+struct Naming {
+    named: bool,
+    deleting: bool,
+    frozen: bool,
+    root: bool,
+}
+
+#[derive(Clone, Debug)]
+struct FoundUser {
+    whose: Whose,
+    /// Roles of the assume policy that are allowed, and those that are denied.
+    allowed: Option<Vec<usize>>,
+    denied: Vec<usize>,
+    cut_off: bool,
+    foreign: bool,
+    boundary: Option<&'static str>,
+    tags: BTreeMap<&'static str, u8>,
+}
+
+fn role_arn(index: usize) -> String {
+    format!("arn:aws:iam::222222222222:role/role-{index}")
+}
+
+fn arb_naming() -> impl Strategy<Value = Naming> {
+    (prop::bool::weighted(0.7), prop::bool::weighted(0.2), prop::bool::weighted(0.3), prop::bool::weighted(0.2))
+        .prop_map(|(named, deleting, frozen, root)| Naming { named, deleting, frozen, root })
+}
+
+fn arb_found_user() -> impl Strategy<Value = FoundUser> {
+    let roles = || subsequence(vec![0usize, 1, 2, 3, 4], 0..=4);
+    let rest = (any::<bool>(), any::<bool>(), option::of(select(BOUNDARIES.to_vec())), arb_tags());
+    (arb_whose(), option::of(roles()), prop_oneof![4 => Just(vec![]), 1 => roles()], rest).prop_map(
+        |(whose, allowed, denied, (cut_off, foreign, boundary, tags))| FoundUser { whose, allowed, denied, cut_off, foreign, boundary, tags },
+    )
+}
+
+fn desired_of_user(naming: &[Naming], boundary: Option<&str>, tags_: &BTreeMap<&'static str, u8>) -> Desired {
+    let mut cluster = Cluster::classic();
+    // Another account, since two names for one would be a double.
+    cluster.apply(json!({"kind": "AWSAccount", "metadata": {"name": "closed"}, "spec": {"accountID": "333333333333", "allowedNamespaces": {"from": "Names", "names": ["other"]}}}));
+    let mut spec = json!({"accountRef": {"name": "utils"}, "tags": tags(tags_)});
+    if let Some(boundary) = boundary {
+        spec["permissionsBoundaryARN"] = json!(boundary);
+    }
+    cluster.apply(json!({"kind": "BastionUser", "metadata": {"name": "alice"}, "spec": spec}));
+    for (index, naming) in naming.iter().enumerate() {
+        let mut meta = json!({"name": format!("role-{index}")});
+        if naming.deleting {
+            meta["deletionTimestamp"] = json!("2026-01-02T00:00:00Z");
+        }
+        let source = if naming.named { "alice" } else { "bob" };
+        cluster.apply(json!({"kind": "CrossAccountRole", "metadata": meta, "spec": {
+            "accountRef": {"name": if naming.frozen { "closed" } else { "prod" }},
+            "trust": [{"from": [{"user": {"name": source}}], "principal": if naming.root { "AccountRoot" } else { "Named" }}],
+        }}));
+    }
+    let user = cluster.user(&ObjectKey::new(NAMESPACE, "alice")).expect("the user");
+    let at = find(&cluster, "utils").expect("the account");
+    desired_user(&cluster, &user, &at, INSTALLATION).expect("the user is valid")
+}
+
+impl FoundUser {
+    fn observed(&self, desired: &Desired, naming: &[Naming]) -> Observed {
+        let arn = |index: &usize| {
+            if naming.get(*index).is_some_and(|n| n.frozen) { role_arn(*index).replace("222222222222", "333333333333") } else { role_arn(*index) }
+        };
+        let arns = |of: &[usize]| of.iter().map(arn).collect::<Vec<_>>();
+        let mut identity = desired.identity.clone();
+        identity.tags = tags(&self.tags).into_iter().chain(self.whose.tags(&desired.owner)).collect();
+        identity.permissions_boundary = self.boundary.map(|arn| arn.parse().expect("an ARN"));
+        let mut statements = vec![];
+        if let Some(allowed) = self.allowed.as_ref().filter(|roles| !roles.is_empty()) {
+            statements.push(json!({"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": arns(allowed)}));
+        }
+        if !self.denied.is_empty() {
+            statements.push(json!({"Effect": "Deny", "Action": "sts:AssumeRole", "Resource": arns(&self.denied)}));
+        }
+        let mut put = |name: &str, value: Value| identity.inline_policies.insert(name.parse().expect("a name"), document(&value));
+        if !statements.is_empty() {
+            put(ASSUME_POLICY, json!({"Version": "2012-10-17", "Statement": statements}));
+        }
+        if self.cut_off {
+            put("RolebridgeCutOff", json!({"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}));
+        }
+        if self.foreign {
+            put("somebody-elses", permission(0));
+            identity.attached_policies.insert(ATTACHABLE[0].parse().expect("an ARN"));
+        }
+        Observed { identity: Some(ObservedIdentity { id: id("AIDAALICE00000000000"), identity }), policies: BTreeMap::new() }
+    }
+}
+
+fn may_assume(observed: &Observed) -> BTreeSet<String> {
+    let policies = observed.identity.iter().flat_map(|found| &found.identity.inline_policies);
+    let statements: Vec<StatementRef<'_>> =
+        policies.filter(|(name, _)| name.as_str() == ASSUME_POLICY).flat_map(|(_, document)| document.statements()).collect();
+    let named = |effect: bool| {
+        statements
+            .iter()
+            .filter(move |s| allows(s) == effect)
+            .flat_map(|s| s.resources().unwrap_or_default())
+            .map(str::to_owned)
+            .collect::<BTreeSet<_>>()
+    };
+    named(true).difference(&named(false)).cloned().collect()
+}
+
+fn foreign_parts(observed: &Observed) -> (Vec<String>, BTreeSet<Arn>) {
+    let Some(found) = &observed.identity else { return (vec![], BTreeSet::new()) };
+    let foreign = found.identity.inline_policies.keys().map(ToString::to_string).filter(|name| name == "somebody-elses").collect();
+    (foreign, found.identity.attached_policies.clone())
+}
+
+proptest! {
+    #![proptest_config(config(300))]
+
+    /// L3 and L4 for the assume policy, convergence from every state, and what others put on the user stays.
+    #[test]
+    fn a_user_may_assume_what_old_and_new_allow(
+        naming in vec(arb_naming(), 0..5), boundary in option::of(select(BOUNDARIES.to_vec())), wanted_tags in arb_tags(), found in arb_found_user(),
+    ) {
+        let desired = desired_of_user(&naming, boundary, &wanted_tags);
+        let start = found.observed(&desired, &naming);
+        let planned = match plan(&desired, &start) {
+            Ok(planned) => planned,
+            Err(problems) => {
+                prop_assert!(!found.whose.is_ours(), "{problems:?}");
+                return Ok(());
+            }
+        };
+        prop_assert!(found.whose.is_ours());
+        let before = may_assume(&start);
+        let after: BTreeSet<String> = desired.assumes.iter()
+            .filter(|role| role.presence == Presence::Wanted || (role.presence == Presence::Kept && before.contains(role.arn.as_str())))
+            .map(|role| role.arn.to_string()).collect();
+        let states = states(&start, &planned.actions);
+        for state in &states {
+            let now = may_assume(state);
+            prop_assert!(now.is_subset(&before.union(&after).cloned().collect()), "{now:?} is neither of {before:?} nor of {after:?}");
+            prop_assert!(now.is_superset(&before.intersection(&after).cloned().collect()), "{now:?} lacks what both {before:?} and {after:?} have");
+            prop_assert_eq!(foreign_parts(state), foreign_parts(&start));
+            let again = plan(&desired, state).map_err(|problems| TestCaseError::fail(format!("{problems:?}")))?;
+            let ended = support_core::states(state, &again.actions).pop().expect("the start");
+            prop_assert_eq!(outcome(&ended), outcome(states.last().expect("the start")));
+        }
+        let end = states.last().expect("the start");
+        prop_assert_eq!(may_assume(end), after);
+        prop_assert_eq!(plan(&desired, end), Ok(Plan::default()));
+        for (index, naming) in naming.iter().enumerate().filter(|(_, naming)| naming.deleting || !naming.named) {
+            prop_assert!(!desired.assumes.iter().any(|role| role.key.name == format!("role-{index}")), "{naming:?} is none of the user's");
+        }
+    }
+
+    /// The removal of a user: cut off from the first action to the last but one, and gone with all that is its own.
+    #[test]
+    fn a_removed_user_is_cut_off_until_it_is_gone(found in arb_found_user(), keys in btree_set("AKIA[A-Z]{4}", 0..3), password in any::<bool>()) {
+        let desired = desired_of_user(&[], None, &BTreeMap::new());
+        let start = found.observed(&desired, &[]);
+        let removed = Removed { owner: desired.owner.clone(), pinned: None, name: desired.identity.name.clone(), policies: BTreeSet::new() };
+        let mut of_user: BTreeSet<Dependent> = keys.into_iter().map(Dependent::AccessKey).collect();
+        if password {
+            of_user.insert(Dependent::LoginProfile);
+        }
+        let dependents = Dependents { of_user: of_user.clone(), ..Dependents::default() };
+        let (planned, problem) = plan_removal(&removed, &start, &dependents, Removal::Delete);
+        prop_assert_eq!(problem, None);
+        if !found.whose.is_ours() {
+            prop_assert_eq!(planned, Plan::default());
+            return Ok(());
+        }
+        let denied = |state: &Observed| state.identity.as_ref().is_some_and(|found| found.identity.inline_policies.iter()
+            .any(|(name, document)| name.as_str() == "RolebridgeCutOff" && document.all_statements_deny()));
+        let states = states(&start, &planned.actions);
+        let (gone, rest) = states.split_last().expect("the start");
+        let (last, on_the_way) = rest.split_last().expect("there are actions");
+        prop_assert!(on_the_way.iter().skip(1).all(denied), "the deny goes last of the policies");
+        let IdentityName::User(name) = &removed.name else { return Err(TestCaseError::fail("no user")) };
+        for what in of_user {
+            prop_assert!(planned.actions.contains(&Action::RemoveDependent(name.clone(), what)));
+        }
+        // IAM deletes no user that has policies.
+        let bare = last.identity.as_ref().is_some_and(|found| found.identity.inline_policies.is_empty() && found.identity.attached_policies.is_empty());
+        prop_assert!(bare && gone.identity.is_none());
+    }
+}
+
+// Conditions and relations.
+
+fn arb_problems() -> impl Strategy<Value = Vec<Problem>> {
+    let reasons: Vec<Reason> = Reason::ALL.into_iter().filter(|reason| reason.class() != Class::Done).collect();
+    vec((select(reasons), "[a-zü]{0,20}").prop_map(|(reason, message)| Problem::new(reason, message)), 0..5)
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Set(Ref, BTreeSet<Need>),
+    Remove(Ref),
+}
+
+fn arb_key() -> impl Strategy<Value = ObjectKey> {
+    (select(vec!["a", "b"]), select(vec!["x", "y"])).prop_map(|(namespace, name)| ObjectKey::new(namespace, name))
+}
+
+fn arb_ref() -> impl Strategy<Value = Ref> {
+    prop_oneof![
+        arb_key().prop_map(Ref::Role),
+        arb_key().prop_map(Ref::User),
+        select(vec!["p", "q"]).prop_map(|name| Ref::Account(ObjectKey::new("", name)))
+    ]
+}
+
+fn arb_need() -> impl Strategy<Value = Need> {
+    prop_oneof![
+        arb_key().prop_map(Need::User),
+        arb_key().prop_map(Need::ConfigMap),
+        select(vec!["p", "q"]).prop_map(|name| Need::Account(name.into())),
+        select(vec!["a", "b"]).prop_map(|name| Need::Namespace(name.into())),
+    ]
+}
+
+fn users(needs: Option<&BTreeSet<Need>>) -> BTreeSet<Ref> {
+    let named = needs.into_iter().flatten().filter_map(|need| if let Need::User(key) = need { Some(Ref::User(key.clone())) } else { None });
+    named.collect()
+}
+
+proptest! {
+    #![proptest_config(config(300))]
+
+    /// The rules of kstatus, whatever is wrong.
+    #[test]
+    fn conditions_follow_kstatus(before in arb_problems(), now in arb_problems(), generation in 0i64..5) {
+        const ASPECTS: [&str; 3] = [kinds::ACCOUNT_READY, kinds::REFERENCES_RESOLVED, kinds::SYNCED];
+        let previous = Outcome { problems: before }.conditions(&ASPECTS, generation, &[], "2026-01-01T00:00:00Z");
+        let outcome = Outcome { problems: now };
+        let conditions = outcome.conditions(&ASPECTS, generation + 1, &previous, "2026-01-02T00:00:00Z");
+        let find = |of: &[Condition], kind: &str| of.iter().find(|c| c.type_ == kind).cloned();
+        let is = |kind: &str, status: &str| find(&conditions, kind).is_some_and(|c| c.status == status);
+        prop_assert!(!(is(kinds::RECONCILING, "True") && is(kinds::STALLED, "True")));
+        prop_assert_eq!(is(kinds::READY, "True"), outcome.problems.is_empty());
+        prop_assert_eq!(is(kinds::READY, "True"), ASPECTS.iter().all(|kind| is(kind, "True")));
+        prop_assert_eq!(is(kinds::READY, "False"), is(kinds::RECONCILING, "True") || is(kinds::STALLED, "True"));
+        prop_assert_eq!(is(kinds::STALLED, "True"), outcome.problems.iter().any(|p| p.reason.class() == Class::Stalled));
+        let types: BTreeSet<&str> = conditions.iter().map(|c| c.type_.as_str()).collect();
+        prop_assert_eq!(types.len(), conditions.len(), "each type once");
+        for condition in &conditions {
+            prop_assert_eq!(condition.observed_generation, generation + 1);
+            let kept = find(&previous, &condition.type_).filter(|c| c.status == condition.status);
+            let since = kept.map_or("2026-01-02T00:00:00Z".to_owned(), |c| c.last_transition_time);
+            prop_assert_eq!(&condition.last_transition_time, &since, "{}", condition.type_);
+        }
+        let first = ASPECTS.iter().position(|kind| is(kind, "False")).unwrap_or(ASPECTS.len());
+        prop_assert!(ASPECTS.iter().take(first).all(|kind| is(kind, "True")));
+        prop_assert!(ASPECTS.iter().skip(first).all(|kind| !is(kind, "True")), "what comes after a problem is not known");
+        // Every problem is told by the aspect that it belongs to, and nothing is True that one of them makes False.
+        for problem in &outcome.problems {
+            let told = conditions.iter().any(|c| ASPECTS.contains(&c.type_.as_str()) && c.status == "False" && c.message.contains(&problem.message));
+            prop_assert!(told, "{problem:?}");
+        }
+    }
+
+    /// The index of who needs what is always the inverse of what each needs, and says whom a change concerns.
+    #[test]
+    fn relations_are_their_own_inverse(changes in vec(prop_oneof![
+        3 => (arb_ref(), btree_set(arb_need(), 0..5)).prop_map(|(of, needs)| Change::Set(of, needs)),
+        1 => arb_ref().prop_map(Change::Remove),
+    ], 0..20), asked in vec(arb_need(), 8)) {
+        let mut relations = Relations::default();
+        let mut model: BTreeMap<Ref, BTreeSet<Need>> = BTreeMap::new();
+        for change in changes {
+            match change {
+                Change::Set(of, needs) => {
+                    let concerned: BTreeSet<Ref> = users(model.get(&of)).union(&users(Some(&needs))).cloned().collect();
+                    prop_assert_eq!(relations.set(&of, needs.clone()), concerned);
+                    model.insert(of, needs);
+                }
+                Change::Remove(of) => {
+                    prop_assert_eq!(relations.remove(&of), users(model.get(&of)));
+                    model.remove(&of);
+                }
+            }
+            prop_assert!(relations.known().eq(model.keys()));
+            for need in asked.iter().chain(model.values().flatten()) {
+                let expected: BTreeSet<&Ref> = model.iter().filter(|(_, needs)| needs.contains(need)).map(|(of, _)| of).collect();
+                prop_assert_eq!(relations.needed_by(need).collect::<BTreeSet<_>>(), expected.clone());
+                let named: BTreeSet<Ref> = expected.iter().flat_map(|of| users(model.get(*of))).collect();
+                let concerned: BTreeSet<Ref> = expected.into_iter().cloned().chain(named).collect();
+                prop_assert_eq!(relations.concerned_by(need), concerned);
+            }
+            for (of, needs) in &model {
+                let accounts: BTreeSet<Ref> = needs.iter().filter_map(|n| if let Need::Account(name) = n { Some(Ref::Account(ObjectKey::new("", name))) } else { None }).collect();
+                prop_assert_eq!(relations.accounts_of(of), accounts);
+            }
+        }
+    }
+}
