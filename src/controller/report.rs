@@ -1,17 +1,17 @@
 //! Writing back: the one place where a status, a finalizer or an Event is written.
 
 use jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ApiResource, DynamicObject, ObjectMeta, Patch, PatchParams};
 use kube::runtime::events::{Event, EventType};
-use kube::{Api, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 use tracing::{debug, warn};
 
 use super::context::Context;
 use super::kinds::Kind;
 use crate::api::conditions::{Class, kinds};
-use crate::api::{Condition, FINALIZER, MANAGER};
-use crate::core::outcome::Outcome;
+use crate::api::{Condition, FINALIZER, MANAGER, Reason};
+use crate::core::outcome::{Outcome, Problem};
 use crate::core::world::ObjectKey;
 
 /// Longest note of an Event that the API server takes, in bytes.
@@ -42,6 +42,31 @@ pub async fn report<K: Kind>(context: &Context, object: &K, mut status: K::Statu
     debug!("status written");
     publish(context, object, outcome, &previous).await;
     Ok(())
+}
+
+/// Tells on an object that it cannot be read as its type, which the schema should have prevented. Only the conditions are written, so that what
+/// the status says of AWS stays.
+///
+/// # Errors
+/// What the API server answers.
+pub async fn report_unreadable<K: Kind>(client: &Client, metadata: &ObjectMeta, error: &str) -> Result<(), kube::Error> {
+    let (Some(name), generation) = (metadata.name.as_deref(), metadata.generation.unwrap_or_default()) else { return Ok(()) };
+    let resource = ApiResource::erase::<K>(&());
+    let objects: Api<DynamicObject> = match metadata.namespace.as_deref() {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    };
+    let found = objects.get(name).await?;
+    let previous: Vec<Condition> = serde_json::from_value(found.data["status"]["conditions"].clone()).unwrap_or_default();
+    let message = format!("the object cannot be read: {error}. Correct the field; what is in AWS stays as it is.");
+    let outcome = Outcome { problems: vec![Problem::new(Reason::InvalidSpec, message)] };
+    let conditions = outcome.conditions(&[], generation, &previous, &now());
+    let told = |condition: &Condition| previous.contains(condition);
+    if conditions.iter().all(told) {
+        return Ok(());
+    }
+    let status = json!({"metadata": {"resourceVersion": found.metadata.resource_version}, "status": {"observedGeneration": generation, "conditions": conditions}});
+    objects.patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.map(|_| ())
 }
 
 /// Now, in whole seconds as Kubernetes writes times.

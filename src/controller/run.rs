@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::core::{DeserializeGuard, ObjectMeta, PartialObjectMeta, error_boundary::InvalidObject};
 use kube::runtime::controller::{Action as Next, Config};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{self, ObjectRef, Store, store::Writer};
@@ -23,6 +23,7 @@ use super::caches::{Caches, SeenLabels, Wake};
 use super::context::{Context, Settings};
 use super::reconcile::{Reconciled, reconcile};
 use super::relations::Need;
+use super::report::report_unreadable;
 use crate::api::{AWSAccount, BastionUser, CrossAccountRole, MANAGER};
 use crate::aws::BaseConfig;
 use crate::core::world::ObjectKey;
@@ -49,9 +50,9 @@ pub async fn run(client: Client, aws: BaseConfig, settings: Settings, shutdown: 
     let caches = Arc::new(Caches::new(accounts.clone(), users.clone(), roles.clone(), namespaces.clone(), config_maps.clone(), wake));
 
     let watches = [
-        tokio::spawn(watch_resources::<AWSAccount>(Api::all(client.clone()), accounts_writer, caches.clone())),
-        tokio::spawn(watch_resources::<BastionUser>(Api::all(client.clone()), users_writer, caches.clone())),
-        tokio::spawn(watch_resources::<CrossAccountRole>(Api::all(client.clone()), roles_writer, caches.clone())),
+        tokio::spawn(watch_resources::<AWSAccount>(client.clone(), accounts_writer, caches.clone())),
+        tokio::spawn(watch_resources::<BastionUser>(client.clone(), users_writer, caches.clone())),
+        tokio::spawn(watch_resources::<CrossAccountRole>(client.clone(), roles_writer, caches.clone())),
         tokio::spawn(watch_namespaces(Api::all(client.clone()), namespaces_writer, caches.clone())),
         tokio::spawn(watch_config_maps(Api::all(client.clone()), config_maps_writer, caches.clone())),
     ];
@@ -89,12 +90,20 @@ pub async fn run(client: Client, aws: BaseConfig, settings: Settings, shutdown: 
 ///
 /// An object that the schema accepts and the type cannot decode is left out, and said aloud: it must not stop the whole kind. Where
 /// the store has an earlier version of it, that one stays in force.
-async fn watch_resources<K>(api: Api<DeserializeGuard<K>>, writer: Writer<K>, caches: Arc<Caches>)
+async fn watch_resources<K>(client: Client, writer: Writer<K>, caches: Arc<Caches>)
 where
     K: Reconciled + Resource<DynamicType = ()>,
 {
+    let api: Api<DeserializeGuard<K>> = Api::all(client.clone());
+    let store = writer.as_reader();
     let events = watch(api, watcher::Config::default()).default_backoff();
-    let events = events.try_filter_map(|event| async { Ok(decoded(event)) });
+    let events = events.try_filter_map(|event| async {
+        let event = decoded(event, &store);
+        if let Err(unreadable) = &event {
+            tell_unreadable::<K>(&client, unreadable).await;
+        }
+        Ok(event.ok())
+    });
     let mut listed = BTreeSet::new();
     let mut events = std::pin::pin!(stored(writer, events));
     while let Some(event) = events.next().await {
@@ -115,25 +124,37 @@ where
     }
 }
 
-fn decoded<K: Resource<DynamicType = ()> + ResourceExt>(event: Event<DeserializeGuard<K>>) -> Option<Event<K>> {
-    let valid = |object: DeserializeGuard<K>| match object.0 {
-        Ok(mut object) => {
+fn decoded<K: Resource<DynamicType = ()> + Clone>(event: Event<DeserializeGuard<K>>, store: &Store<K>) -> Result<Event<K>, InvalidObject> {
+    let bare = |object: DeserializeGuard<K>| {
+        object.0.map(|mut object| {
             object.managed_fields_mut().clear();
-            Some(object)
-        }
-        Err(invalid) => {
-            let name =
-                format!("{}/{}", invalid.metadata.namespace.as_deref().unwrap_or_default(), invalid.metadata.name.as_deref().unwrap_or_default());
-            error!(kind = %K::kind(&()), object = name, error = invalid.error, "cannot be read as its type and is left as it was");
-            None
-        }
+            object
+        })
     };
-    match event {
-        Event::Init => Some(Event::Init),
-        Event::InitDone => Some(Event::InitDone),
-        Event::InitApply(object) => valid(object).map(Event::InitApply),
-        Event::Apply(object) => valid(object).map(Event::Apply),
-        Event::Delete(object) => valid(object).map(Event::Delete),
+    Ok(match event {
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+        Event::InitApply(object) => Event::InitApply(bare(object)?),
+        Event::Apply(object) => Event::Apply(bare(object)?),
+        // What is gone is gone, readable or not: the version that was in force goes with it.
+        Event::Delete(object) => match store.get(&known_as(object.meta())) {
+            Some(known) => Event::Delete((*known).clone()),
+            None => Event::Delete(bare(object)?),
+        },
+    })
+}
+
+fn known_as<K: Resource<DynamicType = ()>>(metadata: &ObjectMeta) -> ObjectRef<K> {
+    let name = ObjectRef::new(metadata.name.as_deref().unwrap_or_default());
+    metadata.namespace.as_deref().map_or(name.clone(), |namespace| name.within(namespace))
+}
+
+async fn tell_unreadable<K: Reconciled>(client: &Client, unreadable: &InvalidObject) {
+    let InvalidObject { error, metadata } = unreadable;
+    let name = format!("{}/{}", metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default());
+    error!(kind = K::KIND, object = name, error, "cannot be read as its type, and is left as it was");
+    if let Err(error) = report_unreadable::<K>(client, metadata, error).await {
+        warn!(%error, object = name, "its status could not be written");
     }
 }
 

@@ -2,7 +2,11 @@
 //! wrong. "Row" is a row of the table of bad inputs that the project keeps.
 
 use anyhow::{Context, Result, ensure};
-use rolebridge_testbed::Seen;
+use rolebridge_testbed::{
+    Seen,
+    aws_sim::{Fault, FaultKind},
+    wait_for_absence,
+};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -245,16 +249,30 @@ async fn a_user_that_is_deleted_leaves_no_dead_principal_behind() -> Result<()> 
     // A key that a person made does not hold up the deletion.
     let (alice, bob) = (new_key(&utils.iam, "alice").await?, new_key(&utils.iam, "bob").await?);
     ensure!(world.may_assume(&alice, &prod.arn("role/reader")).await? && world.may_assume(&bob, &prod.arn("role/reader")).await?);
-    let since = world.last_call().await?;
 
-    tenant.delete(&["bastionuser/alice"]).await?;
+    // While the role cannot be changed, the user is there, cut off, and says what it waits for.
+    let (aws, since) = (&world.testbed.aws, world.last_call().await?);
+    let fault = aws.inject(&Fault::of(FaultKind::Hold, "UpdateAssumeRolePolicy").in_account(&prod.id).times(1_000)).await?;
+    tenant.delete(&["bastionuser/alice", "--wait=false"]).await?;
+    let waiting = tenant.concluded(&tenant.users(), "alice", "WaitingForRoles").await?;
+    assert_told(&waiting, "Reconciling", &[&format!("{}/reader", tenant.namespace)])?;
+    ensure!(user(&tenant.state(&utils).await?, "alice").is_some(), "the user is gone while a role trusts it");
+    ensure!(!world.may_assume(&alice, &prod.arn("role/reader")).await?, "the user is not cut off");
+    ensure!(aws.faults().await?.iter().any(|status| status.id == fault && status.hits > 0), "nothing was held");
+
+    // No other test of this world has faults.
+    aws.clear_faults().await?;
+    wait_for_absence(&tenant.users(), "alice").await?;
     let (in_utils, in_prod) = (tenant.state(&utils).await?, tenant.state(&prod).await?);
     ensure!(user(&in_utils, "alice").is_none(), "{:?}", in_utils.users);
     assert_eq!(trusted(role(&in_prod, "reader").context("no role")?), [utils.arn("user/bob")]);
     ensure!(world.may_assume(&bob, &prod.arn("role/reader")).await?, "the other user keeps its grant");
-    let order: Vec<String> = world.testbed.aws.calls(since).await?.into_iter().map(|call| call.operation).collect();
-    let at = |operation: &str| order.iter().position(|found| found == operation).with_context(|| format!("no {operation} in {order:?}"));
-    ensure!(at("UpdateAssumeRolePolicy")? < at("DeleteUser")?, "the trust policy named a user that was gone: {order:?}");
+    let done = async |account: &Account, operation: &str| -> Result<u64> {
+        let calls = world.calls_in(account, since).await?;
+        let done = calls.iter().find(|call| call.operation == operation && call.status == 200);
+        done.map(|call| call.seq).with_context(|| format!("no {operation} in {calls:#?}"))
+    };
+    ensure!(done(&prod, "UpdateAssumeRolePolicy").await? < done(&utils, "DeleteUser").await?, "the trust policy named a user that was gone");
     let told = tenant.concluded(&tenant.roles(), "reader", "SourceNotFound").await?;
     assert_told(&told, "Reconciling", &["alice"])?;
     Ok(())

@@ -6,4 +6,5 @@ mod examples;
 mod recipe;
 mod restart;
 mod support;
+mod unreadable;
 mod waiting;
