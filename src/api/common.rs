@@ -12,7 +12,7 @@ use super::schema;
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 pub struct AccountReference {
     /// Name of the AWSAccount.
-    #[schemars(schema_with = "schema::object_name")]
+    #[schemars(schema_with = "schema::resource_name")]
     pub name: String,
 }
 
@@ -20,7 +20,7 @@ pub struct AccountReference {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 pub struct UserReference {
     /// Name of the BastionUser.
-    #[schemars(schema_with = "schema::object_name")]
+    #[schemars(schema_with = "schema::resource_name")]
     pub name: String,
     /// Namespace of the BastionUser. Default: the namespace of the object that names it. A user in another namespace must allow it
     /// in its allowRolesFrom.

@@ -103,7 +103,7 @@ pub struct Source {
     pub user: Option<UserReference>,
     /// Name of an AWSAccount: everyone there whose own policies allow it. Needs guardrails.accountRootTrust on the role's account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::object_name")]
+    #[schemars(schema_with = "schema::resource_name")]
     pub account: Option<String>,
 }
 

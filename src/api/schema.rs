@@ -176,6 +176,15 @@ pub fn attached_policies(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "array", "maxItems": 25, "x-kubernetes-list-type": "set", "items": item})
 }
 
+/// The name of a resource of Rolebridge's.
+pub fn resource_name(_: &mut SchemaGenerator) -> Schema {
+    string(
+        1,
+        63,
+        &[("self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')", "the name of a resource has lower-case letters, digits, - and ., 63 at most")],
+    )
+}
+
 /// The name of another Kubernetes object.
 pub fn object_name(_: &mut SchemaGenerator) -> Schema {
     string(1, 253, &[("self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')", "the name of a Kubernetes object has lower-case letters, digits, - and .")])

@@ -3,7 +3,7 @@
 //! One task for each kind feeds a store and this hub. Nothing is reconciled before every store has been filled once: with half of the
 //! roles, a user's assume policy would lose the other half.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,6 +13,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::memory::Memory;
 use super::relations::{Need, Ref, Relations};
 use crate::api::conditions::kinds;
 use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, FINALIZER, Managed};
@@ -32,6 +33,8 @@ pub struct Caches {
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
     /// ConfigMaps, their metadata only.
     pub config_maps: Store<PartialObjectMeta<ConfigMap>>,
+    /// What is remembered of each resource.
+    pub memory: Arc<Memory>,
     relations: Mutex<Relations>,
     facets: Mutex<HashMap<Ref, Facets>>,
     wake: Wake,
@@ -45,11 +48,17 @@ pub struct Wake {
     pub users: UnboundedSender<ObjectRef<BastionUser>>,
     /// CrossAccountRoles.
     pub roles: UnboundedSender<ObjectRef<CrossAccountRole>>,
+    /// What was sent and has not been begun. The queue starts its short wait anew with each request: without this, somebody who writes all the time
+    /// could put off another's reconcile for ever.
+    pub outstanding: Mutex<HashSet<Ref>>,
 }
 
 impl Wake {
     /// Has a resource reconciled. During shutdown nobody listens any more, which is as it should be.
     fn send(&self, what: &Ref) {
+        if !lock(&self.outstanding).insert(what.clone()) {
+            return;
+        }
         let _ = match what {
             Ref::Account(key) => self.accounts.send(ObjectRef::new(&key.name)).is_ok(),
             Ref::User(key) => self.users.send(ObjectRef::new(&key.name).within(&key.namespace)).is_ok(),
@@ -90,7 +99,7 @@ pub trait Watched: Managed {
 }
 
 fn ready(conditions: &[Condition]) -> &str {
-    conditions.iter().find(|c| c.type_ == kinds::READY).map_or("", |c| c.status.as_str())
+    conditions.iter().find(|c| c.type_ == kinds::READY).map_or("", |c| c.reason.as_str())
 }
 
 impl Watched for AWSAccount {
@@ -162,7 +171,7 @@ impl Watched for CrossAccountRole {
 
     fn shown(status: &Self::Status) -> String {
         let grants: Vec<String> = status.grants.iter().map(|g| format!("{} {:?}", g.source, g.state)).collect();
-        format!("{:?} {}", status.role_id, grants.join(" "))
+        format!("{:?} {} {}", status.role_id, ready(&status.conditions), grants.join(" "))
     }
 }
 
@@ -176,7 +185,7 @@ impl Caches {
         config_maps: Store<PartialObjectMeta<ConfigMap>>,
         wake: Wake,
     ) -> Self {
-        Self { accounts, users, roles, namespaces, config_maps, relations: Mutex::default(), facets: Mutex::default(), wake }
+        Self { accounts, users, roles, namespaces, config_maps, memory: Arc::default(), relations: Mutex::default(), facets: Mutex::default(), wake }
     }
 
     /// Takes note of a resource as the store has it now, and wakes it and whom it concerns where something changed that matters.
@@ -186,18 +195,29 @@ impl Caches {
         let meta = object.meta();
         let deleting = meta.deletion_timestamp.is_some();
         let now = Facets {
-            own: hash((meta.generation, deleting, &meta.finalizers, &meta.annotations, &meta.uid)),
-            shown: hash((meta.generation, deleting, &meta.finalizers, &meta.labels, &meta.uid, object.status().map(K::shown))),
+            // A status without conditions was never written, or was wiped.
+            own: hash((
+                meta.generation,
+                deleting,
+                &meta.finalizers,
+                &meta.annotations,
+                &meta.uid,
+                object.status().is_some_and(|s| !K::conditions(s).is_empty()),
+            )),
+            shown: hash((meta.generation, deleting, &meta.finalizers, &meta.uid, object.status().map(K::shown))),
         };
         let before = lock(&self.facets).insert(of.clone(), now).unwrap_or_default();
         if before.shown != now.shown {
             let mut concerned = lock(&self.relations).set(&of, object.needs());
+            if deleting {
+                concerned.extend(lock(&self.relations).accounts_of(&of));
+            }
             concerned.extend(self.concerned_by(K::fulfils(&key)));
             concerned.remove(&of);
-            concerned.iter().for_each(|r| self.wake.send(r));
+            concerned.iter().for_each(|r| self.wake(r));
         }
         if before.own != now.own {
-            self.wake.send(&of);
+            self.wake(&of);
         }
     }
 
@@ -218,18 +238,57 @@ impl Caches {
 
     fn forget(&self, of: &Ref, fulfils: Option<Need>) {
         lock(&self.facets).remove(of);
+        self.begins(of);
+        self.memory.forget(of);
         let mut concerned: BTreeSet<Ref> = {
             let mut relations = lock(&self.relations);
             let accounts = relations.accounts_of(of);
             relations.remove(of).into_iter().chain(accounts).collect()
         };
         concerned.extend(self.concerned_by(fulfils));
-        concerned.iter().for_each(|r| self.wake.send(r));
+        if matches!(of, Ref::Account(_)) {
+            // Another AWSAccount for the same account of AWS may take its place.
+            concerned.extend(self.accounts.state().iter().map(|account| Ref::Account(ObjectKey::of(&**account))));
+        }
+        concerned.iter().for_each(|r| self.wake(r));
+    }
+
+    /// Wakes whom it concerns that a user or role has come to be in AWS: the other halves of its grants can now be written. Its status tells the
+    /// same, but later.
+    pub fn made(&self, of: &Ref) {
+        let concerned = match of {
+            Ref::User(key) => self.concerned_by(Some(Need::User(key.clone()))),
+            Ref::Role(_) => lock(&self.relations).users_of(of),
+            Ref::Account(_) => BTreeSet::new(),
+        };
+        concerned.iter().for_each(|r| self.wake(r));
+    }
+
+    /// Takes note that a pass begins: whatever changes from now on wakes the resource again.
+    pub fn begins(&self, of: &Ref) {
+        lock(&self.wake.outstanding).remove(of);
+    }
+
+    /// Whether a role names this ConfigMap.
+    pub fn needs_config_map(&self, key: &ObjectKey) -> bool {
+        lock(&self.relations).needed_by(&Need::ConfigMap(key.clone())).next().is_some()
     }
 
     /// Wakes whom a change of a namespace or ConfigMap concerns.
     pub fn changed(&self, need: Need) {
-        self.concerned_by(Some(need)).iter().for_each(|r| self.wake.send(r));
+        self.concerned_by(Some(need)).iter().for_each(|r| self.wake(r));
+    }
+
+    /// Has a resource reconciled, if there is one: what is named and does not exist is woken when it appears.
+    fn wake(&self, of: &Ref) {
+        let exists = match of {
+            Ref::Account(key) => self.account(&key.name).is_some(),
+            Ref::User(key) => self.user(key).is_some(),
+            Ref::Role(key) => self.role(key).is_some(),
+        };
+        if exists {
+            self.wake.send(of);
+        }
     }
 
     fn is_finalized(&self, of: &Ref) -> bool {
@@ -282,6 +341,16 @@ impl World for Caches {
         let referring: Vec<Ref> = lock(&self.relations).needed_by(&Need::Account(name.into())).cloned().collect();
         // Only what carries our finalizer can have anything in AWS; what was never let in holds nobody up.
         referring.iter().filter(|r| self.is_finalized(r)).map(Ref::to_string).collect()
+    }
+
+    fn user_id(&self, user: &BastionUser) -> Option<String> {
+        let id = user.status.as_ref().and_then(|s| s.user_id.clone());
+        id.or_else(|| self.memory.made(&Ref::User(ObjectKey::of(user))))
+    }
+
+    fn role_id(&self, role: &CrossAccountRole) -> Option<String> {
+        let id = role.status.as_ref().and_then(|s| s.role_id.clone());
+        id.or_else(|| self.memory.made(&Ref::Role(ObjectKey::of(role))))
     }
 
     fn namespace_labels(&self, name: &str) -> Option<Labels> {

@@ -1,13 +1,14 @@
 //! What every reconcile shares: clients, caches, what was last seen in AWS, and what is being tried again.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use kube::Client;
 use kube::runtime::events::Recorder;
 
-use super::caches::{Caches, lock};
+use super::caches::Caches;
+use super::memory::{Memory, Observation};
 use super::relations::Ref;
 use super::resolve::ConfigMaps;
 use super::retry::Retries;
@@ -15,7 +16,6 @@ use crate::api::AWSAccount;
 use crate::aws::{AccessConfig, Account, AccountConfig, BaseConfig, LimitsConfig};
 use crate::core::grants::parse;
 use crate::core::names::Arn;
-use crate::core::observed::Observed;
 use crate::core::outcome::Problem;
 use crate::core::placement::Placement;
 
@@ -30,17 +30,6 @@ pub struct Settings {
     pub concurrency: u16,
 }
 
-/// What was last seen in AWS of one resource: read, or known from our own writes since.
-#[derive(Clone, Debug, Default)]
-pub struct Observation {
-    /// What there was.
-    pub observed: Observed,
-    /// The sources that the trust policy was written for, with their unique IDs.
-    pub principal_ids: BTreeMap<Arn, String>,
-    /// When it was read.
-    pub read_at: Option<Instant>,
-}
-
 /// What every reconcile shares.
 pub struct Context {
     /// Client of the API server.
@@ -49,6 +38,8 @@ pub struct Context {
     pub caches: Arc<Caches>,
     /// Texts of ConfigMaps.
     pub config_maps: ConfigMaps,
+    /// What is remembered of each resource.
+    pub memory: Arc<Memory>,
     /// What is going wrong or waited for.
     pub retries: Retries,
     /// Where Events are published.
@@ -57,8 +48,6 @@ pub struct Context {
     pub settings: Settings,
     aws: BaseConfig,
     accounts: tokio::sync::Mutex<HashMap<String, Arc<Account>>>,
-    observations: Mutex<HashMap<Ref, Observation>>,
-    superseded: Mutex<HashMap<Ref, Vec<String>>>,
 }
 
 impl Context {
@@ -67,14 +56,13 @@ impl Context {
         Self {
             config_maps: ConfigMaps::new(client.clone()),
             client,
+            memory: caches.memory.clone(),
             caches,
             retries: Retries::default(),
             recorder,
             settings,
             aws,
             accounts: tokio::sync::Mutex::default(),
-            observations: Mutex::default(),
-            superseded: Mutex::default(),
         }
     }
 
@@ -99,39 +87,12 @@ impl Context {
         self.accounts.lock().await.remove(name);
     }
 
-    /// What was last seen of a resource, while it is fresh enough to go by and its sources are still the same identities.
-    pub fn observation(&self, of: &Ref, principal_ids: &BTreeMap<Arn, String>) -> Option<Observation> {
-        let observation = lock(&self.observations).get(of).cloned()?;
-        let fresh = observation.read_at.is_some_and(|at| at.elapsed() < self.settings.resync_interval);
-        let same = observation.principal_ids.iter().all(|(arn, id)| principal_ids.get(arn).is_none_or(|now| now == id));
-        (fresh && same).then_some(observation)
-    }
-
-    /// Keeps what was seen.
-    pub fn keep(&self, of: &Ref, observation: Observation) {
-        lock(&self.observations).insert(of.clone(), observation);
-    }
-
-    /// Notes that a write of our own replaced this version of an object, unless it changed nothing.
-    pub fn supersede(&self, of: &Ref, before: Option<String>, after: Option<&str>) {
-        if let Some(before) = before.filter(|before| Some(before.as_str()) != after) {
-            lock(&self.superseded).entry(of.clone()).or_default().push(before);
-        }
-    }
-
-    /// Whether the caches still have a version that a write of our own replaced. Working on it would repeat that write, in vain.
-    pub fn is_superseded(&self, of: &Ref, version: Option<&str>) -> bool {
-        let mut superseded = lock(&self.superseded);
-        let outdated = superseded.get(of).is_some_and(|versions| versions.iter().any(|v| Some(v.as_str()) == version));
-        if !outdated {
-            superseded.remove(of);
-        }
-        outdated
-    }
-
-    /// Forgets what was seen, so that it is read before anything else is done.
-    pub fn forget(&self, of: &Ref) {
-        lock(&self.observations).remove(of);
+    /// What was last seen of a resource, while it is fresh, speaks of the same object and ARN, and its sources are still the same identities.
+    pub fn observation(&self, of: &Ref, uid: &str, arn: &Arn, principal_ids: &BTreeMap<Arn, String>) -> Option<Observation> {
+        let seen = self.memory.observation(of)?;
+        let fresh = seen.read_at.elapsed() < self.settings.resync_interval && seen.uid == uid && seen.arn == *arn;
+        let same = seen.principal_ids.iter().all(|(arn, id)| principal_ids.get(arn).is_none_or(|now| now == id));
+        (fresh && same).then_some(seen)
     }
 }
 

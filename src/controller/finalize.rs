@@ -13,14 +13,14 @@ use tracing::warn;
 use super::apply::apply;
 use super::context::Context;
 use super::kinds::IdentityKind;
-use super::reconcile::{Pass, Retry, SOON, told};
+use super::reconcile::{Pass, Retry, SOON, same_account, told};
 use super::report::remove_finalizer;
 use crate::api::{AWSAccount, Reason};
 use crate::aws::{Account, Gateway};
 use crate::core::failure::Failure;
 use crate::core::observed::Dependents;
 use crate::core::outcome::Problem;
-use crate::core::placement::find;
+use crate::core::placement::locate;
 use crate::core::plan::{Removal, Removed, plan_removal};
 use crate::core::world::World;
 
@@ -82,7 +82,8 @@ pub async fn identity<K: IdentityKind>(object: K, context: &Context) -> Result<P
 }
 
 async fn prepare<K: IdentityKind>(object: &K, context: &Context) -> Result<(Arc<Account>, Removed), Problem> {
-    let at = find(&*context.caches, object.account_name())?;
+    let at = locate(&*context.caches, object.account_name())?;
+    same_account(object, &at)?;
     Ok((context.account(&at).await?, object.removed(context, &at)?))
 }
 
@@ -111,7 +112,11 @@ impl From<Failure> for Stop {
 async fn remove(account: &Account, removed: &Removed, how_far: Removal) -> Result<(), Stop> {
     account.verify().await?;
     let gateway: &dyn Gateway = account.gateway();
-    let mut observed = gateway.observe(&removed.name, &removed.policies).await?;
+    let mut observed = match gateway.observe(&removed.name, &removed.policies).await {
+        // It is where we make nothing (a path of AWS's own), and nothing was made for this object.
+        Err(failure) if failure.reason == Reason::Conflict && removed.pinned.is_none() => return Ok(()),
+        observed => observed?,
+    };
     let dependents =
         if how_far == Removal::Delete && observed.identity.is_some() { gateway.dependents(&removed.name).await? } else { Dependents::default() };
     let (plan, blocked) = plan_removal(removed, &observed, &dependents, how_far);

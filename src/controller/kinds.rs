@@ -11,7 +11,7 @@ use super::context::Context;
 use crate::api::conditions::kinds;
 use crate::api::role::{GrantState, GrantStatus, PolicyStatus, TrustStatus};
 use crate::api::user::{AssumableRole, AssumePolicyStatus};
-use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, FINALIZER, Managed, Reason};
+use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, FINALIZER, Managed};
 use crate::core::desired::{Desired, assumable, desired_role, desired_user, owner};
 use crate::core::grants::{Grant, Presence, grants_of_role, role_identity, roles_of_user, user_identity};
 use crate::core::identity::{ASSUME_POLICY, IdentityName};
@@ -50,7 +50,10 @@ pub trait IdentityKind: Kind {
     fn pinned(&self) -> Option<UniqueID>;
 
     /// What it wants of AWS.
-    async fn desired(&self, context: &Context, at: &Placement) -> Result<Desired, Vec<Problem>>;
+    async fn desired(&self, context: &Context, at: &Placement) -> Result<Result<Desired, Vec<Problem>>, kube::Error>;
+
+    /// ARN that its status has, if any.
+    fn told_arn(&self) -> Option<Arn>;
 
     /// What it wants of AWS while its declaration cannot be carried out: that withdrawn grants end, and nothing else. None where
     /// nothing was made for it.
@@ -123,8 +126,12 @@ impl IdentityKind for BastionUser {
         self.status.as_ref()?.user_id.as_deref()?.parse().ok()
     }
 
-    async fn desired(&self, context: &Context, at: &Placement) -> Result<Desired, Vec<Problem>> {
-        desired_user(&*context.caches, self, at, &context.settings.installation)
+    fn told_arn(&self) -> Option<Arn> {
+        self.status.as_ref()?.user_arn.as_deref()?.parse().ok()
+    }
+
+    async fn desired(&self, context: &Context, at: &Placement) -> Result<Result<Desired, Vec<Problem>>, kube::Error> {
+        Ok(desired_user(&*context.caches, self, at, &context.settings.installation))
     }
 
     fn retrenched(&self, context: &Context, at: &Placement, found: &Observed) -> Option<Desired> {
@@ -204,13 +211,13 @@ impl IdentityKind for CrossAccountRole {
         self.status.as_ref()?.role_id.as_deref()?.parse().ok()
     }
 
-    async fn desired(&self, context: &Context, at: &Placement) -> Result<Desired, Vec<Problem>> {
-        let texts = context
-            .config_maps
-            .texts(&context.caches, self)
-            .await
-            .map_err(|error| vec![Problem::new(Reason::Progressing, format!("the API server does not answer: {error}"))])?;
-        desired_role(&*context.caches, self, at, &texts, &context.settings.installation)
+    fn told_arn(&self) -> Option<Arn> {
+        self.status.as_ref()?.role_arn.as_deref()?.parse().ok()
+    }
+
+    async fn desired(&self, context: &Context, at: &Placement) -> Result<Result<Desired, Vec<Problem>>, kube::Error> {
+        let texts = context.config_maps.texts(&context.caches, self).await?;
+        Ok(desired_role(&*context.caches, self, at, &texts, &context.settings.installation))
     }
 
     fn retrenched(&self, context: &Context, at: &Placement, found: &Observed) -> Option<Desired> {
@@ -233,10 +240,11 @@ impl IdentityKind for CrossAccountRole {
             trust: trust.map(|t| TrustStatus { bytes: count(t.size()), principals: count(principals.len()) }),
             policies: observed
                 .policies
-                .keys()
-                .filter(|arn| desired.policies.contains_key(*arn))
+                .values()
+                // Also those that are to go: the status is how the next pass knows of them.
+                .filter(|found| desired.owner.check("", &found.policy.tags, &found.id, None).is_ok())
                 .take(LISTED)
-                .map(|arn| PolicyStatus { arn: arn.to_string() })
+                .map(|found| PolicyStatus { arn: found.policy.arn.to_string() })
                 .collect(),
             grants_total: count(grants.len()),
             grants: grants.into_iter().take(LISTED).collect(),

@@ -7,6 +7,7 @@ pub mod caches;
 mod context;
 mod finalize;
 mod kinds;
+mod memory;
 mod reconcile;
 pub mod relations;
 mod report;

@@ -10,8 +10,9 @@ use kube::runtime::controller::Action as Next;
 use tracing::{debug, warn};
 
 use super::apply::apply;
-use super::context::{Context, Observation};
+use super::context::Context;
 use super::kinds::{IdentityKind, Kind};
+use super::memory::Observation;
 use super::relations::Ref;
 use super::report::{add_finalizer, report};
 use crate::api::conditions::Class;
@@ -20,9 +21,10 @@ use crate::aws::{Account, Permit};
 use crate::core::desired::Desired;
 use crate::core::failure::{Effect, Failure};
 use crate::core::grants::{Grant, Presence};
+use crate::core::observed::Observed;
 use crate::core::outcome::{Outcome, Problem};
-use crate::core::placement::{Placement, admit, double, find};
-use crate::core::plan::plan;
+use crate::core::placement::{Placement, admit, double, find, locate};
+use crate::core::plan::{Plan, plan};
 use crate::core::world::ObjectKey;
 
 /// A pause after which something that is busy right now is tried again.
@@ -78,7 +80,8 @@ pub trait Reconciled: Kind {
 /// Reconciles one resource.
 pub async fn reconcile<K: Reconciled>(object: Arc<K>, context: Arc<Context>) -> Next {
     let of = K::reference(ObjectKey::of(&*object));
-    if context.is_superseded(&of, object.meta().resource_version.as_deref()) {
+    context.caches.begins(&of);
+    if context.memory.is_superseded(&of, object.meta().resource_version.as_deref()) {
         return Next::requeue(SOON);
     }
     let deleting = object.meta().deletion_timestamp.is_some();
@@ -99,7 +102,7 @@ async fn conclude<K: Kind>(context: &Context, of: &Ref, pass: Pass<K>) -> Next {
         Pass::Told { object, facts, outcome, retry } => (object, facts, outcome, retry),
         Pass::Again(pause) => return Next::requeue(pause.mul_f64(0.5 + fastrand::f64())),
         Pass::Gone => {
-            context.forget(of);
+            context.memory.keep(of, None);
             context.retries.settle(of);
             return Next::await_change();
         }
@@ -110,7 +113,11 @@ async fn conclude<K: Kind>(context: &Context, of: &Ref, pass: Pass<K>) -> Next {
     let pause = match &retry {
         Some(Retry { not_before: Some(pause), .. }) => *pause,
         Some(Retry { reason, .. }) => context.retries.fail(of, *reason, now),
-        None => context.settings.resync_interval.mul_f64(0.9 + fastrand::f64() * 0.2),
+        None => {
+            context.retries.recover(of);
+            // A little after what is known has come of age, so that it is read then.
+            context.settings.resync_interval.mul_f64(1.01 + fastrand::f64() * 0.2)
+        }
     };
     if matches!(class, Class::Waiting | Class::Transient) {
         // Most of what is waited for is on its way: telling it would cost a write that is outdated when it arrives.
@@ -154,6 +161,8 @@ impl Reconciled for AWSAccount {
             Ok(account) => account,
             Err(problem) => return Ok(told(object, facts, vec![problem], None)),
         };
+        // Asked anew each time: this is the one pass that says whether the account can be used.
+        account.forget_verification();
         match account.verify().await {
             Ok(caller) => {
                 let facts = crate::api::AWSAccountStatus { caller_arn: Some(caller.arn.to_string()), ..facts };
@@ -202,13 +211,13 @@ pub(super) fn told<K: Kind>(object: K, facts: K::Status, problems: Vec<Problem>,
 /// Makes a user or role in AWS as declared.
 async fn converge<K: IdentityKind>(object: K, context: &Context) -> Result<Pass<K>, kube::Error> {
     let of = K::reference(ObjectKey::of(&object));
-    let (at, desired) = match resolve(&object, context).await {
+    let (at, desired) = match resolve(&object, context).await? {
         Ok(resolved) => resolved,
         Err(problems) => return retrench(object, context, problems).await,
     };
     let before = object.status().cloned().unwrap_or_default();
-    let kept = context.observation(&of, &desired.principal_ids());
-    let made = desired.pinned.is_some() || kept.as_ref().is_some_and(|o| o.observed.identity.is_some());
+    let seen = context.observation(&of, &uid(&object), &desired.arn, &desired.principal_ids());
+    let made = desired.pinned.is_some() || seen.as_ref().is_some_and(|o| o.observed.identity.is_some());
     if !made && waits_for_sources(&desired, context.retries.wait(&of, Instant::now()).is_some()) {
         return Ok(told(object, before, grant_problems(&desired).collect(), None));
     }
@@ -216,30 +225,43 @@ async fn converge<K: IdentityKind>(object: K, context: &Context) -> Result<Pass<
         Ok(entered) => entered,
         Err(closed) => return Ok(closed.told(object, vec![])),
     };
-    let work = Work { object, observation: kept, account: &account, desired: &desired, context };
-    work.finish(&at, grant_problems(&desired).collect()).await
+    let work = Work { object, observation: seen, account: &account, desired: &desired, context, at: &at };
+    let pass = work.finish(grant_problems(&desired).collect()).await?;
+    // Roles that are about to be made wake the user then: what it has to tell is worth telling once.
+    let coming = desired.assumes.iter().any(|role| role.is_coming);
+    match (&pass, context.retries.wait(&of, Instant::now())) {
+        (Pass::Told { outcome, retry: None, .. }, Some(left)) if coming && outcome.class() == Class::Done => Ok(Pass::Again(left)),
+        _ => Ok(pass),
+    }
 }
 
 /// Ends the grants that are withdrawn from a user or role whose declaration cannot be carried out. What was never made needs none of that.
 async fn retrench<K: IdentityKind>(object: K, context: &Context, problems: Vec<Problem>) -> Result<Pass<K>, kube::Error> {
     let before = object.status().cloned().unwrap_or_default();
-    let found = find(&*context.caches, object.account_name()).and_then(|at| Ok((object.removed(context, &at)?, at)));
-    let (Some(_), Ok((known, at))) = (object.pinned(), found) else { return Ok(told(object, before, problems, None)) };
+    let found = locate(&*context.caches, object.account_name()).and_then(|at| Ok((object.removed(context, &at)?, at)));
+    let (Some(_), Some(arn), Ok((known, at))) = (object.pinned(), object.told_arn(), found) else { return Ok(told(object, before, problems, None)) };
+    if arn.account_id().as_ref() != Some(&at.id) {
+        return Ok(told(object, before, problems, None));
+    }
     let (account, _permit) = match enter(context, &at).await {
         Ok(entered) => entered,
         Err(closed) => return Ok(closed.told(object, problems)),
     };
     let of = K::reference(ObjectKey::of(&object));
-    let observation = match context.observation(&of, &BTreeMap::new()) {
+    let observation = match context.observation(&of, &uid(&object), &arn, &BTreeMap::new()).filter(Observation::is_ground) {
         Some(observation) => observation,
         None => match account.gateway().observe(&known.name, &known.policies).await {
-            Ok(observed) => Observation { observed, principal_ids: BTreeMap::new(), read_at: Some(Instant::now()) },
+            Ok(observed) => Observation::now(uid(&object), arn, observed, BTreeMap::new()),
             Err(failure) => return Ok(Closed::Failure(failure).told(object, problems)),
         },
     };
     let Some(desired) = object.retrenched(context, &at, &observation.observed) else { return Ok(told(object, before, problems, None)) };
-    let work = Work { object, observation: Some(observation), account: &account, desired: &desired, context };
-    work.finish(&at, problems).await
+    let work = Work { object, observation: Some(observation), account: &account, desired: &desired, context, at: &at };
+    work.finish(problems).await
+}
+
+fn uid<K: Kind>(object: &K) -> String {
+    object.meta().uid.clone().unwrap_or_default()
 }
 
 /// Why an account cannot be worked in now.
@@ -279,16 +301,38 @@ async fn enter(context: &Context, at: &Placement) -> Result<(Arc<Account>, Permi
     Ok((account, permit))
 }
 
-async fn resolve<K: IdentityKind>(object: &K, context: &Context) -> Result<(Placement, Desired), Vec<Problem>> {
-    let at = find(&*context.caches, object.account_name()).map_err(|p| vec![p])?;
+type Resolved = Result<(Placement, Desired), Vec<Problem>>;
+
+async fn resolve<K: IdentityKind>(object: &K, context: &Context) -> Result<Resolved, kube::Error> {
+    let at = match place(object, context) {
+        Ok(at) => at,
+        Err(problem) => return Ok(Err(vec![problem])),
+    };
+    Ok(object.desired(context, &at).await?.map(|desired| (at, desired)))
+}
+
+/// The account that the object is placed in, where it may be.
+fn place<K: IdentityKind>(object: &K, context: &Context) -> Result<Placement, Problem> {
+    let at = find(&*context.caches, object.account_name())?;
     let namespace = object.namespace().unwrap_or_default();
-    admit(&*context.caches, &at, &namespace, object.pinned().is_some()).map_err(|p| vec![p])?;
+    admit(&*context.caches, &at, &namespace, object.pinned().is_some())?;
+    same_account(object, &at)?;
     if !at.account.finalizers().iter().any(|f| f == FINALIZER) {
         // Without it the account could go while something of ours is still there.
-        return Err(vec![Problem::new(Reason::AccountNotReady, format!("AWSAccount {} has just been created", at.name))]);
+        return Err(Problem::new(Reason::AccountNotReady, format!("AWSAccount {} has just been created", at.name)));
     }
-    let desired = object.desired(context, &at).await?;
-    Ok((at, desired))
+    Ok(at)
+}
+
+/// An AWSAccount that was deleted and made again for another account of AWS does not take along what was made in the first.
+pub(super) fn same_account<K: IdentityKind>(object: &K, at: &Placement) -> Result<(), Problem> {
+    match object.told_arn() {
+        Some(arn) if arn.account_id().as_ref() != Some(&at.id) => Err(Problem::new(
+            Reason::AccountMismatch,
+            format!("{arn} was made for this object, and AWSAccount {} is account {} now: make a new object for that account", at.name, at.id),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a role that is not made yet does better to wait: it has nobody to trust yet, or somebody is about to be there.
@@ -315,28 +359,39 @@ struct Work<'a, K> {
     account: &'a Account,
     desired: &'a Desired,
     context: &'a Context,
+    at: &'a Placement,
 }
 
 impl<K: IdentityKind> Work<'_, K> {
     /// Does the work, keeps what was seen, and tells how it ended beside what else there is to tell.
-    async fn finish(mut self, at: &Placement, mut problems: Vec<Problem>) -> Result<Pass<K>, kube::Error> {
+    async fn finish(mut self, mut problems: Vec<Problem>) -> Result<Pass<K>, kube::Error> {
         let before = self.object.status().cloned().unwrap_or_default();
         let of = K::reference(ObjectKey::of(&self.object));
-        let result = self.run().await?;
-        match &self.observation {
-            Some(observation) => self.context.keep(&of, observation.clone()),
-            None => self.context.forget(&of),
-        }
-        let facts = |before| self.observation.as_ref().map_or(before, |o| self.object.facts(self.context, at, self.desired, &o.observed));
-        Ok(match result {
+        let result = self.run().await;
+        // What was seen is kept also where the API server failed in between.
+        let keep = |observation: Option<Observation>| {
+            if self.context.memory.keep(&of, observation) {
+                self.context.caches.made(&of);
+            }
+        };
+        let facts = |object: &K, before| match &self.observation {
+            Some(seen) => object.facts(self.context, self.at, self.desired, &seen.observed),
+            None => before,
+        };
+        Ok(match result? {
             Ok(()) => {
-                let facts = facts(before);
+                let facts = facts(&self.object, before);
+                keep(self.observation);
                 told(self.object, facts, problems, None)
             }
-            // There is no plan, so what was seen may be somebody else's: nothing of it is this resource's to tell.
-            Err(Stop::Problems(found)) => told(self.object, before, found.into_iter().chain(problems).collect(), None),
+            // There is no plan, so what was seen may be somebody else's: nothing of it is this resource's to tell or to remember.
+            Err(Stop::Problems(found)) => {
+                keep(None);
+                told(self.object, before, found.into_iter().chain(problems).collect(), None)
+            }
             Err(Stop::Failure(failure)) => {
-                let facts = facts(before);
+                let facts = facts(&self.object, before);
+                keep(self.observation.map(|seen| Observation { sure_at: None, ..seen }));
                 problems.insert(0, failure.problem());
                 told(self.object, facts, problems, Some(Retry::after(&failure)))
             }
@@ -344,49 +399,73 @@ impl<K: IdentityKind> Work<'_, K> {
     }
 
     async fn run(&mut self) -> Result<Result<(), Stop>, kube::Error> {
-        if self.observation.is_none() {
+        if self.observation.is_none() && self.desired.pinned.is_none() {
             // What was never made is taken not to be there: creating it finds out, and usually nothing has to be read.
-            let assumed = Observation { read_at: Some(Instant::now()), principal_ids: self.desired.principal_ids(), ..Observation::default() };
-            let first = if self.desired.pinned.is_some() { self.read().await } else { Ok(assumed) };
-            match first {
-                Ok(observation) => self.observation = Some(observation),
-                Err(failure) => return Ok(Err(Stop::Failure(failure))),
-            }
+            self.observation = Some(self.seen(Observed::default()));
+        }
+        let known = self.observation.as_ref().is_some_and(|seen| seen.is_ground() || self.is_settled(seen));
+        if !known && let Err(failure) = self.read().await {
+            return Ok(Err(Stop::Failure(failure)));
         }
         match self.attempt().await? {
             Err(Stop::Failure(failure)) if failure.effect == Effect::AlreadyExists => {
-                match self.read().await {
-                    Ok(observation) => self.observation = Some(observation),
-                    Err(failure) => {
-                        self.observation = None;
-                        return Ok(Err(Stop::Failure(failure)));
-                    }
+                if let Err(failure) = self.read().await {
+                    return Ok(Err(Stop::Failure(failure)));
                 }
-                self.attempt().await
+                Ok(self.attempt().await?.map_err(|stop| self.unseen(stop)))
             }
             done => Ok(done),
         }
     }
 
-    /// Plans from what is known and carries the plan out.
-    async fn attempt(&mut self) -> Result<Result<(), Stop>, kube::Error> {
-        let Some(observation) = &mut self.observation else { return Ok(Ok(())) };
-        let plan = match plan(self.desired, &observation.observed) {
-            Ok(plan) => plan,
-            Err(problems) => {
-                // Somebody may settle it in AWS, where no watch reaches: it is read again the next time.
-                observation.read_at = None;
-                return Ok(Err(Stop::Problems(problems)));
+    /// What exists and is not to be seen is mostly what we have just made, read from where IAM does not show it yet.
+    fn unseen(&self, stop: Stop) -> Stop {
+        let of = K::reference(ObjectKey::of(&self.object));
+        match stop {
+            Stop::Failure(failure) if failure.effect == Effect::AlreadyExists && self.context.retries.is_new(&of, Instant::now()) => {
+                Stop::Failure(Failure { reason: Reason::Propagating, ..failure })
             }
-        };
+            stop => stop,
+        }
+    }
+
+    /// Whether nothing is to be done, going by what was seen. That is all that older knowledge is good for.
+    fn is_settled(&self, seen: &Observation) -> bool {
+        seen.sure_at.is_some() && plan(self.desired, &seen.observed).is_ok_and(|plan| plan.actions.is_empty())
+    }
+
+    /// Plans from what is known and carries the plan out. Where there is no plan, withdrawn grants end all the same.
+    async fn attempt(&mut self) -> Result<Result<(), Stop>, kube::Error> {
+        let Some(seen) = &self.observation else { return Ok(Ok(())) };
+        match plan(self.desired, &seen.observed) {
+            Ok(plan) => self.carry_out(&plan).await,
+            Err(problems) => {
+                let less = self.object.retrenched(self.context, self.at, &seen.observed);
+                if let Some(plan) = less.and_then(|less| plan(&less, &seen.observed).ok())
+                    && let Err(stop) = self.carry_out(&plan).await?
+                {
+                    return Ok(Err(stop));
+                }
+                Ok(Err(Stop::Problems(problems)))
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, plan: &Plan) -> Result<Result<(), Stop>, kube::Error> {
         if plan.actions.is_empty() {
             return Ok(Ok(()));
         }
         if !self.object.finalizers().iter().any(|f| f == FINALIZER) {
             self.object = add_finalizer(self.context, &self.object).await?;
+            // The account holds out for what carries the finalizer; before that it may have gone.
+            if let Err(problem) = place(&self.object, self.context) {
+                return Ok(Err(Stop::Problems(vec![problem])));
+            }
         }
-        let result = apply(self.account.gateway(), &plan, &mut observation.observed).await;
-        observation.principal_ids = self.desired.principal_ids();
+        let Some(seen) = &mut self.observation else { return Ok(Ok(())) };
+        let result = apply(self.account.gateway(), plan, &mut seen.observed).await;
+        seen.principal_ids = self.desired.principal_ids();
+        seen.sure_at = Some(Instant::now());
         Ok(result.map_err(|failure| {
             if failure.effect == Effect::Unknown {
                 self.observation = None;
@@ -395,8 +474,14 @@ impl<K: IdentityKind> Work<'_, K> {
         }))
     }
 
-    async fn read(&self) -> Result<Observation, Failure> {
+    async fn read(&mut self) -> Result<(), Failure> {
+        self.observation = None;
         let observed = self.account.gateway().observe(&self.desired.identity.name, &self.desired.known_policies()).await?;
-        Ok(Observation { observed, principal_ids: self.desired.principal_ids(), read_at: Some(Instant::now()) })
+        self.observation = Some(self.seen(observed));
+        Ok(())
+    }
+
+    fn seen(&self, observed: Observed) -> Observation {
+        Observation::now(uid(&self.object), self.desired.arn.clone(), observed, self.desired.principal_ids())
     }
 }

@@ -50,9 +50,12 @@ pub struct Relations {
 }
 
 impl Relations {
-    /// Notes what a resource needs from now on. Returns whom the change of its needs concerns: the users that it names or named.
+    /// Notes what a resource needs from now on. Returns whom the change of its needs concerns: the users that it names or named, and the
+    /// accounts that it no longer refers to, which may be waiting for that.
     pub fn set(&mut self, of: &Ref, needs: BTreeSet<Need>) -> BTreeSet<Ref> {
+        let let_go: Vec<Ref> = self.accounts_of(of).into_iter().filter(|account| !accounts(&needs).any(|a| a == *account)).collect();
         let mut concerned = self.remove(of);
+        concerned.extend(let_go);
         for need in &needs {
             self.needed_by.entry(need.clone()).or_default().insert(of.clone());
         }
@@ -82,8 +85,12 @@ impl Relations {
 
     /// The accounts that a resource refers to.
     pub fn accounts_of(&self, of: &Ref) -> BTreeSet<Ref> {
-        let needs = self.needs.get(of).into_iter().flatten();
-        needs.filter_map(|need| if let Need::Account(name) = need { Some(Ref::Account(ObjectKey::new("", name))) } else { None }).collect()
+        self.needs.get(of).into_iter().flat_map(accounts).collect()
+    }
+
+    /// The users that a resource names.
+    pub fn users_of(&self, of: &Ref) -> BTreeSet<Ref> {
+        self.needs.get(of).into_iter().flat_map(users).collect()
     }
 
     /// Whom a change of this concerns: those that need it, and the users that those name, since a user's assume policy depends on
@@ -98,6 +105,10 @@ impl Relations {
     pub fn known(&self) -> impl Iterator<Item = &Ref> {
         self.needs.keys()
     }
+}
+
+fn accounts(needs: &BTreeSet<Need>) -> impl Iterator<Item = Ref> {
+    needs.iter().filter_map(|need| if let Need::Account(name) = need { Some(Ref::Account(ObjectKey::new("", name))) } else { None })
 }
 
 fn users(needs: &BTreeSet<Need>) -> impl Iterator<Item = Ref> {

@@ -65,8 +65,16 @@ pub async fn report_unreadable<K: Kind>(client: &Client, metadata: &ObjectMeta, 
     if conditions.iter().all(told) {
         return Ok(());
     }
-    let status = json!({"metadata": {"resourceVersion": found.metadata.resource_version}, "status": {"observedGeneration": generation, "conditions": conditions}});
-    objects.patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.map(|_| ())
+    let mut status = found.data["status"].clone();
+    status["observedGeneration"] = generation.into();
+    status["conditions"] = json!(conditions);
+    let body = json!({
+        "apiVersion": K::api_version(&()),
+        "kind": K::KIND,
+        "metadata": {"name": name, "namespace": metadata.namespace, "resourceVersion": found.metadata.resource_version},
+        "status": status,
+    });
+    objects.patch_status(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(body)).await.map(|_| ())
 }
 
 /// Now, in whole seconds as Kubernetes writes times.
@@ -76,7 +84,7 @@ fn now() -> String {
 }
 
 fn note<K: Kind>(context: &Context, before: &K, after: &K) {
-    context.supersede(&K::reference(ObjectKey::of(before)), before.resource_version(), after.meta().resource_version.as_deref());
+    context.memory.supersede(&K::reference(ObjectKey::of(before)), before.resource_version(), after.meta().resource_version.as_deref());
 }
 
 fn api<K: Kind>(context: &Context, object: &K) -> Api<K> {

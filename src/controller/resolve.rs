@@ -55,7 +55,10 @@ impl ConfigMaps {
         }
         let Some(found) = Api::<ConfigMap>::namespaced(self.client.clone(), &key.namespace).get_opt(&key.name).await? else { return Ok(None) };
         let data = found.data.unwrap_or_default();
-        lock(&self.read).insert(key.clone(), (found.metadata.resource_version, data.clone()));
+        let mut read = lock(&self.read);
+        // What no role names any more is let go, such as the generations of a ConfigMap whose name has a hash.
+        read.retain(|key, _| caches.needs_config_map(key));
+        read.insert(key.clone(), (found.metadata.resource_version, data.clone()));
         Ok(Some(data))
     }
 }

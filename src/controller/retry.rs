@@ -36,6 +36,18 @@ impl Retries {
         lock(&self.0).remove(what);
     }
 
+    /// Notes that a pass came through without a failure: what fails later is a new trouble.
+    pub fn recover(&self, what: &Ref) {
+        if let Some(trouble) = lock(&self.0).get_mut(what) {
+            trouble.failures = 0;
+        }
+    }
+
+    /// Whether the trouble, if any, is so new that it may be the slowness of IAM.
+    pub fn is_new(&self, what: &Ref, now: Instant) -> bool {
+        lock(&self.0).get(what).is_none_or(|t| now.duration_since(t.since) < REFUSAL_PATIENCE)
+    }
+
     /// Notes that a resource waits. Returns how much longer that is not worth telling; None when it is to be told.
     pub fn wait(&self, what: &Ref, now: Instant) -> Option<Duration> {
         let since = lock(&self.0).entry(what.clone()).or_insert(Trouble { since: now, failures: 0 }).since;
@@ -54,8 +66,7 @@ impl Retries {
 
     /// A refusal of AWS's in its first half minute is shown as the propagation that it mostly is.
     pub fn soften(&self, what: &Ref, problem: Problem, now: Instant) -> Problem {
-        let since = lock(&self.0).get(what).map_or(now, |t| t.since);
-        if problem.reason == Reason::AccessDenied && now.duration_since(since) < REFUSAL_PATIENCE {
+        if problem.reason == Reason::AccessDenied && self.is_new(what, now) {
             return Problem::new(
                 Reason::Propagating,
                 format!("tried again for a while, since AWS takes a moment to show a new permission: {}", problem.message),

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures::future::{select_all, try_join_all};
 use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::core::{DeserializeGuard, ObjectMeta, PartialObjectMeta, error_boundary::InvalidObject};
@@ -16,6 +17,7 @@ use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, applier, watcher as watch};
 use kube::{Api, Client, Resource, ResourceExt};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot;
 use tokio::sync::watch::Receiver;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
@@ -46,30 +48,27 @@ pub async fn run(client: Client, aws: BaseConfig, settings: Settings, shutdown: 
     let (wake_accounts, woken_accounts) = unbounded_channel();
     let (wake_users, woken_users) = unbounded_channel();
     let (wake_roles, woken_roles) = unbounded_channel();
-    let wake = Wake { accounts: wake_accounts, users: wake_users, roles: wake_roles };
+    let wake = Wake { accounts: wake_accounts, users: wake_users, roles: wake_roles, outstanding: Mutex::default() };
     let caches = Arc::new(Caches::new(accounts.clone(), users.clone(), roles.clone(), namespaces.clone(), config_maps.clone(), wake));
 
+    let mut listed = vec![];
+    let mut listing = || {
+        let (done, listed_now) = oneshot::channel();
+        listed.push(listed_now);
+        Some(done)
+    };
     let watches = [
-        tokio::spawn(watch_resources::<AWSAccount>(client.clone(), accounts_writer, caches.clone())),
-        tokio::spawn(watch_resources::<BastionUser>(client.clone(), users_writer, caches.clone())),
-        tokio::spawn(watch_resources::<CrossAccountRole>(client.clone(), roles_writer, caches.clone())),
-        tokio::spawn(watch_namespaces(Api::all(client.clone()), namespaces_writer, caches.clone())),
-        tokio::spawn(watch_config_maps(Api::all(client.clone()), config_maps_writer, caches.clone())),
+        tokio::spawn(watch_resources::<AWSAccount>(client.clone(), accounts_writer, caches.clone(), listing())),
+        tokio::spawn(watch_resources::<BastionUser>(client.clone(), users_writer, caches.clone(), listing())),
+        tokio::spawn(watch_resources::<CrossAccountRole>(client.clone(), roles_writer, caches.clone(), listing())),
+        tokio::spawn(watch_namespaces(Api::all(client.clone()), namespaces_writer, caches.clone(), listing())),
+        tokio::spawn(watch_config_maps(Api::all(client.clone()), config_maps_writer, caches.clone(), listing())),
     ];
     let stopped = |mut shutdown: Receiver<bool>| async move {
         let _ = shutdown.wait_for(|stop| *stop).await;
     };
-    let synced = async {
-        tokio::try_join!(
-            async { accounts.wait_until_ready().await },
-            async { users.wait_until_ready().await },
-            async { roles.wait_until_ready().await },
-            async { namespaces.wait_until_ready().await },
-            async { config_maps.wait_until_ready().await }
-        )
-    };
     tokio::select! {
-        synced = synced => { synced.context("a watch ended before it had listed its kind")?; }
+        synced = try_join_all(listed) => { synced.context("a watch ended before it had listed its kind")?; }
         () = stopped(shutdown.clone()) => return Ok(()),
     }
     info!(accounts = accounts.len(), users = users.len(), roles = roles.len(), "everything is listed; reconciling begins");
@@ -77,20 +76,38 @@ pub async fn run(client: Client, aws: BaseConfig, settings: Settings, shutdown: 
     let recorder = Recorder::new(client.clone(), Reporter { controller: MANAGER.into(), instance: None });
     let concurrency = settings.concurrency;
     let context = Arc::new(Context::new(client, caches, aws, recorder, settings));
-    tokio::join!(
-        work(accounts, woken_accounts, concurrency, context.clone(), stopped(shutdown.clone())),
-        work(users, woken_users, concurrency, context.clone(), stopped(shutdown.clone())),
-        work(roles, woken_roles, concurrency, context, stopped(shutdown)),
-    );
-    watches.iter().for_each(tokio::task::JoinHandle::abort);
-    Ok(())
+    let works = async {
+        tokio::join!(
+            work(accounts, woken_accounts, concurrency, context.clone(), stopped(shutdown.clone())),
+            work(users, woken_users, concurrency, context.clone(), stopped(shutdown.clone())),
+            work(roles, woken_roles, concurrency, context, stopped(shutdown.clone())),
+        )
+    };
+    let aborts: Vec<_> = watches.iter().map(tokio::task::JoinHandle::abort_handle).collect();
+    let result = tokio::select! {
+        _ = works => Ok(()),
+        // Without one of its watches the controller would go on with what it knew.
+        _ = select_all(watches) => Err(anyhow::anyhow!("a watch has ended, which is a defect")),
+    };
+    aborts.iter().for_each(tokio::task::AbortHandle::abort);
+    result
+}
+
+/// Told once a kind is listed and everything that follows from the list is known.
+type Listing = Option<oneshot::Sender<()>>;
+
+fn listing_done(listing: &mut Listing) {
+    if let Some(done) = listing.take() {
+        // Nobody listens any more when the controller is already stopping.
+        let _ = done.send(());
+    }
 }
 
 /// Keeps the store of a kind, and wakes whom its changes concern.
 ///
 /// An object that the schema accepts and the type cannot decode is left out, and said aloud: it must not stop the whole kind. Where
 /// the store has an earlier version of it, that one stays in force.
-async fn watch_resources<K>(client: Client, writer: Writer<K>, caches: Arc<Caches>)
+async fn watch_resources<K>(client: Client, writer: Writer<K>, caches: Arc<Caches>, mut listing: Listing)
 where
     K: Reconciled + Resource<DynamicType = ()>,
 {
@@ -98,11 +115,11 @@ where
     let store = writer.as_reader();
     let events = watch(api, watcher::Config::default()).default_backoff();
     let events = events.try_filter_map(|event| async {
-        let event = decoded(event, &store);
-        if let Err(unreadable) = &event {
-            tell_unreadable::<K>(&client, unreadable).await;
+        let (event, unreadable) = decoded(event, &store);
+        if let Some(unreadable) = unreadable {
+            tell_unreadable::<K>(&client, &unreadable).await;
         }
-        Ok(event.ok())
+        Ok(event)
     });
     let mut listed = BTreeSet::new();
     let mut events = std::pin::pin!(stored(writer, events));
@@ -116,6 +133,7 @@ where
             Ok(Event::InitDone) => {
                 caches.listed::<K>(&std::mem::take(&mut listed));
                 K::all(&caches).iter().for_each(|object| caches.applied(&**object));
+                listing_done(&mut listing);
             }
             Ok(Event::Apply(object)) => caches.applied(&object),
             Ok(Event::Delete(object)) => caches.deleted::<K>(&ObjectKey::of(&object)),
@@ -124,24 +142,34 @@ where
     }
 }
 
-fn decoded<K: Resource<DynamicType = ()> + Clone>(event: Event<DeserializeGuard<K>>, store: &Store<K>) -> Result<Event<K>, InvalidObject> {
-    let bare = |object: DeserializeGuard<K>| {
-        object.0.map(|mut object| {
+fn decoded<K: Resource<DynamicType = ()> + Clone>(
+    event: Event<DeserializeGuard<K>>,
+    store: &Store<K>,
+) -> (Option<Event<K>>, Option<Box<InvalidObject>>) {
+    let known = |object: &DeserializeGuard<K>| store.get(&known_as(object.meta())).map(|known| (*known).clone());
+    let readable = |object: DeserializeGuard<K>| {
+        object.0.map_err(Box::new).map(|mut object| {
             object.managed_fields_mut().clear();
             object
         })
     };
-    Ok(match event {
-        Event::Init => Event::Init,
-        Event::InitDone => Event::InitDone,
-        Event::InitApply(object) => Event::InitApply(bare(object)?),
-        Event::Apply(object) => Event::Apply(bare(object)?),
-        // What is gone is gone, readable or not: the version that was in force goes with it.
-        Event::Delete(object) => match store.get(&known_as(object.meta())) {
-            Some(known) => Event::Delete((*known).clone()),
-            None => Event::Delete(bare(object)?),
+    match event {
+        Event::Init => (Some(Event::Init), None),
+        Event::InitDone => (Some(Event::InitDone), None),
+        Event::InitApply(object) => {
+            let before = known(&object);
+            match readable(object) {
+                Ok(object) => (Some(Event::InitApply(object)), None),
+                Err(unreadable) => (before.map(Event::InitApply), Some(unreadable)),
+            }
+        }
+        Event::Apply(object) => match readable(object) {
+            Ok(object) => (Some(Event::Apply(object)), None),
+            Err(unreadable) => (None, Some(unreadable)),
         },
-    })
+        // What is gone is gone, readable or not: the version that was in force goes with it.
+        Event::Delete(object) => (known(&object).or_else(|| readable(object).ok()).map(Event::Delete), None),
+    }
 }
 
 fn known_as<K: Resource<DynamicType = ()>>(metadata: &ObjectMeta) -> ObjectRef<K> {
@@ -166,7 +194,12 @@ where
     reflector::reflector(writer, events)
 }
 
-async fn watch_namespaces(api: Api<PartialObjectMeta<Namespace>>, writer: Writer<PartialObjectMeta<Namespace>>, caches: Arc<Caches>) {
+async fn watch_namespaces(
+    api: Api<PartialObjectMeta<Namespace>>,
+    writer: Writer<PartialObjectMeta<Namespace>>,
+    caches: Arc<Caches>,
+    mut listing: Listing,
+) {
     let events = watch(api, watcher::Config::default()).default_backoff().modify(bare);
     let mut seen = SeenLabels::default();
     let mut events = std::pin::pin!(stored(writer, events));
@@ -178,19 +211,26 @@ async fn watch_namespaces(api: Api<PartialObjectMeta<Namespace>>, writer: Writer
                 }
             }
             Ok(Event::Delete(namespace)) => caches.changed(Need::Namespace(namespace.name_any())),
-            Ok(Event::Init | Event::InitDone) => {}
+            Ok(Event::Init) => {}
+            Ok(Event::InitDone) => listing_done(&mut listing),
             Err(error) => warn!(%error, kind = "Namespace", "the watch was interrupted and goes on"),
         }
     }
 }
 
-async fn watch_config_maps(api: Api<PartialObjectMeta<ConfigMap>>, writer: Writer<PartialObjectMeta<ConfigMap>>, caches: Arc<Caches>) {
+async fn watch_config_maps(
+    api: Api<PartialObjectMeta<ConfigMap>>,
+    writer: Writer<PartialObjectMeta<ConfigMap>>,
+    caches: Arc<Caches>,
+    mut listing: Listing,
+) {
     let events = watch(api, watcher::Config::default()).default_backoff().modify(bare);
     let mut events = std::pin::pin!(stored(writer, events));
     while let Some(event) = events.next().await {
         match event {
             Ok(Event::Apply(config) | Event::InitApply(config) | Event::Delete(config)) => caches.changed(Need::ConfigMap(ObjectKey::of(&config))),
-            Ok(Event::Init | Event::InitDone) => {}
+            Ok(Event::Init) => {}
+            Ok(Event::InitDone) => listing_done(&mut listing),
             Err(error) => warn!(%error, kind = "ConfigMap", "the watch was interrupted and goes on"),
         }
     }

@@ -174,6 +174,12 @@ impl Document {
         self.raw_statements().iter().filter_map(Value::as_object).map(StatementRef::new).collect()
     }
 
+    /// Stands for a document that is there and cannot be read as one: it allows nothing that we know of and is the same as none that is wanted.
+    #[must_use]
+    pub fn unreadable() -> Self {
+        Self::new(vec![])
+    }
+
     /// Every string of kind `AWS` that a `Principal` names, in order; `*` for everyone. `NotPrincipal` names who is left out, and does not count.
     #[must_use]
     pub fn aws_principals(&self) -> Vec<&str> {

@@ -70,6 +70,8 @@ pub struct AssumableRole {
     pub name: RoleName,
     /// Whether the assume policy is to allow it.
     pub presence: Presence,
+    /// Whether the role is wanted and merely not made yet, so that the user does well to wait a moment before it tells how it stands.
+    pub is_coming: bool,
 }
 
 /// Name of the user in IAM, and its path.
@@ -138,22 +140,35 @@ fn assumable(world: &dyn World, user: &BastionUser, user_key_: &ObjectKey, role:
     if role.metadata.deletion_timestamp.is_some() {
         return None;
     }
-    let at = find(world, &role.spec.account_ref.name).ok()?;
     let (name, path) = role_identity(role).ok()?;
-    let forms =
-        role.spec.trust.iter().filter(|entry| {
-            entry.from.iter().any(|s| s.user.as_ref().is_some_and(|u| user_key(role, u.namespace.as_deref(), &u.name) == *user_key_))
-        });
-    // One entry that stands is enough; failing that, one that keeps.
-    let relations: Vec<Presence> = forms.map(|entry| relation(world, role, &at, entry.principal, user).presence).collect();
-    let presence = [Presence::Wanted, Presence::Kept].into_iter().find(|p| relations.contains(p))?;
-    Some(AssumableRole {
+    let of = |arn, presence, is_coming| AssumableRole {
         key: ObjectKey::of(role),
-        account: at.name.clone(),
-        arn: Arn::role(&at.partition, &at.id, &path, &name),
-        path,
-        name,
+        account: role.spec.account_ref.name.clone(),
+        arn,
+        path: path.clone(),
+        name: name.clone(),
         presence,
+        is_coming,
+    };
+    let Ok(at) = find(world, &role.spec.account_ref.name) else {
+        // The account is not to be found, for now: what stands is not withdrawn by that.
+        let arn = role.status()?.role_arn.as_deref()?.parse().ok()?;
+        return Some(of(arn, Presence::Kept, false));
+    };
+    let names_user = |source: &Source| source.user.as_ref().is_some_and(|u| user_key(role, u.namespace.as_deref(), &u.name) == *user_key_);
+    let entries = role.spec.trust.iter().filter(|entry| entry.from.iter().any(names_user));
+    // One entry that stands is enough; failing that, one that keeps.
+    let relations: Vec<Presence> = entries.map(|entry| relation(world, role, &at, entry.principal, user).presence).collect();
+    let presence = [Presence::Wanted, Presence::Kept].into_iter().find(|p| relations.contains(p))?;
+    // A role of that name may be somebody else's and trust the whole account: the right to assume it is given only once it is known to be
+    // this resource's own.
+    let reason = role.status().and_then(|s| s.conditions.iter().find(|c| c.type_ == kinds::READY)).map(|c| c.reason.as_str());
+    let disputed = [Reason::Conflict, Reason::IdentityChanged].iter().any(|r| reason == Some(r.as_str()));
+    let own = world.role_id(role).is_some() && !disputed;
+    let arn = Arn::role(&at.partition, &at.id, &path, &name);
+    Some(match presence {
+        Presence::Wanted if !own => of(arn, Presence::Kept, !disputed),
+        presence => of(arn, presence, false),
     })
 }
 
@@ -178,7 +193,10 @@ fn relation(world: &dyn World, role: &CrossAccountRole, at: &Placement, form: Pr
     }
     let user_at = match find(world, &user.spec.account_ref.name) {
         Ok(placement) => placement,
-        Err(problem) => return none(Reason::SourceNotReady, format!("BastionUser {user_key}: {}", problem.message)),
+        Err(problem) => {
+            let problem = Problem::new(Reason::SourceNotReady, format!("BastionUser {user_key}: {}", problem.message));
+            return Relation { presence: Presence::Kept, problem: Some(problem), user_at: None };
+        }
     };
     if user_at.partition != at.partition {
         return none(
@@ -190,11 +208,10 @@ fn relation(world: &dyn World, role: &CrossAccountRole, at: &Placement, form: Pr
         );
     }
     // From here on the grant may have stood before: it is frozen, not withdrawn.
-    let frozen =
-        guard_root(form, at).or_else(|| admit(world, at, namespace, role.status().is_some_and(|s| s.role_id.is_some())).err()).or_else(|| {
-            let refused = admit(world, &user_at, &user_key.namespace, user.status().is_some_and(|s| s.user_id.is_some())).err()?;
-            Some(Problem::new(Reason::SourceNotReady, format!("BastionUser {user_key}: {}", refused.message)))
-        });
+    let frozen = guard_root(form, at).or_else(|| admit(world, at, namespace, world.role_id(role).is_some()).err()).or_else(|| {
+        let refused = admit(world, &user_at, &user_key.namespace, world.user_id(user).is_some()).err()?;
+        Some(Problem::new(Reason::SourceNotReady, format!("BastionUser {user_key}: {}", refused.message)))
+    });
     Relation { presence: if frozen.is_some() { Presence::Kept } else { Presence::Wanted }, problem: frozen, user_at: Some(user_at) }
 }
 
@@ -216,12 +233,14 @@ fn user_grant(world: &dyn World, role: &CrossAccountRole, at: &Placement, form: 
         return Grant { source, principal: None, presence: Presence::Absent, problem: Some(problem), source_id: None };
     };
     let Relation { mut presence, mut problem, user_at } = relation(world, role, at, form, &user);
-    let principal = user_at.as_ref().zip(user_identity(&user).ok()).map(|(user_at, (name, path))| match form {
-        PrincipalForm::Named => Arn::user(&user_at.partition, &user_at.id, &path, &name),
-        PrincipalForm::AccountRoot => Arn::account_root(&user_at.partition, &user_at.id),
+    let declared = user_at.as_ref().zip(user_identity(&user).ok()).map(|(at, (name, path))| Arn::user(&at.partition, &at.id, &path, &name));
+    // Where the user's account is not to be found, its status says what the trust policy names.
+    let told = || user.status().filter(|_| presence == Presence::Kept)?.user_arn.as_deref()?.parse().ok();
+    let principal = declared.or_else(told).and_then(|user: Arn| match form {
+        PrincipalForm::Named => Some(user),
+        PrincipalForm::AccountRoot => Some(Arn::account_root(user.partition(), &user.account_id()?)),
     });
-    let status = user.status();
-    let source_id = status.and_then(|s| s.user_id.clone());
+    let source_id = world.user_id(&user);
     if presence == Presence::Wanted && source_id.is_none() {
         // IAM refuses a principal that does not exist. One that is there already is the same user, of whom we merely do not know yet.
         if form == PrincipalForm::Named {
@@ -268,8 +287,7 @@ fn account_grant(world: &dyn World, role: &CrossAccountRole, at: &Placement, nam
         return absent(Problem::new(Reason::PartitionMismatch, message));
     }
     let namespace = role.metadata.namespace.as_deref().unwrap_or_default();
-    let problem =
-        guard_root(PrincipalForm::AccountRoot, at).or_else(|| admit(world, at, namespace, role.status().is_some_and(|s| s.role_id.is_some())).err());
+    let problem = guard_root(PrincipalForm::AccountRoot, at).or_else(|| admit(world, at, namespace, world.role_id(role).is_some()).err());
     let presence = if problem.is_some() { Presence::Kept } else { Presence::Wanted };
     Grant { source, principal: Some(Arn::account_root(&trusted.partition, &trusted.id)), presence, problem, source_id: None }
 }

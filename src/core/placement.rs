@@ -23,20 +23,29 @@ pub struct Placement {
     pub partition: Partition,
 }
 
-/// Finds the account that a resource refers to, whether or not the namespace may use it.
+/// Finds the account that a resource refers to, whether or not the namespace may use it, and makes sure that no older AWSAccount has it.
 ///
 /// # Errors
 /// [`Reason::AccountNotFound`], or [`Reason::AccountNotReady`] where the account's own spec cannot be used or is another's double.
 pub fn find(world: &dyn World, name: &str) -> Result<Placement, Problem> {
+    let placement = locate(world, name)?;
+    match double(world, &placement.account) {
+        Some(problem) => Err(Problem::new(Reason::AccountNotReady, format!("AWSAccount {name}: {}", problem.message))),
+        None => Ok(placement),
+    }
+}
+
+/// Finds the account that a resource refers to, for taking away what it has there: that asks for nothing but to know where.
+///
+/// # Errors
+/// [`Reason::AccountNotFound`], or [`Reason::AccountNotReady`] where the account's own spec cannot be used.
+pub fn locate(world: &dyn World, name: &str) -> Result<Placement, Problem> {
     let account = world
         .account(name)
         .ok_or_else(|| Problem::new(Reason::AccountNotFound, format!("spec.accountRef: there is no AWSAccount {name}; create it")))?;
     let unusable = |message: String| Problem::new(Reason::AccountNotReady, format!("AWSAccount {name}: {message}"));
     let id = account.spec.account_id.parse().map_err(|e| unusable(format!("spec.accountID: {e}")))?;
     let partition = account.spec.partition.parse().map_err(|e| unusable(format!("spec.partition: {e}")))?;
-    if let Some(problem) = double(world, &account) {
-        return Err(unusable(problem.message));
-    }
     Ok(Placement { name: name.into(), id, partition, account })
 }
 

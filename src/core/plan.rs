@@ -253,6 +253,11 @@ pub struct Removed {
 /// Beside the plan stands what keeps the identity from being deleted, if anything: the plan then goes as far as cutting it off.
 pub fn plan_removal(removed: &Removed, observed: &Observed, dependents: &Dependents, how_far: Removal) -> (Plan, Option<Problem>) {
     let mut actions = vec![];
+    if let Some(found) = &observed.identity
+        && let Some(problem) = disowned(removed, found)
+    {
+        return (Plan::default(), Some(problem));
+    }
     let ours = |found: &ObservedIdentity| removed.owner.check("", &found.identity.tags, &found.id, removed.pinned.as_ref()).is_ok();
     if let Some(found) = observed.identity.as_ref().filter(|found| ours(found)) {
         cut_off(&found.identity, &mut actions);
@@ -271,6 +276,12 @@ pub fn plan_removal(removed: &Removed, observed: &Observed, dependents: &Depende
         }
     }
     (Plan { actions }, None)
+}
+
+/// Something that we made and that does not carry our tags any more is neither deleted nor silently left behind.
+fn disowned(removed: &Removed, found: &ObservedIdentity) -> Option<Problem> {
+    let problem = removed.owner.check(&found.identity.name.to_string(), &found.identity.tags, &found.id, removed.pinned.as_ref()).err()?;
+    (removed.pinned.as_ref() == Some(&found.id)).then_some(problem)
 }
 
 fn blocked(identity: &Identity, dependents: &Dependents) -> Option<Problem> {

@@ -50,6 +50,10 @@ pub trait World: Send + Sync {
     fn roles_naming(&self, user: &ObjectKey) -> Vec<ObjectKey>;
     /// The users and roles that refer to this account, as `Kind/namespace/name`, in order.
     fn dependents_of_account(&self, name: &str) -> Vec<String>;
+    /// The unique ID of the IAM user that was made for a BastionUser: from its status, or known already and on its way there.
+    fn user_id(&self, user: &BastionUser) -> Option<String>;
+    /// The unique ID of the IAM role that was made for a CrossAccountRole: from its status, or known already and on its way there.
+    fn role_id(&self, role: &CrossAccountRole) -> Option<String>;
     /// The labels of a namespace, or None where there is no such namespace.
     fn namespace_labels(&self, name: &str) -> Option<Labels>;
 }

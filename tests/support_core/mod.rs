@@ -167,6 +167,14 @@ impl World for Cluster {
         users.chain(roles).collect()
     }
 
+    fn user_id(&self, user: &BastionUser) -> Option<String> {
+        user.status.as_ref()?.user_id.clone()
+    }
+
+    fn role_id(&self, role: &CrossAccountRole) -> Option<String> {
+        role.status.as_ref()?.role_id.clone()
+    }
+
     fn namespace_labels(&self, name: &str) -> Option<Labels> {
         self.namespaces.get(name).cloned()
     }

@@ -79,10 +79,15 @@ pub(super) fn path(what: &str, text: &str) -> Result<Path, Failure> {
 pub(super) fn document(operation: &str, text: Option<&str>) -> Result<Document, Failure> {
     let text = text.ok_or_else(|| unreadable(operation, "the policy document is missing"))?;
     let text = decode_document(text).map_err(|error| unreadable(operation, &error.to_string()))?;
-    Document::parse(&text).map_err(|problems| {
-        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        unreadable(operation, &format!("the policy document is none: {}", problems.join("; ")))
-    })
+    match Document::parse(&text) {
+        Ok(document) => Ok(document),
+        // IAM takes some that we would not write, with a number for an account for example. They are there, and differ from all that is wanted.
+        Err(_) if serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text).is_ok() => Ok(Document::unreadable()),
+        Err(problems) => {
+            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            Err(unreadable(operation, &format!("the policy document is none: {}", problems.join("; "))))
+        }
+    }
 }
 
 pub(super) fn tags(tags: &[Tag]) -> Tags {

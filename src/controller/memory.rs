@@ -1,0 +1,103 @@
+//! What the process remembers of each resource between passes. Everything here can be lost at any time: it saves calls and writes, and nothing
+//! is decided by it that AWS or the API server would not decide the same way.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use super::caches::lock;
+use super::relations::Ref;
+use crate::core::names::Arn;
+use crate::core::observed::Observed;
+
+/// How long what was seen may be the ground for a write. After that it only tells that there is nothing to do: an object may have been made
+/// anew by somebody else, and it is read again before it is touched.
+const GROUND: Duration = Duration::from_secs(60);
+
+/// What was last seen in AWS of one resource: read, or known from our own writes since.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// UID of the Kubernetes object that it was seen for.
+    pub uid: String,
+    /// ARN of the user or role that it speaks of.
+    pub arn: Arn,
+    /// What there was.
+    pub observed: Observed,
+    /// The sources that the trust policy was written for, with their unique IDs.
+    pub principal_ids: BTreeMap<Arn, String>,
+    /// When it was read.
+    pub read_at: Instant,
+    /// When it was last read or written; None where a failure has put it in doubt.
+    pub sure_at: Option<Instant>,
+}
+
+impl Observation {
+    /// What was read, or assumed, just now.
+    pub fn now(uid: String, arn: Arn, observed: Observed, principal_ids: BTreeMap<Arn, String>) -> Self {
+        let now = Instant::now();
+        Self { uid, arn, observed, principal_ids, read_at: now, sure_at: Some(now) }
+    }
+
+    /// Whether it is sure enough to be the ground for a write.
+    pub fn is_ground(&self) -> bool {
+        self.sure_at.is_some_and(|at| at.elapsed() < GROUND)
+    }
+}
+
+#[derive(Default)]
+struct Entry {
+    observation: Option<Observation>,
+    /// Versions of the object that writes of our own replaced.
+    superseded: Vec<String>,
+}
+
+/// What the process remembers, by resource.
+#[derive(Default)]
+pub struct Memory(Mutex<HashMap<Ref, Entry>>);
+
+impl Memory {
+    /// What was last seen of a resource.
+    pub fn observation(&self, of: &Ref) -> Option<Observation> {
+        lock(&self.0).get(of)?.observation.clone()
+    }
+
+    /// The unique ID of the user or role that was made for a resource, if it is known here.
+    pub fn made(&self, of: &Ref) -> Option<String> {
+        let entries = lock(&self.0);
+        let observation = entries.get(of)?.observation.as_ref()?;
+        observation.observed.identity.as_ref().map(|identity| identity.id.to_string())
+    }
+
+    /// Keeps what was seen, or forgets it. Tells whether the identity is another one by that, or has just come to be.
+    pub fn keep(&self, of: &Ref, observation: Option<Observation>) -> bool {
+        let id = |o: &Option<Observation>| o.as_ref().and_then(|o| o.observed.identity.as_ref()).map(|i| i.id.clone());
+        let mut entries = lock(&self.0);
+        let entry = entries.entry(of.clone()).or_default();
+        let changed = id(&observation).is_some() && id(&observation) != id(&entry.observation);
+        entry.observation = observation;
+        changed
+    }
+
+    /// Notes that a write of our own replaced this version of an object, unless it changed nothing.
+    pub fn supersede(&self, of: &Ref, before: Option<String>, after: Option<&str>) {
+        if let Some(before) = before.filter(|before| Some(before.as_str()) != after) {
+            lock(&self.0).entry(of.clone()).or_default().superseded.push(before);
+        }
+    }
+
+    /// Whether the caches still have a version that a write of our own replaced. Working on it would repeat that write, in vain.
+    pub fn is_superseded(&self, of: &Ref, version: Option<&str>) -> bool {
+        let mut entries = lock(&self.0);
+        let Some(entry) = entries.get_mut(of) else { return false };
+        let outdated = entry.superseded.iter().any(|v| Some(v.as_str()) == version);
+        if !outdated {
+            entry.superseded.clear();
+        }
+        outdated
+    }
+
+    /// Forgets a resource that is gone.
+    pub fn forget(&self, of: &Ref) {
+        lock(&self.0).remove(of);
+    }
+}
