@@ -36,6 +36,12 @@ test: tools ## Run every test, those on a real control plane included
 	$(CARGO) test --locked --workspace
 	cd $(SIMULATOR) && $(CARGO) test --locked
 
+.PHONY: campaign
+campaign: tools ## Try every crash point and every order, which takes hours; `make test` takes a sample
+	$(CARGO) build --locked --workspace --bins
+	@$(TARGET)/debug/testbed build >/dev/null
+	ROLEBRIDGE_CAMPAIGN=full $(CARGO) test --locked --test e2e -- --nocapture crash:: grants:: order::
+
 .PHONY: test-fast
 test-fast: rust ## Run the tests that take seconds and need no control plane
 	$(CARGO) test --locked --workspace --lib --bins $(FAST)

@@ -7,13 +7,15 @@
 //! sandbox ───────► a temporary folder and a process group, both gone when their owner is, however it ends
 //!   ├─ control_plane   etcd + kube-apiserver (+ kube-controller-manager), kubectl, helm, audit of writes
 //!   ├─ aws_sim         the AWS simulator with its control endpoints, and the AWS CLI against it
-//!   └─ operator        the operator's binary as a child process
+//!   ├─ operator        the operator's binary as a child process
+//!   └─ api_gate        a way to the API server that can hold a write
 //! cluster ───────► Testbed: all of them in one sandbox, with helpers that wait and explain
 //! ```
 //!
 //! Servers outlive the tokio runtime that started them, so a [`Testbed`] may live in a `static` that tests with a runtime
 //! each share: take a fresh [`ControlPlane::client`] in each test.
 
+pub mod api_gate;
 pub mod audit;
 pub mod aws_sim;
 pub mod cluster;
@@ -25,6 +27,7 @@ pub mod sandbox;
 pub mod tools;
 pub mod wait;
 
+pub use api_gate::ApiGate;
 pub use audit::Write;
 pub use aws_sim::{AwsSim, Credentials};
 pub use cluster::{Testbed, TestbedOptions};

@@ -1,10 +1,18 @@
 //! End-to-end tests: a real API server, the real kubectl and AWS CLI, the operator's real binary, and an AWS that enforces policies.
 
 mod admission;
+mod campaign;
+mod change;
 mod conditions;
+mod crash;
 mod examples;
+mod grants;
+mod invariants;
+mod order;
+mod ownership;
 mod recipe;
 mod restart;
+mod stepper;
 mod support;
 mod unreadable;
 mod waiting;

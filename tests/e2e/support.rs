@@ -7,15 +7,21 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use aws_sdk_iam::config::{BehaviorVersion, Region, SharedCredentialsProvider};
-use kube::{Api, ResourceExt, api::PostParams, core::NamespaceResourceScope};
+use kube::{
+    Api, Config, ResourceExt,
+    api::PostParams,
+    config::{KubeConfigOptions, Kubeconfig},
+    core::NamespaceResourceScope,
+};
 use rolebridge::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
 use rolebridge_testbed::{
-    Credentials, Operator, Seen, Testbed, TestbedOptions, Write, aws_sim::AccountState, aws_sim::Call, aws_sim::REGION, command::output, run,
-    wait_for_object,
+    ApiGate, Credentials, Operator, Seen, Testbed, TestbedOptions, Write, aws_sim::AccountState, aws_sim::Call, aws_sim::REGION, command::output,
+    run, wait_for_object,
 };
 use serde_json::{Value, json};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
@@ -43,7 +49,7 @@ impl World {
     /// The one that all tests share, unless they disturb others.
     pub async fn shared() -> Result<&'static Self> {
         static SHARED: OnceCell<World> = OnceCell::const_new();
-        SHARED.get_or_try_init(|| Self::start(None)).await
+        SHARED.get_or_try_init(|| Self::start(None, TestbedOptions::default())).await
     }
 
     /// The shared one, with an operator that looks at everything again only once an hour: whatever happens earlier was woken by a watch.
@@ -56,12 +62,17 @@ impl World {
 
     /// One that no other test uses, for tests that restart the operator or change how AWS behaves; at most two at a time.
     pub async fn own() -> Result<Self> {
-        static OWN: Semaphore = Semaphore::const_new(2);
-        Self::start(Some(OWN.acquire().await?)).await
+        Self::own_with(TestbedOptions::default()).await
     }
 
-    async fn start(permit: Option<SemaphorePermit<'static>>) -> Result<Self> {
-        let testbed = Testbed::start(TestbedOptions::default()).await?;
+    /// The same, with further parts.
+    pub async fn own_with(options: TestbedOptions) -> Result<Self> {
+        static OWN: Semaphore = Semaphore::const_new(2);
+        Self::start(Some(OWN.acquire().await?), options).await
+    }
+
+    async fn start(permit: Option<SemaphorePermit<'static>>, options: TestbedOptions) -> Result<Self> {
+        let testbed = Testbed::start(options).await?;
         install_crds(&testbed).await?;
         let kubeconfig = operator_in_kubernetes(&testbed).await?;
         let operator_key = operator_in_aws(&testbed).await?;
@@ -80,9 +91,24 @@ impl World {
 
     /// The same, with other credentials than the world's own.
     pub fn operator_as(&self, credentials: &Credentials, filter: &str) -> Result<Operator> {
+        self.start_operator(&self.kubeconfig, credentials, filter)
+    }
+
+    /// As [`World::operator`], by another way to the API server.
+    pub fn operator_by(&self, kubeconfig: &Path) -> Result<Operator> {
+        self.start_operator(kubeconfig, &self.operator_key, "info,rolebridge=debug")
+    }
+
+    fn start_operator(&self, kubeconfig: &Path, credentials: &Credentials, filter: &str) -> Result<Operator> {
         let env = self.testbed.aws.environment_for(credentials);
         let args = ["run", "--installation", INSTALLATION, "--resync-interval", "1h", "--log", filter];
-        self.testbed.operator(Path::new(env!("CARGO_BIN_EXE_rolebridge")), &self.kubeconfig, &env, &args)
+        self.testbed.operator(Path::new(env!("CARGO_BIN_EXE_rolebridge")), kubeconfig, &env, &args)
+    }
+
+    /// A gate in front of the API server, for what the operator may do.
+    pub async fn gate(&self) -> Result<ApiGate> {
+        let config = Config::from_custom_kubeconfig(Kubeconfig::read_from(&self.kubeconfig)?, &KubeConfigOptions::default()).await?;
+        ApiGate::start(kube::Client::try_from(config)?, self.testbed.dir()).await
     }
 
     /// What must not be in any log of the operator: its secret key here, external IDs by [`Account::external_id`].
@@ -382,6 +408,19 @@ impl<'w> Tenant<'w> {
         match self.try_apply(manifest, &[]).await? {
             Ok(_) => Ok(()),
             Err(error) => bail!("kubectl apply: {error}\n{manifest}"),
+        }
+    }
+
+    /// Waits until AWS has not been called for so long.
+    pub async fn quiet(&self, pause: Duration) -> Result<()> {
+        let mut last = self.world.last_call().await?;
+        loop {
+            tokio::time::sleep(pause).await;
+            let now = self.world.last_call().await?;
+            if now == last {
+                return Ok(());
+            }
+            last = now;
         }
     }
 

@@ -33,17 +33,22 @@ async fn row_34_a_role_waits_for_its_user_and_is_woken_by_it() -> Result<()> {
 }
 
 /// What an object's conditions Ready and Stalled have said so far: the reason, and the message where Stalled was True.
-type History = Arc<Mutex<Vec<(String, Option<String>)>>>;
+pub type History = Arc<Mutex<Vec<(String, Option<String>)>>>;
 
-/// Everything that the objects of a kind are told from now on, as the API server tells it to those who watch.
-fn record<K: Managed>(api: Api<K>) -> History {
+/// Everything that the objects of a kind are told from now on until one is deleted, as the API server tells it to those who watch.
+pub fn record<K: Managed>(api: Api<K>) -> History {
     let history = History::default();
     let record = history.clone();
     tokio::spawn(async move {
         let mut version = "0".to_owned();
         while let Ok(events) = api.watch(&WatchParams::default(), &version).await {
             let mut events = std::pin::pin!(events);
-            while let Ok(Some(WatchEvent::Added(object) | WatchEvent::Modified(object))) = events.try_next().await {
+            while let Ok(Some(event)) = events.try_next().await {
+                let object = match event {
+                    WatchEvent::Added(object) | WatchEvent::Modified(object) => object,
+                    WatchEvent::Deleted(_) => return,
+                    WatchEvent::Bookmark(_) | WatchEvent::Error(_) => break,
+                };
                 version = object.meta().resource_version.clone().unwrap_or_default();
                 let stalled = condition(&object, "Stalled").filter(|stalled| stalled.status == "True").map(|stalled| stalled.message.clone());
                 let reason = condition(&object, "Ready").map(|ready| ready.reason.clone());

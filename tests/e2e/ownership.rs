@@ -1,0 +1,185 @@
+//! What belongs to whom: what is not ours stays as it is, what is ours is known again. "Row" is a row of the table of bad inputs that the
+//! project keeps.
+
+use anyhow::{Context, Result, ensure};
+use kube::api::DeleteParams;
+use rolebridge_testbed::{
+    Seen,
+    aws_sim::{Fault, FaultKind},
+};
+use serde_json::json;
+
+use crate::support::{Counts, World, assert_told, bastion_user, cross_account_role, manifest, role, user};
+
+const ALICE: &str = "{user: {name: alice}}";
+const LIST: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}}"#;
+const NOBODY: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"}}"#;
+
+#[tokio::test]
+async fn row_40_of_two_resources_for_one_role_the_first_has_it() -> Result<()> {
+    let world = World::with_operator().await?;
+    let tenant = world.tenant().await?;
+    let prod = tenant.ready_account("prod", "").await?;
+    let naming = |resource: &str, role: &str| {
+        manifest(
+            "CrossAccountRole",
+            resource,
+            &format!("{{accountRef: {{name: {}}}, roleName: {role}, trust: [], description: {resource}}}", prod.name),
+        )
+    };
+    tenant.apply(&naming("first", "reader")).await?;
+    tenant.ready(&tenant.roles(), "first").await?;
+    let before = tenant.state(&prod).await?;
+
+    // The same name, also in another case: IAM makes no difference.
+    tenant.apply(&(naming("second", "reader") + &naming("third", "READER"))).await?;
+    for name in ["second", "third"] {
+        let refused = tenant.concluded(&tenant.roles(), name, "Conflict").await?;
+        assert_told(&refused, "Stalled", &[&format!("CrossAccountRole/{}/first", tenant.namespace)])?;
+    }
+    assert_eq!(tenant.state(&prod).await?, before);
+    tenant.delete(&["crossaccountrole/second", "crossaccountrole/third"]).await?;
+    assert_eq!(tenant.state(&prod).await?, before, "deleting the ones that have nothing touches nothing");
+    tenant.ready(&tenant.roles(), "first").await?;
+    tenant.delete(&["crossaccountrole/first"]).await?;
+    ensure!(role(&tenant.state(&prod).await?, "reader").is_none());
+    Ok(())
+}
+
+#[tokio::test]
+async fn row_41_what_another_installation_made_is_a_conflict() -> Result<()> {
+    let world = World::with_operator().await?;
+    let tenant = world.tenant().await?;
+    let prod = tenant.ready_account("prod", "").await?;
+    // Made for a resource of the very same name, by the Rolebridge of another cluster.
+    let tag = |key: &str, value: String| aws_sdk_iam::types::Tag::builder().key(format!("rolebridge.io/{key}")).value(value).build();
+    let request = prod.iam.create_role().role_name("reader").assume_role_policy_document(NOBODY);
+    let request = request.tags(tag("installation", "another".to_owned())?);
+    let request = request.tags(tag("owner", format!("CrossAccountRole/{}/reader", tenant.namespace))?);
+    request.tags(tag("uid", "00000000-0000-0000-0000-000000000000".to_owned())?).send().await?;
+    let before = tenant.state(&prod).await?;
+
+    tenant.apply(&cross_account_role("reader", &prod, "", "")).await?;
+    let refused = tenant.concluded(&tenant.roles(), "reader", "Conflict").await?;
+    assert_told(&refused, "Stalled", &["another installation"])?;
+    tenant.delete(&["crossaccountrole/reader"]).await?;
+    assert_eq!(tenant.state(&prod).await?, before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_policy_of_others_is_a_conflict_whatever_its_case_and_path() -> Result<()> {
+    let world = World::with_operator().await?;
+    let tenant = world.tenant().await?;
+    let prod = tenant.ready_account("prod", "").await?;
+    prod.iam
+        .create_policy()
+        .policy_name("LIST")
+        .path("/theirs/")
+        .policy_document(NOBODY.replace(r#""Principal": "*","#, r#""Resource": "*","#))
+        .send()
+        .await?;
+    let before = tenant.state(&prod).await?;
+    let permissions = format!("permissions: {{customerManagedPolicies: [{{name: list, json: '{LIST}'}}]}}");
+    tenant.apply(&cross_account_role("reader", &prod, "", &permissions)).await?;
+    let refused = tenant.concluded(&tenant.roles(), "reader", "Conflict").await?;
+    assert_told(&refused, "Stalled", &["policy"])?;
+    assert_eq!(tenant.state(&prod).await?.policies, before.policies);
+    tenant.delete(&["crossaccountrole/reader"]).await?;
+    assert_eq!(tenant.state(&prod).await?, before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn row_50_and_51_what_is_re_created_while_the_operator_is_down_is_known_again() -> Result<()> {
+    let world = World::own().await?;
+    let first = world.operator()?;
+    let tenant = world.tenant().await?;
+    let (utils, prod) = (tenant.ready_account("utils", "").await?, tenant.ready_account("prod", "").await?);
+    let everything = bastion_user("alice", &utils, "") + &cross_account_role("reader", &prod, ALICE, "");
+    tenant.apply(&everything).await?;
+    let old = tenant.ready(&tenant.roles(), "reader").await?;
+    tenant.ready(&tenant.users(), "alice").await?;
+    first.kill();
+
+    // Deleted and declared anew, with other UIDs, as a restored cluster has them: nothing of the old status is left.
+    for (kind, name) in [("bastionuser", "alice"), ("crossaccountrole", "reader")] {
+        let no_finalizers = r#"{"metadata": {"finalizers": null}}"#;
+        world.testbed.kubectl(&["patch", kind, name, "--namespace", &tenant.namespace, "--type=merge", "--patch", no_finalizers]).await?;
+    }
+    tenant.users().delete("alice", &DeleteParams::default()).await?;
+    tenant.roles().delete("reader", &DeleteParams::default()).await?;
+    let before = (tenant.state(&utils).await?, tenant.state(&prod).await?);
+    tenant.apply(&everything).await?;
+    let since = world.last_call().await?;
+    let second = world.operator()?;
+    let new = tenant.ready(&tenant.roles(), "reader").await?;
+    tenant.ready(&tenant.users(), "alice").await?;
+    second.ensure_running()?;
+    ensure!(new.metadata.uid != old.metadata.uid);
+    assert_eq!(new.status.context("no status")?.role_id, old.status.context("no status")?.role_id, "the same role as before");
+    let (writes, _) = world.counts_in(&[&utils, &prod], since).await?;
+    let taken_over: Counts =
+        [("CreateUser".to_owned(), 1), ("CreateRole".to_owned(), 1), ("TagUser".to_owned(), 1), ("TagRole".to_owned(), 1)].into();
+    assert_eq!(writes, taken_over, "refused as existing, then marked as the new resource's");
+    let (in_utils, in_prod) = (tenant.state(&utils).await?, tenant.state(&prod).await?);
+    let tagless = |object: Option<&serde_json::Value>| {
+        let mut object = object.cloned().unwrap_or_default();
+        object["tags"]["rolebridge.io/uid"] = json!(null);
+        object
+    };
+    assert_eq!(tagless(user(&in_utils, "alice")), tagless(user(&before.0, "alice")));
+    assert_eq!(tagless(role(&in_prod, "reader")), tagless(role(&before.1, "reader")));
+    tenant.delete(&["crossaccountrole/reader", "bastionuser/alice"]).await?;
+    ensure!(role(&tenant.state(&prod).await?, "reader").is_none() && user(&tenant.state(&utils).await?, "alice").is_none());
+    Ok(())
+}
+
+/// Rows 55 and 56: an answer that cannot be had is not "there is none".
+#[tokio::test]
+async fn row_55_and_56_a_read_that_fails_makes_and_deletes_nothing() -> Result<()> {
+    let world = World::own().await?;
+    let tenant = world.tenant().await?;
+    let first = world.operator()?;
+    let (utils, prod) = (tenant.ready_account("utils", "").await?, tenant.ready_account("prod", "").await?);
+    tenant.apply(&(bastion_user("alice", &utils, "") + &cross_account_role("reader", &prod, ALICE, ""))).await?;
+    tenant.ready(&tenant.roles(), "reader").await?;
+    tenant.ready(&tenant.users(), "alice").await?;
+    first.terminate().await?;
+    let before = world.testbed.aws.state().await?;
+
+    let kinds = [FaultKind::Reset, FaultKind::Html, FaultKind::Truncate];
+    let broken = kinds.into_iter().map(|kind| Fault::of(kind, "Get*"));
+    let errors = [("AccessDenied", 403), ("ServiceFailure", 500), ("Throttling", 400)];
+    let refused = errors.into_iter().map(|(code, status)| Fault::error("Get*", code, status));
+    for fault in broken.chain(refused) {
+        world.testbed.aws.clear_faults().await?;
+        let faults = ["GetUser", "GetRole"].map(|operation| Fault { operation: operation.to_owned(), times: 1_000, ..fault.clone() });
+        let ids = [world.testbed.aws.inject(&faults[0]).await?, world.testbed.aws.inject(&faults[1]).await?];
+        let since = world.last_call().await?;
+        // A new operator reads what is there, and a changed description would have it write.
+        let operator = world.operator()?;
+        let description = format!("{:?} {:?}", fault.kind, fault.code.as_deref().unwrap_or_default()).replace('"', "");
+        tenant.apply(&cross_account_role("reader", &prod, ALICE, &format!("description: {description}"))).await?;
+        let struck = || async {
+            let hits: Vec<u64> = world.testbed.aws.faults().await?.iter().filter(|fault| ids.contains(&fault.id)).map(|fault| fault.hits).collect();
+            Ok(Seen::from_option(hits.iter().all(|hits| *hits >= 2).then_some(()), || format!("{hits:?}")))
+        };
+        world.testbed.wait_for("both reads have failed twice", struck).await?;
+        let (writes, _) = world.counts_in(&[&utils, &prod], since).await?;
+        assert_eq!(writes, Counts::new(), "{description}");
+        world.testbed.aws.clear_faults().await?;
+        tenant.ready(&tenant.roles(), "reader").await?;
+        let (writes, _) = world.counts_in(&[&utils, &prod], since).await?;
+        assert_eq!(writes, [("UpdateRole".to_owned(), 1)].into(), "{description}");
+        operator.terminate().await?;
+    }
+    let mut after = world.testbed.aws.state().await?;
+    // All is as it was, but for the description.
+    let state = after.accounts.get_mut(&prod.id).context("no account")?;
+    let reader = state.roles.iter_mut().find(|role| role["roleName"] == "reader").context("no role")?;
+    ensure!(reader["description"] != "");
+    reader["description"] = role(&before.accounts[&prod.id], "reader").context("no role")?["description"].clone();
+    assert_eq!(after, before);
+    Ok(())
+}
