@@ -37,7 +37,7 @@ test: tools ## Run every test, those on a real control plane included
 	cd $(SIMULATOR) && $(CARGO) test --locked
 
 .PHONY: campaign
-campaign: tools ## Try every crash point and every order, which takes hours; `make test` takes a sample
+campaign: tools ## Try every crash point and every order, which takes long; `make test` takes a sample
 	$(CARGO) build --locked --workspace --bins
 	@$(TARGET)/debug/testbed build >/dev/null
 	ROLEBRIDGE_CAMPAIGN=full $(CARGO) test --locked --test e2e -- --nocapture crash:: grants:: order::

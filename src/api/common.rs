@@ -123,6 +123,11 @@ pub trait Managed:
     /// The status that the API server last had.
     fn status(&self) -> Option<&Self::Status>;
 
+    /// Whether the object carries our finalizer. Without it, nothing in AWS is its own.
+    fn is_finalized(&self) -> bool {
+        self.meta().finalizers.iter().flatten().any(|finalizer| finalizer == super::FINALIZER)
+    }
+
     /// The conditions of a status.
     fn conditions(status: &Self::Status) -> &[Condition];
 }

@@ -16,7 +16,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::memory::Memory;
 use super::relations::{Need, Ref, Relations};
 use crate::api::conditions::kinds;
-use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, FINALIZER, Managed};
+use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
 use crate::core::desired::config_references;
 use crate::core::grants::users_named;
 use crate::core::world::{Labels, ObjectKey, World};
@@ -292,12 +292,11 @@ impl Caches {
     }
 
     fn is_finalized(&self, of: &Ref) -> bool {
-        let finalizers = match of {
-            Ref::Account(key) => self.account(&key.name).map(|o| o.finalizers().to_vec()),
-            Ref::User(key) => self.user(key).map(|o| o.finalizers().to_vec()),
-            Ref::Role(key) => self.role(key).map(|o| o.finalizers().to_vec()),
-        };
-        finalizers.is_some_and(|f| f.iter().any(|f| f == FINALIZER))
+        match of {
+            Ref::Account(key) => self.account(&key.name).is_some_and(|o| o.is_finalized()),
+            Ref::User(key) => self.user(key).is_some_and(|o| o.is_finalized()),
+            Ref::Role(key) => self.role(key).is_some_and(|o| o.is_finalized()),
+        }
     }
 
     fn concerned_by(&self, need: Option<Need>) -> BTreeSet<Ref> {

@@ -8,10 +8,10 @@ use kube::{Api, Client, ResourceExt};
 
 use super::caches::Watched;
 use super::context::Context;
-use crate::api::conditions::kinds;
+use crate::api::conditions::{Class, kinds};
 use crate::api::role::{GrantState, GrantStatus, PolicyStatus, TrustStatus};
 use crate::api::user::{AssumableRole, AssumePolicyStatus};
-use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, FINALIZER, Managed};
+use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
 use crate::core::desired::{Desired, assumable, desired_role, desired_user, owner};
 use crate::core::grants::{Grant, Presence, grants_of_role, role_identity, roles_of_user, user_identity};
 use crate::core::identity::{ASSUME_POLICY, IdentityName};
@@ -192,7 +192,7 @@ impl BastionUser {
 
 /// Whether a role's trust policy may still name a source. A role that carries our finalizer and has not said anything yet may.
 fn names_in_aws(role: &CrossAccountRole, source: &str) -> bool {
-    if !role.finalizers().iter().any(|f| f == FINALIZER) {
+    if !role.is_finalized() {
         return false;
     }
     match role.status.as_ref().filter(|status| status.observed_generation >= 0) {
@@ -276,7 +276,7 @@ fn grant_status(grant: &Grant, principals: &[&str]) -> GrantStatus {
         (None, true) => GrantState::Granted,
         // Frozen: it stands as it stood, and the message says why nothing is added.
         (Some(_), true) if grant.presence == Presence::Kept => GrantState::Granted,
-        (Some(problem), _) if problem.reason.class() == crate::api::conditions::Class::Stalled => GrantState::Refused,
+        (Some(problem), _) if problem.reason.class() == Class::Stalled => GrantState::Refused,
         _ => GrantState::Waiting,
     };
     GrantStatus {

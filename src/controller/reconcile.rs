@@ -16,7 +16,7 @@ use super::memory::Observation;
 use super::relations::Ref;
 use super::report::{add_finalizer, report};
 use crate::api::conditions::Class;
-use crate::api::{AWSAccount, BastionUser, CrossAccountRole, FINALIZER, Reason};
+use crate::api::{AWSAccount, BastionUser, CrossAccountRole, Managed, Reason};
 use crate::aws::{Account, Permit};
 use crate::core::desired::Desired;
 use crate::core::failure::{Effect, Failure};
@@ -85,7 +85,7 @@ pub async fn reconcile<K: Reconciled>(object: Arc<K>, context: Arc<Context>) -> 
         return Next::requeue(SOON);
     }
     let deleting = object.meta().deletion_timestamp.is_some();
-    let pass = match (deleting, object.finalizers().iter().any(|f| f == FINALIZER)) {
+    let pass = match (deleting, object.is_finalized()) {
         // The finalizer is there before the first write to AWS: without it there is nothing to remove.
         (true, false) => Ok(Pass::Gone),
         (true, true) => (*object).clone().finalize(&context).await,
@@ -156,7 +156,7 @@ impl Reconciled for AWSAccount {
         if let Some(problem) = double(&*context.caches, &self) {
             return Ok(told(self, facts, vec![problem], None));
         }
-        let object = if self.finalizers().iter().any(|f| f == FINALIZER) { self } else { add_finalizer(context, &self).await? };
+        let object = if self.is_finalized() { self } else { add_finalizer(context, &self).await? };
         let account = match own_account(context, &name).await {
             Ok(account) => account,
             Err(problem) => return Ok(told(object, facts, vec![problem], None)),
@@ -317,7 +317,7 @@ fn place<K: IdentityKind>(object: &K, context: &Context) -> Result<Placement, Pr
     let namespace = object.namespace().unwrap_or_default();
     admit(&*context.caches, &at, &namespace, object.pinned().is_some())?;
     same_account(object, &at)?;
-    if !at.account.finalizers().iter().any(|f| f == FINALIZER) {
+    if !at.account.is_finalized() {
         // Without it the account could go while something of ours is still there.
         return Err(Problem::new(Reason::AccountNotReady, format!("AWSAccount {} has just been created", at.name)));
     }
@@ -455,7 +455,7 @@ impl<K: IdentityKind> Work<'_, K> {
         if plan.actions.is_empty() {
             return Ok(Ok(()));
         }
-        if !self.object.finalizers().iter().any(|f| f == FINALIZER) {
+        if !self.object.is_finalized() {
             self.object = add_finalizer(self.context, &self.object).await?;
             // The account holds out for what carries the finalizer; before that it may have gone.
             if let Err(problem) = place(&self.object, self.context) {
