@@ -158,9 +158,37 @@ pub fn tags(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// A policy document as structured YAML. Left open for IAM to define, and owned as a whole by whoever applies it.
+/// A policy document as structured YAML. Its statements are left open for IAM to define, and it is owned as a whole by whoever applies it.
+///
+/// Only how deep a statement may nest is bounded, to what IAM's grammar of policies needs (list, `Condition`, operator, key, list): an object
+/// of a hundred levels could not be decoded, and with it not the list that it is in.
 pub fn document(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true, "x-kubernetes-map-type": "atomic"})
+    let open = |bounds: Value| {
+        let mut schema = json!({"x-kubernetes-preserve-unknown-fields": true});
+        if let (Value::Object(schema), Value::Object(bounds)) = (&mut schema, bounds) {
+            schema.extend(bounds);
+        }
+        schema
+    };
+    let scalar = open(json!({"maxProperties": 0, "maxItems": 0}));
+    let values = open(json!({"maxProperties": 0, "items": scalar}));
+    let in_operator = open(json!({"additionalProperties": values, "items": scalar}));
+    let element = open(json!({"additionalProperties": in_operator, "items": scalar}));
+    let statement = open(json!({"additionalProperties": element, "maxItems": 0}));
+    let statements = open(json!({
+        "description": "One statement, or a list of them: Sid, Effect, Action or NotAction, Resource or NotResource, Condition.",
+        "additionalProperties": element,
+        "items": statement,
+    }));
+    json_schema!({
+        "type": "object",
+        "properties": {
+            "Version": {"type": "string", "maxLength": 32, "description": "Version of the policy language: \"2012-10-17\"."},
+            "Id": {"type": "string", "maxLength": 1024, "description": "A name of the policy's own, which means nothing to IAM."},
+            "Statement": statements,
+        },
+        "x-kubernetes-map-type": "atomic",
+    })
 }
 
 /// A policy to attach: the name of an AWS-managed policy, or the ARN of any.

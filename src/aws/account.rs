@@ -15,13 +15,15 @@ use super::limits::Budget;
 use super::sdk::Sdk;
 use super::sdk::reply::CompleteReply;
 use crate::api::Reason;
-use crate::core::failure::{Effect, Failure};
+use crate::core::failure::Failure;
 
 /// How long STS's word on who the operator is counts. It changes only with the credentials, which is with the configuration or, rarely, the
 /// environment.
 const VERIFICATION_TTL: Duration = Duration::from_secs(3600);
 /// When to come back where as many pieces of work are under way as the account allows: about as long as one takes.
 const BUSY_RETRY: Duration = Duration::from_millis(100);
+/// Removals at the same time, beside other work.
+const REMOVALS: usize = 4;
 /// Longest time for fetching credentials: less than a request may take, so that what is slow is told from AWS being slow.
 const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(8);
 
@@ -36,6 +38,7 @@ pub struct Account {
     sdk: Sdk,
     budget: Arc<Budget>,
     slots: Arc<Semaphore>,
+    removals: Arc<Semaphore>,
     verification: Verification,
 }
 
@@ -84,7 +87,8 @@ impl Account {
             access: config.access.clone(),
         };
         let slots = Arc::new(Semaphore::new(config.limits.concurrency.max(1)));
-        Ok(Self { config, sdk, budget, slots, verification: Verification::default() })
+        let removals = Arc::new(Semaphore::new(REMOVALS));
+        Ok(Self { config, sdk, budget, slots, removals, verification: Verification::default() })
     }
 
     /// What the account was made from.
@@ -97,22 +101,25 @@ impl Account {
         &self.sdk
     }
 
-    /// The right to begin a piece of work, such as one reconcile. Never waits.
+    /// The right to begin a piece of work, such as one reconcile of `who`. Never waits.
     ///
     /// Work that has begun is not broken off for want of budget: its calls are counted, if need be on credit, and paid before other work
     /// begins.
     ///
     /// # Errors
-    /// Where the budget is used up, or as many pieces of work are under way as are allowed; with the time to come back.
-    pub fn try_permit(&self) -> Result<Permit, Failure> {
-        let slot = self.slots.clone().try_acquire_owned().map_err(|_| Failure {
-            reason: Reason::AWSUnavailable,
-            message: format!("the operator works on {} other resources of the account at the moment", self.config.limits.concurrency.max(1)),
-            effect: Effect::None,
-            retry_after: Some(BUSY_RETRY),
-        })?;
-        self.budget.admit(Instant::now()).map_err(Failure::budget)?;
-        Ok(Permit(slot))
+    /// Where the budget is used up, or as many pieces of work are under way as are allowed: the time until the turn of `who`.
+    pub fn try_permit(&self, who: &str) -> Result<Permit, Duration> {
+        let slot = self.slots.clone().try_acquire_owned().ok();
+        self.budget.admit(who, slot.is_some(), Instant::now())?;
+        slot.map(Permit).ok_or(BUSY_RETRY)
+    }
+
+    /// The right to remove something at once: on credit, and with slots of its own, so that what is to go never stands behind what is to come.
+    ///
+    /// # Errors
+    /// Where as many removals are under way as are allowed: the time to come back.
+    pub fn removal_permit(&self) -> Result<Permit, Duration> {
+        self.removals.clone().try_acquire_owned().map(Permit).map_err(|_| BUSY_RETRY)
     }
 
     /// Makes sure that the credentials lead into the account and partition that are configured.

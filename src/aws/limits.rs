@@ -1,45 +1,105 @@
 //! The request budget of one account.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::config::LimitsConfig;
 
-/// A token bucket that never makes anybody wait: work that finds it empty is sent away with the time to come back.
+/// How much later the next piece of work is asked back where as many are under way as the account allows.
+const SLOT_SPACING: Duration = Duration::from_millis(12);
+/// Pieces of work over which the calls of one are averaged.
+const AVERAGED: u32 = 64;
+/// How long after its turn somebody who did not come back is forgotten: what it was for has gone.
+const TURN_KEPT: Duration = Duration::from_secs(60);
+
+/// A token bucket that never makes anybody wait: work that finds it empty is sent away with the time of its turn.
 ///
 /// Only the beginning of a piece of work is refused. Every call takes a token, but a call in the middle of a piece of work takes it on
 /// credit, and the debt is paid before any other work begins. Otherwise a piece of work that needs more calls than the bucket happens to hold would
 /// be broken off each time, begin anew each time, and never end.
+///
+/// Turns are given in the order of asking, each as much after the one before as a piece of work takes tokens on average. So a thousand
+/// that wait for one account come back one by one, and none of them is left behind by luck.
 #[derive(Debug)]
 pub(super) struct Budget {
     /// How long one token takes to come back.
     interval: Duration,
     /// How long an empty bucket takes to be full.
     capacity: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
     /// When the bucket is full again (the generic cell rate algorithm's theoretical arrival time).
-    full_at: Mutex<Instant>,
+    full_at: Instant,
+    /// Who was sent away, and when its turn is.
+    turns: HashMap<String, Instant>,
+    /// The first turn that nobody has.
+    next_turn: Instant,
+    /// Calls and pieces of work of late, for their ratio.
+    calls: u32,
+    pieces: u32,
 }
 
 impl Budget {
     pub(super) fn new(limits: &LimitsConfig, now: Instant) -> Self {
         let interval = Duration::from_secs(1) / limits.requests_per_second.max(1);
-        Self { interval, capacity: interval * limits.burst.max(1), full_at: Mutex::new(now) }
+        let state = State { full_at: now, turns: HashMap::new(), next_turn: now, calls: 0, pieces: 0 };
+        Self { interval, capacity: interval * limits.burst.max(1), state: Mutex::new(state) }
     }
 
-    /// Whether a piece of work may begin; the error is the time until there is a token.
-    pub(super) fn admit(&self, now: Instant) -> Result<(), Duration> {
-        let full_at = *self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let spent = full_at.saturating_duration_since(now) + self.interval;
-        match spent.checked_sub(self.capacity) {
-            None | Some(Duration::ZERO) => Ok(()),
-            Some(wait) => Err(wait),
+    /// Whether `who` may begin a piece of work, given whether there is room for another one; the error is the time until its turn.
+    pub(super) fn admit(&self, who: &str, room: bool, now: Instant) -> Result<(), Duration> {
+        let mut state = self.state();
+        let debt = (state.full_at.saturating_duration_since(now) + self.interval).saturating_sub(self.capacity);
+        let turn = state.turns.get(who).copied();
+        if let Some(early) = turn.map(|turn| turn.saturating_duration_since(now)).filter(|early| !early.is_zero()) {
+            return Err(early);
         }
+        let first = turn.is_some() || state.next_turn <= now;
+        if room && first && debt.is_zero() {
+            state.turns.remove(who);
+            state.begins();
+            return Ok(());
+        }
+        if room && turn.is_some() {
+            // It keeps its place; those before it took more than was expected.
+            return Err(debt);
+        }
+        let turn = state.next_turn.max(now + debt.max(SLOT_SPACING));
+        state.next_turn = turn + if room { self.interval * state.calls_a_piece() } else { SLOT_SPACING };
+        state.turns.insert(who.into(), turn);
+        if state.turns.len().is_power_of_two() {
+            state.turns.retain(|_, turn| now.saturating_duration_since(*turn) < TURN_KEPT);
+        }
+        Err(turn - now)
     }
 
     /// Takes a token for one call, on credit where there is none.
     pub(super) fn spend(&self, now: Instant) {
-        let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
-        *full_at = (*full_at).max(now) + self.interval;
+        let mut state = self.state();
+        state.full_at = state.full_at.max(now) + self.interval;
+        state.calls = state.calls.saturating_add(1);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn begins(&mut self) {
+        self.pieces += 1;
+        if self.pieces == AVERAGED {
+            self.pieces /= 2;
+            self.calls /= 2;
+        }
+    }
+
+    fn calls_a_piece(&self) -> u32 {
+        self.calls.checked_div(self.pieces).unwrap_or(1).max(1)
     }
 }
 
@@ -56,12 +116,12 @@ mod tests {
         let now = Instant::now();
         let budget = budget(10, 3, now);
         for _ in 0..3 {
-            assert_eq!(budget.admit(now), Ok(()));
+            assert_eq!(budget.admit("a", true, now), Ok(()));
             budget.spend(now);
         }
-        assert_eq!(budget.admit(now), Err(Duration::from_millis(100)));
-        assert_eq!(budget.admit(now + Duration::from_millis(60)), Err(Duration::from_millis(40)));
-        assert_eq!(budget.admit(now + Duration::from_millis(100)), Ok(()));
+        assert_eq!(budget.admit("a", true, now), Err(Duration::from_millis(100)));
+        assert_eq!(budget.admit("a", true, now + Duration::from_millis(60)), Err(Duration::from_millis(40)));
+        assert_eq!(budget.admit("a", true, now + Duration::from_millis(100)), Ok(()));
     }
 
     #[test]
@@ -71,8 +131,8 @@ mod tests {
         for _ in 0..5 {
             budget.spend(now);
         }
-        assert_eq!(budget.admit(now), Err(Duration::from_millis(500)));
-        assert_eq!(budget.admit(now + Duration::from_millis(500)), Ok(()));
+        assert_eq!(budget.admit("a", true, now), Err(Duration::from_millis(500)));
+        assert_eq!(budget.admit("a", true, now + Duration::from_millis(500)), Ok(()));
     }
 
     #[test]
@@ -81,16 +141,51 @@ mod tests {
         let budget = budget(10, 2, start);
         let later = start + Duration::from_secs(3600);
         budget.spend(later);
-        assert_eq!(budget.admit(later), Ok(()));
+        assert_eq!(budget.admit("a", true, later), Ok(()));
         budget.spend(later);
-        assert_eq!(budget.admit(later), Err(Duration::from_millis(100)));
+        assert_eq!(budget.admit("a", true, later), Err(Duration::from_millis(100)));
     }
 
     #[test]
     fn the_long_run_rate_is_the_configured_one() {
         let start = Instant::now();
         let budget = budget(20, 5, start);
-        let calls = (0..10_000).map(|ms| start + Duration::from_millis(ms)).filter(|now| budget.admit(*now).map(|()| budget.spend(*now)).is_ok());
+        let calls =
+            (0..10_000).map(|ms| start + Duration::from_millis(ms)).filter(|now| budget.admit("a", true, *now).map(|()| budget.spend(*now)).is_ok());
         assert_eq!(calls.count(), 20 * 10 + 5 - 1, "ten seconds' worth, the first token of which is among the burst");
+    }
+
+    #[test]
+    fn those_who_wait_come_back_in_the_order_of_asking_and_none_twice_before_its_turn() {
+        let start = Instant::now();
+        let budget = budget(10, 1, start);
+        let mut waiting: Vec<(String, Instant)> = (0..100).map(|n| (format!("{n}"), start)).collect();
+        let (mut done, mut refusals) = (vec![], 0);
+        while let Some(at) = (0..waiting.len()).min_by_key(|at| waiting[*at].1) {
+            let (who, now) = waiting.remove(at);
+            match budget.admit(&who, true, now) {
+                Ok(()) => {
+                    (0..3).for_each(|_| budget.spend(now));
+                    done.push(who);
+                }
+                Err(pause) => {
+                    refusals += 1;
+                    waiting.push((who, now + pause));
+                }
+            }
+        }
+        let in_order = done.windows(2).filter(|pair| pair[0].parse::<u32>().unwrap() < pair[1].parse::<u32>().unwrap()).count();
+        assert!(in_order > 90, "nearly all in order: {done:?}");
+        assert!(refusals < 1000, "{refusals} vain tries of 100");
+        assert!(budget.state().turns.is_empty());
+    }
+
+    #[test]
+    fn without_room_the_tries_are_spread() {
+        let now = Instant::now();
+        let budget = budget(1000, 1000, now);
+        let pauses: Vec<Duration> = (0..100).filter_map(|n| budget.admit(&format!("{n}"), false, now).err()).collect();
+        assert_eq!(pauses.len(), 100);
+        assert!(pauses.windows(2).all(|pair| pair[1] - pair[0] == SLOT_SPACING));
     }
 }

@@ -253,15 +253,13 @@ impl Caches {
         concerned.iter().for_each(|r| self.wake(r));
     }
 
-    /// Wakes whom it concerns that a user or role has come to be in AWS: the other halves of its grants can now be written. Its status tells the
-    /// same, but later.
-    pub fn made(&self, of: &Ref) {
-        let concerned = match of {
+    /// The resources that hold the other halves of the grants of a user or role.
+    pub fn partners(&self, of: &Ref) -> BTreeSet<Ref> {
+        match of {
             Ref::User(key) => self.concerned_by(Some(Need::User(key.clone()))),
             Ref::Role(_) => lock(&self.relations).users_of(of),
             Ref::Account(_) => BTreeSet::new(),
-        };
-        concerned.iter().for_each(|r| self.wake(r));
+        }
     }
 
     /// Takes note that a pass begins: whatever changes from now on wakes the resource again.
@@ -280,7 +278,7 @@ impl Caches {
     }
 
     /// Has a resource reconciled, if there is one: what is named and does not exist is woken when it appears.
-    fn wake(&self, of: &Ref) {
+    pub fn wake(&self, of: &Ref) {
         let exists = match of {
             Ref::Account(key) => self.account(&key.name).is_some(),
             Ref::User(key) => self.user(key).is_some(),

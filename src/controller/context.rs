@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kube::Client;
 use kube::runtime::events::Recorder;
@@ -80,6 +80,17 @@ impl Context {
         let account = Arc::new(account);
         accounts.insert(placement.name.clone(), account.clone());
         Ok(account)
+    }
+
+    /// Wakes whom it concerns that a user or role has come to be in AWS: the other halves of its grants can now be written. Its status tells the
+    /// same, but later.
+    pub fn made(&self, of: &Ref) {
+        let now = Instant::now();
+        self.retries.progress(of, now);
+        for partner in self.caches.partners(of) {
+            self.retries.progress(&partner, now);
+            self.caches.wake(&partner);
+        }
     }
 
     /// Drops the client of an account that is gone.

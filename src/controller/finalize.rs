@@ -13,7 +13,7 @@ use tracing::warn;
 use super::apply::apply;
 use super::context::Context;
 use super::kinds::IdentityKind;
-use super::reconcile::{Pass, Retry, SOON, same_account, told};
+use super::reconcile::{Pass, Retry, same_account, told};
 use super::report::remove_finalizer;
 use crate::api::{AWSAccount, Reason};
 use crate::aws::{Account, Gateway};
@@ -60,9 +60,9 @@ pub async fn identity<K: IdentityKind>(object: K, context: &Context) -> Result<P
         Ok(prepared) => prepared,
         Err(problem) => return Ok(told(object, facts, vec![abandonable(problem)], None)),
     };
-    let _permit = match account.try_permit() {
+    let _permit = match account.removal_permit() {
         Ok(permit) => permit,
-        Err(busy) => return Ok(Pass::Again(busy.retry_after.unwrap_or(SOON))),
+        Err(pause) => return Ok(Pass::Again(pause)),
     };
     let held_by = object.held_by(context, Timestamp::now());
     let how_far = if held_by.is_empty() { Removal::Delete } else { Removal::CutOff };

@@ -211,7 +211,7 @@ pub(super) fn told<K: Kind>(object: K, facts: K::Status, problems: Vec<Problem>,
 /// Makes a user or role in AWS as declared.
 async fn converge<K: IdentityKind>(object: K, context: &Context) -> Result<Pass<K>, kube::Error> {
     let of = K::reference(ObjectKey::of(&object));
-    let (at, desired) = match resolve(&object, context).await? {
+    let (at, mut desired) = match resolve(&object, context).await? {
         Ok(resolved) => resolved,
         Err(problems) => return retrench(object, context, problems).await,
     };
@@ -221,16 +221,19 @@ async fn converge<K: IdentityKind>(object: K, context: &Context) -> Result<Pass<
     if !made && waits_for_sources(&desired, context.retries.wait(&of, Instant::now()).is_some()) {
         return Ok(told(object, before, grant_problems(&desired).collect(), None));
     }
-    let (account, _permit) = match enter(context, &at).await {
+    // Roles that are about to be made wake the user then: its assume policy and its status are worth writing once.
+    let coming = if desired.has_roles_coming() { context.retries.wait(&of, Instant::now()) } else { None };
+    if coming.is_some() {
+        desired.hold_additions();
+    }
+    let account = match enter(context, &at).await {
         Ok(entered) => entered,
         Err(closed) => return Ok(closed.told(object, vec![])),
     };
-    let work = Work { object, observation: seen, account: &account, desired: &desired, context, at: &at };
+    let work = Work { object, observation: seen, account: &account, permit: None, desired: &desired, context, at: &at };
     let pass = work.finish(grant_problems(&desired).collect()).await?;
-    // Roles that are about to be made wake the user then: what it has to tell is worth telling once.
-    let coming = desired.assumes.iter().any(|role| role.is_coming);
-    match (&pass, context.retries.wait(&of, Instant::now())) {
-        (Pass::Told { outcome, retry: None, .. }, Some(left)) if coming && outcome.class() == Class::Done => Ok(Pass::Again(left)),
+    match (&pass, coming) {
+        (Pass::Told { outcome, retry: None, .. }, Some(left)) if outcome.class() == Class::Done => Ok(Pass::Again(left)),
         _ => Ok(pass),
     }
 }
@@ -243,11 +246,15 @@ async fn retrench<K: IdentityKind>(object: K, context: &Context, problems: Vec<P
     if arn.account_id().as_ref() != Some(&at.id) {
         return Ok(told(object, before, problems, None));
     }
-    let (account, _permit) = match enter(context, &at).await {
+    let account = match enter(context, &at).await {
         Ok(entered) => entered,
         Err(closed) => return Ok(closed.told(object, problems)),
     };
     let of = K::reference(ObjectKey::of(&object));
+    let permit = match account.try_permit(&of.to_string()) {
+        Ok(permit) => permit,
+        Err(pause) => return Ok(Pass::Again(pause)),
+    };
     let observation = match context.observation(&of, &uid(&object), &arn, &BTreeMap::new()).filter(Observation::is_ground) {
         Some(observation) => observation,
         None => match account.gateway().observe(&known.name, &known.policies).await {
@@ -256,7 +263,7 @@ async fn retrench<K: IdentityKind>(object: K, context: &Context, problems: Vec<P
         },
     };
     let Some(desired) = object.retrenched(context, &at, &observation.observed) else { return Ok(told(object, before, problems, None)) };
-    let work = Work { object, observation: Some(observation), account: &account, desired: &desired, context, at: &at };
+    let work = Work { object, observation: Some(observation), account: &account, permit: Some(permit), desired: &desired, context, at: &at };
     work.finish(problems).await
 }
 
@@ -266,7 +273,6 @@ fn uid<K: Kind>(object: &K) -> String {
 
 /// Why an account cannot be worked in now.
 enum Closed {
-    Busy(Duration),
     Unusable(Problem),
     Failure(Failure),
 }
@@ -276,7 +282,6 @@ impl Closed {
     fn told<K: Kind>(self, object: K, mut problems: Vec<Problem>) -> Pass<K> {
         let facts = object.status().cloned().unwrap_or_default();
         let retry = match self {
-            Self::Busy(pause) => return Pass::Again(pause),
             Self::Unusable(problem) => {
                 problems.push(problem);
                 None
@@ -290,15 +295,14 @@ impl Closed {
     }
 }
 
-/// Goes into an account: its client, a permit to work there, and the proof that it is the one declared.
-async fn enter(context: &Context, at: &Placement) -> Result<(Arc<Account>, Permit), Closed> {
+/// Goes into an account: its client, and the proof that it is the one declared.
+async fn enter(context: &Context, at: &Placement) -> Result<Arc<Account>, Closed> {
     let account = context.account(at).await.map_err(Closed::Unusable)?;
-    let permit = account.try_permit().map_err(|busy| Closed::Busy(busy.retry_after.unwrap_or(SOON)))?;
     account.verify().await.map_err(|failure| {
         let message = format!("AWSAccount {}: {}", at.name, failure.message);
         Closed::Failure(Failure { reason: Reason::AccountNotReady, message, ..failure })
     })?;
-    Ok((account, permit))
+    Ok(account)
 }
 
 type Resolved = Result<(Placement, Desired), Vec<Problem>>;
@@ -347,6 +351,8 @@ fn grant_problems(desired: &Desired) -> impl Iterator<Item = Problem> {
 }
 
 enum Stop {
+    /// The account has no room for the work now; it comes back after this pause.
+    Busy(Duration),
     Problems(Vec<Problem>),
     Failure(Failure),
 }
@@ -357,6 +363,8 @@ struct Work<'a, K> {
     /// What is known of AWS; None where it is not known.
     observation: Option<Observation>,
     account: &'a Account,
+    /// The right to work in the account, from when there is work.
+    permit: Option<Permit>,
     desired: &'a Desired,
     context: &'a Context,
     at: &'a Placement,
@@ -371,7 +379,7 @@ impl<K: IdentityKind> Work<'_, K> {
         // What was seen is kept also where the API server failed in between.
         let keep = |observation: Option<Observation>| {
             if self.context.memory.keep(&of, observation) {
-                self.context.caches.made(&of);
+                self.context.made(&of);
             }
         };
         let facts = |object: &K, before| match &self.observation {
@@ -384,6 +392,7 @@ impl<K: IdentityKind> Work<'_, K> {
                 keep(self.observation);
                 told(self.object, facts, problems, None)
             }
+            Err(Stop::Busy(pause)) => Pass::Again(pause),
             // There is no plan, so what was seen may be somebody else's: nothing of it is this resource's to tell or to remember.
             Err(Stop::Problems(found)) => {
                 keep(None);
@@ -403,7 +412,14 @@ impl<K: IdentityKind> Work<'_, K> {
             // What was never made is taken not to be there: creating it finds out, and usually nothing has to be read.
             self.observation = Some(self.seen(Observed::default()));
         }
-        let known = self.observation.as_ref().is_some_and(|seen| seen.is_ground() || self.is_settled(seen));
+        let settled = self.observation.as_ref().is_some_and(|seen| self.is_settled(seen));
+        if !settled && self.permit.is_none() {
+            match self.account.try_permit(&K::reference(ObjectKey::of(&self.object)).to_string()) {
+                Ok(permit) => self.permit = Some(permit),
+                Err(pause) => return Ok(Err(Stop::Busy(pause))),
+            }
+        }
+        let known = settled || self.observation.as_ref().is_some_and(Observation::is_ground);
         if !known && let Err(failure) = self.read().await {
             return Ok(Err(Stop::Failure(failure)));
         }

@@ -17,13 +17,23 @@ const LONGEST: Duration = Duration::from_secs(300);
 const LONGEST_PROPAGATION: Duration = Duration::from_secs(5);
 /// How long a wait may last before it is told in the status. Most waits are for the next write of this same process and are over by then.
 const PATIENCE: Duration = Duration::from_millis(1500);
+/// The longest patience where the wait makes progress: with many resources at once each waits for its turn.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a refusal is taken for the slowness of IAM to show a permission that was just given.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy)]
 struct Trouble {
+    began: Instant,
+    /// When it began, or last made progress.
     since: Instant,
     failures: u32,
+}
+
+impl Trouble {
+    fn new(now: Instant) -> Self {
+        Self { began: now, since: now, failures: 0 }
+    }
 }
 
 /// What is going wrong or waited for, and since when.
@@ -45,19 +55,27 @@ impl Retries {
 
     /// Whether the trouble, if any, is so new that it may be the slowness of IAM.
     pub fn is_new(&self, what: &Ref, now: Instant) -> bool {
-        lock(&self.0).get(what).is_none_or(|t| now.duration_since(t.since) < REFUSAL_PATIENCE)
+        lock(&self.0).get(what).is_none_or(|t| now.duration_since(t.began) < REFUSAL_PATIENCE)
     }
 
     /// Notes that a resource waits. Returns how much longer that is not worth telling; None when it is to be told.
     pub fn wait(&self, what: &Ref, now: Instant) -> Option<Duration> {
-        let since = lock(&self.0).entry(what.clone()).or_insert(Trouble { since: now, failures: 0 }).since;
-        PATIENCE.checked_sub(now.duration_since(since)).filter(|left| !left.is_zero())
+        let Trouble { began, since, .. } = *lock(&self.0).entry(what.clone()).or_insert_with(|| Trouble::new(now));
+        let left = PATIENCE.saturating_sub(now.duration_since(since)).min(LONGEST_PATIENCE.saturating_sub(now.duration_since(began)));
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// Notes that a wait made progress, which renews the patience with it.
+    pub fn progress(&self, what: &Ref, now: Instant) {
+        if let Some(trouble) = lock(&self.0).get_mut(what) {
+            trouble.since = now;
+        }
     }
 
     /// Notes a failure. Returns the pause until the next try, jittered.
     pub fn fail(&self, what: &Ref, reason: Reason, now: Instant) -> Duration {
         let mut troubles = lock(&self.0);
-        let trouble = troubles.entry(what.clone()).or_insert(Trouble { since: now, failures: 0 });
+        let trouble = troubles.entry(what.clone()).or_insert_with(|| Trouble::new(now));
         trouble.failures = trouble.failures.saturating_add(1);
         let longest = if reason == Reason::Propagating { LONGEST_PROPAGATION } else { LONGEST };
         let pause = FIRST.saturating_mul(1 << trouble.failures.saturating_sub(1).min(16)).min(longest);
@@ -106,6 +124,21 @@ mod tests {
         let now = Instant::now();
         assert_eq!(retries.wait(&role(), now), Some(PATIENCE));
         assert_eq!(retries.wait(&role(), now + PATIENCE), None);
+    }
+
+    #[test]
+    fn progress_renews_patience_but_not_for_ever() {
+        let retries = Retries::default();
+        let now = Instant::now();
+        retries.wait(&role(), now);
+        let mut later = now;
+        while later < now + LONGEST_PATIENCE {
+            retries.progress(&role(), later);
+            assert!(retries.wait(&role(), later).is_some());
+            later += PATIENCE / 2;
+        }
+        retries.progress(&role(), later);
+        assert_eq!(retries.wait(&role(), later), None);
     }
 
     #[test]

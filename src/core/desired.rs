@@ -95,6 +95,18 @@ impl Desired {
         })
     }
 
+    /// Whether roles that the identity may assume are about to be made.
+    pub fn has_roles_coming(&self) -> bool {
+        self.assumes.iter().any(|role| role.is_coming)
+    }
+
+    /// Adds no role to the assume policy for now. Those that are withdrawn leave it all the same.
+    pub fn hold_additions(&mut self) {
+        for role in self.assumes.iter_mut().filter(|role| role.presence == Presence::Wanted) {
+            role.presence = Presence::Kept;
+        }
+    }
+
     /// The policies that the resource has or had, which are read together with the identity.
     pub fn known_policies(&self) -> BTreeSet<Arn> {
         self.policies.keys().chain(&self.former_policies).cloned().collect()

@@ -38,16 +38,6 @@ impl Failure {
         Self { reason, message: message.into(), effect: Effect::None, retry_after: None }
     }
 
-    /// The account's own request budget is used up for now. No call was made.
-    pub fn budget(retry_after: Duration) -> Self {
-        Self {
-            reason: Reason::AWSUnavailable,
-            message: "the account's request budget is used up for the moment".into(),
-            effect: Effect::None,
-            retry_after: Some(retry_after),
-        }
-    }
-
     /// The failure of an action, in the light of what is known to be there: a policy that exists and is said not to is not shown
     /// everywhere yet.
     pub fn in_the_light_of(self, action: &Action, observed: &Observed) -> Self {

@@ -26,6 +26,8 @@ pub struct Write {
     pub name: String,
     /// HTTP status of the answer.
     pub code: u16,
+    /// When it was answered, by RFC 3339 with microseconds.
+    pub answered_at: String,
 }
 
 /// What the API server logs: writes of our own resources, and of the Events, ConfigMaps and Secrets that the operator
@@ -61,6 +63,7 @@ struct Event {
     object_ref: ObjectRef,
     #[serde(default)]
     response_status: ResponseStatus,
+    stage_timestamp: String,
 }
 
 #[derive(Deserialize)]
@@ -108,6 +111,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Write>> {
             namespace: object.namespace,
             name: object.name,
             code: event.response_status.code,
+            answered_at: event.stage_timestamp,
         });
     }
     Ok(writes)

@@ -486,3 +486,36 @@ async fn kubectl_explains_the_fields() -> Result<()> {
     }
     Ok(())
 }
+
+/// What cannot be decoded would stop the list of all roles, so it is not let in.
+#[tokio::test]
+async fn row_29_documents_nest_no_deeper_than_iam_has_use_for() -> Result<()> {
+    let nested = |levels: usize| format!("{}{}", "{a: ".repeat(levels), "1".to_owned() + &"}".repeat(levels));
+    let lists = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    let document = |document: &str| permissions(&format!("inlinePolicies: [{{name: read, document: {document}}}]"));
+    refused(&[
+        (document(&nested(200)), &["unknown field", "inlinePolicies[0].document.a"]),
+        (document(&format!("{{Statement: {}}}", nested(200))), &["document.Statement.a.a.a", "must have at most 0"]),
+        (document(&format!("{{Statement: {}}}", lists(200))), &["inlinePolicies[0].document", "must have at most 0"]),
+        (document(&format!("{{Statement: [{{Condition: {}}}]}}", nested(200))), &["document.Statement[0].Condition", "must have at most 0"]),
+    ])
+    .await?;
+
+    let tenant = World::shared().await?.tenant().await?;
+    let full = serde_json::json!({
+        "Version": "2012-10-17", "Id": "all-forms",
+        "Statement": [
+            {
+                "Sid": "Lists", "Effect": "Allow", "Action": ["s3:Get*", "s3:List*"], "Resource": ["*"],
+                "Condition": {"StringLike": {"aws:PrincipalTag/team": ["a*", "b*"]}, "Bool": {"aws:SecureTransport": "true"}},
+            },
+            {"Effect": "Deny", "NotAction": "s3:*", "NotResource": "arn:aws:s3:::b", "Principal": {"AWS": ["111111111111"], "Service": "s3.amazonaws.com"}},
+        ],
+    });
+    let stored = tenant.stored(&document(&full.to_string())).await?;
+    ensure!(stored["spec"]["permissions"]["inlinePolicies"][0]["document"] == full, "{stored:#}");
+    let one = serde_json::json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": {"Null": {"a": "true"}}}});
+    let stored = tenant.stored(&document(&one.to_string())).await?;
+    ensure!(stored["spec"]["permissions"]["inlinePolicies"][0]["document"] == one, "{stored:#}");
+    Ok(())
+}

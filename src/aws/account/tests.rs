@@ -4,6 +4,7 @@ use super::*;
 use crate::aws::LimitsConfig;
 use crate::aws::test_server::{ACCOUNT, Reply, Server, ambient, error, success};
 use crate::core::action::Action;
+use crate::core::failure::Effect;
 use crate::core::identity::IdentityName;
 
 fn identity(account: &str, partition: &str) -> Reply {
@@ -150,16 +151,17 @@ async fn permits_end_with_the_slots_and_with_the_budget() {
     let server = Server::start(|request| success(&request.action, ""));
     let limits = LimitsConfig { requests_per_second: 1, burst: 2, concurrency: 2 };
     let account = Account::new(&server.base(), AccountConfig { limits, ..ambient() }).await.unwrap();
-    let permits = (account.try_permit().unwrap(), account.try_permit().unwrap());
-    assert_eq!(account.try_permit().unwrap_err().retry_after, Some(BUSY_RETRY));
+    let permits = (account.try_permit("a").unwrap(), account.try_permit("b").unwrap());
+    account.try_permit("c").unwrap_err();
     for _ in 0..4 {
         // Twice the burst: what has begun goes on.
         account.gateway().execute(&delete_role()).await.unwrap();
     }
     drop(permits);
-    let failure = account.try_permit().unwrap_err();
-    assert!(failure.retry_after.is_some_and(|wait| wait > BUSY_RETRY), "{failure:?}");
-    assert_eq!(failure.effect, Effect::None);
+    let wait = account.try_permit("d").unwrap_err();
+    assert!(wait > BUSY_RETRY, "{wait:?}");
+    // What is to go does not wait.
+    drop(account.removal_permit().unwrap());
 }
 
 #[tokio::test]
