@@ -1,5 +1,6 @@
 //! `rolebridge run`: the controller.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -9,8 +10,8 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::aws::BaseConfig;
-use crate::controller::{self, Settings};
-use crate::runtime::{shutdown, telemetry};
+use crate::controller::{self, Health, Settings};
+use crate::runtime::{server, shutdown, telemetry};
 
 /// What the controller is told.
 #[derive(Debug, clap::Args)]
@@ -27,6 +28,10 @@ pub struct Arguments {
     /// How many resources of one kind are worked on at the same time.
     #[arg(long, env = "ROLEBRIDGE_CONCURRENCY", value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     concurrency: u16,
+
+    /// Where /livez and /readyz are served over plain HTTP, for the kubelet; port 0 takes a free one, and the log says which.
+    #[arg(long, env = "ROLEBRIDGE_HEALTH_ADDRESS", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8081")]
+    health_address: SocketAddr,
 
     #[command(flatten)]
     telemetry: telemetry::LogArguments,
@@ -56,14 +61,6 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 async fn start(arguments: Arguments) -> anyhow::Result<()> {
     info!(version = env!("CARGO_PKG_VERSION"), "Rolebridge starts");
-    let client = Client::try_default().await.context("no way to the cluster: set KUBECONFIG, or run in a pod with a service account")?;
-    let installation = match arguments.installation {
-        Some(id) => id,
-        None => default_installation(&client).await?,
-    };
-    info!(installation, "objects in AWS are tagged for this installation");
-    let aws = BaseConfig::load().await;
-    let settings = Settings { installation, resync_interval: arguments.resync_interval, concurrency: arguments.concurrency };
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(async move {
         shutdown::requested().await;
@@ -71,9 +68,31 @@ async fn start(arguments: Arguments) -> anyhow::Result<()> {
         // Nobody listens any more when the controller has ended already.
         let _ = stop.send(true);
     });
-    controller::run(client, aws, settings, stopped).await?;
+    let health = Health::new(&controller::watched());
+    let listener = server::listen(arguments.health_address).await?;
+    tokio::spawn(server::serve(listener, server::Asked { health: health.clone(), stopping: stopped.clone() }));
+    tokio::select! {
+        ended = control(arguments, &health, stopped) => ended?,
+        // In the very task that the controller is polled in: where that is blocked, nothing beats.
+        () = health.beat() => {}
+    }
     info!("stopped");
     Ok(())
+}
+
+async fn control(arguments: Arguments, health: &Health, mut stopped: watch::Receiver<bool>) -> anyhow::Result<()> {
+    let client = Client::try_default().await.context("no way to the cluster: set KUBECONFIG, or run in a pod with a service account")?;
+    let installation = match arguments.installation {
+        Some(id) => id,
+        None => tokio::select! {
+            id = default_installation(&client) => id?,
+            _ = stopped.wait_for(|stop| *stop) => return Ok(()),
+        },
+    };
+    info!(installation, "objects in AWS are tagged for this installation");
+    let aws = BaseConfig::load().await;
+    let settings = Settings { installation, resync_interval: arguments.resync_interval, concurrency: arguments.concurrency };
+    controller::run(client, aws, settings, health, stopped).await
 }
 
 async fn default_installation(client: &Client) -> anyhow::Result<String> {

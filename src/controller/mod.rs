@@ -6,6 +6,7 @@ mod apply;
 pub mod caches;
 mod context;
 mod finalize;
+mod health;
 mod kinds;
 mod memory;
 mod reconcile;
@@ -16,4 +17,5 @@ mod retry;
 mod run;
 
 pub use context::Settings;
-pub use run::run;
+pub use health::Health;
+pub use run::{run, watched};

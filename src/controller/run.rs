@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures::future::{select_all, try_join_all};
 use futures::{Stream, StreamExt, TryStreamExt};
+use k8s_openapi::Resource as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::core::{DeserializeGuard, ObjectMeta, PartialObjectMeta, error_boundary::InvalidObject};
 use kube::runtime::controller::{Action as Next, Config};
@@ -23,10 +24,11 @@ use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use super::caches::{Caches, SeenLabels, Wake};
 use super::context::{Context, Settings};
+use super::health::{Health, QueueHealth};
 use super::reconcile::{Reconciled, reconcile};
 use super::relations::Need;
 use super::report::report_unreadable;
-use crate::api::{AWSAccount, BastionUser, CrossAccountRole, MANAGER};
+use crate::api::{AWSAccount, BastionUser, CrossAccountRole, MANAGER, Managed};
 use crate::aws::BaseConfig;
 use crate::core::world::ObjectKey;
 
@@ -35,11 +37,16 @@ const SETTLE: Duration = Duration::from_millis(100);
 /// A pause before a reconcile that panicked is tried again.
 const AFTER_PANIC: Duration = Duration::from_secs(60);
 
-/// Runs the controller until `shutdown` turns true. Reconciles that are under way then end first; nothing new is begun.
+/// The kinds that are watched, as [`Health`] calls them.
+pub const fn watched() -> [&'static str; 5] {
+    [AWSAccount::KIND, BastionUser::KIND, CrossAccountRole::KIND, Namespace::KIND, ConfigMap::KIND]
+}
+
+/// Runs the controller until `shutdown` turns true. Reconciles that are under way then end first; nothing new is begun. `health` is told how it goes.
 ///
 /// # Errors
 /// Where a watch ends for good, which it does not by itself.
-pub async fn run(client: Client, aws: BaseConfig, settings: Settings, shutdown: Receiver<bool>) -> anyhow::Result<()> {
+pub async fn run(client: Client, aws: BaseConfig, settings: Settings, health: &Health, shutdown: Receiver<bool>) -> anyhow::Result<()> {
     let (accounts, accounts_writer) = reflector::store();
     let (users, users_writer) = reflector::store();
     let (roles, roles_writer) = reflector::store();
@@ -52,23 +59,27 @@ pub async fn run(client: Client, aws: BaseConfig, settings: Settings, shutdown: 
     let caches = Arc::new(Caches::new(accounts.clone(), users.clone(), roles.clone(), namespaces.clone(), config_maps.clone(), wake));
 
     let mut listed = vec![];
-    let mut listing = || {
+    let mut listing = |kind| {
         let (done, listed_now) = oneshot::channel();
-        listed.push(listed_now);
+        listed.push(async move {
+            listed_now.await.with_context(|| format!("the watch of {kind} ended before it had listed its kind"))?;
+            health.listed(kind);
+            anyhow::Ok(())
+        });
         Some(done)
     };
     let watches = [
-        tokio::spawn(watch_resources::<AWSAccount>(client.clone(), accounts_writer, caches.clone(), listing())),
-        tokio::spawn(watch_resources::<BastionUser>(client.clone(), users_writer, caches.clone(), listing())),
-        tokio::spawn(watch_resources::<CrossAccountRole>(client.clone(), roles_writer, caches.clone(), listing())),
-        tokio::spawn(watch_namespaces(Api::all(client.clone()), namespaces_writer, caches.clone(), listing())),
-        tokio::spawn(watch_config_maps(Api::all(client.clone()), config_maps_writer, caches.clone(), listing())),
+        tokio::spawn(watch_resources::<AWSAccount>(client.clone(), accounts_writer, caches.clone(), listing(AWSAccount::KIND))),
+        tokio::spawn(watch_resources::<BastionUser>(client.clone(), users_writer, caches.clone(), listing(BastionUser::KIND))),
+        tokio::spawn(watch_resources::<CrossAccountRole>(client.clone(), roles_writer, caches.clone(), listing(CrossAccountRole::KIND))),
+        tokio::spawn(watch_namespaces(Api::all(client.clone()), namespaces_writer, caches.clone(), listing(Namespace::KIND))),
+        tokio::spawn(watch_config_maps(Api::all(client.clone()), config_maps_writer, caches.clone(), listing(ConfigMap::KIND))),
     ];
     let stopped = |mut shutdown: Receiver<bool>| async move {
         let _ = shutdown.wait_for(|stop| *stop).await;
     };
     tokio::select! {
-        synced = try_join_all(listed) => { synced.context("a watch ended before it had listed its kind")?; }
+        synced = try_join_all(listed) => { synced?; }
         () = stopped(shutdown.clone()) => return Ok(()),
     }
     info!(accounts = accounts.len(), users = users.len(), roles = roles.len(), "everything is listed; reconciling begins");
@@ -76,11 +87,12 @@ pub async fn run(client: Client, aws: BaseConfig, settings: Settings, shutdown: 
     let recorder = Recorder::new(client.clone(), Reporter { controller: MANAGER.into(), instance: None });
     let concurrency = settings.concurrency;
     let context = Arc::new(Context::new(client, caches, aws, recorder, settings));
+    let queue = |kind| health.queue(kind, concurrency);
     let works = async {
         tokio::join!(
-            work(accounts, woken_accounts, concurrency, context.clone(), stopped(shutdown.clone())),
-            work(users, woken_users, concurrency, context.clone(), stopped(shutdown.clone())),
-            work(roles, woken_roles, concurrency, context, stopped(shutdown.clone())),
+            work(accounts, woken_accounts, concurrency, context.clone(), queue(AWSAccount::KIND), stopped(shutdown.clone())),
+            work(users, woken_users, concurrency, context.clone(), queue(BastionUser::KIND), stopped(shutdown.clone())),
+            work(roles, woken_roles, concurrency, context, queue(CrossAccountRole::KIND), stopped(shutdown.clone())),
         )
     };
     let aborts: Vec<_> = watches.iter().map(tokio::task::JoinHandle::abort_handle).collect();
@@ -243,8 +255,14 @@ fn bare<K: ResourceExt>(object: &mut K) {
 }
 
 /// Reconciles what is woken of one kind until `stopped`, and then lets what is under way end.
-async fn work<K>(store: Store<K>, woken: UnboundedReceiver<ObjectRef<K>>, concurrency: u16, context: Arc<Context>, stopped: impl Future<Output = ()>)
-where
+async fn work<K>(
+    store: Store<K>,
+    woken: UnboundedReceiver<ObjectRef<K>>,
+    concurrency: u16,
+    context: Arc<Context>,
+    queue_health: QueueHealth,
+    stopped: impl Future<Output = ()>,
+) where
     K: Reconciled + Resource<DynamicType = ()> + Debug,
 {
     let queue =
@@ -253,7 +271,9 @@ where
     // A panic ends one reconcile, not the controller.
     let isolated = |object: Arc<K>, context: Arc<Context>| {
         let span = info_span!("reconcile", resource = %K::reference(ObjectKey::of(&*object)), account = object.account_name());
+        let running = queue_health.begin();
         Box::pin(async move {
+            let _running = running;
             match tokio::spawn(reconcile(object, context).instrument(span)).await {
                 Ok(next) => Ok::<_, std::convert::Infallible>(next),
                 Err(panic) => {

@@ -1,4 +1,5 @@
-//! What a process needs around the controller: logs, and an orderly end.
+//! What a process needs around the controller: logs, health over HTTP, and an orderly end.
 
+pub mod server;
 pub mod shutdown;
 pub mod telemetry;

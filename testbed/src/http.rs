@@ -2,7 +2,7 @@
 //! to the runtime of the test that came first.
 
 use anyhow::{Context, Result, bail};
-use http::{Method, Request, header};
+use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
@@ -15,6 +15,12 @@ pub async fn get_text(url: &str) -> Result<String> {
     send(Method::GET, url, None).await
 }
 
+/// Sends a request without a body and returns the status and the body of the answer, whatever the status is.
+pub async fn ask(url: &str) -> Result<(u16, String)> {
+    let (status, text) = exchange(Method::GET, url, None).await?;
+    Ok((status.as_u16(), text))
+}
+
 /// Sends `body` as JSON and decodes the answer, of which an empty one counts as `null`. A status other than 2xx is an error.
 pub async fn send_json<T: DeserializeOwned>(method: Method, url: &str, body: Option<&Value>) -> Result<T> {
     let text = send(method.clone(), url, body).await?;
@@ -23,6 +29,14 @@ pub async fn send_json<T: DeserializeOwned>(method: Method, url: &str, body: Opt
 }
 
 async fn send(method: Method, url: &str, body: Option<&Value>) -> Result<String> {
+    let (status, text) = exchange(method.clone(), url, body).await?;
+    if !status.is_success() {
+        bail!("{method} {url} answered {status}: {text}");
+    }
+    Ok(text)
+}
+
+async fn exchange(method: Method, url: &str, body: Option<&Value>) -> Result<(StatusCode, String)> {
     let uri: http::Uri = url.parse().with_context(|| format!("not a URL: {url}"))?;
     let authority = uri.authority().with_context(|| format!("no host in {url}"))?.to_string();
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
@@ -48,9 +62,5 @@ async fn send(method: Method, url: &str, body: Option<&Value>) -> Result<String>
         }
     };
     let (status, bytes) = exchange.await.with_context(|| format!("{method} {url}"))?;
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    if !status.is_success() {
-        bail!("{method} {url} answered {status}: {text}");
-    }
-    Ok(text)
+    Ok((status, String::from_utf8_lossy(&bytes).into_owned()))
 }

@@ -4,7 +4,11 @@ use std::{fs, path::Path, process::ExitStatus, sync::Arc, time::Duration};
 
 use anyhow::Result;
 
-use crate::sandbox::{Sandbox, Server};
+use crate::{
+    http,
+    sandbox::{Sandbox, Server},
+    wait::{Seen, wait_for},
+};
 
 /// How long an operator may take to end after SIGTERM, on a machine that is busy with something else.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -16,8 +20,8 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Starts `binary` with a clean environment, `KUBECONFIG`, the variables of `env` and the arguments `args`. It is running when this
-    /// returns, not ready.
+    /// Starts `binary` with a clean environment, `KUBECONFIG`, the variables of `env` and the arguments `args`. Its health is served on a free
+    /// port of the loopback interface, since any number of operators run on one machine. It is running when this returns, not ready.
     pub fn start<K: AsRef<str>, V: AsRef<str>>(
         sandbox: &Arc<Sandbox>,
         binary: &Path,
@@ -26,8 +30,21 @@ impl Operator {
         args: &[&str],
     ) -> Result<Self> {
         let mut command = sandbox.command(binary);
-        command.env("KUBECONFIG", kubeconfig).envs(env.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))).args(args);
+        command
+            .env("KUBECONFIG", kubeconfig)
+            .env("ROLEBRIDGE_HEALTH_ADDRESS", "127.0.0.1:0")
+            .envs(env.iter().map(|(name, value)| (name.as_ref(), value.as_ref())))
+            .args(args);
         Ok(Self { server: sandbox.spawn("operator", command)? })
+    }
+
+    /// Asks the operator of its health, `/livez` or `/readyz`, and returns the status and what it says. Waits until it listens.
+    pub async fn health(&self, path: &str) -> Result<(u16, String)> {
+        let address = wait_for("the operator says where its health is served", || async {
+            self.ensure_running()?;
+            Ok(Seen::from_option(health_address(&self.log()), || self.log()))
+        });
+        http::ask(&format!("http://{}{path}", address.await?)).await
     }
 
     /// The process id.
@@ -86,9 +103,32 @@ impl Operator {
     }
 }
 
+/// The address in what the operator logs when it has begun to listen, as JSON or as text.
+fn health_address(log: &str) -> Option<String> {
+    let (_, after) = log.split_once("health_address")?;
+    let start = after.find(|c: char| c.is_ascii_digit())?;
+    let address: String = after[start..].chars().take_while(|c| c.is_ascii_digit() || matches!(c, '.' | ':')).collect();
+    // A line that is still being written has no end yet.
+    after[start..].strip_prefix(&address).filter(|rest| !rest.is_empty()).map(|_| address)
+}
+
 fn memory(pid: u32, field: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::health_address;
+
+    #[test]
+    fn the_address_is_found_in_either_form_of_the_log() {
+        let json = r#"{"level":"INFO","message":"health is served","health_address":"127.0.0.1:4567"}"#;
+        assert_eq!(health_address(json).as_deref(), Some("127.0.0.1:4567"));
+        assert_eq!(health_address("INFO health is served health_address=127.0.0.1:4567\n").as_deref(), Some("127.0.0.1:4567"));
+        assert_eq!(health_address("INFO health is served health_address=127.0.0.1:45"), None, "the line has no end yet");
+        assert_eq!(health_address("INFO Rolebridge starts\n"), None);
+    }
 }
