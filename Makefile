@@ -6,6 +6,8 @@
 SHELL := /bin/sh
 CARGO ?= cargo
 SIMULATOR := testbed/aws
+# What `rolebridge crds` writes, for kubectl and for Helm.
+CRDS := crds charts/rolebridge-crds/templates
 .DEFAULT_GOAL := help
 
 # No credentials, profile or cluster of the user's takes part in anything here.
@@ -58,18 +60,18 @@ check: rust ## Check format, lints, generated files and that ring is not linked
 	cd $(SIMULATOR) && $(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	cd $(SIMULATOR) && $(CARGO) clippy --locked --all-targets -- -D warnings
-	@echo "comparing crds/ with what the code gives"
+	@echo "comparing the generated files with what the code gives"
 	@generated=$$(mktemp -d) && trap 'rm -rf "$$generated"' EXIT && \
 		$(CARGO) run --quiet --locked --bin rolebridge -- crds --output-directory "$$generated" && \
-		diff -ru crds "$$generated" || { echo "crds/ is not what the code gives: run \`make generate\`" >&2; exit 1; }
+		for copy in $(CRDS); do diff -ru $$copy "$$generated" || { echo "$$copy is not what the code gives: run \`make generate\`" >&2; exit 1; }; done
 	@echo "making sure that ring is not linked"
 	@if grep -q '^name = "ring"$$' Cargo.lock && [ -n "$$($(CARGO) tree --locked --workspace --invert ring 2>/dev/null)" ]; then \
 		$(CARGO) tree --locked --workspace --invert ring; \
 		echo "ring is linked: a second TLS provider beside aws-lc-rs makes the operator panic at its start" >&2; exit 1; fi
 
 .PHONY: generate
-generate: rust ## Write the generated files (crds/) anew
-	$(CARGO) run --quiet --locked --bin rolebridge -- crds --output-directory crds
+generate: rust ## Write the generated files anew: the CRDs, in crds/ and in their chart
+	for copy in $(CRDS); do $(CARGO) run --quiet --locked --bin rolebridge -- crds --output-directory $$copy || exit 1; done
 
 .PHONY: fmt
 fmt: rust ## Format the code

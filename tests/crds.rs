@@ -1,11 +1,11 @@
-//! The CustomResourceDefinitions: the generated copies in `crds/` are up to date, and the schemas keep the project's rules.
+//! The CustomResourceDefinitions: the generated copies in `crds/` and in the chart are up to date, and the schemas keep the project's rules.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-/// What `rolebridge crds` would write: the file's name and its content, for each kind.
+/// The CustomResourceDefinition of each kind, by the name of its file.
 fn expected() -> Result<BTreeMap<String, Value>> {
     let crds = rolebridge::api::crds()?;
     crds.into_iter().map(|crd| Ok((format!("{}.yaml", crd.spec.names.plural), serde_json::to_value(crd)?))).collect()
@@ -42,20 +42,27 @@ fn faults(wrong: impl Fn(&Value) -> Option<String>) -> Result<Vec<String>> {
 
 #[test]
 fn the_generated_files_are_up_to_date() -> Result<()> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
+    for folder in ["crds", "charts/rolebridge-crds/templates"] {
+        is_up_to_date(folder)?;
+    }
+    Ok(())
+}
+
+fn is_up_to_date(place: &str) -> Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(place);
     let mut found = BTreeMap::new();
     for file in fs::read_dir(&folder).with_context(|| format!("{}; run `make generate`", folder.display()))? {
         let name = file?.file_name().to_string_lossy().into_owned();
         if name.ends_with(".yaml") {
             let text = fs::read_to_string(folder.join(&name))?;
-            found.insert(name.clone(), serde_saphyr::from_str::<Value>(&text).with_context(|| format!("crds/{name}; run `make generate`"))?);
+            found.insert(name.clone(), serde_saphyr::from_str::<Value>(&text).with_context(|| format!("{place}/{name}; run `make generate`"))?);
         }
     }
-    let expected = expected()?;
+    let expected = rolebridge::api::installation_files()?;
     let names = |files: &BTreeMap<String, Value>| files.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(names(&found), names(&expected), "the files in crds/ are not those of the kinds; run `make generate`");
+    assert_eq!(names(&found), names(&expected), "the files in {place}/ are not those that the code gives; run `make generate`");
     let stale: Vec<_> = expected.iter().filter(|(name, content)| found.get(*name) != Some(content)).map(|(name, _)| name).collect();
-    assert!(stale.is_empty(), "{stale:?} in crds/ differ from what the code declares; run `make generate`");
+    assert!(stale.is_empty(), "{stale:?} in {place}/ differ from what the code declares; run `make generate`");
     Ok(())
 }
 

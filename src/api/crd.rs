@@ -1,9 +1,12 @@
-//! The finished CustomResourceDefinitions: what the derive gives, made to read well and to be safe to install.
+//! The finished CustomResourceDefinitions: what the derive gives, made to read well and to be safe to install; and the files of them.
+
+use std::collections::BTreeMap;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
+use super::protection::deletion_policy;
 use super::{AWSAccount, BastionUser, CrossAccountRole};
 
 /// The CustomResourceDefinitions of all kinds.
@@ -14,13 +17,37 @@ pub fn crds() -> Result<Vec<CustomResourceDefinition>, serde_json::Error> {
     [AWSAccount::crd(), BastionUser::crd(), CrossAccountRole::crd()].into_iter().map(finish).collect()
 }
 
+/// Everything that a cluster is given before the operator, as objects by the name of the file that each is in: the
+/// CustomResourceDefinitions, and the policy that keeps them from being deleted in passing.
+///
+/// # Errors
+/// Never in a build whose tests passed: the schemas are fixed at compile time.
+pub fn installation_files() -> Result<BTreeMap<String, Value>, serde_json::Error> {
+    let (policy, binding) = deletion_policy();
+    let mut files = BTreeMap::from([
+        ("deletion-policy.yaml".to_owned(), serde_json::to_value(policy)?),
+        ("deletion-policy-binding.yaml".to_owned(), serde_json::to_value(binding)?),
+    ]);
+    for crd in crds()? {
+        files.insert(format!("{}.yaml", crd.spec.names.plural), serde_json::to_value(crd)?);
+    }
+    Ok(files)
+}
+
+/// Annotations that tell Helm, Argo CD and Flux to leave an object when what installed it is removed. Deleting a CustomResourceDefinition
+/// deletes every resource, and with them what they own in AWS.
+pub(super) fn kept() -> BTreeMap<String, String> {
+    let annotations = [
+        ("argocd.argoproj.io/sync-options", "Prune=false,Delete=false"),
+        ("helm.sh/resource-policy", "keep"),
+        ("kustomize.toolkit.fluxcd.io/prune", "disabled"),
+    ];
+    annotations.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
 fn finish(crd: CustomResourceDefinition) -> Result<CustomResourceDefinition, serde_json::Error> {
     let mut crd = serde_json::to_value(crd)?;
-    // Deleting a CustomResourceDefinition deletes every resource, and with them what they own in AWS. GitOps tools are told to leave it.
-    crd["metadata"]["annotations"] = json!({
-        "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
-        "kustomize.toolkit.fluxcd.io/prune": "disabled",
-    });
+    crd["metadata"]["annotations"] = json!(kept());
     if let Some(versions) = crd["spec"]["versions"].as_array_mut() {
         for version in versions {
             let schema = &mut version["schema"]["openAPIV3Schema"];

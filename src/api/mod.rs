@@ -2,11 +2,12 @@
 //!
 //! Plain types with their schemas and nothing else: no I/O and no decisions. Everything that the API server can check, it
 //! checks ([`schema`]), so that most mistakes are answered by `kubectl apply` itself. [`crds`] gives the finished
-//! CustomResourceDefinitions, of which `crds/` holds the generated copies.
+//! CustomResourceDefinitions, and [`installation_files`] what `crds/` and the chart of the CRDs hold generated copies of.
 
 pub mod account;
 pub mod common;
 pub mod conditions;
+pub mod protection;
 pub mod role;
 pub mod schema;
 pub mod user;
@@ -16,7 +17,7 @@ mod crd;
 pub use account::{AWSAccount, AWSAccountSpec, AWSAccountStatus};
 pub use common::{Condition, Managed};
 pub use conditions::Reason;
-pub use crd::crds;
+pub use crd::{crds, installation_files};
 pub use role::{CrossAccountRole, CrossAccountRoleSpec, CrossAccountRoleStatus};
 pub use user::{BastionUser, BastionUserSpec, BastionUserStatus};
 

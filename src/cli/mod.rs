@@ -20,7 +20,7 @@ pub struct Arguments {
 enum Command {
     /// Run the controller, in a cluster or with the current kubeconfig.
     Run(run::Arguments),
-    /// Print the CustomResourceDefinitions as YAML, for kubectl apply.
+    /// Print the CustomResourceDefinitions, and a policy that protects them, as YAML for kubectl apply.
     Crds(crds::Arguments),
 }
 
