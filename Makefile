@@ -17,7 +17,7 @@ unexport $(filter AWS_% KUBECONFIG,$(.VARIABLES))
 TARGET = $(shell $(CARGO) metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
 
 # The tests that take seconds, of those that exist.
-FAST := $(foreach test,crds architecture golden properties,$(if $(wildcard tests/$(test).rs tests/$(test)/main.rs),--test $(test)))
+FAST := $(foreach test,crds charts architecture golden properties,$(if $(wildcard tests/$(test).rs tests/$(test)/main.rs),--test $(test)))
 
 # Says which program is missing ($1) and how to get it ($2).
 need = @command -v $1 >/dev/null 2>&1 || { echo "$1 is not installed, or not in PATH. It takes $2." >&2; exit 1; }
@@ -51,7 +51,7 @@ test-fast: rust ## Run the tests that take seconds and need no control plane
 .PHONY: bench
 bench: tools ## Measure calls, writes, time and memory against the budgets, in a release build
 	$(CARGO) build --locked --workspace --bins
-	@$(TARGET)/debug/testbed build etcd kube-apiserver kubectl aws-sim >/dev/null
+	@$(TARGET)/debug/testbed build etcd kube-apiserver kubectl helm aws-sim >/dev/null
 	$(CARGO) bench --locked --bench budgets
 
 .PHONY: check

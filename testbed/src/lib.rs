@@ -10,6 +10,7 @@
 //!   ├─ operator        the operator's binary as a child process
 //!   └─ api_gate        a way to the API server that can hold a write
 //! cluster ───────► Testbed: all of them in one sandbox, with helpers that wait and explain
+//!   └─ charts          the project's own charts, installed with Helm
 //! ```
 //!
 //! Servers outlive the tokio runtime that started them, so a [`Testbed`] may live in a `static` that tests with a runtime
@@ -18,6 +19,7 @@
 pub mod api_gate;
 pub mod audit;
 pub mod aws_sim;
+pub mod charts;
 pub mod cluster;
 pub mod command;
 pub mod control_plane;

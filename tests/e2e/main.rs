@@ -3,10 +3,12 @@
 mod admission;
 mod campaign;
 mod change;
+mod chart;
 mod conditions;
 mod crash;
 mod examples;
 mod grants;
+mod health;
 mod invariants;
 mod order;
 mod ownership;

@@ -1,5 +1,5 @@
-//! What the end-to-end tests share: testbeds with the resources' definitions installed and a principal for the operator in Kubernetes
-//! and in AWS, and for each test a namespace and AWS accounts of its own.
+//! What the end-to-end tests share: testbeds with both charts installed, where the operator has the rights of the chart's own service
+//! account and a principal in AWS, and for each test a namespace and AWS accounts of its own.
 
 use std::{
     collections::BTreeMap,
@@ -14,14 +14,13 @@ use anyhow::{Context, Result, bail, ensure};
 use aws_sdk_iam::config::{BehaviorVersion, Region, SharedCredentialsProvider};
 use kube::{
     Api, Config, ResourceExt,
-    api::PostParams,
     config::{KubeConfigOptions, Kubeconfig},
     core::NamespaceResourceScope,
 };
 use rolebridge::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
 use rolebridge_testbed::{
-    ApiGate, Credentials, Operator, Seen, Testbed, TestbedOptions, Write, aws_sim::AccountState, aws_sim::Call, aws_sim::REGION, command::output,
-    run, wait_for_object,
+    ApiGate, Credentials, Operator, Seen, Testbed, TestbedOptions, Write, aws_sim::AccountState, aws_sim::Call, aws_sim::REGION, charts,
+    command::output, run,
 };
 use serde_json::{Value, json};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
@@ -30,8 +29,6 @@ use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 const OPERATOR_ACCOUNT: &str = "900000000000";
 /// The management role in every account of the tests.
 const MANAGEMENT_ROLE: &str = "rolebridge";
-/// Who the operator is to the API server.
-const OPERATOR: &str = "system:serviceaccount:rolebridge-system:rolebridge";
 /// The installation that the operator's owner tags name.
 pub const INSTALLATION: &str = "e2e";
 
@@ -73,8 +70,7 @@ impl World {
 
     async fn start(permit: Option<SemaphorePermit<'static>>, options: TestbedOptions) -> Result<Self> {
         let testbed = Testbed::start(options).await?;
-        install_crds(&testbed).await?;
-        let kubeconfig = operator_in_kubernetes(&testbed).await?;
+        let kubeconfig = testbed.install(&[&format!("installation={INSTALLATION}")]).await?;
         let operator_key = operator_in_aws(&testbed).await?;
         Ok(Self { testbed, operator_key, kubeconfig, tenants: AtomicU64::new(0), accounts: AtomicU64::new(0), _permit: permit })
     }
@@ -202,31 +198,6 @@ pub type Counts = BTreeMap<String, u64>;
 /// The same, as an expectation: each of these operations once.
 pub fn once(operations: &[&str]) -> Counts {
     operations.iter().map(|operation| ((*operation).to_owned(), 1)).collect()
-}
-
-async fn install_crds(testbed: &Testbed) -> Result<()> {
-    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-    let definitions: Api<CustomResourceDefinition> = Api::all(testbed.control_plane.client().await?);
-    for definition in rolebridge::api::crds()? {
-        let name = definition.metadata.name.clone().context("a definition without a name")?;
-        definitions.create(&PostParams::default(), &definition).await.with_context(|| format!("installing {name}"))?;
-        wait_for_object(&definitions, &name, "the definition is served", |found| {
-            let conditions = found.status.iter().flat_map(|status| status.conditions.iter().flatten());
-            conditions.into_iter().any(|condition| condition.type_ == "Established" && condition.status == "True")
-        })
-        .await?;
-    }
-    Ok(())
-}
-
-/// A service account of the operator's own, so that its writes can be told from those of the tests.
-async fn operator_in_kubernetes(testbed: &Testbed) -> Result<PathBuf> {
-    testbed.kubectl(&["create", "namespace", "rolebridge-system"]).await?;
-    testbed.kubectl(&["create", "serviceaccount", "rolebridge", "--namespace=rolebridge-system"]).await?;
-    let binding = ["create", "clusterrolebinding", "rolebridge", "--clusterrole=cluster-admin", "--serviceaccount=rolebridge-system:rolebridge"];
-    testbed.kubectl(&binding).await?;
-    let token = testbed.control_plane.service_account_token("rolebridge-system", "rolebridge").await?;
-    testbed.control_plane.kubeconfig_for_token("rolebridge", &token)
 }
 
 /// A user that may do nothing but assume roles, in an account of its own.
@@ -381,7 +352,7 @@ impl<'w> Tenant<'w> {
         let mut by_object = BTreeMap::<_, Vec<_>>::new();
         for write in self.world.testbed.control_plane.writes().await? {
             let own_account = write.resource == "awsaccounts" && write.name.ends_with(&self.unique(""));
-            if write.user == OPERATOR && (write.namespace == self.namespace || own_account) {
+            if write.user == charts::OPERATOR && (write.namespace == self.namespace || own_account) {
                 by_object.entry(format!("{}/{}", write.resource, write.name)).or_default().push(write);
             }
         }

@@ -1,4 +1,4 @@
-//! A person at a shell in the project's folder, with kubectl and the AWS CLI at hand.
+//! A person at a shell in the project's folder, with kubectl, Helm and the AWS CLI at hand.
 
 use std::{
     fs,
@@ -50,6 +50,7 @@ impl Shell {
         let programs = home.join("bin");
         fs::create_dir_all(&programs)?;
         install(&programs, "kubectl", testbed.control_plane.kubectl_path())?;
+        install(&programs, "helm", &Tool::Helm.path().await?)?;
         install(&programs, "aws", &Tool::AwsCli.path().await?)?;
         let credentials_file = home.join("credentials");
         fs::write(&credentials_file, "")?;

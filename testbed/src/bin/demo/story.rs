@@ -11,6 +11,7 @@ use anyhow::{Context, Result, anyhow};
 use rolebridge_testbed::{
     Operator, Testbed, TestbedOptions,
     aws_sim::{AccountState, State},
+    charts::{NAMESPACE, RELEASE},
 };
 
 use crate::{
@@ -55,7 +56,7 @@ impl Story {
         screen.heading("A cluster and an AWS");
         let start = Instant::now();
         let testbed = Testbed::start(TestbedOptions { controller_manager: true }).await.context("starting the testbed")?;
-        let shell = Shell::new(screen, &testbed).await.context("installing the AWS CLI")?;
+        let shell = Shell::new(screen, &testbed).await.context("installing Helm and the AWS CLI")?;
         aws::create_accounts(&shell, &testbed).await?;
         screen.text(&format!("  etcd, kube-apiserver, kube-controller-manager and AWS are ready ({:.0} s).", start.elapsed().as_secs_f64()));
 
@@ -69,13 +70,20 @@ impl Story {
         testbed.aws.clear_calls().await?;
 
         screen.heading("Rolebridge is installed and started");
-        shell.run("kubectl apply --server-side -f crds/").await?;
-        shell.run("kubectl wait --for=condition=Established --timeout=60s -f crds/").await?;
-        screen.command("rolebridge run &");
+        let into = format!("--namespace {NAMESPACE} --hide-notes");
+        shell.run(&format!("helm install rolebridge-crds charts/rolebridge-crds {into} --create-namespace")).await?;
+        shell.run("kubectl wait --for=condition=Established --timeout=60s crd --all").await?;
+        shell.run(&format!("helm install {RELEASE} charts/rolebridge {into} --set image.repository=none --set installation=demo")).await?;
+        screen.text(
+            "  Nothing runs Pods here, so the operator runs beside the cluster, with the token of the chart's service account and its rights only:",
+        );
+        let token = testbed.control_plane.service_account_token(NAMESPACE, RELEASE).await?;
+        let kubeconfig = testbed.control_plane.kubeconfig_for_token("operator", &token)?;
+        screen.command("rolebridge run --installation demo &");
         let mut environment = testbed.aws.environment_for(&key);
         // Its log is for a person to read here, not for a collector.
         environment.extend([("ROLEBRIDGE_LOG_FORMAT", "text".to_owned()), ("NO_COLOR", "1".to_owned())]);
-        let operator = testbed.operator(binary, &testbed.control_plane.kubeconfig(), &environment, &["run"])?;
+        let operator = testbed.operator(binary, &kubeconfig, &environment, &["run", "--installation", "demo"])?;
         Ok(Self { screen, shell, proofs: Proofs::new(screen), before, operator, testbed })
     }
 
@@ -228,7 +236,7 @@ impl Story {
         self.screen.text("In another terminal, in the project's folder:");
         self.screen.text(&format!("  . {}", self.shell.environment_file().display()));
         self.screen.text("That sets KUBECONFIG, the endpoint of AWS and the CLI's profiles (utils-admin, prod-admin, stage-admin,");
-        self.screen.text("random_user, another_user), and finds kubectl and aws. Then, for example:");
+        self.screen.text("random_user, another_user), and finds kubectl, helm and aws. Then, for example:");
         for command in [
             "kubectl get awsacct,buser,car -A -o wide",
             "kubectl describe car -n classic s3-list-role",
