@@ -19,6 +19,16 @@ TARGET = $(shell $(CARGO) metadata --format-version 1 --no-deps | python3 -c 'im
 # The tests that take seconds, of those that exist.
 FAST := $(foreach test,crds charts architecture golden properties,$(if $(wildcard tests/$(test).rs tests/$(test)/main.rs),--test $(test)))
 
+# The image that `make image` builds: its name, what builds it, and further flags, such as --build-arg RUNTIME=... for another base image.
+# Within a container buildah may need BUILDAH_FLAGS='--storage-driver vfs' BUILDAH_BUILD_FLAGS='--isolation chroot'.
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+REVISION = $(or $(shell git rev-parse HEAD 2>/dev/null),unknown)
+IMAGE ?= rolebridge:$(VERSION)
+IMAGE_TOOL ?= $(firstword $(foreach tool,buildah docker,$(shell command -v $(tool) 2>/dev/null)))
+IMAGE_FLAGS ?=
+BUILDAH_FLAGS ?=
+BUILDAH_BUILD_FLAGS ?=
+
 # Says which program is missing ($1) and how to get it ($2).
 need = @command -v $1 >/dev/null 2>&1 || { echo "$1 is not installed, or not in PATH. It takes $2." >&2; exit 1; }
 
@@ -68,6 +78,20 @@ check: rust ## Check format, lints, generated files and that ring is not linked
 	@if grep -q '^name = "ring"$$' Cargo.lock && [ -n "$$($(CARGO) tree --locked --workspace --invert ring 2>/dev/null)" ]; then \
 		$(CARGO) tree --locked --workspace --invert ring; \
 		echo "ring is linked: a second TLS provider beside aws-lc-rs makes the operator panic at its start" >&2; exit 1; fi
+
+.PHONY: image
+image: ## Build the image IMAGE, with buildah or docker
+ifeq ($(IMAGE_TOOL),)
+	@echo "neither buildah nor docker is installed, or in PATH" >&2; exit 1
+else
+	$(IMAGE_TOOL) $(if $(filter buildah,$(notdir $(IMAGE_TOOL))),$(BUILDAH_FLAGS) build $(BUILDAH_BUILD_FLAGS),build) --tag $(IMAGE) \
+		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) $(IMAGE_FLAGS) .
+endif
+
+.PHONY: image-test
+image-test: rust ## Build the image without a registry and start it; says so where there is no buildah
+	$(CARGO) build --locked --bin rolebridge
+	scripts/image-test $(TARGET)
 
 .PHONY: generate
 generate: rust ## Write the generated files anew: the CRDs, in crds/ and in their chart
