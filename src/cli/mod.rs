@@ -1,5 +1,6 @@
 //! The command line: raw arguments in, results out. Each command is one module.
 
+mod bootstrap;
 mod crds;
 mod run;
 
@@ -20,6 +21,8 @@ pub struct Arguments {
 enum Command {
     /// Run the controller, in a cluster or with the current kubeconfig.
     Run(run::Arguments),
+    /// Print the management role of an AWS account: who may assume it (the operator) and what it may do.
+    Bootstrap(bootstrap::Arguments),
     /// Print the CustomResourceDefinitions, and a policy that protects them, as YAML for kubectl apply.
     Crds(crds::Arguments),
 }
@@ -32,6 +35,7 @@ impl Arguments {
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Run(arguments) => run::run(arguments),
+            Command::Bootstrap(arguments) => bootstrap::run(arguments),
             Command::Crds(arguments) => crds::run(&arguments),
         }
     }

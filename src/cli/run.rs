@@ -38,7 +38,7 @@ pub struct Arguments {
 }
 
 /// The ID becomes the value of a tag.
-fn installation(value: &str) -> Result<String, String> {
+pub(super) fn installation(value: &str) -> Result<String, String> {
     let fits = (1..=128).contains(&value.len()) && value.chars().all(|c| c.is_ascii_alphanumeric() || "_.:/=+-@".contains(c));
     if fits { Ok(value.into()) } else { Err("an installation ID has 1 to 128 letters, digits and _.:/=+-@".into()) }
 }

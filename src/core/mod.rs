@@ -5,6 +5,7 @@
 //! AWS has, [`plan`] is the ordered list of [`action`]s from one to the other, and [`outcome`] says it in conditions.
 
 pub mod action;
+pub mod bootstrap;
 pub mod canonical;
 pub mod desired;
 pub mod document;

@@ -8,7 +8,7 @@ use rolebridge::api::{BastionUser, CrossAccountRole};
 use rolebridge_testbed::{Credentials, Seen};
 use serde_json::Value;
 
-use crate::support::{World, condition, new_key, role, trusted};
+use crate::support::{World, condition, management_role, new_key, role, trusted};
 
 fn example(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples").join(path)
@@ -19,16 +19,29 @@ fn document(name: &str) -> Result<String> {
     fs::read_to_string(&path).with_context(|| path.display().to_string())
 }
 
+/// The documents of the management role in an account: trust and permissions.
+type ManagementRoleOf = fn(&str) -> Result<[String; 2]>;
+
+/// Those that stand beside the example.
+fn in_the_example(_account: &str) -> Result<[String; 2]> {
+    Ok([document("management-role-trust.json")?, document("management-role-permissions.json")?])
+}
+
+/// Those of `rolebridge bootstrap`.
+fn from_bootstrap(account: &str) -> Result<[String; 2]> {
+    management_role(account, "arn:aws:iam::111111111111:user/rolebridge-operator", "rolebridge-classic-example", None)
+}
+
 /// What a person does once: a management role in each account, and a user for the operator in utils.
-async fn prepare(world: &World) -> Result<Credentials> {
+async fn prepare(world: &World, management_role: ManagementRoleOf) -> Result<Credentials> {
     let utils = world.administrator_of("111111111111").await?;
     utils.create_user().user_name("rolebridge-operator").send().await?;
     let permissions = document("operator-permissions.json")?;
     utils.put_user_policy().user_name("rolebridge-operator").policy_name("assume-management-roles").policy_document(permissions).send().await?;
     for account in ["111111111111", "222222222222"] {
         let iam = world.administrator_of(account).await?;
-        iam.create_role().role_name("rolebridge").assume_role_policy_document(document("management-role-trust.json")?).send().await?;
-        let permissions = document("management-role-permissions.json")?;
+        let [trust, permissions] = management_role(account)?;
+        iam.create_role().role_name("rolebridge").assume_role_policy_document(trust).send().await?;
         iam.put_role_policy().role_name("rolebridge").policy_name("manage-iam").policy_document(permissions).send().await?;
     }
     new_key(&utils, "rolebridge-operator").await
@@ -36,8 +49,17 @@ async fn prepare(world: &World) -> Result<Credentials> {
 
 #[tokio::test]
 async fn the_classic_recipe_and_its_variant_work_with_the_permissions_that_they_document() -> Result<()> {
+    recipe_and_variant(in_the_example).await
+}
+
+#[tokio::test]
+async fn the_classic_recipe_and_its_variant_work_with_the_management_role_of_bootstrap() -> Result<()> {
+    recipe_and_variant(from_bootstrap).await
+}
+
+async fn recipe_and_variant(management_role: ManagementRoleOf) -> Result<()> {
     let world = World::own().await?;
-    let operator = world.operator_as(&prepare(&world).await?, "info")?;
+    let operator = world.operator_as(&prepare(&world, management_role).await?, "info")?;
     let (testbed, client) = (&world.testbed, world.testbed.control_plane.client().await?);
     let roles: Api<CrossAccountRole> = Api::namespaced(client.clone(), "classic");
     let users: Api<BastionUser> = Api::namespaced(client, "classic");

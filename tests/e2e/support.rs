@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use aws_sdk_iam::config::{BehaviorVersion, Region, SharedCredentialsProvider};
 use kube::{
     Api, Config, ResourceExt,
@@ -18,6 +18,7 @@ use kube::{
     core::NamespaceResourceScope,
 };
 use rolebridge::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
+use rolebridge::core::bootstrap::{ManagementRole, Parameters};
 use rolebridge_testbed::{
     ApiGate, Credentials, Operator, Seen, Testbed, TestbedOptions, Write, aws_sim::AccountState, aws_sim::Call, aws_sim::REGION, charts,
     command::output, run,
@@ -95,7 +96,8 @@ impl World {
         self.start_operator(kubeconfig, &self.operator_key, "info,rolebridge=debug")
     }
 
-    fn start_operator(&self, kubeconfig: &Path, credentials: &Credentials, filter: &str) -> Result<Operator> {
+    /// As [`World::operator`], by another way to the API server, with other credentials and with this filter of what it logs.
+    pub fn start_operator(&self, kubeconfig: &Path, credentials: &Credentials, filter: &str) -> Result<Operator> {
         let env = self.testbed.aws.environment_for(credentials);
         let args = ["run", "--installation", INSTALLATION, "--resync-interval", "1h", "--log", filter];
         self.testbed.operator(Path::new(env!("CARGO_BIN_EXE_rolebridge")), kubeconfig, &env, &args)
@@ -105,6 +107,27 @@ impl World {
     pub async fn gate(&self) -> Result<ApiGate> {
         let config = Config::from_custom_kubeconfig(Kubeconfig::read_from(&self.kubeconfig)?, &KubeConfigOptions::default()).await?;
         ApiGate::start(kube::Client::try_from(config)?, self.testbed.dir()).await
+    }
+
+    /// ARN of the operator's own principal.
+    pub fn operator_arn(&self) -> String {
+        format!("arn:aws:iam::{OPERATOR_ACCOUNT}:user/operator")
+    }
+
+    /// What the operator gets when it assumes the management role of an account, from the AWS CLI: for what somebody could do who has taken it
+    /// over. The session has a transitive tag, as one of EKS Pod Identity has.
+    pub async fn manager_of(&self, account: &Account) -> Result<Credentials> {
+        let (role, external_id) = (account.management_role(), account.external_id.as_str());
+        let args = ["sts", "assume-role", "--role-session-name=taken-over", "--role-arn", &role, "--external-id", external_id];
+        let tags = ["--tags=Key=kubernetes-namespace,Value=rolebridge-system", "--transitive-tag-keys=kubernetes-namespace"];
+        let answer = self.aws(&self.operator_key, &[args.as_slice(), &tags].concat()).await?;
+        let field = |name: &str| answer["Credentials"][name].as_str().map(str::to_owned).with_context(|| format!("no {name}"));
+        Ok(Credentials::new(field("AccessKeyId")?, field("SecretAccessKey")?, Some(field("SessionToken")?)))
+    }
+
+    /// The key of the operator's own principal.
+    pub fn operator_credentials(&self) -> &Credentials {
+        &self.operator_key
     }
 
     /// What must not be in any log of the operator: its secret key here, external IDs by [`Account::external_id`].
@@ -151,8 +174,8 @@ impl World {
 
     /// What the operator's own principal did in IAM, in the account where it is at home.
     pub async fn calls_at_home(&self) -> Result<Vec<Call>> {
-        let home = format!("arn:aws:iam::{OPERATOR_ACCOUNT}:user/operator");
-        let by_operator = |call: &Call| call.service == "iam" && call.principal.as_deref() == Some(&home);
+        let home = self.operator_arn();
+        let by_operator = |call: &Call| call.service == "iam" && call.principal.as_ref() == Some(&home);
         Ok(self.testbed.aws.calls(0).await?.into_iter().filter(by_operator).collect())
     }
 
@@ -208,6 +231,22 @@ async fn operator_in_aws(testbed: &Testbed) -> Result<Credentials> {
     let policy = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": ["sts:AssumeRole", "sts:TagSession"], "Resource": "*"}});
     iam.put_user_policy().user_name("operator").policy_name("assume").policy_document(policy.to_string()).send().await?;
     new_key(&iam, "operator").await
+}
+
+/// The documents of the management role that `rolebridge bootstrap` prints for an account: trust and permissions.
+pub fn management_role(account_id: &str, operator: &str, external_id: &str, installation: Option<&str>) -> Result<[String; 2]> {
+    let parameters = Parameters {
+        account: account_id.parse()?,
+        partition: Default::default(),
+        operator: operator.parse()?,
+        external_id: external_id.to_owned(),
+        role_name: MANAGEMENT_ROLE.parse()?,
+        path_prefix: Default::default(),
+        permissions_boundary: None,
+        installation: installation.map(str::to_owned),
+    };
+    let role = ManagementRole::new(&parameters).map_err(|problems| anyhow!(problems.join("\n")))?;
+    Ok([role.trust_policy.to_json(), role.permissions_policy.to_json()])
 }
 
 /// IAM, with these credentials.
@@ -278,23 +317,22 @@ impl<'w> Tenant<'w> {
         format!("{name}-{}", self.number)
     }
 
-    /// A new AWS account, known to the simulator only; apply its [`Account::manifest`].
+    /// A new AWS account, known to the simulator only, with the management role of `rolebridge bootstrap`; apply its [`Account::manifest`].
     pub async fn account(&self, name: &str) -> Result<Account> {
+        let account = self.bare_account(name).await?;
+        let [trust, permissions] = management_role(&account.id, &self.world.operator_arn(), &account.external_id, Some(INSTALLATION))?;
+        account.iam.create_role().role_name(MANAGEMENT_ROLE).assume_role_policy_document(trust).send().await?;
+        account.iam.put_role_policy().role_name(MANAGEMENT_ROLE).policy_name("manage-iam").policy_document(permissions).send().await?;
+        Ok(account)
+    }
+
+    /// The same, still without the management role.
+    pub async fn bare_account(&self, name: &str) -> Result<Account> {
         let testbed = &self.world.testbed;
         let id = format!("{:012}", 200_000_000_000 + self.world.accounts.fetch_add(1, Ordering::Relaxed));
         let administrator = testbed.aws.account(&id).await?;
         let iam = iam(testbed, &administrator);
-        let account = Account { name: self.unique(name), external_id: format!("canary-of-{id}"), id, administrator, iam };
-        let trust = json!({"Version": "2012-10-17", "Statement": {
-            "Effect": "Allow",
-            "Principal": {"AWS": format!("arn:aws:iam::{OPERATOR_ACCOUNT}:user/operator")},
-            "Action": ["sts:AssumeRole", "sts:TagSession"],
-            "Condition": {"StringEquals": {"sts:ExternalId": account.external_id}},
-        }});
-        account.iam.create_role().role_name(MANAGEMENT_ROLE).assume_role_policy_document(trust.to_string()).send().await?;
-        let all = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": ["iam:*", "sts:*"], "Resource": "*"}});
-        account.iam.put_role_policy().role_name(MANAGEMENT_ROLE).policy_name("manage").policy_document(all.to_string()).send().await?;
-        Ok(account)
+        Ok(Account { name: self.unique(name), external_id: format!("canary-of-{id}"), id, administrator, iam })
     }
 
     /// A new AWS account with a ready AWSAccount that allows this namespace only.

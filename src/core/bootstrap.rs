@@ -1,0 +1,265 @@
+//! The management role of an account: the role that the operator assumes there, as the documents that a person puts in place once.
+//!
+//! It may do what the operator's code calls and no more. [`CALLS`] is the one list of that; a test compares it with the calls in `src/aws`.
+//!
+//! What limits it, from the strongest to the weakest:
+//! - *Explicit denials* win over whatever else is attached to the role: it never changes itself, the operator's own identity or the policy that
+//!   serves as boundary, and with a forced boundary never takes a boundary away.
+//! - *Paths*: what it creates or changes lies below the path prefix. Reading is not limited by path, since a name is taken in the whole
+//!   account whatever its path, and since IAM authorises a call about a name that nobody bears on no ARN at all: asked by a role that may read
+//!   below a path only, it answers AccessDenied where it should say that there is no such user.
+//! - *A forced boundary*: whoever is created or given permissions is bounded. Only calls that make somebody more powerful ask for it, so that
+//!   what was made before the boundary was forced can still be emptied and deleted.
+//! - *Owner tags*: what is created must be tagged as an installation's, and only what is so tagged is changed. At creation the tags come with
+//!   the request, so nothing has to be read before. This is a net under the operator's own checks, not a wall: who holds the role may tag first
+//!   and change then. Groups and MFA devices are nobody's by tag and are left out of it.
+//!
+//! Nothing in IAM limits what a trust policy says (the Service Authorization Reference has no condition key for it).
+
+use super::document::{Document, Statement};
+use super::names::{AccountID, Arn, Partition, Path, RoleName};
+use super::ownership::INSTALLATION;
+
+/// Largest document of a managed policy, in characters without white space (IAM quotas). An inline policy of a role may be larger, so a document
+/// of this size can be put in place either way.
+const MANAGED_POLICY_SIZE: usize = 6144;
+
+/// Under which conditions calls are permitted. The facts about resources and condition keys are those of the Service Authorization Reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    /// Reads; on anything in the account.
+    Read,
+    /// Creates a user or role; `iam:PermissionsBoundary` and `aws:RequestTag` are known.
+    CreateIdentity,
+    /// Creates a policy, or puts tags on what is being created; `aws:RequestTag` is known.
+    CreateTagged,
+    /// Gives a user or role permissions or a boundary; `iam:PermissionsBoundary` is known.
+    Empower,
+    /// Takes a boundary away: never, where one is forced.
+    Unbound,
+    /// Any other change to a user, role or policy that exists.
+    Change,
+    /// Changes who is in a group; authorised on the group, which cannot be tagged.
+    ChangeGroup,
+    /// Deletes a virtual MFA device. IAM does so only when it is in nobody's use, and taking it from its user is a call of kind [`Access::Change`].
+    DeleteDevice,
+}
+
+/// The actions of IAM that the operator calls.
+const CALLS: &[(Access, &[&str])] = &[
+    (
+        Access::Read,
+        &[
+            "iam:GetLoginProfile",
+            "iam:GetPolicy",
+            "iam:GetPolicyVersion",
+            "iam:GetRole",
+            "iam:GetRolePolicy",
+            "iam:GetUser",
+            "iam:GetUserPolicy",
+            "iam:ListAccessKeys",
+            "iam:ListAttachedRolePolicies",
+            "iam:ListAttachedUserPolicies",
+            "iam:ListGroupsForUser",
+            "iam:ListInstanceProfilesForRole",
+            "iam:ListMFADevices",
+            "iam:ListPolicyVersions",
+            "iam:ListRolePolicies",
+            "iam:ListSSHPublicKeys",
+            "iam:ListServiceSpecificCredentials",
+            "iam:ListSigningCertificates",
+            "iam:ListUserPolicies",
+        ],
+    ),
+    (Access::CreateIdentity, &["iam:CreateRole", "iam:CreateUser"]),
+    (Access::CreateTagged, &["iam:CreatePolicy"]),
+    (
+        Access::Empower,
+        &[
+            "iam:AttachRolePolicy",
+            "iam:AttachUserPolicy",
+            "iam:PutRolePermissionsBoundary",
+            "iam:PutRolePolicy",
+            "iam:PutUserPermissionsBoundary",
+            "iam:PutUserPolicy",
+        ],
+    ),
+    (Access::Unbound, &["iam:DeleteRolePermissionsBoundary", "iam:DeleteUserPermissionsBoundary"]),
+    (
+        Access::Change,
+        &[
+            "iam:CreatePolicyVersion",
+            "iam:DeactivateMFADevice",
+            "iam:DeleteAccessKey",
+            "iam:DeleteLoginProfile",
+            "iam:DeletePolicy",
+            "iam:DeletePolicyVersion",
+            "iam:DeleteRole",
+            "iam:DeleteRolePolicy",
+            "iam:DeleteSSHPublicKey",
+            "iam:DeleteServiceSpecificCredential",
+            "iam:DeleteSigningCertificate",
+            "iam:DeleteUser",
+            "iam:DeleteUserPolicy",
+            "iam:DetachRolePolicy",
+            "iam:DetachUserPolicy",
+            "iam:TagPolicy",
+            "iam:TagRole",
+            "iam:TagUser",
+            "iam:UntagPolicy",
+            "iam:UntagRole",
+            "iam:UntagUser",
+            "iam:UpdateAssumeRolePolicy",
+            "iam:UpdateRole",
+        ],
+    ),
+    (Access::ChangeGroup, &["iam:RemoveUserFromGroup"]),
+    (Access::DeleteDevice, &["iam:DeleteVirtualMFADevice"]),
+];
+
+/// What calls need beside the action of their own name: tagging for a creation with tags, and the reading of tags for a Get that shows them.
+const DEPENDENTS: &[(Access, &[&str])] = &[
+    (Access::CreateTagged, &["iam:TagPolicy", "iam:TagRole", "iam:TagUser"]),
+    (Access::Read, &["iam:ListPolicyTags", "iam:ListRoleTags", "iam:ListUserTags"]),
+];
+
+/// What a person says about the management role.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameters {
+    /// The account to be managed.
+    pub account: AccountID,
+    /// Its partition.
+    pub partition: Partition,
+    /// ARN of the user or role that the operator runs as.
+    pub operator: Arn,
+    /// What the operator has to present when it assumes the role.
+    pub external_id: String,
+    /// Name of the management role. Its path is `/`.
+    pub role_name: RoleName,
+    /// Users, roles and policies outside this path stay as they are.
+    pub path_prefix: Path,
+    /// ARN of the policy that every user and role must have as boundary; None forces none.
+    pub permissions_boundary: Option<Arn>,
+    /// ID of the installation whose objects may be changed; None for those of any.
+    pub installation: Option<String>,
+}
+
+/// The management role.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ManagementRole {
+    /// ARN.
+    pub arn: Arn,
+    /// Who may assume it: the operator, with the external ID.
+    pub trust_policy: Document,
+    /// What it may do. Made for an inline policy: a managed one would be an object of its own that somebody could edit.
+    pub permissions_policy: Document,
+}
+
+impl ManagementRole {
+    /// Makes the documents.
+    ///
+    /// # Errors
+    /// All that is wrong with the parameters, at once; each text names the parameter and says what to do.
+    pub fn new(parameters: &Parameters) -> Result<Self, Vec<String>> {
+        let mut problems = check(parameters);
+        let Parameters { account, partition, role_name, .. } = parameters;
+        let arn = Arn::role(partition, account, &Path::root(), role_name);
+        if arn == parameters.operator {
+            problems.push(format!("the operator cannot be the management role {arn} itself: it assumes that role"));
+        }
+        let permissions_policy = permissions(parameters, &arn);
+        let size = permissions_policy.size();
+        if size > MANAGED_POLICY_SIZE {
+            problems.push(format!("the policy would have {size} characters of at most {MANAGED_POLICY_SIZE}: choose a shorter path prefix"));
+        }
+        if problems.is_empty() { Ok(Self { trust_policy: trust(parameters), permissions_policy, arn }) } else { Err(problems) }
+    }
+}
+
+fn check(parameters: &Parameters) -> Vec<String> {
+    let Parameters { partition, operator, external_id, .. } = parameters;
+    let mut problems = vec![];
+    let is_identity = operator.iam_entity().is_some_and(|entity| matches!(entity.kind, "user" | "role")) && operator.account_id().is_some();
+    if !is_identity || operator.has_wildcard() {
+        problems.push(format!(
+            "the operator {operator} is no user or role: write an ARN such as arn:{partition}:iam::123456789012:role/rolebridge-operator; \
+             for a session, that of its role"
+        ));
+    }
+    if operator.partition() != partition {
+        problems.push(format!("the operator {operator} is in another partition than {partition}, and trust never crosses partitions"));
+    }
+    // BC externalIdType.
+    let is_external_id = |c: char| c.is_ascii_alphanumeric() || "_+=,.@:/-".contains(c);
+    if !(2..=1224).contains(&external_id.len()) || !external_id.chars().all(is_external_id) {
+        problems.push("the external ID is not valid: write 2 to 1224 letters, digits and characters of _+=,.@:/-".to_owned());
+    }
+    if let Some(boundary) = &parameters.permissions_boundary {
+        let is_policy = boundary.iam_entity().is_some_and(|entity| entity.kind == "policy") && !boundary.has_wildcard();
+        let is_here = boundary.partition() == partition && [parameters.account.as_str(), "aws"].contains(&boundary.account());
+        if !is_policy || !is_here {
+            problems.push(format!(
+                "the permissions boundary {boundary} is no policy of account {} or of AWS: a boundary lies in the account of whom it bounds",
+                parameters.account
+            ));
+        }
+    }
+    problems
+}
+
+/// The two statements differ in conditions: `sts:ExternalId` is no key of `sts:TagSession`, which gives nothing by itself. It is needed where the
+/// operator's own session has transitive tags, as those of EKS Pod Identity have.
+fn trust(parameters: &Parameters) -> Document {
+    let operator = || [parameters.operator.as_str()];
+    Document::new(vec![
+        Statement::allow().sid("OperatorWithExternalID").principals_aws(operator()).actions(["sts:AssumeRole"]).condition(
+            "StringEquals",
+            "sts:ExternalId",
+            [parameters.external_id.as_str()],
+        ),
+        Statement::allow().sid("SessionTags").principals_aws(operator()).actions(["sts:TagSession"]),
+    ])
+}
+
+fn permissions(parameters: &Parameters, management_role: &Arn) -> Document {
+    let Parameters { account, partition, operator, path_prefix, permissions_boundary, installation, .. } = parameters;
+    let below = |kind: &str, path: &str| format!("arn:{partition}:iam::{account}:{kind}{path}*");
+    let managed = |kinds: &[&str]| -> Vec<String> { kinds.iter().map(|kind| below(kind, path_prefix.as_str())).collect() };
+    let bounded = |statement: Statement| match permissions_boundary {
+        Some(boundary) => statement.condition("StringEquals", "iam:PermissionsBoundary", [boundary.as_str()]),
+        None => statement,
+    };
+    // A pattern that any text matches still asks for the tag to be there.
+    let installation = installation.as_deref().unwrap_or("*");
+    let tagged = |statement: Statement, key: &str| statement.condition("StringLike", format!("aws:{key}/{INSTALLATION}"), [installation]);
+    let allow = |sid: &str, access: &[Access]| Statement::allow().sid(sid).actions(access.iter().flat_map(|access| actions(*access)));
+
+    let identities = managed(&["user", "role"]);
+    let all = managed(&["user", "role", "policy"]);
+    let changes: &[Access] = if permissions_boundary.is_some() { &[Access::Change] } else { &[Access::Change, Access::Unbound] };
+    let mut statements = vec![
+        allow("Read", &[Access::Read]).resources(["*"]),
+        bounded(tagged(allow("CreateIdentities", &[Access::CreateIdentity]).resources(identities.clone()), "RequestTag")),
+        tagged(allow("CreatePoliciesAndTags", &[Access::CreateTagged]).resources(all.clone()), "RequestTag"),
+        bounded(tagged(allow("Empower", &[Access::Empower]).resources(identities), "ResourceTag")),
+        tagged(allow("Change", changes).resources(all), "ResourceTag"),
+        allow("Groups", &[Access::ChangeGroup]).resources(managed(&["group"])),
+        allow("VirtualMFADevices", &[Access::DeleteDevice]).resources([below("mfa", "/")]),
+    ];
+
+    let at_home = (operator.account() == account.as_str()).then_some(operator);
+    let own_policy = permissions_boundary.as_ref().filter(|boundary| boundary.account() == account.as_str());
+    let protected = [Some(management_role), at_home, own_policy].into_iter().flatten().map(Arn::as_str);
+    statements.push(Statement::deny().sid("NeverItself").not_actions(["iam:Get*", "iam:List*"]).resources(protected));
+    if permissions_boundary.is_some() {
+        statements.push(Statement::deny().sid("NeverUnbound").actions(actions(Access::Unbound)).resources(["*"]));
+    }
+    Document::new(statements)
+}
+
+fn actions(access: Access) -> impl Iterator<Item = &'static str> {
+    CALLS.iter().chain(DEPENDENTS).filter(move |(of, _)| *of == access).flat_map(|(_, actions)| actions.iter().copied())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,249 @@
+use std::collections::BTreeSet;
+use std::fs;
+
+use super::super::document::{DocumentKind, Effect, StatementRef};
+use super::*;
+
+const BOUNDARY: &str = "arn:aws:iam::111111111111:policy/team-boundary";
+
+fn parameters() -> Parameters {
+    Parameters {
+        account: "111111111111".parse().unwrap(),
+        partition: Partition::aws(),
+        operator: "arn:aws:iam::999999999999:role/rolebridge-operator".parse().unwrap(),
+        external_id: "an-external-id".into(),
+        role_name: "rolebridge".parse().unwrap(),
+        path_prefix: Path::root(),
+        permissions_boundary: None,
+        installation: None,
+    }
+}
+
+fn limited() -> Parameters {
+    Parameters {
+        path_prefix: "/rolebridge/".parse().unwrap(),
+        permissions_boundary: Some(BOUNDARY.parse().unwrap()),
+        installation: Some("production".into()),
+        ..parameters()
+    }
+}
+
+fn made(parameters: &Parameters) -> ManagementRole {
+    ManagementRole::new(parameters).unwrap()
+}
+
+fn problems(parameters: &Parameters) -> Vec<String> {
+    ManagementRole::new(parameters).unwrap_err()
+}
+
+/// Whether a statement of this effect is about the action on the resource, whatever its conditions.
+fn speaks(document: &Document, effect: Effect, action: &str, resource: &str) -> bool {
+    let about = |statement: &StatementRef<'_>| statement.covers_action(action) && statement.covers_resource(resource);
+    document.statements().iter().any(|statement| statement.effect() == Some(effect) && about(statement))
+}
+
+fn may_allow(document: &Document, action: &str, resource: &str) -> bool {
+    speaks(document, Effect::Allow, action, resource) && !speaks(document, Effect::Deny, action, resource)
+}
+
+/// The actions of a kind, without what they depend on.
+fn called() -> BTreeSet<&'static str> {
+    CALLS.iter().flat_map(|(_, actions)| actions.iter().copied()).collect()
+}
+
+/// The names in the text that stand between `start` and `end`.
+fn names_between<'t>(text: &'t str, start: &str, end: &str) -> Vec<&'t str> {
+    let name = |rest: &'t str| rest.split_once(|c: char| !c.is_ascii_alphanumeric() && c != '_').map_or(rest, |(name, _)| name);
+    let rests = text.match_indices(start).map(|(at, _)| &text[at + start.len()..]);
+    rests
+        .map(|rest| (name(rest), rest))
+        .filter(|(name, rest)| !name.is_empty() && rest[name.len()..].starts_with(end))
+        .map(|(name, _)| name)
+        .collect()
+}
+
+/// A name without what makes `list_mfa_devices` differ from `ListMFADevices`.
+fn plain(name: &str) -> String {
+    name.chars().filter(|c| *c != '_').map(|c| c.to_ascii_lowercase()).collect()
+}
+
+#[test]
+fn the_table_holds_the_calls_of_the_code_and_no_others() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/aws");
+    let mut files: Vec<_> = fs::read_dir(folder.join("sdk")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.file_name().is_some_and(|name| name != "tests.rs"));
+    files.push(folder.join("sdk.rs"));
+    let code = |file| {
+        let text = fs::read_to_string(file).unwrap();
+        text.lines().filter(|line| !line.trim_start().starts_with("//")).map(str::trim).collect::<String>()
+    };
+    let text: String = files.iter().map(code).collect();
+    let table: BTreeSet<String> = called().into_iter().map(|action| plain(action.strip_prefix("iam:").unwrap())).collect();
+    // What a call says that it is, for messages, and the method of the SDK that it really is.
+    for (start, end) in [("\"iam:", "\""), ("iam.", "(")] {
+        let in_code: BTreeSet<String> = names_between(&text, start, end).into_iter().map(plain).collect();
+        assert_eq!(in_code, table, "found after {start}");
+    }
+}
+
+#[test]
+fn every_call_is_in_the_table_once() {
+    assert_eq!(called().len(), CALLS.iter().map(|(_, actions)| actions.len()).sum::<usize>());
+}
+
+#[test]
+fn every_call_is_allowed_on_what_is_below_the_path_and_no_change_outside() {
+    let (everywhere, narrow) = (made(&parameters()).permissions_policy, made(&limited()).permissions_policy);
+    for (access, actions) in CALLS {
+        for action in *actions {
+            let on = |path: &str| ["user", "role", "policy", "group"].map(|kind| format!("arn:aws:iam::111111111111:{kind}{path}x"));
+            let device = || "arn:aws:iam::111111111111:mfa/x".to_owned();
+            let allowed = |document: &Document, path: &str| on(path).into_iter().any(|resource| may_allow(document, action, &resource));
+            match access {
+                Access::Read => assert!(allowed(&everywhere, "/") && allowed(&narrow, "/")),
+                Access::DeleteDevice => assert!(may_allow(&everywhere, action, &device()) && may_allow(&narrow, action, &device())),
+                Access::Unbound => assert!(allowed(&everywhere, "/") && !allowed(&narrow, "/rolebridge/"), "{action}"),
+                _ => {
+                    assert!(allowed(&everywhere, "/") && allowed(&narrow, "/rolebridge/"), "{action}");
+                    assert!(!allowed(&narrow, "/") && !allowed(&narrow, "/rolebridge-too/"), "{action} is not limited by path");
+                }
+            }
+        }
+    }
+    for resource in ["arn:aws:iam::222222222222:user/rolebridge/x", "arn:aws:iam::222222222222:role/x"] {
+        assert!(!may_allow(&everywhere, "iam:DeleteUser", resource), "{resource} is in another account");
+    }
+}
+
+#[test]
+fn nothing_is_allowed_that_is_neither_called_nor_needed_by_a_call() {
+    let needed: BTreeSet<&str> = CALLS.iter().chain(DEPENDENTS).flat_map(|(_, actions)| actions.iter().copied()).collect();
+    let policy = made(&parameters()).permissions_policy;
+    let allowed: BTreeSet<&str> = policy.allowing().flat_map(|statement| statement.actions().unwrap()).collect();
+    assert_eq!(allowed, needed);
+}
+
+#[test]
+fn itself_the_operator_and_the_boundary_are_out_of_reach_but_can_be_read() {
+    let home = Parameters { operator: "arn:aws:iam::111111111111:user/people/operator".parse().unwrap(), ..limited() };
+    let everywhere = Parameters { path_prefix: Path::root(), ..home.clone() };
+    for policy in [home, everywhere].map(|parameters| made(&parameters).permissions_policy) {
+        for resource in ["arn:aws:iam::111111111111:role/rolebridge", "arn:aws:iam::111111111111:user/people/operator", BOUNDARY] {
+            let changes = CALLS.iter().filter(|(access, _)| *access != Access::Read).flat_map(|(_, actions)| actions.iter());
+            for action in changes {
+                assert!(speaks(&policy, Effect::Deny, action, resource), "{action} on {resource}");
+            }
+            assert!(may_allow(&policy, "iam:GetRole", resource) && may_allow(&policy, "iam:ListPolicyVersions", resource));
+        }
+    }
+}
+
+#[test]
+fn an_operator_of_another_account_is_not_named_in_the_permissions() {
+    assert!(!made(&parameters()).permissions_policy.to_json().contains("999999999999"));
+}
+
+#[test]
+fn what_changes_users_roles_and_policies_asks_for_owner_tags_and_what_empowers_for_the_boundary() {
+    for (parameters, installation) in [(parameters(), "*"), (limited(), "production")] {
+        let policy = made(&parameters).permissions_policy;
+        for statement in policy.allowing() {
+            let sid = statement.sid().unwrap();
+            let conditions = statement.conditions();
+            let value =
+                |start: &str| conditions.iter().find(|condition| condition.key.starts_with(start)).map(|condition| condition.values[0].as_ref());
+            let (request, resource, boundary) = (value("aws:RequestTag/"), value("aws:ResourceTag/"), value("iam:PermissionsBoundary"));
+            let forced = parameters.permissions_boundary.as_ref().map(Arn::as_str);
+            let expected = match sid {
+                "CreateIdentities" => (Some(installation), None, forced),
+                "CreatePoliciesAndTags" => (Some(installation), None, None),
+                "Empower" => (None, Some(installation), forced),
+                "Change" => (None, Some(installation), None),
+                _ => (None, None, None),
+            };
+            assert_eq!((request, resource, boundary), expected, "{sid}");
+        }
+    }
+}
+
+#[test]
+fn the_trust_names_the_operator_alone() {
+    let trust = made(&parameters()).trust_policy;
+    let expected = serde_json::json!({"Version": "2012-10-17", "Statement": [
+        {
+            "Sid": "OperatorWithExternalID",
+            "Effect": "Allow",
+            "Principal": {"AWS": "arn:aws:iam::999999999999:role/rolebridge-operator"},
+            "Action": "sts:AssumeRole",
+            "Condition": {"StringEquals": {"sts:ExternalId": "an-external-id"}},
+        },
+        {
+            "Sid": "SessionTags",
+            "Effect": "Allow",
+            "Principal": {"AWS": "arn:aws:iam::999999999999:role/rolebridge-operator"},
+            "Action": "sts:TagSession",
+        },
+    ]});
+    assert_eq!(trust.as_value(), &expected);
+}
+
+#[test]
+fn iam_would_accept_the_documents_and_the_policy_fits_into_a_managed_one() {
+    let china =
+        Parameters { partition: "aws-cn".parse().unwrap(), operator: "arn:aws-cn:iam::999999999999:user/operator".parse().unwrap(), ..parameters() };
+    for parameters in [parameters(), limited(), china] {
+        let role = made(&parameters);
+        assert_eq!(role.permissions_policy.lint(DocumentKind::Permissions), []);
+        assert_eq!(role.trust_policy.lint(DocumentKind::Trust), []);
+        assert_eq!(role.permissions_policy.warnings(), []);
+        let size = role.permissions_policy.size();
+        assert!(size <= MANAGED_POLICY_SIZE, "{size}");
+        // Room for names longer than these.
+        assert!(size <= MANAGED_POLICY_SIZE - 1500, "{size}");
+    }
+}
+
+#[test]
+fn a_policy_that_would_be_too_large_is_refused() {
+    let long = format!("/{}/", "p".repeat(500));
+    let told = problems(&Parameters { path_prefix: long.parse().unwrap(), ..parameters() });
+    assert!(told.len() == 1 && told[0].contains("shorter path prefix"), "{told:?}");
+}
+
+#[test]
+fn only_a_user_or_role_can_be_the_operator() {
+    for operator in [
+        "arn:aws:iam::999999999999:root",
+        "arn:aws:sts::999999999999:assumed-role/operator/session",
+        "arn:aws:iam::999999999999:group/operators",
+        "arn:aws:iam::999999999999:role/*",
+        "arn:aws:iam::aws:role/operator",
+    ] {
+        let told = problems(&Parameters { operator: operator.parse().unwrap(), ..parameters() });
+        assert!(told.len() == 1 && told[0].contains(operator) && told[0].contains("no user or role"), "{told:?}");
+    }
+    let itself = problems(&Parameters { operator: "arn:aws:iam::111111111111:role/rolebridge".parse().unwrap(), ..parameters() });
+    assert!(itself.len() == 1 && itself[0].contains("itself"), "{itself:?}");
+}
+
+#[test]
+fn a_boundary_is_a_policy_of_the_account_or_of_aws() {
+    for boundary in ["arn:aws:iam::222222222222:policy/b", "arn:aws:iam::111111111111:role/b", "arn:aws-cn:iam::111111111111:policy/b"] {
+        let told = problems(&Parameters { permissions_boundary: Some(boundary.parse().unwrap()), ..parameters() });
+        assert!(told.len() == 1 && told[0].contains(boundary), "{told:?}");
+    }
+    let of_aws = "arn:aws:iam::aws:policy/PowerUserAccess";
+    let policy = made(&Parameters { permissions_boundary: Some(of_aws.parse().unwrap()), ..parameters() }).permissions_policy;
+    assert!(!speaks(&policy, Effect::Deny, "iam:CreatePolicyVersion", of_aws), "nobody can edit a policy of AWS");
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let told = problems(&Parameters {
+        operator: "arn:aws-cn:iam::999999999999:root".parse().unwrap(),
+        external_id: "with space".into(),
+        permissions_boundary: Some("arn:aws:iam::222222222222:policy/b".parse().unwrap()),
+        ..parameters()
+    });
+    assert_eq!(told.len(), 4, "{told:?}");
+}
