@@ -26,6 +26,8 @@ use super::schema;
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
     printcolumn(name = "Caller ARN", type_ = "string", json_path = ".status.callerARN"),
+    printcolumn(name = "Orphans", type_ = "integer", json_path = ".status.orphansTotal", priority = 1),
+    printcolumn(name = "Shadow grants", type_ = "integer", json_path = ".status.shadowGrantsTotal", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
@@ -55,6 +57,9 @@ pub struct AWSAccountSpec {
     /// How fast the operator may call this account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
+    /// How often the account is read in bulk, to put right what others changed there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<SweepSettings>,
 }
 
 fn default_partition() -> String {
@@ -156,6 +161,41 @@ pub struct Limits {
     pub concurrency: Option<u32>,
 }
 
+/// How often an account is read in bulk.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+pub struct SweepSettings {
+    /// The time from one sweep to the next, 10s to 24h; it varies by a tenth. Default: what the operator was told, 15m.
+    #[schemars(schema_with = "schema::sweep_interval")]
+    pub interval: String,
+}
+
+/// A user or role in AWS that carries the owner tags of this installation and belongs to no resource. It is left alone: delete it in AWS, or make the
+/// resource again that its tags name.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+pub struct OrphanStatus {
+    /// Kind and name in IAM, such as `role reader`.
+    #[schemars(length(max = 128))]
+    pub identity: String,
+    /// Its unique ID.
+    #[schemars(length(max = 128))]
+    pub id: String,
+    /// The resource that its owner tag names, as kind/namespace/name.
+    #[schemars(length(max = 256))]
+    pub owner: String,
+}
+
+/// A role in this account that lets in a BastionUser, or the whole account of one, and that no CrossAccountRole stands for.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ShadowGrantStatus {
+    /// Name of the role in IAM.
+    #[schemars(length(max = 64))]
+    pub role_name: String,
+    /// The principal that its trust policy names.
+    #[schemars(length(max = 2048))]
+    pub principal: String,
+}
+
 /// What the operator found.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -168,6 +208,26 @@ pub struct AWSAccountStatus {
     #[serde(default, rename = "callerARN", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub caller_arn: Option<String>,
+    /// BastionUsers placed in this account, as of the last sweep.
+    #[serde(default)]
+    pub users: i64,
+    /// CrossAccountRoles placed in this account, as of the last sweep.
+    #[serde(default)]
+    pub roles: i64,
+    /// Users and roles in AWS that carry the owner tags of this installation and belong to no resource; the first 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub orphans: Vec<OrphanStatus>,
+    /// How many of them there are.
+    #[serde(default)]
+    pub orphans_total: i64,
+    /// Roles that let in a BastionUser, or the whole account of one, and that no CrossAccountRole stands for; the first 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub shadow_grants: Vec<ShadowGrantStatus>,
+    /// How many of them there are.
+    #[serde(default)]
+    pub shadow_grants_total: i64,
     /// Ready sums up the others; each has a reason and a message that says what to do.
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]

@@ -121,6 +121,11 @@ pub fn session_duration(_: &mut SchemaGenerator) -> Schema {
     duration("15m", "12h")
 }
 
+/// How often an account is read in bulk.
+pub fn sweep_interval(_: &mut SchemaGenerator) -> Schema {
+    duration("10s", "24h")
+}
+
 fn duration(min: &str, max: &str) -> Schema {
     // The range is checked only for what is a duration at all: `duration()` fails on anything else.
     let form = "self.matches('^([0-9]{1,5}(h|m|s)){1,3}$')";

@@ -9,6 +9,7 @@ use crate::core::failure::Failure;
 use crate::core::identity::IdentityName;
 use crate::core::names::{AccountID, Arn, Partition};
 use crate::core::observed::{Dependents, Observed};
+use crate::core::sweep::Sweep;
 
 /// Who the operator is in an account, as STS says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +49,15 @@ pub trait Gateway: Send + Sync {
     /// # Errors
     /// Where anything could not be read or understood.
     async fn dependents(&self, who: &IdentityName) -> Result<Dependents, Failure>;
+
+    /// Reads all users, roles and customer-managed policies, in two bulk reads: GetAccountAuthorizationDetails, and ListRoles for what that omits.
+    ///
+    /// What is not in the answer may exist all the same: what cannot be read is left out, IAM's replicas differ in age, and the two reads are made
+    /// one after the other.
+    ///
+    /// # Errors
+    /// Where either could not be read to its end.
+    async fn sweep(&self) -> Result<Sweep, Failure>;
 
     /// Makes one change.
     ///

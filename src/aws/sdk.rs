@@ -4,6 +4,7 @@ mod dependents;
 mod execute;
 mod observe;
 pub(super) mod reply;
+mod sweep;
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -22,6 +23,7 @@ use crate::core::failure::Failure;
 use crate::core::identity::IdentityName;
 use crate::core::names::{AccountID, Arn};
 use crate::core::observed::{Dependents, Observed};
+use crate::core::sweep::Sweep;
 
 /// The clients of one account.
 #[derive(Debug)]
@@ -91,6 +93,10 @@ impl Gateway for Sdk {
             IdentityName::User(name) => self.dependents_of_user(name).await,
             IdentityName::Role(name) => self.dependents_of_role(name).await,
         }
+    }
+
+    async fn sweep(&self) -> Result<Sweep, Failure> {
+        self.swept().await
     }
 
     async fn execute(&self, action: &Action) -> Result<Receipt, Failure> {

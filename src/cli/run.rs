@@ -21,9 +21,10 @@ pub struct Arguments {
     #[arg(long, env = "ROLEBRIDGE_INSTALLATION", value_parser = installation)]
     installation: Option<String>,
 
-    /// How often every object in AWS is read again and repaired where it was changed by others, for example 15m or 1h.
-    #[arg(long, env = "ROLEBRIDGE_RESYNC_INTERVAL", value_name = "DURATION", default_value = "15m", value_parser = duration)]
-    resync_interval: Duration,
+    /// How often each account is read in bulk, to put right what others changed in it, for example 15m or 1h; 10s or more. An AWSAccount may say
+    /// otherwise.
+    #[arg(long, env = "ROLEBRIDGE_SWEEP_INTERVAL", value_name = "DURATION", default_value = "15m", value_parser = duration)]
+    sweep_interval: Duration,
 
     /// How many resources of one kind are worked on at the same time.
     #[arg(long, env = "ROLEBRIDGE_CONCURRENCY", value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -46,7 +47,7 @@ pub(super) fn installation(value: &str) -> Result<String, String> {
 fn duration(value: &str) -> Result<Duration, String> {
     let duration: jiff::SignedDuration = value.parse().map_err(|_| "write hours, minutes and seconds, for example 15m or 1h30m".to_owned())?;
     let duration = Duration::try_from(duration).map_err(|_| "a duration cannot be negative".to_owned())?;
-    if duration < Duration::from_secs(30) { Err("every object is read each time: choose 30s or more".into()) } else { Ok(duration) }
+    if duration < Duration::from_secs(10) { Err("every account is read each time: choose 10s or more".into()) } else { Ok(duration) }
 }
 
 /// Runs the controller until SIGTERM or Ctrl-C.
@@ -91,7 +92,7 @@ async fn control(arguments: Arguments, health: &Health, mut stopped: watch::Rece
     };
     info!(installation, "objects in AWS are tagged for this installation");
     let aws = BaseConfig::load().await;
-    let settings = Settings { installation, resync_interval: arguments.resync_interval, concurrency: arguments.concurrency };
+    let settings = Settings { installation, sweep_interval: arguments.sweep_interval, concurrency: arguments.concurrency };
     controller::run(client, aws, settings, health, stopped).await
 }
 

@@ -3,9 +3,11 @@
 //! One task for each kind feeds a store and this hub. Nothing is reconciled before every store has been filled once: with half of the
 //! roles, a user's assume policy would lose the other half.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::core::PartialObjectMeta;
@@ -48,17 +50,18 @@ pub struct Wake {
     pub users: UnboundedSender<ObjectRef<BastionUser>>,
     /// CrossAccountRoles.
     pub roles: UnboundedSender<ObjectRef<CrossAccountRole>>,
-    /// What was sent and has not been begun. The queue starts its short wait anew with each request: without this, somebody who writes all the time
-    /// could put off another's reconcile for ever.
-    pub outstanding: Mutex<HashSet<Ref>>,
+    /// What was sent and has not been begun, and since when. The queue starts its short wait anew with each request: without this, somebody who writes
+    /// all the time could put off another's reconcile for ever.
+    pub outstanding: Mutex<HashMap<Ref, Instant>>,
 }
 
 impl Wake {
     /// Has a resource reconciled. During shutdown nobody listens any more, which is as it should be.
     fn send(&self, what: &Ref) {
-        if !lock(&self.outstanding).insert(what.clone()) {
-            return;
-        }
+        match lock(&self.outstanding).entry(what.clone()) {
+            Entry::Occupied(_) => return,
+            Entry::Vacant(entry) => entry.insert(Instant::now()),
+        };
         let _ = match what {
             Ref::Account(key) => self.accounts.send(ObjectRef::new(&key.name)).is_ok(),
             Ref::User(key) => self.users.send(ObjectRef::new(&key.name).within(&key.namespace)).is_ok(),
@@ -262,9 +265,10 @@ impl Caches {
         }
     }
 
-    /// Takes note that a pass begins: whatever changes from now on wakes the resource again.
-    pub fn begins(&self, of: &Ref) {
-        lock(&self.wake.outstanding).remove(of);
+    /// Takes note that a pass begins: whatever changes from now on wakes the resource again. Tells how long it stood in the queue, where it was
+    /// woken.
+    pub fn begins(&self, of: &Ref) -> Option<Duration> {
+        lock(&self.wake.outstanding).remove(of).map(|since| since.elapsed())
     }
 
     /// Whether a role names this ConfigMap.

@@ -12,6 +12,7 @@ use super::memory::{Memory, Observation};
 use super::relations::Ref;
 use super::resolve::ConfigMaps;
 use super::retry::Retries;
+use super::sweep::Sweeps;
 use crate::api::AWSAccount;
 use crate::aws::{AccessConfig, Account, AccountConfig, BaseConfig, LimitsConfig};
 use crate::core::grants::parse;
@@ -19,13 +20,16 @@ use crate::core::names::Arn;
 use crate::core::outcome::Problem;
 use crate::core::placement::Placement;
 
+/// How many sweeps may be missed before what is remembered counts for nothing.
+const FRESH: u32 = 2;
+
 /// What the operator is told at its start.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// ID of this installation, which stands in the owner tags.
     pub installation: String,
-    /// How long what was seen in AWS is taken for granted; after that every object is read again and repaired where it drifted.
-    pub resync_interval: Duration,
+    /// How often each account is read in bulk, where it does not say itself, so that what others changed is put right.
+    pub sweep_interval: Duration,
     /// Reconciles of one kind at the same time.
     pub concurrency: u16,
 }
@@ -42,6 +46,8 @@ pub struct Context {
     pub memory: Arc<Memory>,
     /// What is going wrong or waited for.
     pub retries: Retries,
+    /// When accounts are read in bulk.
+    pub sweeps: Sweeps,
     /// Where Events are published.
     pub recorder: Recorder,
     /// What the operator was told.
@@ -59,6 +65,7 @@ impl Context {
             memory: caches.memory.clone(),
             caches,
             retries: Retries::default(),
+            sweeps: Sweeps::default(),
             recorder,
             settings,
             aws,
@@ -96,12 +103,20 @@ impl Context {
     /// Drops the client of an account that is gone.
     pub async fn forget_account(&self, name: &str) {
         self.accounts.lock().await.remove(name);
+        self.sweeps.forget(name);
+    }
+
+    /// How often an account is read in bulk.
+    pub fn sweep_interval(&self, account: &AWSAccount) -> Duration {
+        let declared = account.spec.sweep.as_ref().and_then(|sweep| sweep.interval.parse::<jiff::SignedDuration>().ok());
+        declared.map_or(self.settings.sweep_interval, jiff::SignedDuration::unsigned_abs)
     }
 
     /// What was last seen of a resource, while it is fresh, speaks of the same object and ARN, and its sources are still the same identities.
-    pub fn observation(&self, of: &Ref, uid: &str, arn: &Arn, principal_ids: &BTreeMap<Arn, String>) -> Option<Observation> {
+    pub fn observation(&self, of: &Ref, at: &Placement, uid: &str, arn: &Arn, principal_ids: &BTreeMap<Arn, String>) -> Option<Observation> {
         let seen = self.memory.observation(of)?;
-        let fresh = seen.read_at.elapsed() < self.settings.resync_interval && seen.uid == uid && seen.arn == *arn;
+        // Sweeps keep it fresh. Where they fail, each resource is read by itself.
+        let fresh = seen.read_at.elapsed() < FRESH * self.sweep_interval(&at.account) && seen.uid == uid && seen.arn == *arn;
         let same = seen.principal_ids.iter().all(|(arn, id)| principal_ids.get(arn).is_none_or(|now| now == id));
         (fresh && same).then_some(seen)
     }

@@ -11,8 +11,19 @@ use crate::core::names::Arn;
 use crate::core::observed::Observed;
 
 /// How long what was seen may be the ground for a write. After that it only tells that there is nothing to do: an object may have been made
-/// anew by somebody else, and it is read again before it is touched.
+/// anew by somebody else, and it is read again before it is touched. As long is what a bulk read shows of it not believed, since it may be late.
 const GROUND: Duration = Duration::from_secs(60);
+
+/// How what is remembered came to be known, which is what it is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// Read, or written, directly at that time.
+    Direct(Instant),
+    /// Seen in a bulk read: it tells whether there is something to do, and is no ground for a write.
+    Swept,
+    /// Put in doubt by a failure: it tells only what there was.
+    Doubtful,
+}
 
 /// What was last seen in AWS of one resource: read, or known from our own writes since.
 #[derive(Clone, Debug)]
@@ -25,22 +36,32 @@ pub struct Observation {
     pub observed: Observed,
     /// The sources that the trust policy was written for, with their unique IDs.
     pub principal_ids: BTreeMap<Arn, String>,
-    /// When it was read.
+    /// When it was read, in bulk or directly.
     pub read_at: Instant,
-    /// When it was last read or written; None where a failure has put it in doubt.
-    pub sure_at: Option<Instant>,
+    /// How it is known.
+    pub basis: Basis,
 }
 
 impl Observation {
     /// What was read, or assumed, just now.
     pub fn now(uid: String, arn: Arn, observed: Observed, principal_ids: BTreeMap<Arn, String>) -> Self {
         let now = Instant::now();
-        Self { uid, arn, observed, principal_ids, read_at: now, sure_at: Some(now) }
+        Self { uid, arn, observed, principal_ids, read_at: now, basis: Basis::Direct(now) }
     }
 
     /// Whether it is sure enough to be the ground for a write.
     pub fn is_ground(&self) -> bool {
-        self.sure_at.is_some_and(|at| at.elapsed() < GROUND)
+        matches!(self.basis, Basis::Direct(at) if at.elapsed() < GROUND)
+    }
+
+    /// Whether it is known better than by a bulk read that began then.
+    pub fn outweighs(&self, began: Instant) -> bool {
+        matches!(self.basis, Basis::Direct(at) if at + GROUND > began)
+    }
+
+    /// Whether it tells that nothing is to be done, where that is what it shows.
+    pub fn is_believed(&self) -> bool {
+        self.basis != Basis::Doubtful
     }
 }
 
@@ -49,6 +70,8 @@ struct Entry {
     observation: Option<Observation>,
     /// Versions of the object that writes of our own replaced.
     superseded: Vec<String>,
+    /// Whether somebody else has changed in AWS what was as declared, and it has not been put right yet.
+    drifted: bool,
 }
 
 /// What the process remembers, by resource.
@@ -76,6 +99,30 @@ impl Memory {
         let changed = id(&observation).is_some() && id(&observation) != id(&entry.observation);
         entry.observation = observation;
         changed
+    }
+
+    /// Keeps what a bulk read that began then showed of a resource. It says nothing about what was read or written directly since, or shortly before.
+    pub fn keep_swept(&self, of: &Ref, began: Instant, observation: Observation) {
+        let mut entries = lock(&self.0);
+        let entry = entries.entry(of.clone()).or_default();
+        if !entry.observation.as_ref().is_some_and(|known| known.outweighs(began)) {
+            entry.observation = Some(observation);
+        }
+    }
+
+    /// Puts what is remembered of a resource in doubt, since a bulk read that began then shows something else; `drifted` tells that it was as declared.
+    pub fn doubt(&self, of: &Ref, began: Instant, drifted: bool) {
+        let mut entries = lock(&self.0);
+        let entry = entries.entry(of.clone()).or_default();
+        if let Some(known) = entry.observation.as_mut().filter(|known| !known.outweighs(began)) {
+            known.basis = Basis::Doubtful;
+        }
+        entry.drifted |= drifted;
+    }
+
+    /// Whether somebody else changed the resource in AWS; told once.
+    pub fn take_drifted(&self, of: &Ref) -> bool {
+        lock(&self.0).get_mut(of).is_some_and(|entry| std::mem::take(&mut entry.drifted))
     }
 
     /// Notes that a write of our own replaced this version of an object, unless it changed nothing.

@@ -15,6 +15,7 @@ mod report;
 mod resolve;
 mod retry;
 mod run;
+mod sweep;
 
 pub use context::Settings;
 pub use health::Health;

@@ -12,9 +12,10 @@ use tracing::{debug, warn};
 use super::apply::apply;
 use super::context::Context;
 use super::kinds::{IdentityKind, Kind};
-use super::memory::Observation;
+use super::memory::{Basis, Observation};
 use super::relations::Ref;
-use super::report::{add_finalizer, report};
+use super::report::{add_finalizer, report, tell_repaired};
+use super::sweep::sweep_when_due;
 use crate::api::conditions::Class;
 use crate::api::{AWSAccount, BastionUser, CrossAccountRole, Managed, Reason};
 use crate::aws::{Account, Permit};
@@ -29,6 +30,9 @@ use crate::core::world::ObjectKey;
 
 /// A pause after which something that is busy right now is tried again.
 pub(super) const SOON: Duration = Duration::from_millis(100);
+
+/// How long a resource waits for the sweep that is to wake it before it looks again.
+const SWEEP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How one pass over a resource ended.
 pub enum Pass<K: Kind> {
@@ -80,7 +84,9 @@ pub trait Reconciled: Kind {
 /// Reconciles one resource.
 pub async fn reconcile<K: Reconciled>(object: Arc<K>, context: Arc<Context>) -> Next {
     let of = K::reference(ObjectKey::of(&*object));
-    context.caches.begins(&of);
+    if let Some(waited) = context.caches.begins(&of) {
+        context.retries.queued(waited);
+    }
     if context.memory.is_superseded(&of, object.meta().resource_version.as_deref()) {
         return Next::requeue(SOON);
     }
@@ -115,8 +121,8 @@ async fn conclude<K: Kind>(context: &Context, of: &Ref, pass: Pass<K>) -> Next {
         Some(Retry { reason, .. }) => context.retries.fail(of, *reason, now),
         None => {
             context.retries.recover(of);
-            // A little after what is known has come of age, so that it is read then.
-            context.settings.resync_interval.mul_f64(1.01 + fastrand::f64() * 0.2)
+            // Only for what no sweep keeps fresh: what is known has come of age by then, and is read.
+            context.settings.sweep_interval.mul_f64(2.01 + fastrand::f64() * 0.2)
         }
     };
     if matches!(class, Class::Waiting | Class::Transient) {
@@ -157,7 +163,7 @@ impl Reconciled for AWSAccount {
             return Ok(told(self, facts, vec![problem], None));
         }
         let object = if self.is_finalized() { self } else { add_finalizer(context, &self).await? };
-        let account = match own_account(context, &name).await {
+        let (at, account) = match own_account(context, &name).await {
             Ok(account) => account,
             Err(problem) => return Ok(told(object, facts, vec![problem], None)),
         };
@@ -166,7 +172,7 @@ impl Reconciled for AWSAccount {
         match account.verify().await {
             Ok(caller) => {
                 let facts = crate::api::AWSAccountStatus { caller_arn: Some(caller.arn.to_string()), ..facts };
-                Ok(told(object, facts, vec![], None))
+                Ok(sweep_when_due(object, context, &at, &account, facts).await)
             }
             Err(failure) => Ok(told(object, facts, vec![failure.problem()], Some(Retry::after(&failure)))),
         }
@@ -199,8 +205,10 @@ impl Reconciled for CrossAccountRole {
     }
 }
 
-async fn own_account(context: &Context, name: &str) -> Result<Arc<Account>, Problem> {
-    context.account(&find(&*context.caches, name)?).await
+async fn own_account(context: &Context, name: &str) -> Result<(Placement, Arc<Account>), Problem> {
+    let at = find(&*context.caches, name)?;
+    let account = context.account(&at).await?;
+    Ok((at, account))
 }
 
 /// A pass that ends with problems, or without any.
@@ -216,7 +224,7 @@ async fn converge<K: IdentityKind>(object: K, context: &Context) -> Result<Pass<
         Err(problems) => return retrench(object, context, problems).await,
     };
     let before = object.status().cloned().unwrap_or_default();
-    let seen = context.observation(&of, &uid(&object), &desired.arn, &desired.principal_ids());
+    let seen = context.observation(&of, &at, &uid(&object), &desired.arn, &desired.principal_ids());
     let made = desired.pinned.is_some() || seen.as_ref().is_some_and(|o| o.observed.identity.is_some());
     if !made && waits_for_sources(&desired, context.retries.wait(&of, Instant::now()).is_some()) {
         return Ok(told(object, before, grant_problems(&desired).collect(), None));
@@ -230,7 +238,7 @@ async fn converge<K: IdentityKind>(object: K, context: &Context) -> Result<Pass<
         Ok(entered) => entered,
         Err(closed) => return Ok(closed.told(object, vec![])),
     };
-    let work = Work { object, observation: seen, account: &account, permit: None, desired: &desired, context, at: &at };
+    let work = Work { object, observation: seen, account: &account, permit: None, desired: &desired, context, at: &at, done: vec![] };
     let pass = work.finish(grant_problems(&desired).collect()).await?;
     match (&pass, coming) {
         (Pass::Told { outcome, retry: None, .. }, Some(left)) if outcome.class() == Class::Done => Ok(Pass::Again(left)),
@@ -255,7 +263,7 @@ async fn retrench<K: IdentityKind>(object: K, context: &Context, problems: Vec<P
         Ok(permit) => permit,
         Err(pause) => return Ok(Pass::Again(pause)),
     };
-    let observation = match context.observation(&of, &uid(&object), &arn, &BTreeMap::new()).filter(Observation::is_ground) {
+    let observation = match context.observation(&of, &at, &uid(&object), &arn, &BTreeMap::new()).filter(Observation::is_ground) {
         Some(observation) => observation,
         None => match account.gateway().observe(&known.name, &known.policies).await {
             Ok(observed) => Observation::now(uid(&object), arn, observed, BTreeMap::new()),
@@ -263,11 +271,12 @@ async fn retrench<K: IdentityKind>(object: K, context: &Context, problems: Vec<P
         },
     };
     let Some(desired) = object.retrenched(context, &at, &observation.observed) else { return Ok(told(object, before, problems, None)) };
-    let work = Work { object, observation: Some(observation), account: &account, permit: Some(permit), desired: &desired, context, at: &at };
+    let work =
+        Work { object, observation: Some(observation), account: &account, permit: Some(permit), desired: &desired, context, at: &at, done: vec![] };
     work.finish(problems).await
 }
 
-fn uid<K: Kind>(object: &K) -> String {
+pub(super) fn uid<K: Kind>(object: &K) -> String {
     object.meta().uid.clone().unwrap_or_default()
 }
 
@@ -305,9 +314,10 @@ async fn enter(context: &Context, at: &Placement) -> Result<Arc<Account>, Closed
     Ok(account)
 }
 
-type Resolved = Result<(Placement, Desired), Vec<Problem>>;
+/// Where a resource is placed and what it wants there, or what is wrong with it.
+pub(super) type Resolved = Result<(Placement, Desired), Vec<Problem>>;
 
-async fn resolve<K: IdentityKind>(object: &K, context: &Context) -> Result<Resolved, kube::Error> {
+pub(super) async fn resolve<K: IdentityKind>(object: &K, context: &Context) -> Result<Resolved, kube::Error> {
     let at = match place(object, context) {
         Ok(at) => at,
         Err(problem) => return Ok(Err(vec![problem])),
@@ -368,6 +378,8 @@ struct Work<'a, K> {
     desired: &'a Desired,
     context: &'a Context,
     at: &'a Placement,
+    /// What was done, for people.
+    done: Vec<String>,
 }
 
 impl<K: IdentityKind> Work<'_, K> {
@@ -389,6 +401,9 @@ impl<K: IdentityKind> Work<'_, K> {
         Ok(match result? {
             Ok(()) => {
                 let facts = facts(&self.object, before);
+                if self.context.memory.take_drifted(&of) && !self.done.is_empty() {
+                    tell_repaired(self.context, &self.object, &self.done).await;
+                }
                 keep(self.observation);
                 told(self.object, facts, problems, None)
             }
@@ -400,7 +415,7 @@ impl<K: IdentityKind> Work<'_, K> {
             }
             Err(Stop::Failure(failure)) => {
                 let facts = facts(&self.object, before);
-                keep(self.observation.map(|seen| Observation { sure_at: None, ..seen }));
+                keep(self.observation.map(|seen| Observation { basis: Basis::Doubtful, ..seen }));
                 problems.insert(0, failure.problem());
                 told(self.object, facts, problems, Some(Retry::after(&failure)))
             }
@@ -411,6 +426,11 @@ impl<K: IdentityKind> Work<'_, K> {
         if self.observation.is_none() && self.desired.pinned.is_none() {
             // What was never made is taken not to be there: creating it finds out, and usually nothing has to be read.
             self.observation = Some(self.seen(Observed::default()));
+        }
+        if self.observation.is_none() && self.desired.pinned.is_some() && self.context.sweeps.ask(&self.at.name) {
+            // An earlier process made it. One sweep shows all of these at once, and wakes them.
+            self.context.caches.wake(&Ref::Account(ObjectKey::new("", &self.at.name)));
+            return Ok(Err(Stop::Busy(SWEEP_PATIENCE)));
         }
         let settled = self.observation.as_ref().is_some_and(|seen| self.is_settled(seen));
         if !settled && self.permit.is_none() {
@@ -447,7 +467,7 @@ impl<K: IdentityKind> Work<'_, K> {
 
     /// Whether nothing is to be done, going by what was seen. That is all that older knowledge is good for.
     fn is_settled(&self, seen: &Observation) -> bool {
-        seen.sure_at.is_some() && plan(self.desired, &seen.observed).is_ok_and(|plan| plan.actions.is_empty())
+        seen.is_believed() && plan(self.desired, &seen.observed).is_ok_and(|plan| plan.actions.is_empty())
     }
 
     /// Plans from what is known and carries the plan out. Where there is no plan, withdrawn grants end all the same.
@@ -480,8 +500,11 @@ impl<K: IdentityKind> Work<'_, K> {
         }
         let Some(seen) = &mut self.observation else { return Ok(Ok(())) };
         let result = apply(self.account.gateway(), plan, &mut seen.observed).await;
+        if result.is_ok() {
+            self.done.extend(plan.actions.iter().map(ToString::to_string));
+        }
         seen.principal_ids = self.desired.principal_ids();
-        seen.sure_at = Some(Instant::now());
+        seen.basis = Basis::Direct(Instant::now());
         Ok(result.map_err(|failure| {
             if failure.effect == Effect::Unknown {
                 self.observation = None;

@@ -40,7 +40,7 @@ pub async fn report<K: Kind>(context: &Context, object: &K, mut status: K::Statu
     let written = api::<K>(context, object).patch_status(&object.name_any(), &PatchParams::apply(MANAGER).force(), &Patch::Apply(body)).await?;
     note(context, object, &written);
     debug!("status written");
-    publish(context, object, outcome, &previous).await;
+    tell_stalled(context, object, outcome, &previous).await;
     Ok(())
 }
 
@@ -118,15 +118,24 @@ async fn set_finalizers<K: Kind>(context: &Context, object: &K, finalizers: &[&s
     Ok(written)
 }
 
-/// A refused Event holds nothing up: in a terminating namespace every Event is.
-async fn publish<K: Kind>(context: &Context, object: &K, outcome: &Outcome, previous: &[Condition]) {
+/// Tells that somebody else had changed in AWS what was as declared, and what was done about it.
+pub async fn tell_repaired<K: Kind>(context: &Context, object: &K, done: &[String]) {
+    publish(context, object, "DriftRepaired", &format!("changed in AWS by somebody else, and put right: {}", done.join("; "))).await;
+}
+
+/// Tells once what a person must act on.
+async fn tell_stalled<K: Kind>(context: &Context, object: &K, outcome: &Outcome, previous: &[Condition]) {
     let Some(worst) = outcome.worst().filter(|_| outcome.class() == Class::Stalled) else { return };
     if previous.iter().any(|c| c.type_ == kinds::STALLED && c.reason == worst.reason.as_str()) {
         return;
     }
-    let note = worst.message.char_indices().take_while(|(i, c)| i + c.len_utf8() <= NOTE_LENGTH).map(|(_, c)| c).collect();
-    let event =
-        Event { type_: EventType::Warning, reason: worst.reason.as_str().into(), note: Some(note), action: "Reconcile".into(), secondary: None };
+    publish(context, object, worst.reason.as_str(), &worst.message).await;
+}
+
+/// A refused Event holds nothing up: in a terminating namespace every Event is.
+async fn publish<K: Kind>(context: &Context, object: &K, reason: &str, message: &str) {
+    let note = message.char_indices().take_while(|(i, c)| i + c.len_utf8() <= NOTE_LENGTH).map(|(_, c)| c).collect();
+    let event = Event { type_: EventType::Warning, reason: reason.into(), note: Some(note), action: "Reconcile".into(), secondary: None };
     if let Err(error) = context.recorder.publish(&event, &object.object_ref(&())).await {
         warn!(%error, "the Event was not taken");
     }

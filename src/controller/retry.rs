@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::caches::lock;
@@ -19,6 +20,8 @@ const LONGEST_PROPAGATION: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_millis(1500);
 /// The longest patience where the wait makes progress: with many resources at once each waits for its turn.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(10);
+/// Over how many resources the length of the queue is remembered.
+const LAG_MEMORY: u64 = 64;
 /// How long a refusal is taken for the slowness of IAM to show a permission that was just given.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -38,43 +41,57 @@ impl Trouble {
 
 /// What is going wrong or waited for, and since when.
 #[derive(Default)]
-pub struct Retries(Mutex<HashMap<Ref, Trouble>>);
+pub struct Retries {
+    troubles: Mutex<HashMap<Ref, Trouble>>,
+    /// How long resources stand in the queue at present, in milliseconds.
+    lag: AtomicU64,
+}
 
 impl Retries {
+    /// Notes how long a resource stood in the queue. What others wait for stands there as well, so patience with it grows by that.
+    pub fn queued(&self, waited: Duration) {
+        let waited = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        // It rises at once and falls slowly: resources that were woken in between are no sign that the queue is short.
+        let before = self.lag.load(Ordering::Relaxed);
+        self.lag.store(waited.max(before.saturating_sub(before.div_ceil(LAG_MEMORY))), Ordering::Relaxed);
+    }
+
     /// Forgets a resource that is as it should be, or gone.
     pub fn settle(&self, what: &Ref) {
-        lock(&self.0).remove(what);
+        lock(&self.troubles).remove(what);
     }
 
     /// Notes that a pass came through without a failure: what fails later is a new trouble.
     pub fn recover(&self, what: &Ref) {
-        if let Some(trouble) = lock(&self.0).get_mut(what) {
+        if let Some(trouble) = lock(&self.troubles).get_mut(what) {
             trouble.failures = 0;
         }
     }
 
     /// Whether the trouble, if any, is so new that it may be the slowness of IAM.
     pub fn is_new(&self, what: &Ref, now: Instant) -> bool {
-        lock(&self.0).get(what).is_none_or(|t| now.duration_since(t.began) < REFUSAL_PATIENCE)
+        lock(&self.troubles).get(what).is_none_or(|t| now.duration_since(t.began) < REFUSAL_PATIENCE)
     }
 
     /// Notes that a resource waits. Returns how much longer that is not worth telling; None when it is to be told.
     pub fn wait(&self, what: &Ref, now: Instant) -> Option<Duration> {
-        let Trouble { began, since, .. } = *lock(&self.0).entry(what.clone()).or_insert_with(|| Trouble::new(now));
-        let left = PATIENCE.saturating_sub(now.duration_since(since)).min(LONGEST_PATIENCE.saturating_sub(now.duration_since(began)));
+        let Trouble { began, since, .. } = *lock(&self.troubles).entry(what.clone()).or_insert_with(|| Trouble::new(now));
+        let queue = 2 * Duration::from_millis(self.lag.load(Ordering::Relaxed));
+        let left = |patience: Duration, since| (patience + queue).saturating_sub(now.duration_since(since));
+        let left = left(PATIENCE, since).min(left(LONGEST_PATIENCE, began));
         (!left.is_zero()).then_some(left)
     }
 
     /// Notes that a wait made progress, which renews the patience with it.
     pub fn progress(&self, what: &Ref, now: Instant) {
-        if let Some(trouble) = lock(&self.0).get_mut(what) {
+        if let Some(trouble) = lock(&self.troubles).get_mut(what) {
             trouble.since = now;
         }
     }
 
     /// Notes a failure. Returns the pause until the next try, jittered.
     pub fn fail(&self, what: &Ref, reason: Reason, now: Instant) -> Duration {
-        let mut troubles = lock(&self.0);
+        let mut troubles = lock(&self.troubles);
         let trouble = troubles.entry(what.clone()).or_insert_with(|| Trouble::new(now));
         trouble.failures = trouble.failures.saturating_add(1);
         let longest = if reason == Reason::Propagating { LONGEST_PROPAGATION } else { LONGEST };
@@ -139,6 +156,16 @@ mod tests {
         }
         retries.progress(&role(), later);
         assert_eq!(retries.wait(&role(), later), None);
+    }
+
+    #[test]
+    fn patience_grows_with_the_queue_and_shrinks_with_it() {
+        let retries = Retries::default();
+        let now = Instant::now();
+        retries.queued(Duration::from_secs(3));
+        assert_eq!(retries.wait(&role(), now), Some(PATIENCE + Duration::from_secs(6)));
+        (0..10_000).for_each(|_| retries.queued(Duration::ZERO));
+        assert_eq!(retries.wait(&role(), now), Some(PATIENCE));
     }
 
     #[test]

@@ -50,6 +50,7 @@ const CALLS: &[(Access, &[&str])] = &[
     (
         Access::Read,
         &[
+            "iam:GetAccountAuthorizationDetails",
             "iam:GetLoginProfile",
             "iam:GetPolicy",
             "iam:GetPolicyVersion",
@@ -65,6 +66,7 @@ const CALLS: &[(Access, &[&str])] = &[
             "iam:ListMFADevices",
             "iam:ListPolicyVersions",
             "iam:ListRolePolicies",
+            "iam:ListRoles",
             "iam:ListSSHPublicKeys",
             "iam:ListServiceSpecificCredentials",
             "iam:ListSigningCertificates",

@@ -2,7 +2,8 @@
 //! an argument where it matters.
 //!
 //! [`grants`] says which grants stand, [`desired`] turns resources into the wanted state of an IAM identity, [`observed`] holds what
-//! AWS has, [`plan`] is the ordered list of [`action`]s from one to the other, and [`outcome`] says it in conditions.
+//! AWS has, [`plan`] is the ordered list of [`action`]s from one to the other, and [`outcome`] says it in conditions. [`sweep`] says of many
+//! resources at once whether their plan is empty.
 
 pub mod action;
 pub mod bootstrap;
@@ -19,4 +20,5 @@ pub mod outcome;
 pub mod ownership;
 pub mod placement;
 pub mod plan;
+pub mod sweep;
 pub mod world;

@@ -169,7 +169,7 @@ async fn the_pod_keeps_the_strictest_standard() -> Result<()> {
 async fn the_operator_runs_as_the_deployment_says_and_answers_its_probes() -> Result<()> {
     let world = World::own().await?;
     let testbed = &world.testbed;
-    for values in [&[][..], &["installation=prod-cluster", "concurrency=8", "resyncInterval=1h30m", "log.format=text", "log.filter=debug"]] {
+    for values in [&[][..], &["installation=prod-cluster", "concurrency=8", "sweepInterval=1h30m", "log.format=text", "log.filter=debug"]] {
         let kubeconfig = testbed.install(values).await?;
         let deployment = deployment(testbed).await?;
         let container = container(&deployment)?;
@@ -315,7 +315,7 @@ async fn values_that_cannot_work_are_refused_with_their_place() -> Result<()> {
         ("image.repository=rolebridge:latest", "/image/repository"),
         ("image.digest=latest", "/image/digest"),
         ("installation=with blank", "/installation"),
-        ("resyncInterval=90d", "/resyncInterval"),
+        ("sweepInterval=90d", "/sweepInterval"),
         ("concurrency=0", "/concurrency"),
         ("replicas=2", "'replicas' not allowed"),
         ("log.format=xml", "/log/format"),

@@ -17,5 +17,6 @@ mod recipe;
 mod restart;
 mod stepper;
 mod support;
+mod sweep;
 mod unreadable;
 mod waiting;

@@ -35,11 +35,11 @@ async fn a_restart_with_everything_in_place_writes_nothing() -> Result<()> {
     let second = world.operator_that_logs(EVERYTHING)?;
     world
         .testbed
-        .wait_for("the new operator has read the user and the role", || async {
+        .wait_for("the new operator has swept both accounts, and read the role, whose policy has tags that no sweep shows", || async {
             second.ensure_running()?;
             let (_, reads) = world.counts_in(&[&utils, &prod], since).await?;
-            let both = reads.contains_key("GetUser") && reads.contains_key("GetRole");
-            Ok(Seen::from_option(both.then_some(()), || format!("{reads:?}")))
+            let all = reads.get("GetAccountAuthorizationDetails") == Some(&2) && reads.contains_key("GetRole") && !reads.contains_key("GetUser");
+            Ok(Seen::from_option(all.then_some(()), || format!("{reads:?}")))
         })
         .await?;
     // What comes of these readings is done before the operator ends.

@@ -99,7 +99,7 @@ impl World {
     /// As [`World::operator`], by another way to the API server, with other credentials and with this filter of what it logs.
     pub fn start_operator(&self, kubeconfig: &Path, credentials: &Credentials, filter: &str) -> Result<Operator> {
         let env = self.testbed.aws.environment_for(credentials);
-        let args = ["run", "--installation", INSTALLATION, "--resync-interval", "1h", "--log", filter];
+        let args = ["run", "--installation", INSTALLATION, "--sweep-interval", "1h", "--log", filter];
         self.testbed.operator(Path::new(env!("CARGO_BIN_EXE_rolebridge")), kubeconfig, &env, &args)
     }
 

@@ -166,6 +166,6 @@ impl Sdk {
     }
 }
 
-fn boundary(operation: &str, boundary: Option<&AttachedPermissionsBoundary>) -> Result<Option<Arn>, Failure> {
+pub(super) fn boundary(operation: &str, boundary: Option<&AttachedPermissionsBoundary>) -> Result<Option<Arn>, Failure> {
     boundary.map(|boundary| value(operation, "PermissionsBoundaryArn", boundary.permissions_boundary_arn().unwrap_or_default())).transpose()
 }

@@ -1,0 +1,142 @@
+//! Reading all users, roles and customer-managed policies of an account in bulk.
+
+use std::collections::{BTreeMap, HashMap};
+
+use aws_sdk_iam::types::{AttachedPolicy, EntityType, ManagedPolicyDetail, PolicyDetail, RoleDetail, UserDetail};
+use tracing::debug;
+
+use super::observe::boundary;
+use super::reply::{document, path, tags, unreadable, value};
+use super::{Sdk, list};
+use crate::core::document::Document;
+use crate::core::failure::Failure;
+use crate::core::identity::{DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, RoleSettings};
+use crate::core::names::{Arn, PolicyName};
+use crate::core::observed::{ObservedIdentity, ObservedPolicy};
+use crate::core::ownership::Tags;
+use crate::core::sweep::Sweep;
+
+const DETAILS: &str = "iam:GetAccountAuthorizationDetails";
+const ROLES: &str = "iam:ListRoles";
+/// Entries of a page: the most that IAM gives (IAM API reference, MaxItems).
+const PAGE: i32 = 1000;
+
+enum Detail {
+    User(UserDetail),
+    Role(RoleDetail),
+    Policy(ManagedPolicyDetail),
+}
+
+/// What only ListRoles shows of a role: description and longest session.
+type Settings = HashMap<String, (String, u32)>;
+
+impl Sdk {
+    pub(super) async fn swept(&self) -> Result<Sweep, Failure> {
+        let kinds = [EntityType::User, EntityType::Role, EntityType::LocalManagedPolicy];
+        let request = self.iam.get_account_authorization_details().set_filter(Some(kinds.into())).max_items(PAGE);
+        let details = list!(self, "iam:GetAccountAuthorizationDetails", request.clone(), |page| {
+            let users = page.user_detail_list().iter().cloned().map(Detail::User);
+            let roles = page.role_detail_list().iter().cloned().map(Detail::Role);
+            let policies = page.policies().iter().cloned().map(Detail::Policy);
+            users.chain(roles).chain(policies).collect::<Vec<_>>()
+        })?;
+        let settings = if details.iter().any(|detail| matches!(detail, Detail::Role(_))) { self.role_settings().await? } else { Settings::new() };
+        let (mut identities, mut policies) = (vec![], vec![]);
+        for detail in details {
+            match detail {
+                Detail::User(user) => identities.extend(readable(user_shown(&user))),
+                Detail::Role(role) => identities.extend(readable(role_shown(&role, &settings)).flatten()),
+                Detail::Policy(policy) => policies.extend(readable(policy_shown(&policy))),
+            }
+        }
+        Ok(Sweep::new(identities, policies))
+    }
+
+    async fn role_settings(&self) -> Result<Settings, Failure> {
+        let request = self.iam.list_roles().max_items(PAGE);
+        let roles = list!(self, "iam:ListRoles", request.clone(), |page| page.roles().iter().cloned())?;
+        roles
+            .into_iter()
+            .map(|role| {
+                let seconds = role.max_session_duration().map_or(Ok(DEFAULT_SESSION_SECONDS), u32::try_from);
+                let seconds = seconds.map_err(|_| unreadable(ROLES, "MaxSessionDuration is negative"))?;
+                Ok((role.role_id().to_owned(), (role.description().unwrap_or_default().to_owned(), seconds)))
+            })
+            .collect()
+    }
+}
+
+/// What Rolebridge cannot have made, such as a role in a path of AWS's own, is left out, and so is what it cannot read: a sweep only tells where to
+/// look, and what it does not show is read directly.
+fn readable<T>(shown: Result<T, Failure>) -> Option<T> {
+    shown.inspect_err(|failure| debug!(message = failure.message, "left out of the sweep")).ok()
+}
+
+fn user_shown(user: &UserDetail) -> Result<ObservedIdentity, Failure> {
+    let name = IdentityName::User(value(DETAILS, "UserName", user.user_name().unwrap_or_default())?);
+    let identity = Identity {
+        path: path(&name.to_string(), user.path().unwrap_or_default())?,
+        tags: tags(user.tags()),
+        permissions_boundary: boundary(DETAILS, user.permissions_boundary())?,
+        inline_policies: inline(user.user_policy_list())?,
+        attached_policies: attached(user.attached_managed_policies())?,
+        role: None,
+        name,
+    };
+    Ok(ObservedIdentity { id: value(DETAILS, "UserId", user.user_id().unwrap_or_default())?, identity })
+}
+
+/// None for a role that came to be or went between the two lists.
+fn role_shown(role: &RoleDetail, settings: &Settings) -> Result<Option<ObservedIdentity>, Failure> {
+    let id = role.role_id().unwrap_or_default();
+    let Some((description, max_session_duration)) = settings.get(id).cloned() else { return Ok(None) };
+    let name = IdentityName::Role(value(DETAILS, "RoleName", role.role_name().unwrap_or_default())?);
+    let trust_policy = document(DETAILS, role.assume_role_policy_document())?;
+    let identity = Identity {
+        path: path(&name.to_string(), role.path().unwrap_or_default())?,
+        tags: tags(role.tags()),
+        permissions_boundary: boundary(DETAILS, role.permissions_boundary())?,
+        inline_policies: inline(role.role_policy_list())?,
+        attached_policies: attached(role.attached_managed_policies())?,
+        role: Some(RoleSettings { description, max_session_duration, trust_policy }),
+        name,
+    };
+    Ok(Some(ObservedIdentity { id: value(DETAILS, "RoleId", id)?, identity }))
+}
+
+fn policy_shown(policy: &ManagedPolicyDetail) -> Result<ObservedPolicy, Failure> {
+    let arn: Arn = value(DETAILS, "Arn", policy.arn().unwrap_or_default())?;
+    let default = policy.policy_version_list().iter().find(|version| version.is_default_version());
+    let default = default.ok_or_else(|| unreadable(DETAILS, "a policy has no default version"))?;
+    let mut others: Vec<(u64, String)> = vec![];
+    for version in policy.policy_version_list().iter().filter(|version| !version.is_default_version()) {
+        let id = version.version_id().unwrap_or_default();
+        let number = id.strip_prefix('v').and_then(|number| number.parse().ok());
+        others.push((number.ok_or_else(|| unreadable(DETAILS, &format!("VersionId is {id:?}")))?, id.to_owned()));
+    }
+    others.sort_unstable();
+    Ok(ObservedPolicy {
+        id: value(DETAILS, "PolicyId", policy.policy_id().unwrap_or_default())?,
+        default_version: default.version_id().unwrap_or_default().to_owned(),
+        other_versions: others.into_iter().map(|(_, id)| id).collect(),
+        policy: ManagedPolicy {
+            name: value(DETAILS, "PolicyName", policy.policy_name().unwrap_or_default())?,
+            path: path(&format!("policy {arn}"), policy.path().unwrap_or_default())?,
+            description: policy.description().unwrap_or_default().to_owned(),
+            document: document(DETAILS, default.document())?,
+            tags: Tags::new(),
+            arn,
+        },
+    })
+}
+
+fn inline(policies: &[PolicyDetail]) -> Result<BTreeMap<PolicyName, Document>, Failure> {
+    let one = |policy: &PolicyDetail| {
+        Ok((value(DETAILS, "PolicyName", policy.policy_name().unwrap_or_default())?, document(DETAILS, policy.policy_document())?))
+    };
+    policies.iter().map(one).collect()
+}
+
+fn attached(policies: &[AttachedPolicy]) -> Result<std::collections::BTreeSet<Arn>, Failure> {
+    policies.iter().map(|policy| value(DETAILS, "PolicyArn", policy.policy_arn().unwrap_or_default())).collect()
+}

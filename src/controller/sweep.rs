@@ -1,0 +1,256 @@
+//! Sweeps: reading an account in bulk, finding the resources that are not as declared there, and having those reconciled.
+//!
+//! The cost of a sweep grows with the pages that it reads and not with the resources: what is as declared costs no call of its own. A sweep
+//! belongs to the pass over its AWSAccount. The first one of a process comes when a resource asks for it that was made by an earlier process; all others
+//! come at the account's interval.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tracing::info;
+
+use super::caches::{Watched, lock};
+use super::context::Context;
+use super::kinds::IdentityKind;
+use super::memory::{Basis, Observation};
+use super::reconcile::{Pass, Retry, resolve, told, uid};
+use super::relations::Ref;
+use crate::api::account::{OrphanStatus, ShadowGrantStatus};
+use crate::api::conditions::kinds;
+use crate::api::{AWSAccount, AWSAccountStatus, BastionUser, CrossAccountRole};
+use crate::aws::Account;
+use crate::core::desired::{Desired, owner};
+use crate::core::failure::Failure;
+use crate::core::grants::{role_identity, user_identity};
+use crate::core::identity::IdentityName;
+use crate::core::names::Arn;
+use crate::core::observed::Observed;
+use crate::core::placement::Placement;
+use crate::core::plan::plan;
+use crate::core::sweep::Sweep;
+use crate::core::world::ObjectKey;
+
+/// How soon a sweep that failed is tried again, unless the account's interval is shorter.
+const AFTER_FAILURE: Duration = Duration::from_secs(60);
+/// Entries of a list in a status; the total is told beside it.
+const LISTED: usize = 100;
+
+#[derive(Clone, Copy, Default, PartialEq)]
+enum First {
+    #[default]
+    NotAsked,
+    Asked,
+    Over,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Schedule {
+    first: First,
+    next: Option<Instant>,
+}
+
+/// When each account is swept next.
+#[derive(Default)]
+pub struct Sweeps(Mutex<HashMap<String, Schedule>>);
+
+impl Sweeps {
+    /// Asks for the account's first sweep. Tells whether that is still to come; the resource is woken after it.
+    pub fn ask(&self, account: &str) -> bool {
+        let mut schedules = lock(&self.0);
+        let schedule = schedules.entry(account.into()).or_default();
+        if schedule.first == First::NotAsked {
+            schedule.first = First::Asked;
+        }
+        schedule.first != First::Over
+    }
+
+    /// The time until the next sweep, none where it is due. The first comes somewhere in the second half of the interval, so that the accounts are not
+    /// all swept at once.
+    fn left(&self, account: &str, interval: Duration, now: Instant) -> Duration {
+        let mut schedules = lock(&self.0);
+        let schedule = schedules.entry(account.into()).or_default();
+        if schedule.first == First::Asked {
+            return Duration::ZERO;
+        }
+        schedule.next.get_or_insert_with(|| now + interval.mul_f64(0.5 + fastrand::f64() / 2.0)).saturating_duration_since(now)
+    }
+
+    /// Notes that a sweep is over and when the next one is. Tells whether it was the first that was asked for.
+    fn over(&self, account: &str, next: Instant) -> bool {
+        let schedule = Schedule { first: First::Over, next: Some(next) };
+        lock(&self.0).insert(account.into(), schedule).is_some_and(|before| before.first == First::Asked)
+    }
+
+    /// Forgets an account that is gone.
+    pub fn forget(&self, account: &str) {
+        lock(&self.0).remove(account);
+    }
+}
+
+/// Ends the pass over an account that can be used: with a sweep, where one is due.
+pub async fn sweep_when_due(object: AWSAccount, context: &Context, at: &Placement, account: &Account, facts: AWSAccountStatus) -> Pass<AWSAccount> {
+    let interval = context.sweep_interval(&object);
+    let left = context.sweeps.left(&at.name, interval, Instant::now());
+    if !left.is_zero() {
+        return told(object, facts, vec![], Some(Retry::in_a_while(left)));
+    }
+    let swept = sweep(context, at, account).await;
+    let pause = match &swept {
+        Ok(_) => interval.mul_f64(0.9 + fastrand::f64() / 5.0),
+        Err(_) => interval.min(AFTER_FAILURE),
+    };
+    if context.sweeps.over(&at.name, Instant::now() + pause) {
+        resources_of(context, &at.name).iter().for_each(|resource| context.caches.wake(resource));
+    }
+    let again = Some(Retry::in_a_while(pause));
+    match swept {
+        Ok(found) => told(object, found.told(facts), vec![], again),
+        Err(failure) => told(object, facts, vec![failure.problem()], again),
+    }
+}
+
+/// What a sweep found that no resource stands for.
+struct Found {
+    users: usize,
+    roles: usize,
+    orphans: Vec<OrphanStatus>,
+    shadow_grants: Vec<ShadowGrantStatus>,
+}
+
+impl Found {
+    fn told(self, facts: AWSAccountStatus) -> AWSAccountStatus {
+        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        AWSAccountStatus {
+            users: count(self.users),
+            roles: count(self.roles),
+            orphans_total: count(self.orphans.len()),
+            orphans: self.orphans.into_iter().take(LISTED).collect(),
+            shadow_grants_total: count(self.shadow_grants.len()),
+            shadow_grants: self.shadow_grants.into_iter().take(LISTED).collect(),
+            ..facts
+        }
+    }
+}
+
+async fn sweep(context: &Context, at: &Placement, account: &Account) -> Result<Found, Failure> {
+    // What belonged to a resource when the sweep began, or does when it has ended, is no orphan: the one may be deleted meanwhile, the other made.
+    let mut owned = owned_in(context, &at.name);
+    let began = Instant::now();
+    let sweep = account.gateway().sweep().await?;
+    let mut look = Look { context, sweep: &sweep, began, changed: 0 };
+    let users = placed_in::<BastionUser>(context, &at.name, |user| &user.spec.account_ref.name);
+    let roles = placed_in::<CrossAccountRole>(context, &at.name, |role| &role.spec.account_ref.name);
+    for user in &users {
+        look.at(&**user).await;
+    }
+    for role in &roles {
+        look.at(&**role).await;
+    }
+    owned.extend(owned_in(context, &at.name));
+    let installation = &context.settings.installation;
+    let orphans = sweep.orphans(installation, &owned);
+    let bastion: BTreeSet<Arn> =
+        BastionUser::all(&context.caches).iter().filter_map(|user| user.status.as_ref()?.user_arn.as_deref()?.parse().ok()).collect();
+    let management_role = at.account.spec.access.assume_role.as_ref().and_then(|role| role.role_arn.parse::<Arn>().ok());
+    let shadow_grants = sweep.shadow_grants(installation, &bastion, management_role.as_ref());
+    info!(users = users.len(), roles = roles.len(), changed = look.changed, orphans = orphans.len(), "swept");
+    Ok(Found {
+        users: users.len(),
+        roles: roles.len(),
+        orphans: orphans.into_iter().map(|o| OrphanStatus { identity: o.what, id: o.id.to_string(), owner: o.owner }).collect(),
+        shadow_grants: shadow_grants.into_iter().map(|g| ShadowGrantStatus { role_name: g.role, principal: g.principal }).collect(),
+    })
+}
+
+/// Looks at each resource in the light of a sweep.
+struct Look<'a> {
+    context: &'a Context,
+    sweep: &'a Sweep,
+    began: Instant,
+    /// How many are not as declared, or not to be seen in full.
+    changed: usize,
+}
+
+impl Look<'_> {
+    /// Remembers that a resource is as declared, or has it reconciled after a direct read. What cannot be resolved now, or is being deleted, has passes
+    /// of its own.
+    async fn at<K: IdentityKind>(&mut self, object: &K) {
+        let of = K::reference(ObjectKey::of(object));
+        let memory = &self.context.memory;
+        let known = memory.observation(&of);
+        if object.meta().deletion_timestamp.is_some() || !object.is_finalized() || known.as_ref().is_some_and(|known| known.outweighs(self.began)) {
+            return;
+        }
+        let Ok(Ok((_, desired))) = resolve(object, self.context).await else { return };
+        if desired.pinned.is_none() && known.is_none() {
+            return;
+        }
+        match self.sweep.of(&desired.identity.name, &desired.known_policies(), known.as_ref().map(|known| &known.observed)) {
+            Some(observed) if is_settled(&desired, &observed) => {
+                let principal_ids: BTreeMap<_, _> = desired.principal_ids();
+                let seen = Observation { uid: uid(object), arn: desired.arn, observed, principal_ids, read_at: self.began, basis: Basis::Swept };
+                memory.keep_swept(&of, self.began, seen);
+            }
+            shown => {
+                let was_settled = match &known {
+                    Some(known) => known.is_believed() && is_settled(&desired, &known.observed),
+                    None => was_ready(object),
+                };
+                self.changed += 1;
+                memory.doubt(&of, self.began, was_settled && shown.is_some());
+                self.context.caches.wake(&of);
+            }
+        }
+    }
+}
+
+fn is_settled(desired: &Desired, observed: &Observed) -> bool {
+    plan(desired, observed).is_ok_and(|plan| plan.actions.is_empty())
+}
+
+fn was_ready<K: IdentityKind>(object: &K) -> bool {
+    let conditions = object.status().map(K::conditions).unwrap_or_default();
+    conditions.iter().any(|c| c.type_ == kinds::READY && c.status == "True" && Some(c.observed_generation) == object.meta().generation)
+}
+
+fn placed_in<K: Watched>(context: &Context, account: &str, account_of: impl Fn(&K) -> &String) -> Vec<Arc<K>> {
+    K::all(&context.caches).into_iter().filter(|object| account_of(object) == account).collect()
+}
+
+fn resources_of(context: &Context, account: &str) -> Vec<Ref> {
+    let users = placed_in::<BastionUser>(context, account, |user| &user.spec.account_ref.name);
+    let roles = placed_in::<CrossAccountRole>(context, account, |role| &role.spec.account_ref.name);
+    let users = users.iter().map(|user| BastionUser::reference(ObjectKey::of(&**user)));
+    users.chain(roles.iter().map(|role| CrossAccountRole::reference(ObjectKey::of(&**role)))).collect()
+}
+
+/// What each resource of an account stands for in IAM, by `kind/namespace/name`.
+fn owned_in(context: &Context, account: &str) -> BTreeSet<(String, IdentityName)> {
+    let installation = &context.settings.installation;
+    let users = placed_in::<BastionUser>(context, account, |user| &user.spec.account_ref.name);
+    let roles = placed_in::<CrossAccountRole>(context, account, |role| &role.spec.account_ref.name);
+    let users = users.iter().filter_map(|user| Some((owner(&**user, installation).resource, IdentityName::User(user_identity(user).ok()?.0))));
+    let roles = roles.iter().filter_map(|role| Some((owner(&**role, installation).resource, IdentityName::Role(role_identity(role).ok()?.0))));
+    users.chain(roles).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_sweep_comes_when_asked_for_and_the_others_at_the_interval() {
+        let sweeps = Sweeps::default();
+        let (now, interval) = (Instant::now(), Duration::from_secs(900));
+        let left = sweeps.left("prod", interval, now);
+        assert!(left >= interval / 2 && left <= interval, "{left:?}");
+        assert!(sweeps.ask("prod"), "it is to come");
+        assert_eq!(sweeps.left("prod", interval, now), Duration::ZERO);
+        assert!(sweeps.over("prod", now + interval), "somebody waits for it");
+        assert!(!sweeps.ask("prod"));
+        assert_eq!(sweeps.left("prod", interval, now), interval);
+        assert_eq!(sweeps.left("prod", interval, now + interval), Duration::ZERO);
+        assert!(!sweeps.over("prod", now + 2 * interval), "nobody waits for this one");
+    }
+}

@@ -1,0 +1,114 @@
+//! One bulk read of an account, and what it says of each resource.
+//!
+//! A sweep only ever tells where to look. What it does not show may be late or cut short, so nothing is written, made anew or deleted on
+//! its word: the resource that it finds changed is read directly first.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use super::identity::IdentityName;
+use super::names::{AccountID, Arn, UniqueID, same_name};
+use super::observed::{Observed, ObservedIdentity, ObservedPolicy};
+use super::ownership::{INSTALLATION, OWNER, Tags};
+
+/// The users, roles and customer-managed policies of an account.
+#[derive(Clone, Debug, Default)]
+pub struct Sweep {
+    /// By kind and name, in lower case: IAM knows names without regard to case.
+    identities: HashMap<(&'static str, String), ObservedIdentity>,
+    /// Without their tags, which no bulk read shows (IAM API reference, GetAccountAuthorizationDetails).
+    policies: BTreeMap<Arn, ObservedPolicy>,
+}
+
+/// An object in AWS that carries the tags of this installation and belongs to no resource.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Orphan {
+    /// `user name` or `role name`.
+    pub what: String,
+    /// Its unique ID.
+    pub id: UniqueID,
+    /// The resource that its tags name.
+    pub owner: String,
+}
+
+/// A role that lets in somebody of a bastion account and that no resource stands for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ShadowGrant {
+    /// Name of the role.
+    pub role: String,
+    /// The principal that its trust policy names.
+    pub principal: String,
+}
+
+fn key(name: &IdentityName) -> (&'static str, String) {
+    (name.kind(), name.as_str().to_ascii_lowercase())
+}
+
+impl Sweep {
+    /// A sweep that showed these.
+    pub fn new(identities: impl IntoIterator<Item = ObservedIdentity>, policies: impl IntoIterator<Item = ObservedPolicy>) -> Self {
+        Self {
+            identities: identities.into_iter().map(|found| (key(&found.identity.name), found)).collect(),
+            policies: policies.into_iter().map(|found| (found.policy.arn.clone(), found)).collect(),
+        }
+    }
+
+    /// What the sweep shows of a resource. `before` is what was last known of it: a policy keeps its tags as long as it is the same policy.
+    /// None where only a direct read can tell.
+    pub fn of(&self, name: &IdentityName, policies: &BTreeSet<Arn>, before: Option<&Observed>) -> Option<Observed> {
+        let tagged = |arn: &Arn| {
+            let found = self.policies.get(arn)?;
+            let known = before.and_then(|before| before.policies.get(arn)).filter(|known| known.id == found.id).map(|known| &known.policy);
+            let mut found = found.clone();
+            // The description is in the answer only where there is one, and never changes.
+            found.policy.tags = known.map(|known| known.tags.clone()).unwrap_or_default();
+            Some((arn.clone(), found, known.is_some()))
+        };
+        let found: Vec<_> = policies.iter().filter_map(tagged).collect();
+        let complete = found.iter().all(|(_, _, known)| *known);
+        complete.then(|| Observed {
+            identity: self.identities.get(&key(name)).cloned(),
+            policies: found.into_iter().map(|(arn, policy, _)| (arn, policy)).collect(),
+        })
+    }
+
+    /// The users and roles that carry the tags of this installation and are not what the resource that the tags name stands for. `owned` has
+    /// what each resource of the account stands for, by `kind/namespace/name`; more than once where that was so at different times.
+    pub fn orphans(&self, installation: &str, owned: &BTreeSet<(String, IdentityName)>) -> BTreeSet<Orphan> {
+        let owned: HashSet<_> = owned.iter().map(|(resource, name)| (resource.as_str(), key(name))).collect();
+        let orphan = |found: &ObservedIdentity| {
+            let tags = &found.identity.tags;
+            let owner = tag(tags, OWNER).filter(|_| tag(tags, INSTALLATION) == Some(installation))?;
+            let is_its = owned.contains(&(owner, key(&found.identity.name)));
+            (!is_its).then(|| Orphan { what: found.identity.name.to_string(), id: found.id.clone(), owner: owner.into() })
+        };
+        self.identities.values().filter_map(orphan).collect()
+    }
+
+    /// The roles that let in one of `users`, or the whole of an account that has one, and carry no tags of this installation. `except` is the
+    /// management role.
+    pub fn shadow_grants(&self, installation: &str, users: &BTreeSet<Arn>, except: Option<&Arn>) -> BTreeSet<ShadowGrant> {
+        let accounts: BTreeSet<AccountID> = users.iter().filter_map(Arn::account_id).collect();
+        let roots = users.iter().filter_map(|user| Some(Arn::account_root(user.partition(), &user.account_id()?)));
+        let principals: BTreeSet<String> =
+            users.iter().map(Arn::to_string).chain(roots.map(|root| root.to_string())).chain(accounts.iter().map(AccountID::to_string)).collect();
+        let is_exempt = |name: &IdentityName| {
+            except.and_then(Arn::iam_entity).is_some_and(|entity| entity.kind == name.kind() && same_name(entity.name, name.as_str()))
+        };
+        let foreign = self.identities.values().filter(|found| tag(&found.identity.tags, INSTALLATION) != Some(installation));
+        foreign
+            .filter(|found| !is_exempt(&found.identity.name))
+            .filter_map(|found| Some((found.identity.name.as_str(), &found.identity.role.as_ref()?.trust_policy)))
+            .flat_map(|(role, trust)| {
+                let named = trust.allowed_aws_principals().into_iter().filter(|principal| principals.contains(*principal));
+                named.map(|principal| ShadowGrant { role: role.into(), principal: principal.into() }).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+}
+
+fn tag<'t>(tags: &'t Tags, key: &str) -> Option<&'t str> {
+    tags.iter().find(|(k, _)| same_name(k, key)).map(|(_, value)| value.as_str())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+use super::*;
+use crate::core::document::{Document, Statement};
+use crate::core::identity::{Identity, ManagedPolicy, RoleSettings};
+use crate::core::names::Path;
+use crate::core::ownership::Owner;
+
+fn owner(resource: &str) -> Owner {
+    Owner { installation: "one".into(), resource: resource.into(), uid: "u".into() }
+}
+
+fn role(name: &str, tags: Tags, trusted: &[&str]) -> ObservedIdentity {
+    let trust_policy = Document::new(vec![Statement::allow().principals_aws(trusted.iter().copied()).actions(["sts:AssumeRole"])]);
+    let identity = Identity {
+        name: IdentityName::Role(name.parse().unwrap()),
+        path: Path::root(),
+        tags,
+        permissions_boundary: None,
+        inline_policies: BTreeMap::new(),
+        attached_policies: BTreeSet::new(),
+        role: Some(RoleSettings { description: String::new(), max_session_duration: 3600, trust_policy }),
+    };
+    ObservedIdentity { id: format!("AROAEXAMPLE{:0>9}", name.to_ascii_uppercase()).parse().unwrap(), identity }
+}
+
+fn named(name: &str) -> IdentityName {
+    IdentityName::Role(name.parse().unwrap())
+}
+
+fn policy(name: &str, id: &str, tags: Tags) -> ObservedPolicy {
+    let arn: Arn = format!("arn:aws:iam::222222222222:policy/{name}").parse().unwrap();
+    let policy =
+        ManagedPolicy { arn, name: name.parse().unwrap(), path: Path::root(), description: String::new(), document: Document::new(vec![]), tags };
+    ObservedPolicy { id: id.parse().unwrap(), policy, default_version: "v1".into(), other_versions: vec![] }
+}
+
+#[test]
+fn a_resource_is_found_without_regard_to_case_and_what_is_not_there_is_not_shown() {
+    let sweep = Sweep::new([role("Reader", Tags::new(), &[])], []);
+    let seen = sweep.of(&named("reader"), &BTreeSet::new(), None).unwrap();
+    assert_eq!(seen.identity.unwrap().identity.name.as_str(), "Reader");
+    assert_eq!(sweep.of(&named("writer"), &BTreeSet::new(), None), Some(Observed::default()));
+}
+
+#[test]
+fn a_policy_keeps_its_tags_while_it_is_the_same_policy_and_is_read_directly_otherwise() {
+    let tags = owner("CrossAccountRole/data/reader").tags();
+    let known = policy("list", "ANPAEXAMPLEPOLICY001", tags.clone());
+    let arns: BTreeSet<Arn> = [known.policy.arn.clone()].into();
+    let before = Observed { identity: None, policies: [(known.policy.arn.clone(), known.clone())].into() };
+    let same = Sweep::new([], [policy("list", "ANPAEXAMPLEPOLICY001", Tags::new())]);
+    assert_eq!(same.of(&named("reader"), &arns, Some(&before)).unwrap().policies[&known.policy.arn].policy.tags, tags);
+    assert_eq!(same.of(&named("reader"), &arns, None), None, "its tags were never seen");
+    let another = Sweep::new([], [policy("list", "ANPAEXAMPLEPOLICY002", Tags::new())]);
+    assert_eq!(another.of(&named("reader"), &arns, Some(&before)), None, "it was deleted and made again");
+    assert_eq!(Sweep::default().of(&named("reader"), &arns, Some(&before)), Some(Observed::default()));
+}
+
+#[test]
+fn an_orphan_carries_our_tags_and_is_not_what_its_resource_stands_for() {
+    let reader = owner("CrossAccountRole/data/reader");
+    let elsewhere = Owner { installation: "two".into(), ..reader.clone() };
+    let sweep = Sweep::new(
+        [
+            role("reader", reader.tags(), &[]),
+            role("renamed", reader.tags(), &[]),
+            role("theirs", elsewhere.tags(), &[]),
+            role("any", Tags::new(), &[]),
+        ],
+        [],
+    );
+    let owned = [(reader.resource.clone(), named("READER"))].into();
+    let orphans = sweep.orphans("one", &owned);
+    assert_eq!(orphans.iter().map(|o| o.what.as_str()).collect::<Vec<_>>(), ["role renamed"]);
+    assert_eq!(sweep.orphans("one", &BTreeSet::new()).len(), 2, "without its resource");
+}
+
+#[test]
+fn a_shadow_grant_lets_in_a_bastion_user_or_its_account_through_a_role_that_nobody_here_manages() {
+    let alice: Arn = "arn:aws:iam::111111111111:user/alice".parse().unwrap();
+    let root = "arn:aws:iam::111111111111:root";
+    let manager: Arn = "arn:aws:iam::222222222222:role/manager".parse().unwrap();
+    let sweep = Sweep::new(
+        [
+            role("by-name", Tags::new(), &[alice.as_str(), "arn:aws:iam::111111111111:user/bob"]),
+            role("by-account", Tags::new(), &[root]),
+            role("by-id", Tags::new(), &["111111111111"]),
+            role("managed", owner("CrossAccountRole/data/managed").tags(), &[root]),
+            role("unrelated", Tags::new(), &["arn:aws:iam::333333333333:root"]),
+            role("manager", Tags::new(), &[root]),
+        ],
+        [],
+    );
+    let found = sweep.shadow_grants("one", &[alice.clone()].into(), Some(&manager));
+    let found: Vec<_> = found.iter().map(|grant| (grant.role.as_str(), grant.principal.as_str())).collect();
+    assert_eq!(found, [("by-account", root), ("by-id", "111111111111"), ("by-name", alice.as_str())]);
+}
