@@ -163,7 +163,9 @@ struct Refusal {
 
 impl Refusal {
     fn of<E: ProvideErrorMetadata>(error: &E, status: u16) -> Self {
-        Self { code: error.code().filter(|code| !code.is_empty()).map(str::to_owned), text: shortened(error.message().unwrap_or_default()), status }
+        let code = error.code().filter(|code| !code.is_empty()).map(str::to_owned);
+        let text = harmless(code.as_deref(), error.message().unwrap_or_default());
+        Self { text: shortened(text), code, status }
     }
 
     fn classify(&self, operation: &str) -> (Reason, Effect) {
@@ -223,6 +225,13 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
 /// The text of the last error of the chain; those before it say only in which layer it came up.
 fn root_cause(error: &(dyn Error + 'static)) -> String {
     chain(error).last().map(|cause| shortened(&cause.to_string())).unwrap_or_default()
+}
+
+/// The part of a text of AWS's that may be shown. What AWS says to a signature that it finds wrong goes on, after the first line, with the request
+/// that it would have signed: the session token is one of its headers (IAM User Guide, "Troubleshoot Signature Version 4 signing").
+fn harmless<'t>(code: Option<&str>, text: &'t str) -> &'t str {
+    let repeats_the_request = code.is_some_and(|code| code.contains("Signature"));
+    if repeats_the_request { text.lines().next().unwrap_or_default() } else { text }
 }
 
 fn shortened(text: &str) -> String {

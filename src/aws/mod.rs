@@ -18,3 +18,7 @@ mod test_server;
 pub use account::{Account, Permit};
 pub use config::{AccessConfig, AccountConfig, BaseConfig, LimitsConfig};
 pub use gateway::{Caller, Gateway};
+
+/// Parts of the SDK (log targets) that warn of an error with the whole answer of AWS. It can have in it the external ID, where AWS finds fault with it,
+/// or the session token, where AWS finds the signature wrong. The same error becomes a [`Failure`](crate::core::failure::Failure) without them.
+pub const WARN_WITH_ANSWERS: [&str; 4] = ["aws_config::meta", "aws_config::profile", "aws_config::sts", "aws_config::web_identity_token"];

@@ -8,7 +8,7 @@
 //!   ├─ control_plane   etcd + kube-apiserver (+ kube-controller-manager), kubectl, helm, audit of writes
 //!   ├─ aws_sim         the AWS simulator with its control endpoints, and the AWS CLI against it
 //!   ├─ operator        the operator's binary as a child process
-//!   └─ api_gate        a way to the API server that can hold a write
+//!   └─ api_gate        a way to the API server that can be disturbed: writes held, watches broken off, answers cut
 //! cluster ───────► Testbed: all of them in one sandbox, with helpers that wait and explain
 //!   └─ charts          the project's own charts, installed with Helm
 //! ```

@@ -15,6 +15,7 @@ mod order;
 mod ownership;
 mod recipe;
 mod restart;
+mod secrets;
 mod stepper;
 mod support;
 mod sweep;

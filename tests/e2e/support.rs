@@ -135,6 +135,12 @@ impl World {
         &self.operator_key.secret_access_key
     }
 
+    /// The token by which the API server knows the operator.
+    pub fn operator_token(&self) -> Result<String> {
+        let config: Value = serde_json::from_str(&std::fs::read_to_string(&self.kubeconfig)?)?;
+        Ok(config["users"][0]["user"]["token"].as_str().context("no token in the kubeconfig")?.to_owned())
+    }
+
     /// IAM of an account that is made for it where it does not exist, as its administrator.
     pub async fn administrator_of(&self, account_id: &str) -> Result<aws_sdk_iam::Client> {
         Ok(iam(&self.testbed, &self.testbed.aws.account(account_id).await?))

@@ -101,6 +101,13 @@ fn what_the_caller_may_not_do_is_told_from_what_nobody_may_do() {
 }
 
 #[test]
+fn the_request_that_aws_repeats_is_not_shown() {
+    let text = "The signature does not match.\n\nThe Canonical String for this request should have been\n'POST\n/\n\nx-amz-security-token:secret'";
+    assert_eq!(harmless(Some("SignatureDoesNotMatch"), text), "The signature does not match.");
+    assert_eq!(harmless(Some("MalformedPolicyDocument"), "one\ntwo"), "one\ntwo");
+}
+
+#[test]
 fn long_texts_are_cut_at_a_character() {
     let long = "é".repeat(TEXT_LENGTH + 1);
     assert_eq!(shortened(&long).chars().count(), TEXT_LENGTH + 1);
