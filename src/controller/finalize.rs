@@ -92,7 +92,7 @@ fn abandonable(problem: Problem) -> Problem {
         problem.reason,
         format!(
             "{}. If the account cannot be reached any more, annotate this object with {ABANDON}=true to give up what it owns there",
-            problem.message
+            problem.message.trim_end_matches('.')
         ),
     )
 }
@@ -104,7 +104,7 @@ enum Stop {
 
 impl From<Failure> for Stop {
     fn from(failure: Failure) -> Self {
-        Self::Failure(failure)
+        if failure.reason == Reason::DeletionBlocked { Self::Blocked(failure.problem()) } else { Self::Failure(failure) }
     }
 }
 
