@@ -66,7 +66,7 @@ fn owner<K: Managed>(object: &K) -> String {
 }
 
 /// Whether it says Ready for what is declared now.
-fn says_ready<K: Managed + std::fmt::Debug>(object: &K) -> bool {
+pub fn says_ready<K: Managed + std::fmt::Debug>(object: &K) -> bool {
     let current = |found: i64| object.meta().generation == Some(found);
     object.meta().deletion_timestamp.is_none()
         && condition(object, "Ready").is_some_and(|ready| ready.status == "True" && current(ready.observed_generation))

@@ -11,6 +11,7 @@ mod examples;
 mod grants;
 mod health;
 mod invariants;
+mod isolation;
 mod namespace;
 mod order;
 mod ownership;

@@ -1,0 +1,183 @@
+//! Accounts do not disturb each other: one that is throttled, one that is closed and one that is slow hold up nobody but themselves.
+
+use std::{
+    fmt::Debug,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use kube::ResourceExt;
+use rolebridge::api::Managed;
+use rolebridge_testbed::{
+    AwsSim, Seen,
+    aws_sim::{Call, Fault, FaultKind},
+};
+use serde_json::json;
+
+use crate::{
+    invariants::says_ready,
+    support::{Account, Counts, Tenant, World, bastion_user, cross_account_role, management_role, role, trusted, user},
+};
+
+const HEALTHY: usize = 7;
+/// Roles in each account beside the one that has sources: in those that are in trouble, more than an account may have under way at once.
+const FURTHER_ROLES: usize = 24;
+/// How long the slow account takes for every answer.
+const SLOWNESS: Duration = Duration::from_secs(20);
+/// `spec.limits.concurrency` of an account that does not say: so many pieces of work may wait for it.
+const PLACES: u64 = 8;
+/// A pause between two looks at who waits.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// A user and a role of an account with a grant between them, and further roles.
+fn declaration(account: &Account, further: usize) -> String {
+    let name = |what: &str| format!("{what}-{}", account.name);
+    let reader = cross_account_role(&name("reader"), account, &format!("{{user: {{name: {}}}}}", name("alice")), "");
+    let further = (0..further).map(|i| cross_account_role(&name(&format!("further-{i}")), account, "", ""));
+    bastion_user(&name("alice"), account, "") + &reader + &further.collect::<String>()
+}
+
+/// Users and roles of these accounts that are Ready as they are declared now, and all that there are.
+async fn ready_of(tenant: &Tenant<'_>, accounts: &[&Account]) -> Result<(Vec<String>, usize)> {
+    let everything = Default::default();
+    let (users, roles) = (tenant.users().list(&everything).await?, tenant.roles().list(&everything).await?);
+    let in_these = |name: &str| accounts.iter().any(|account| account.name == name);
+    let (mut ready, mut all) = (vec![], 0);
+    for user in users.iter().filter(|user| in_these(&user.spec.account_ref.name)) {
+        note(user, &mut ready, &mut all);
+    }
+    for role in roles.iter().filter(|role| in_these(&role.spec.account_ref.name)) {
+        note(role, &mut ready, &mut all);
+    }
+    Ok((ready, all))
+}
+
+fn note<K: Managed + Debug>(object: &K, ready: &mut Vec<String>, all: &mut usize) {
+    *all += 1;
+    if says_ready(object) {
+        ready.push(object.name_any());
+    }
+}
+
+async fn all_ready(tenant: &Tenant<'_>, accounts: &[&Account]) -> Result<()> {
+    for account in accounts {
+        tenant.ready(&tenant.accounts(), &account.name).await?;
+    }
+    let seen = || async {
+        let (ready, all) = ready_of(tenant, accounts).await?;
+        Ok(Seen::from_option((ready.len() == all).then_some(()), || format!("{} of {all} are Ready: {ready:?}", ready.len())))
+    };
+    tenant.world.testbed.wait_for("the users and roles of all these accounts are Ready", seen).await
+}
+
+async fn assert_still_in_trouble(tenant: &Tenant<'_>, accounts: &[&Account]) -> Result<()> {
+    let (ready, _) = ready_of(tenant, accounts).await?;
+    ensure!(ready.is_empty(), "these were to be waited for, and are Ready: {ready:?}");
+    Ok(())
+}
+
+/// Answers what the account is asked, each time after a long while. Ends where more wait for an answer than may: others could do their work.
+async fn answer_slowly(aws: &AwsSim, fault: u64) -> Result<()> {
+    let mut asked = Instant::now();
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let waiting = aws.faults().await?.into_iter().find(|status| status.id == fault).context("nothing is held any more")?.held;
+        ensure!(waiting <= PLACES, "{waiting} pieces of work wait for the slow account");
+        if asked.elapsed() >= SLOWNESS {
+            aws.release(fault).await?;
+            asked = Instant::now();
+        }
+    }
+}
+
+/// As an account is whose management role somebody has changed.
+async fn close(account: &Account) -> Result<()> {
+    let trust = json!({"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}});
+    account.iam.update_assume_role_policy().role_name("rolebridge").policy_document(trust.to_string()).send().await?;
+    Ok(())
+}
+
+async fn reopen(world: &World, account: &Account) -> Result<()> {
+    let [trust, _] = management_role(&account.id, &world.operator_arn(), &account.external_id, None)?;
+    account.iam.update_assume_role_policy().role_name("rolebridge").policy_document(trust).send().await?;
+    Ok(())
+}
+
+/// How many calls a number of objects may make in an account that answers none of them, by the time between the first and the last: with pauses
+/// of half a second that double each time, and a few wakes by what happens around them.
+fn patient(calls: &[Call], objects: usize) -> Result<usize> {
+    let at = |call: Option<&Call>| -> Result<jiff::Timestamp> { Ok(call.context("no call")?.at.parse()?) };
+    let seconds = (at(calls.last())? - at(calls.first())?).total(jiff::Unit::Second)?;
+    let doublings = (1.0 + seconds / 0.375).log2().ceil();
+    Ok(objects * (4 + doublings as usize))
+}
+
+#[tokio::test]
+async fn accounts_in_trouble_hold_up_nobody_else() -> Result<()> {
+    let world = World::own().await?;
+    let operator = world.operator()?;
+    let tenant = world.tenant().await?;
+    let aws = &world.testbed.aws;
+    // Two of them get into trouble when they have been found in order; into the third there was no way from the beginning.
+    let (throttled, slow, closed) =
+        (tenant.ready_account("throttled", "").await?, tenant.ready_account("slow", "").await?, tenant.account("closed").await?);
+    close(&closed).await?;
+    let mut healthy = vec![];
+    for i in 0..HEALTHY {
+        healthy.push(tenant.account(&format!("healthy-{i}")).await?);
+    }
+    let (healthy, troubled): (Vec<&Account>, _) = (healthy.iter().collect(), [&throttled, &slow, &closed]);
+    let always = u64::from(u32::MAX);
+    let throttling = aws.inject(&Fault::error("*", "Throttling", 400).in_account(&throttled.id).times(always)).await?;
+    let slowness = aws.inject(&Fault::of(FaultKind::Hold, "*").in_account(&slow.id).times(always)).await?;
+    let since = world.last_call().await?;
+
+    let everybody_but_them = async {
+        let first: String = troubled.iter().map(|account| declaration(account, FURTHER_ROLES)).collect();
+        let here = tenant.only_here();
+        let accounts: String = [&closed].into_iter().chain(healthy.iter().copied()).map(|account| account.manifest(&here, "")).collect();
+        let then: String = healthy.iter().map(|account| declaration(account, 1)).collect();
+        tenant.apply(&(first + &accounts + &then)).await?;
+        all_ready(&tenant, &healthy).await?;
+        assert_still_in_trouble(&tenant, &troubled).await?;
+        // Each of them with exactly the calls that it takes where nothing is wrong.
+        let (writes, _) = world.counts_in(&healthy, since).await?;
+        let each = |count: usize| (HEALTHY * count) as u64;
+        let wanted = [("CreateRole", 2), ("CreateUser", 1), ("PutUserPolicy", 1)].map(|(operation, count)| (operation.to_owned(), each(count)));
+        ensure!(writes == Counts::from(wanted), "{writes:?}");
+
+        // Who is to lose a role loses it meanwhile.
+        let account = healthy[0];
+        let (alice, reader) = (format!("alice-{}", account.name), format!("reader-{}", account.name));
+        tenant.apply(&cross_account_role(&reader, account, "", "")).await?;
+        all_ready(&tenant, &[account]).await?;
+        let revoked = || async {
+            let state = tenant.state(account).await?;
+            let trusts = role(&state, &reader).map(trusted).context("the role is gone")?;
+            let policies = user(&state, &alice).context("the user is gone")?["inlinePolicies"].to_string();
+            let done = trusts.is_empty() && !policies.contains(&reader);
+            Ok(Seen::from_option(done.then_some(()), || format!("trusted: {trusts:?}, policies: {policies}")))
+        };
+        world.testbed.wait_for("the user has lost the role", revoked).await?;
+        assert_still_in_trouble(&tenant, &troubled).await
+    };
+    tokio::select! {
+        result = everybody_but_them => world.testbed.explain(result)?,
+        result = answer_slowly(aws, slowness) => return result,
+    }
+
+    // They were in trouble indeed, and the one that asks for patience was asked with patience.
+    let hits = |id: u64| async move { anyhow::Ok(aws.faults().await?.into_iter().find(|fault| fault.id == id).context("no fault")?.hits) };
+    let (throttled_objects, slow_hits) = (FURTHER_ROLES + 2, hits(slowness).await?);
+    ensure!(hits(throttling).await? >= FURTHER_ROLES as u64 && slow_hits > 0, "not every resource has tried");
+    let calls = world.calls_in(&throttled, since).await?;
+    let most = patient(&calls, throttled_objects)?;
+    ensure!(calls.len() <= most, "{} calls to the throttled account, of at most {most}", calls.len());
+    let refused = aws.calls(since).await?.into_iter().filter(|call| call.operation == "AssumeRole" && call.code.as_deref() == Some("AccessDenied"));
+    ensure!(refused.count() > 0, "nobody was refused by the closed account");
+
+    aws.clear_faults().await?;
+    reopen(&world, &closed).await?;
+    all_ready(&tenant, &troubled).await?;
+    operator.ensure_running()
+}
