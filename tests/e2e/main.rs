@@ -1,6 +1,7 @@
 //! End-to-end tests: a real API server, the real kubectl and AWS CLI, the operator's real binary, and an AWS that enforces policies.
 
 mod admission;
+mod api_server;
 mod bootstrap;
 mod campaign;
 mod change;
