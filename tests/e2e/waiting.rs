@@ -37,11 +37,20 @@ pub type History = Arc<Mutex<Vec<(String, Option<String>)>>>;
 
 /// Everything that the objects of a kind are told from now on until one is deleted, as the API server tells it to those who watch.
 pub fn record<K: Managed>(api: Api<K>) -> History {
+    record_watch(api, WatchParams::default())
+}
+
+/// The same, of the object of this name.
+pub fn record_one<K: Managed>(api: Api<K>, name: &str) -> History {
+    record_watch(api, WatchParams::default().fields(&format!("metadata.name={name}")))
+}
+
+fn record_watch<K: Managed>(api: Api<K>, parameters: WatchParams) -> History {
     let history = History::default();
     let record = history.clone();
     tokio::spawn(async move {
         let mut version = "0".to_owned();
-        while let Ok(events) = api.watch(&WatchParams::default(), &version).await {
+        while let Ok(events) = api.watch(&parameters, &version).await {
             let mut events = std::pin::pin!(events);
             while let Ok(Some(event)) = events.try_next().await {
                 let object = match event {
