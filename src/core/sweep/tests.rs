@@ -19,7 +19,7 @@ fn role(name: &str, tags: Tags, trusted: &[&str]) -> ObservedIdentity {
         attached_policies: BTreeSet::new(),
         role: Some(RoleSettings { description: String::new(), max_session_duration: 3600, trust_policy }),
     };
-    ObservedIdentity { id: format!("AROAEXAMPLE{:0>9}", name.to_ascii_uppercase()).parse().unwrap(), identity }
+    ObservedIdentity { id: format!("AROAEXAMPLE{:0>9}", name.to_ascii_uppercase().replace('-', "0")).parse().unwrap(), identity }
 }
 
 fn named(name: &str) -> IdentityName {
