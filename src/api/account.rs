@@ -208,10 +208,10 @@ pub struct AWSAccountStatus {
     #[serde(default, rename = "callerARN", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub caller_arn: Option<String>,
-    /// BastionUsers placed in this account, as of the last sweep.
+    /// BastionUsers placed in this account, as of the operator's last look at the account.
     #[serde(default)]
     pub users: i64,
-    /// CrossAccountRoles placed in this account, as of the last sweep.
+    /// CrossAccountRoles placed in this account, as of the operator's last look at the account.
     #[serde(default)]
     pub roles: i64,
     /// Users and roles in AWS that carry the owner tags of this installation and belong to no resource; the first 100.

@@ -12,7 +12,7 @@ use tracing::info;
 
 use super::caches::{Watched, lock};
 use super::context::Context;
-use super::kinds::IdentityKind;
+use super::kinds::{IdentityKind, Kind};
 use super::memory::{Basis, Observation};
 use super::reconcile::{Pass, Retry, resolve, told, uid};
 use super::relations::Ref;
@@ -90,6 +90,8 @@ impl Sweeps {
 
 /// Ends the pass over an account that can be used: with a sweep, where one is due.
 pub async fn sweep_when_due(object: AWSAccount, context: &Context, at: &Placement, account: &Account, facts: AWSAccountStatus) -> Pass<AWSAccount> {
+    let (users, roles) = (users_in(context, &at.name).len(), roles_in(context, &at.name).len());
+    let facts = AWSAccountStatus { users: count(users), roles: count(roles), ..facts };
     let interval = context.sweep_interval(&object);
     let left = context.sweeps.left(&at.name, interval, Instant::now());
     if !left.is_zero() {
@@ -112,18 +114,13 @@ pub async fn sweep_when_due(object: AWSAccount, context: &Context, at: &Placemen
 
 /// What a sweep found that no resource stands for.
 struct Found {
-    users: usize,
-    roles: usize,
     orphans: Vec<OrphanStatus>,
     shadow_grants: Vec<ShadowGrantStatus>,
 }
 
 impl Found {
     fn told(self, facts: AWSAccountStatus) -> AWSAccountStatus {
-        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         AWSAccountStatus {
-            users: count(self.users),
-            roles: count(self.roles),
             orphans_total: count(self.orphans.len()),
             orphans: self.orphans.into_iter().take(LISTED).collect(),
             shadow_grants_total: count(self.shadow_grants.len()),
@@ -139,8 +136,7 @@ async fn sweep(context: &Context, at: &Placement, account: &Account) -> Result<F
     let began = Instant::now();
     let sweep = account.gateway().sweep().await?;
     let mut look = Look { context, sweep: &sweep, began, changed: 0 };
-    let users = placed_in::<BastionUser>(context, &at.name, |user| &user.spec.account_ref.name);
-    let roles = placed_in::<CrossAccountRole>(context, &at.name, |role| &role.spec.account_ref.name);
+    let (users, roles) = (users_in(context, &at.name), roles_in(context, &at.name));
     for user in &users {
         look.at(&**user).await;
     }
@@ -156,8 +152,6 @@ async fn sweep(context: &Context, at: &Placement, account: &Account) -> Result<F
     let shadow_grants = sweep.shadow_grants(installation, &bastion, management_role.as_ref());
     info!(users = users.len(), roles = roles.len(), changed = look.changed, orphans = orphans.len(), "swept");
     Ok(Found {
-        users: users.len(),
-        roles: roles.len(),
         orphans: orphans.into_iter().map(|o| OrphanStatus { identity: o.what, id: o.id.to_string(), owner: o.owner }).collect(),
         shadow_grants: shadow_grants.into_iter().map(|g| ShadowGrantStatus { role_name: g.role, principal: g.principal }).collect(),
     })
@@ -214,13 +208,24 @@ fn was_ready<K: IdentityKind>(object: &K) -> bool {
     conditions.iter().any(|c| c.type_ == kinds::READY && c.status == "True" && Some(c.observed_generation) == object.meta().generation)
 }
 
-fn placed_in<K: Watched>(context: &Context, account: &str, account_of: impl Fn(&K) -> &String) -> Vec<Arc<K>> {
-    K::all(&context.caches).into_iter().filter(|object| account_of(object) == account).collect()
+fn users_in(context: &Context, account: &str) -> Vec<Arc<BastionUser>> {
+    placed_in(context, account)
+}
+
+fn roles_in(context: &Context, account: &str) -> Vec<Arc<CrossAccountRole>> {
+    placed_in(context, account)
+}
+
+fn placed_in<K: Kind>(context: &Context, account: &str) -> Vec<Arc<K>> {
+    K::all(&context.caches).into_iter().filter(|object| object.account_name() == account).collect()
+}
+
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 fn resources_of(context: &Context, account: &str) -> Vec<Ref> {
-    let users = placed_in::<BastionUser>(context, account, |user| &user.spec.account_ref.name);
-    let roles = placed_in::<CrossAccountRole>(context, account, |role| &role.spec.account_ref.name);
+    let (users, roles) = (users_in(context, account), roles_in(context, account));
     let users = users.iter().map(|user| BastionUser::reference(ObjectKey::of(&**user)));
     users.chain(roles.iter().map(|role| CrossAccountRole::reference(ObjectKey::of(&**role)))).collect()
 }
@@ -228,8 +233,7 @@ fn resources_of(context: &Context, account: &str) -> Vec<Ref> {
 /// What each resource of an account stands for in IAM, by `kind/namespace/name`.
 fn owned_in(context: &Context, account: &str) -> BTreeSet<(String, IdentityName)> {
     let installation = &context.settings.installation;
-    let users = placed_in::<BastionUser>(context, account, |user| &user.spec.account_ref.name);
-    let roles = placed_in::<CrossAccountRole>(context, account, |role| &role.spec.account_ref.name);
+    let (users, roles) = (users_in(context, account), roles_in(context, account));
     let users = users.iter().filter_map(|user| Some((owner(&**user, installation).resource, IdentityName::User(user_identity(user).ok()?.0))));
     let roles = roles.iter().filter_map(|role| Some((owner(&**role, installation).resource, IdentityName::Role(role_identity(role).ok()?.0))));
     users.chain(roles).collect()
