@@ -497,15 +497,25 @@ proptest! {
         for state in states.iter().filter(|state| state.identity.is_some() && start.identity.is_some()) {
             let (now, in_now) = (may(state), let_in(state));
             prop_assert!(now.is_subset(&before.union(&after).cloned().collect()), "{now:?}");
-            prop_assert!(now.is_superset(&before.intersection(&after).cloned().collect()), "{now:?}");
+            let boundary = |of: &Observed| of.identity.as_ref().and_then(|found| found.identity.permissions_boundary.clone());
+            let wanted = &desired.identity.permissions_boundary;
+            // Under another boundary a permission is another one.
+            let replaced = wanted.is_some() && boundary(&start).is_some() && *wanted != boundary(&start);
+            if replaced {
+                let (declared, other) = if boundary(state) == *wanted { (&after, &before) } else { (&before, &after) };
+                // A policy whose document changes stays attached meanwhile.
+                let stays = |policy: &str| declared.iter().any(|(p, _)| p == policy) && other.iter().any(|(p, _)| p == policy);
+                let undeclared: Vec<_> = now.difference(declared).filter(|(policy, _)| !stays(policy)).collect();
+                prop_assert!(undeclared.is_empty(), "{undeclared:?} was declared under neither boundary");
+            } else {
+                prop_assert!(now.is_superset(&before.intersection(&after).cloned().collect()), "{now:?}");
+            }
             if in_now.difference(&in_after).next().is_some() {
                 prop_assert!(now.is_subset(&before), "somebody who is to be shut out has got {now:?}");
             }
             if !by_hand && in_now.difference(&in_before).next().is_some() {
                 prop_assert_eq!(&now, &after, "somebody who is let in sees permissions that change");
             }
-            let boundary = |of: &Observed| of.identity.as_ref().and_then(|found| found.identity.permissions_boundary.clone());
-            let wanted = &desired.identity.permissions_boundary;
             if now.difference(&before).next().is_some() && wanted.is_some() {
                 prop_assert_eq!(&boundary(state), wanted, "a permission came before the boundary");
             }

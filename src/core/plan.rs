@@ -3,7 +3,8 @@
 //! It is the only thing that is applied. It is made only for objects that are this resource's own ([`Owner::check`]); an object of anybody
 //! else's gives a problem and no action. Every prefix of a plan is a state that is safe to stop in:
 //! - what narrows trust comes first, what widens it last, so that nobody assumes a role whose permissions are still being changed;
-//! - permissions are added before others are taken away, so that what both the old and the new declaration allow is never absent;
+//! - permissions are added before others are taken away, so that what both the old and the new declaration allow is never absent; only where one
+//!   permissions boundary takes the place of another is it the other way round;
 //! - an object that others depend on is made before them and deleted after them.
 //!
 //! [`Owner::check`]: super::ownership::Owner::check
@@ -52,13 +53,17 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, Vec<Problem>
     let mut first = vec![];
     let mut middle = vec![];
     let mut last = vec![];
+    let mut policies = vec![];
     for policy in desired.policies.values() {
-        managed_policy(policy, observed.policies.get(&policy.arn), &mut middle);
+        managed_policy(policy, observed.policies.get(&policy.arn), &mut policies);
     }
     match found {
-        None => create(&wanted, &mut middle),
+        None => {
+            middle.extend(policies);
+            create(&wanted, &mut middle);
+        }
         Some(found) => {
-            permissions(&wanted, found, desired.exclusive, &mut first, &mut middle);
+            permissions(&wanted, found, desired.exclusive, policies, &mut first, &mut middle);
             settings(&wanted, found, &mut middle);
             trust(found, &wanted, &mut first, !middle.is_empty(), &mut last);
         }
@@ -151,28 +156,33 @@ fn is_plain(statement: StatementRef<'_>) -> bool {
     !others && !statement.has_not_principal() && !statement.names_everyone() && only_assume
 }
 
-fn permissions(wanted: &Identity, found: &Identity, exclusive: bool, first: &mut Vec<Action>, middle: &mut Vec<Action>) {
+/// A first boundary comes before everything else, one that is taken away after everything else. Where one boundary takes the place of another, what is to go
+/// goes before it and what is new comes after it: otherwise the old permissions would stand under the new boundary, or the new ones under the old,
+/// which neither declaration gave. `policies` are the changes to customer-managed policies.
+fn permissions(wanted: &Identity, found: &Identity, exclusive: bool, policies: Vec<Action>, first: &mut Vec<Action>, middle: &mut Vec<Action>) {
     let who = &wanted.name;
+    let changed =
+        wanted.inline_policies.iter().filter(|(name, document)| !found.inline_policies.get(*name).is_some_and(|there| same(there, document)));
+    let put = changed.map(|(name, document)| Action::PutInlinePolicy(who.clone(), name.clone(), document.clone()));
+    let attach = wanted.attached_policies.difference(&found.attached_policies).map(|arn| Action::AttachPolicy(who.clone(), arn.clone()));
+    let obsolete = found.attached_policies.difference(&wanted.attached_policies).filter(|_| exclusive);
+    let detach = obsolete.map(|arn| Action::DetachPolicy(who.clone(), arn.clone()));
+    let unwanted = found
+        .inline_policies
+        .iter()
+        .filter(|(name, document)| !wanted.inline_policies.contains_key(*name) && is_ours_to_delete(name, document, exclusive));
+    let delete = unwanted.map(|(name, _)| Action::DeleteInlinePolicy(who.clone(), name.clone()));
     match (&wanted.permissions_boundary, &found.permissions_boundary) {
-        (Some(boundary), there) if there.as_ref() != Some(boundary) => first.push(Action::PutPermissionsBoundary(who.clone(), boundary.clone())),
-        _ => {}
-    }
-    for (name, document) in &wanted.inline_policies {
-        if !found.inline_policies.get(name).is_some_and(|there| same(there, document)) {
-            middle.push(Action::PutInlinePolicy(who.clone(), name.clone(), document.clone()));
+        (Some(boundary), Some(there)) if boundary != there => {
+            middle.extend(detach.chain(delete));
+            middle.push(Action::PutPermissionsBoundary(who.clone(), boundary.clone()));
+            middle.extend(policies.into_iter().chain(put).chain(attach));
         }
-    }
-    middle.extend(wanted.attached_policies.difference(&found.attached_policies).map(|arn| Action::AttachPolicy(who.clone(), arn.clone())));
-    if exclusive {
-        middle.extend(found.attached_policies.difference(&wanted.attached_policies).map(|arn| Action::DetachPolicy(who.clone(), arn.clone())));
-    }
-    for (name, document) in &found.inline_policies {
-        if !wanted.inline_policies.contains_key(name) && is_ours_to_delete(name, document, exclusive) {
-            middle.push(Action::DeleteInlinePolicy(who.clone(), name.clone()));
+        (boundary, there) => {
+            first.extend(boundary.iter().filter(|_| there.is_none()).map(|boundary| Action::PutPermissionsBoundary(who.clone(), boundary.clone())));
+            middle.extend(policies.into_iter().chain(put).chain(attach).chain(detach).chain(delete));
+            middle.extend(there.iter().filter(|_| boundary.is_none()).map(|_| Action::DeletePermissionsBoundary(who.clone())));
         }
-    }
-    if wanted.permissions_boundary.is_none() && found.permissions_boundary.is_some() {
-        middle.push(Action::DeletePermissionsBoundary(who.clone()));
     }
 }
 

@@ -67,9 +67,15 @@ async fn control_plane_serves_audits_restarts_and_vanishes() -> Result<()> {
         namespace: "default".to_owned(),
         name: "first".to_owned(),
         code,
+        answered_at: String::new(),
     };
-    let in_default = |writes: Vec<Write>| writes.into_iter().filter(|write| write.namespace == "default").collect::<Vec<_>>();
-    assert_eq!(in_default(control_plane.writes().await?), [write(ADMIN, 201), write(ADMIN, 409)]);
+    let writes: Vec<Write> = control_plane.writes().await?.into_iter().filter(|write| write.namespace == "default").collect();
+    ensure!(
+        writes.is_sorted_by_key(|write| write.answered_at.clone()) && writes.iter().all(|write| write.answered_at.starts_with("20")),
+        "{writes:?}"
+    );
+    let known: Vec<Write> = writes.into_iter().map(|write| Write { answered_at: String::new(), ..write }).collect();
+    assert_eq!(known, [write(ADMIN, 201), write(ADMIN, 409)]);
 
     // A service account's token authenticates as that account, which has no rights of its own.
     let mut create = control_plane.kubectl();
