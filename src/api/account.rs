@@ -208,12 +208,6 @@ pub struct AWSAccountStatus {
     #[serde(default, rename = "callerARN", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub caller_arn: Option<String>,
-    /// BastionUsers placed in this account, as of the operator's last look at the account.
-    #[serde(default)]
-    pub users: i64,
-    /// CrossAccountRoles placed in this account, as of the operator's last look at the account.
-    #[serde(default)]
-    pub roles: i64,
     /// Users and roles in AWS that carry the owner tags of this installation and belong to no resource; the first 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]

@@ -91,6 +91,9 @@ pub trait Watched: Managed {
     /// Every object of the kind that the caches have.
     fn all(caches: &Caches) -> Vec<Arc<Self>>;
 
+    /// The object of this key, if the caches have it.
+    fn get(caches: &Caches, key: &ObjectKey) -> Option<Arc<Self>>;
+
     /// What the resource depends on, from its spec.
     fn needs(&self) -> BTreeSet<Need>;
 
@@ -112,6 +115,10 @@ impl Watched for AWSAccount {
 
     fn all(caches: &Caches) -> Vec<Arc<Self>> {
         caches.accounts.state()
+    }
+
+    fn get(caches: &Caches, key: &ObjectKey) -> Option<Arc<Self>> {
+        caches.account(&key.name)
     }
 
     fn needs(&self) -> BTreeSet<Need> {
@@ -136,6 +143,10 @@ impl Watched for BastionUser {
         caches.users.state()
     }
 
+    fn get(caches: &Caches, key: &ObjectKey) -> Option<Arc<Self>> {
+        caches.user(key)
+    }
+
     fn needs(&self) -> BTreeSet<Need> {
         [Need::Account(self.spec.account_ref.name.clone()), Need::Namespace(self.namespace().unwrap_or_default())].into()
     }
@@ -157,6 +168,10 @@ impl Watched for CrossAccountRole {
 
     fn all(caches: &Caches) -> Vec<Arc<Self>> {
         caches.roles.state()
+    }
+
+    fn get(caches: &Caches, key: &ObjectKey) -> Option<Arc<Self>> {
+        caches.role(key)
     }
 
     fn needs(&self) -> BTreeSet<Need> {
@@ -271,6 +286,13 @@ impl Caches {
         lock(&self.wake.outstanding).remove(of).map(|since| since.elapsed())
     }
 
+    /// Takes note that a pass has ended: what was woken meanwhile stands in the queue only from now on.
+    pub fn ended(&self, of: &Ref) {
+        if let Some(since) = lock(&self.wake.outstanding).get_mut(of) {
+            *since = Instant::now();
+        }
+    }
+
     /// Whether a role names this ConfigMap.
     pub fn needs_config_map(&self, key: &ObjectKey) -> bool {
         lock(&self.relations).needed_by(&Need::ConfigMap(key.clone())).next().is_some()
@@ -279,6 +301,12 @@ impl Caches {
     /// Wakes whom a change of a namespace or ConfigMap concerns.
     pub fn changed(&self, need: Need) {
         self.concerned_by(Some(need)).iter().for_each(|r| self.wake(r));
+    }
+
+    /// Wakes whom any ConfigMap concerns, after a list: what was changed or deleted while the watch was interrupted came by no event of its own.
+    pub fn config_maps_listed(&self) {
+        let needs: Vec<Need> = lock(&self.relations).needs().filter(|need| matches!(need, Need::ConfigMap(_))).cloned().collect();
+        needs.into_iter().for_each(|need| self.changed(need));
     }
 
     /// Has a resource reconciled, if there is one: what is named and does not exist is woken when it appears.
@@ -368,5 +396,34 @@ impl SeenLabels {
     pub fn note(&mut self, name: &str, labels: Option<&Labels>) -> bool {
         let labels = labels.cloned().unwrap_or_default();
         self.0.insert(name.into(), labels.clone()) != Some(labels)
+    }
+
+    /// Notes that a namespace is gone.
+    pub fn gone(&mut self, name: &str) {
+        self.0.remove(name);
+    }
+
+    /// Notes a whole list, and tells which namespaces are new, changed or gone by that.
+    pub fn listed(&mut self, now: BTreeMap<String, Labels>) -> Vec<String> {
+        let before = std::mem::replace(&mut self.0, now);
+        let names: BTreeSet<&String> = before.keys().chain(self.0.keys()).collect();
+        names.into_iter().filter(|name| before.get(*name) != self.0.get(*name)).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_namespaces_tells_what_changed_while_nobody_watched() {
+        let labels = |team: &str| Labels::from([("team".to_owned(), team.to_owned())]);
+        let mut seen = SeenLabels::default();
+        assert!(seen.note("a", Some(&labels("x"))) && seen.note("b", Some(&labels("x"))) && seen.note("c", None));
+        assert!(!seen.note("a", Some(&labels("x"))));
+        let now = [("a".to_owned(), labels("x")), ("b".to_owned(), labels("y")), ("d".to_owned(), Labels::new())];
+        assert_eq!(seen.listed(now.into()), ["b", "c", "d"]);
+        seen.gone("a");
+        assert!(seen.note("a", Some(&labels("x"))), "made anew");
     }
 }

@@ -117,8 +117,7 @@ impl Context {
         let seen = self.memory.observation(of)?;
         // Sweeps keep it fresh. Where they fail, each resource is read by itself.
         let fresh = seen.read_at.elapsed() < FRESH * self.sweep_interval(&at.account) && seen.uid == uid && seen.arn == *arn;
-        let same = seen.principal_ids.iter().all(|(arn, id)| principal_ids.get(arn).is_none_or(|now| now == id));
-        (fresh && same).then_some(seen)
+        (fresh && seen.has_same_principals(principal_ids)).then_some(seen)
     }
 }
 

@@ -59,6 +59,11 @@ impl Observation {
         matches!(self.basis, Basis::Direct(at) if at + GROUND > began)
     }
 
+    /// Whether the sources that the trust policy was written for are still the same identities.
+    pub fn has_same_principals(&self, now: &BTreeMap<Arn, String>) -> bool {
+        self.principal_ids.iter().all(|(arn, id)| now.get(arn).is_none_or(|now| now == id))
+    }
+
     /// Whether it tells that nothing is to be done, where that is what it shows.
     pub fn is_believed(&self) -> bool {
         self.basis != Basis::Doubtful
@@ -72,6 +77,8 @@ struct Entry {
     superseded: Vec<String>,
     /// Whether somebody else has changed in AWS what was as declared, and it has not been put right yet.
     drifted: bool,
+    /// When a bulk read put it in doubt, until it is read or written directly.
+    doubted_at: Option<Instant>,
 }
 
 /// What the process remembers, by resource.
@@ -97,7 +104,11 @@ impl Memory {
         let mut entries = lock(&self.0);
         let entry = entries.entry(of.clone()).or_default();
         let changed = id(&observation).is_some() && id(&observation) != id(&entry.observation);
-        entry.observation = observation;
+        // A pass that began before a bulk read put it in doubt knows no better than before, unless it has read or written directly since.
+        let still = |doubted: Instant| !matches!(&observation, Some(Observation { basis: Basis::Direct(at), .. }) if *at > doubted);
+        entry.doubted_at = entry.doubted_at.filter(|doubted| still(*doubted));
+        let basis = entry.doubted_at.map(|_| Basis::Doubtful);
+        entry.observation = observation.map(|seen| Observation { basis: basis.unwrap_or(seen.basis), ..seen });
         changed
     }
 
@@ -107,6 +118,7 @@ impl Memory {
         let entry = entries.entry(of.clone()).or_default();
         if !entry.observation.as_ref().is_some_and(|known| known.outweighs(began)) {
             entry.observation = Some(observation);
+            (entry.drifted, entry.doubted_at) = (false, None);
         }
     }
 
@@ -116,6 +128,7 @@ impl Memory {
         let entry = entries.entry(of.clone()).or_default();
         if let Some(known) = entry.observation.as_mut().filter(|known| !known.outweighs(began)) {
             known.basis = Basis::Doubtful;
+            entry.doubted_at = Some(Instant::now());
         }
         entry.drifted |= drifted;
     }

@@ -82,31 +82,44 @@ pub trait Reconciled: Kind {
 }
 
 /// Reconciles one resource.
-pub async fn reconcile<K: Reconciled>(object: Arc<K>, context: Arc<Context>) -> Next {
-    let of = K::reference(ObjectKey::of(&*object));
+pub async fn reconcile<K: Reconciled>(key: ObjectKey, context: Arc<Context>) -> Next {
+    let of = K::reference(key.clone());
     if let Some(waited) = context.caches.begins(&of) {
-        context.retries.queued(waited);
+        context.retries.queued(waited, Instant::now());
     }
-    if context.memory.is_superseded(&of, object.meta().resource_version.as_deref()) {
+    // Taken only now: what changes from here on wakes the resource again.
+    let next = match K::get(&context.caches, &key) {
+        Some(object) => pass(object, &of, &context).await,
+        None => {
+            context.retries.settle(&of);
+            Next::await_change()
+        }
+    };
+    context.caches.ended(&of);
+    next
+}
+
+async fn pass<K: Reconciled>(object: Arc<K>, of: &Ref, context: &Context) -> Next {
+    if context.memory.is_superseded(of, object.meta().resource_version.as_deref()) {
         return Next::requeue(SOON);
     }
     let deleting = object.meta().deletion_timestamp.is_some();
     let pass = match (deleting, object.is_finalized()) {
         // The finalizer is there before the first write to AWS: without it there is nothing to remove.
         (true, false) => Ok(Pass::Gone),
-        (true, true) => (*object).clone().finalize(&context).await,
-        (false, _) => (*object).clone().converge(&context).await,
+        (true, true) => (*object).clone().finalize(context).await,
+        (false, _) => (*object).clone().converge(context).await,
     };
     match pass {
-        Ok(pass) => conclude(&context, &of, pass).await,
-        Err(error) => again_after(&context, &of, &error),
+        Ok(pass) => conclude(context, of, pass).await,
+        Err(error) => again_after(context, of, &error),
     }
 }
 
 async fn conclude<K: Kind>(context: &Context, of: &Ref, pass: Pass<K>) -> Next {
     let (object, facts, mut outcome, retry) = match pass {
         Pass::Told { object, facts, outcome, retry } => (object, facts, outcome, retry),
-        Pass::Again(pause) => return Next::requeue(pause.mul_f64(0.5 + fastrand::f64())),
+        Pass::Again(pause) => return Next::requeue(pause),
         Pass::Gone => {
             context.memory.keep(of, None);
             context.retries.settle(of);
@@ -401,7 +414,7 @@ impl<K: IdentityKind> Work<'_, K> {
         Ok(match result? {
             Ok(()) => {
                 let facts = facts(&self.object, before);
-                if self.context.memory.take_drifted(&of) && !self.done.is_empty() {
+                if !self.done.is_empty() && self.context.memory.take_drifted(&of) {
                     tell_repaired(self.context, &self.object, &self.done).await;
                 }
                 keep(self.observation);
@@ -427,7 +440,9 @@ impl<K: IdentityKind> Work<'_, K> {
             // What was never made is taken not to be there: creating it finds out, and usually nothing has to be read.
             self.observation = Some(self.seen(Observed::default()));
         }
-        if self.observation.is_none() && self.desired.pinned.is_some() && self.context.sweeps.ask(&self.at.name) {
+        // An account that is being deleted is swept no more.
+        let swept = self.at.account.metadata.deletion_timestamp.is_none();
+        if swept && self.observation.is_none() && self.desired.pinned.is_some() && self.context.sweeps.ask(&self.at.name) {
             // An earlier process made it. One sweep shows all of these at once, and wakes them.
             self.context.caches.wake(&Ref::Account(ObjectKey::new("", &self.at.name)));
             return Ok(Err(Stop::Busy(SWEEP_PATIENCE)));

@@ -101,6 +101,11 @@ impl Relations {
         direct.into_iter().chain(named).collect()
     }
 
+    /// Everything that some resource needs.
+    pub fn needs(&self) -> impl Iterator<Item = &Need> {
+        self.needed_by.keys()
+    }
+
     /// The resources known of, for finding out which are gone after a list.
     pub fn known(&self) -> impl Iterator<Item = &Ref> {
         self.needs.keys()

@@ -118,9 +118,9 @@ async fn set_finalizers<K: Kind>(context: &Context, object: &K, finalizers: &[&s
     Ok(written)
 }
 
-/// Tells that somebody else had changed in AWS what was as declared, and what was done about it.
+/// Tells that AWS was not as declared any more, and what was done about it.
 pub async fn tell_repaired<K: Kind>(context: &Context, object: &K, done: &[String]) {
-    publish(context, object, "DriftRepaired", &format!("changed in AWS by somebody else, and put right: {}", done.join("; "))).await;
+    publish(context, object, "DriftRepaired", &format!("AWS was not as declared any more, and was put right: {}", done.join("; "))).await;
 }
 
 /// Tells once what a person must act on.

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::caches::lock;
@@ -20,8 +19,8 @@ const LONGEST_PROPAGATION: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_millis(1500);
 /// The longest patience where the wait makes progress: with many resources at once each waits for its turn.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(10);
-/// Over how many resources the length of the queue is remembered.
-const LAG_MEMORY: u64 = 64;
+/// The longest time in the queue that patience grows with.
+const LONGEST_LAG: Duration = Duration::from_secs(5);
 /// How long a refusal is taken for the slowness of IAM to show a permission that was just given.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -43,17 +42,17 @@ impl Trouble {
 #[derive(Default)]
 pub struct Retries {
     troubles: Mutex<HashMap<Ref, Trouble>>,
-    /// How long resources stand in the queue at present, in milliseconds.
-    lag: AtomicU64,
+    /// How long a resource stood in the queue, and when that was seen.
+    lag: Mutex<Option<(Duration, Instant)>>,
 }
 
 impl Retries {
     /// Notes how long a resource stood in the queue. What others wait for stands there as well, so patience with it grows by that.
-    pub fn queued(&self, waited: Duration) {
-        let waited = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
-        // It rises at once and falls slowly: resources that were woken in between are no sign that the queue is short.
-        let before = self.lag.load(Ordering::Relaxed);
-        self.lag.store(waited.max(before.saturating_sub(before.div_ceil(LAG_MEMORY))), Ordering::Relaxed);
+    pub fn queued(&self, waited: Duration, now: Instant) {
+        let mut lag = lock(&self.lag);
+        if waited > left_of(*lag, now) {
+            *lag = Some((waited.min(LONGEST_LAG), now));
+        }
     }
 
     /// Forgets a resource that is as it should be, or gone.
@@ -76,7 +75,7 @@ impl Retries {
     /// Notes that a resource waits. Returns how much longer that is not worth telling; None when it is to be told.
     pub fn wait(&self, what: &Ref, now: Instant) -> Option<Duration> {
         let Trouble { began, since, .. } = *lock(&self.troubles).entry(what.clone()).or_insert_with(|| Trouble::new(now));
-        let queue = 2 * Duration::from_millis(self.lag.load(Ordering::Relaxed));
+        let queue = 2 * left_of(*lock(&self.lag), now);
         let left = |patience: Duration, since| (patience + queue).saturating_sub(now.duration_since(since));
         let left = left(PATIENCE, since).min(left(LONGEST_PATIENCE, began));
         (!left.is_zero()).then_some(left)
@@ -109,6 +108,11 @@ impl Retries {
         }
         problem
     }
+}
+
+/// The length of a queue that was seen: it shortens as time passes, unless it is seen again.
+fn left_of(lag: Option<(Duration, Instant)>, now: Instant) -> Duration {
+    lag.map_or(Duration::ZERO, |(waited, at)| waited.saturating_sub(now.saturating_duration_since(at)))
 }
 
 #[cfg(test)]
@@ -162,10 +166,13 @@ mod tests {
     fn patience_grows_with_the_queue_and_shrinks_with_it() {
         let retries = Retries::default();
         let now = Instant::now();
-        retries.queued(Duration::from_secs(3));
+        retries.queued(Duration::from_secs(3), now);
+        retries.queued(Duration::ZERO, now);
         assert_eq!(retries.wait(&role(), now), Some(PATIENCE + Duration::from_secs(6)));
-        (0..10_000).for_each(|_| retries.queued(Duration::ZERO));
-        assert_eq!(retries.wait(&role(), now), Some(PATIENCE));
+        let later = now + Duration::from_secs(1);
+        assert_eq!(retries.wait(&role(), later), Some(PATIENCE + Duration::from_secs(4 - 1)));
+        retries.queued(Duration::from_secs(3600), later);
+        assert_eq!(retries.wait(&role(), later), Some(PATIENCE + 2 * LONGEST_LAG - Duration::from_secs(1)));
     }
 
     #[test]

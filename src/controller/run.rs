@@ -1,6 +1,6 @@
 //! Starting the watches and the reconciles, and ending them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::Resource as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::core::{DeserializeGuard, ObjectMeta, PartialObjectMeta, error_boundary::InvalidObject};
-use kube::runtime::controller::{Action as Next, Config};
+use kube::runtime::controller::{self, Action as Next, Config};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{self, ObjectRef, Store, store::Writer};
 use kube::runtime::watcher::{self, Event};
@@ -214,17 +214,29 @@ async fn watch_namespaces(
 ) {
     let events = watch(api, watcher::Config::default()).default_backoff().modify(bare);
     let mut seen = SeenLabels::default();
+    let mut listed = BTreeMap::new();
     let mut events = std::pin::pin!(stored(writer, events));
     while let Some(event) = events.next().await {
         match event {
-            Ok(Event::Apply(namespace) | Event::InitApply(namespace)) => {
+            Ok(Event::Init) => listed.clear(),
+            Ok(Event::InitApply(namespace)) => {
+                listed.insert(namespace.name_any(), namespace.metadata.labels.unwrap_or_default());
+            }
+            // The store has the whole list only now.
+            Ok(Event::InitDone) => {
+                let changed = seen.listed(std::mem::take(&mut listed));
+                changed.into_iter().for_each(|name| caches.changed(Need::Namespace(name)));
+                listing_done(&mut listing);
+            }
+            Ok(Event::Apply(namespace)) => {
                 if seen.note(&namespace.name_any(), namespace.metadata.labels.as_ref()) {
                     caches.changed(Need::Namespace(namespace.name_any()));
                 }
             }
-            Ok(Event::Delete(namespace)) => caches.changed(Need::Namespace(namespace.name_any())),
-            Ok(Event::Init) => {}
-            Ok(Event::InitDone) => listing_done(&mut listing),
+            Ok(Event::Delete(namespace)) => {
+                seen.gone(&namespace.name_any());
+                caches.changed(Need::Namespace(namespace.name_any()));
+            }
             Err(error) => warn!(%error, kind = "Namespace", "the watch was interrupted and goes on"),
         }
     }
@@ -240,9 +252,13 @@ async fn watch_config_maps(
     let mut events = std::pin::pin!(stored(writer, events));
     while let Some(event) = events.next().await {
         match event {
-            Ok(Event::Apply(config) | Event::InitApply(config) | Event::Delete(config)) => caches.changed(Need::ConfigMap(ObjectKey::of(&config))),
-            Ok(Event::Init) => {}
-            Ok(Event::InitDone) => listing_done(&mut listing),
+            Ok(Event::Apply(config) | Event::Delete(config)) => caches.changed(Need::ConfigMap(ObjectKey::of(&config))),
+            Ok(Event::Init | Event::InitApply(_)) => {}
+            // The store has the whole list only now.
+            Ok(Event::InitDone) => {
+                caches.config_maps_listed();
+                listing_done(&mut listing);
+            }
             Err(error) => warn!(%error, kind = "ConfigMap", "the watch was interrupted and goes on"),
         }
     }
@@ -274,7 +290,7 @@ async fn work<K>(
         let running = queue_health.begin();
         Box::pin(async move {
             let _running = running;
-            match tokio::spawn(reconcile(object, context).instrument(span)).await {
+            match tokio::spawn(reconcile::<K>(ObjectKey::of(&*object), context).instrument(span)).await {
                 Ok(next) => Ok::<_, std::convert::Infallible>(next),
                 Err(panic) => {
                     error!(%panic, "a reconcile ended abnormally; this is a defect");
@@ -284,10 +300,15 @@ async fn work<K>(
         })
     };
     let config = Config::default().concurrency(concurrency).debounce(SETTLE);
+    let caches = context.caches.clone();
     let passes = applier(isolated, |_, _, _| Next::requeue(AFTER_PANIC), context, store, queue, config);
     passes
         .for_each(|pass| async {
             if let Err(error) = pass {
+                if let controller::Error::ObjectNotFound(gone) = &error {
+                    // It was woken and is gone. Should it be made anew, it must be possible to wake it again.
+                    caches.begins(&K::reference(ObjectKey::new(gone.namespace.clone().unwrap_or_default(), &gone.name)));
+                }
                 debug!(%error, "not reconciled");
             }
         })

@@ -4,11 +4,11 @@
 //! belongs to the pass over its AWSAccount. The first one of a process comes when a resource asks for it that was made by an earlier process; all others
 //! come at the account's interval.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tracing::info;
+use tracing::{info, warn};
 
 use super::caches::{Watched, lock};
 use super::context::Context;
@@ -33,6 +33,8 @@ use crate::core::world::ObjectKey;
 
 /// How soon a sweep that failed is tried again, unless the account's interval is shorter.
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
+/// The next sweep comes at the latest after so many intervals.
+const LATEST: f64 = 1.1;
 /// Entries of a list in a status; the total is told beside it.
 const LISTED: usize = 100;
 
@@ -44,10 +46,12 @@ enum First {
     Over,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 struct Schedule {
     first: First,
     next: Option<Instant>,
+    /// What the last one failed with.
+    failure: Option<Failure>,
 }
 
 /// When each account is swept next.
@@ -73,12 +77,20 @@ impl Sweeps {
         if schedule.first == First::Asked {
             return Duration::ZERO;
         }
-        schedule.next.get_or_insert_with(|| now + interval.mul_f64(0.5 + fastrand::f64() / 2.0)).saturating_duration_since(now)
+        let next = schedule.next.get_or_insert_with(|| now + interval.mul_f64(0.5 + fastrand::f64() / 2.0));
+        // The interval may have become shorter meanwhile.
+        *next = (*next).min(now + interval.mul_f64(LATEST));
+        next.saturating_duration_since(now)
     }
 
-    /// Notes that a sweep is over and when the next one is. Tells whether it was the first that was asked for.
-    fn over(&self, account: &str, next: Instant) -> bool {
-        let schedule = Schedule { first: First::Over, next: Some(next) };
+    /// What the last sweep failed with, if it did.
+    fn failure(&self, account: &str) -> Option<Failure> {
+        lock(&self.0).get(account)?.failure.clone()
+    }
+
+    /// Notes that a sweep is over, how it failed if it did, and when the next one is. Tells whether it was the first that was asked for.
+    fn over(&self, account: &str, failure: Option<Failure>, next: Instant) -> bool {
+        let schedule = Schedule { first: First::Over, next: Some(next), failure };
         lock(&self.0).insert(account.into(), schedule).is_some_and(|before| before.first == First::Asked)
     }
 
@@ -90,19 +102,21 @@ impl Sweeps {
 
 /// Ends the pass over an account that can be used: with a sweep, where one is due.
 pub async fn sweep_when_due(object: AWSAccount, context: &Context, at: &Placement, account: &Account, facts: AWSAccountStatus) -> Pass<AWSAccount> {
-    let (users, roles) = (users_in(context, &at.name).len(), roles_in(context, &at.name).len());
-    let facts = AWSAccountStatus { users: count(users), roles: count(roles), ..facts };
     let interval = context.sweep_interval(&object);
     let left = context.sweeps.left(&at.name, interval, Instant::now());
     if !left.is_zero() {
-        return told(object, facts, vec![], Some(Retry::in_a_while(left)));
+        let problems = context.sweeps.failure(&at.name).map(|failure| failure.problem()).into_iter().collect();
+        return told(object, facts, problems, Some(Retry::in_a_while(left)));
     }
     let swept = sweep(context, at, account).await;
     let pause = match &swept {
-        Ok(_) => interval.mul_f64(0.9 + fastrand::f64() / 5.0),
-        Err(_) => interval.min(AFTER_FAILURE),
+        Ok(_) => interval.mul_f64(0.9 + fastrand::f64() * (LATEST - 0.9)),
+        Err(failure) => {
+            warn!(account = at.name, message = failure.message, "the sweep failed; what others change is found late");
+            interval.min(AFTER_FAILURE)
+        }
     };
-    if context.sweeps.over(&at.name, Instant::now() + pause) {
+    if context.sweeps.over(&at.name, swept.as_ref().err().cloned(), Instant::now() + pause) {
         resources_of(context, &at.name).iter().for_each(|resource| context.caches.wake(resource));
     }
     let again = Some(Retry::in_a_while(pause));
@@ -120,6 +134,7 @@ struct Found {
 
 impl Found {
     fn told(self, facts: AWSAccountStatus) -> AWSAccountStatus {
+        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         AWSAccountStatus {
             orphans_total: count(self.orphans.len()),
             orphans: self.orphans.into_iter().take(LISTED).collect(),
@@ -149,7 +164,7 @@ async fn sweep(context: &Context, at: &Placement, account: &Account) -> Result<F
     let bastion: BTreeSet<Arn> =
         BastionUser::all(&context.caches).iter().filter_map(|user| user.status.as_ref()?.user_arn.as_deref()?.parse().ok()).collect();
     let management_role = at.account.spec.access.assume_role.as_ref().and_then(|role| role.role_arn.parse::<Arn>().ok());
-    let shadow_grants = sweep.shadow_grants(installation, &bastion, management_role.as_ref());
+    let shadow_grants = sweep.shadow_grants(installation, &owned, &bastion, management_role.as_ref());
     info!(users = users.len(), roles = roles.len(), changed = look.changed, orphans = orphans.len(), "swept");
     Ok(Found {
         orphans: orphans.into_iter().map(|o| OrphanStatus { identity: o.what, id: o.id.to_string(), owner: o.owner }).collect(),
@@ -180,9 +195,9 @@ impl Look<'_> {
         if desired.pinned.is_none() && known.is_none() {
             return;
         }
+        let principal_ids = desired.principal_ids();
         match self.sweep.of(&desired.identity.name, &desired.known_policies(), known.as_ref().map(|known| &known.observed)) {
-            Some(observed) if is_settled(&desired, &observed) => {
-                let principal_ids: BTreeMap<_, _> = desired.principal_ids();
+            Some(observed) if is_settled(&desired, &observed) && known.as_ref().is_none_or(|known| known.has_same_principals(&principal_ids)) => {
                 let seen = Observation { uid: uid(object), arn: desired.arn, observed, principal_ids, read_at: self.began, basis: Basis::Swept };
                 memory.keep_swept(&of, self.began, seen);
             }
@@ -220,10 +235,6 @@ fn placed_in<K: Kind>(context: &Context, account: &str) -> Vec<Arc<K>> {
     K::all(&context.caches).into_iter().filter(|object| object.account_name() == account).collect()
 }
 
-fn count(n: usize) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
-}
-
 fn resources_of(context: &Context, account: &str) -> Vec<Ref> {
     let (users, roles) = (users_in(context, account), roles_in(context, account));
     let users = users.iter().map(|user| BastionUser::reference(ObjectKey::of(&**user)));
@@ -251,10 +262,13 @@ mod tests {
         assert!(left >= interval / 2 && left <= interval, "{left:?}");
         assert!(sweeps.ask("prod"), "it is to come");
         assert_eq!(sweeps.left("prod", interval, now), Duration::ZERO);
-        assert!(sweeps.over("prod", now + interval), "somebody waits for it");
+        assert!(sweeps.over("prod", None, now + interval), "somebody waits for it");
         assert!(!sweeps.ask("prod"));
         assert_eq!(sweeps.left("prod", interval, now), interval);
         assert_eq!(sweeps.left("prod", interval, now + interval), Duration::ZERO);
-        assert!(!sweeps.over("prod", now + 2 * interval), "nobody waits for this one");
+        let failure = Failure::refused(crate::api::Reason::AccessDenied, "no");
+        assert!(!sweeps.over("prod", Some(failure.clone()), now + 2 * interval), "nobody waits for this one");
+        assert_eq!(sweeps.failure("prod"), Some(failure));
+        assert!(sweeps.left("prod", interval / 10, now) < interval / 5, "the interval has become shorter");
     }
 }

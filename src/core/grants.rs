@@ -162,12 +162,14 @@ fn assumable(world: &dyn World, user: &BastionUser, user_key_: &ObjectKey, role:
     let presence = [Presence::Wanted, Presence::Kept].into_iter().find(|p| relations.contains(p))?;
     // A role of that name may be somebody else's and trust the whole account: the right to assume it is given only once it is known to be
     // this resource's own.
-    let reason = role.status().and_then(|s| s.conditions.iter().find(|c| c.type_ == kinds::READY)).map(|c| c.reason.as_str());
+    let condition = |kind| role.status().and_then(|s| s.conditions.iter().find(|c| c.type_ == kind));
+    let reason = condition(kinds::READY).map(|c| c.reason.as_str());
+    let stalled = condition(kinds::STALLED).is_some();
     let disputed = [Reason::Conflict, Reason::IdentityChanged].iter().any(|r| reason == Some(r.as_str()));
     let own = world.role_id(role).is_some() && !disputed;
     let arn = Arn::role(&at.partition, &at.id, &path, &name);
     Some(match presence {
-        Presence::Wanted if !own => of(arn, Presence::Kept, !disputed),
+        Presence::Wanted if !own => of(arn, Presence::Kept, !stalled),
         presence => of(arn, presence, false),
     })
 }

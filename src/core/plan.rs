@@ -157,7 +157,7 @@ fn is_plain(statement: StatementRef<'_>) -> bool {
 }
 
 /// A first boundary comes before everything else, one that is taken away after everything else. Where one boundary takes the place of another, what is to go
-/// goes before it and what is new comes after it: otherwise the old permissions would stand under the new boundary, or the new ones under the old,
+/// or to change goes before it and what is new or changed comes after it: otherwise the old permissions would stand under the new boundary, or the new ones under the old,
 /// which neither declaration gave. `policies` are the changes to customer-managed policies.
 fn permissions(wanted: &Identity, found: &Identity, exclusive: bool, policies: Vec<Action>, first: &mut Vec<Action>, middle: &mut Vec<Action>) {
     let who = &wanted.name;
@@ -174,9 +174,23 @@ fn permissions(wanted: &Identity, found: &Identity, exclusive: bool, policies: V
     let delete = unwanted.map(|(name, _)| Action::DeleteInlinePolicy(who.clone(), name.clone()));
     match (&wanted.permissions_boundary, &found.permissions_boundary) {
         (Some(boundary), Some(there)) if boundary != there => {
-            middle.extend(detach.chain(delete));
+            let changed_inline = wanted.inline_policies.iter().filter(|(name, document)| {
+                // The grants of a user are in both declarations, and stay.
+                name.as_str() != ASSUME_POLICY && found.inline_policies.get(*name).is_some_and(|there| !same(there, document))
+            });
+            let take_off = changed_inline.map(|(name, _)| Action::DeleteInlinePolicy(who.clone(), name.clone()));
+            let stay = wanted.attached_policies.intersection(&found.attached_policies);
+            let is_new = |action: &Action, arn: &Arn| match action {
+                Action::CreatePolicyVersion(of, _) => of == arn,
+                Action::CreatePolicy(policy) => policy.arn == *arn,
+                _ => false,
+            };
+            let changed: Vec<&Arn> = stay.filter(|arn| policies.iter().any(|action| is_new(action, arn))).collect();
+            let attached = |make: fn(IdentityName, Arn) -> Action| changed.clone().into_iter().map(move |arn| make(who.clone(), arn.clone()));
+            middle.extend(detach.chain(delete).chain(take_off).chain(attached(Action::DetachPolicy)));
             middle.push(Action::PutPermissionsBoundary(who.clone(), boundary.clone()));
-            middle.extend(policies.into_iter().chain(put).chain(attach));
+            let again: Vec<Action> = attached(Action::AttachPolicy).collect();
+            middle.extend(policies.iter().cloned().chain(put).chain(attach).chain(again));
         }
         (boundary, there) => {
             first.extend(boundary.iter().filter(|_| there.is_none()).map(|boundary| Action::PutPermissionsBoundary(who.clone(), boundary.clone())));

@@ -59,50 +59,76 @@ impl Sweep {
             let found = self.policies.get(arn)?;
             let known = before.and_then(|before| before.policies.get(arn)).filter(|known| known.id == found.id).map(|known| &known.policy);
             let mut found = found.clone();
-            // The description is in the answer only where there is one, and never changes.
-            found.policy.tags = known.map(|known| known.tags.clone()).unwrap_or_default();
-            Some((arn.clone(), found, known.is_some()))
+            let known = known?;
+            // IAM never changes a description, and the lists of policies omit it.
+            (found.policy.tags, found.policy.description) = (known.tags.clone(), known.description.clone());
+            Some((arn.clone(), found))
         };
-        let found: Vec<_> = policies.iter().filter_map(tagged).collect();
-        let complete = found.iter().all(|(_, _, known)| *known);
-        complete.then(|| Observed {
-            identity: self.identities.get(&key(name)).cloned(),
-            policies: found.into_iter().map(|(arn, policy, _)| (arn, policy)).collect(),
-        })
+        let there = policies.iter().filter(|arn| self.policies.contains_key(*arn));
+        let policies = there.map(tagged).collect::<Option<_>>()?;
+        Some(Observed { identity: self.identities.get(&key(name)).cloned(), policies })
     }
 
     /// The users and roles that carry the tags of this installation and are not what the resource that the tags name stands for. `owned` has
     /// what each resource of the account stands for, by `kind/namespace/name`; more than once where that was so at different times.
     pub fn orphans(&self, installation: &str, owned: &BTreeSet<(String, IdentityName)>) -> BTreeSet<Orphan> {
-        let owned: HashSet<_> = owned.iter().map(|(resource, name)| (resource.as_str(), key(name))).collect();
+        let stands_for = Standing::new(installation, owned);
         let orphan = |found: &ObservedIdentity| {
-            let tags = &found.identity.tags;
-            let owner = tag(tags, OWNER).filter(|_| tag(tags, INSTALLATION) == Some(installation))?;
-            let is_its = owned.contains(&(owner, key(&found.identity.name)));
-            (!is_its).then(|| Orphan { what: found.identity.name.to_string(), id: found.id.clone(), owner: owner.into() })
+            let owner = stands_for.owner_of(found)?;
+            (!stands_for.a_resource(found)).then(|| Orphan { what: found.identity.name.to_string(), id: found.id.clone(), owner: owner.into() })
         };
         self.identities.values().filter_map(orphan).collect()
     }
 
-    /// The roles that let in one of `users`, or the whole of an account that has one, and carry no tags of this installation. `except` is the
-    /// management role.
-    pub fn shadow_grants(&self, installation: &str, users: &BTreeSet<Arn>, except: Option<&Arn>) -> BTreeSet<ShadowGrant> {
+    /// The roles that let in one of `users`, or the whole of an account that has one, or everybody, and are not what a resource stands for. `except` is
+    /// the management role; `owned` is as in [`Sweep::orphans`].
+    pub fn shadow_grants(
+        &self,
+        installation: &str,
+        owned: &BTreeSet<(String, IdentityName)>,
+        users: &BTreeSet<Arn>,
+        except: Option<&Arn>,
+    ) -> BTreeSet<ShadowGrant> {
+        let stands_for = Standing::new(installation, owned);
         let accounts: BTreeSet<AccountID> = users.iter().filter_map(Arn::account_id).collect();
         let roots = users.iter().filter_map(|user| Some(Arn::account_root(user.partition(), &user.account_id()?)));
         let principals: BTreeSet<String> =
             users.iter().map(Arn::to_string).chain(roots.map(|root| root.to_string())).chain(accounts.iter().map(AccountID::to_string)).collect();
+        let is_let_in = |principal: &str| principals.contains(principal) || (principal == "*" && !users.is_empty());
         let is_exempt = |name: &IdentityName| {
             except.and_then(Arn::iam_entity).is_some_and(|entity| entity.kind == name.kind() && same_name(entity.name, name.as_str()))
         };
-        let foreign = self.identities.values().filter(|found| tag(&found.identity.tags, INSTALLATION) != Some(installation));
+        let foreign = self.identities.values().filter(|found| !stands_for.a_resource(found));
         foreign
             .filter(|found| !is_exempt(&found.identity.name))
             .filter_map(|found| Some((found.identity.name.as_str(), &found.identity.role.as_ref()?.trust_policy)))
             .flat_map(|(role, trust)| {
-                let named = trust.allowed_aws_principals().into_iter().filter(|principal| principals.contains(*principal));
+                let named = trust.allowed_aws_principals().into_iter().filter(|principal| is_let_in(principal));
                 named.map(|principal| ShadowGrant { role: role.into(), principal: principal.into() }).collect::<Vec<_>>()
             })
             .collect()
+    }
+}
+
+/// Which objects in AWS stand for a resource.
+struct Standing<'a> {
+    installation: &'a str,
+    owned: HashSet<(&'a str, (&'static str, String))>,
+}
+
+impl<'a> Standing<'a> {
+    fn new(installation: &'a str, owned: &'a BTreeSet<(String, IdentityName)>) -> Self {
+        Self { installation, owned: owned.iter().map(|(resource, name)| (resource.as_str(), key(name))).collect() }
+    }
+
+    /// The resource that the tags name, where they are of this installation.
+    fn owner_of<'f>(&self, found: &'f ObservedIdentity) -> Option<&'f str> {
+        let tags = &found.identity.tags;
+        tag(tags, OWNER).filter(|_| tag(tags, INSTALLATION) == Some(self.installation))
+    }
+
+    fn a_resource(&self, found: &ObservedIdentity) -> bool {
+        self.owner_of(found).is_some_and(|owner| self.owned.contains(&(owner, key(&found.identity.name))))
     }
 }
 

@@ -28,7 +28,7 @@ use crate::controller::Health;
 /// Connections at a time: a kubelet has one or two.
 const CONNECTIONS: usize = 32;
 /// How long a connection may take in all; a request is one line, and its answer too.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(2);
 /// A pause after a connection could not be accepted, mostly for want of file descriptors.
 const AFTER_REFUSAL: Duration = Duration::from_millis(200);
 

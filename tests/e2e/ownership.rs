@@ -155,6 +155,9 @@ async fn row_55_and_56_a_read_that_fails_makes_and_deletes_nothing() -> Result<(
     for fault in broken.chain(refused) {
         world.testbed.aws.clear_faults().await?;
         let faults = ["GetUser", "GetRole"].map(|operation| Fault { operation: operation.to_owned(), times: 1_000, ..fault.clone() });
+        // Without a sweep, each is read by itself.
+        let sweep = Fault { operation: "GetAccountAuthorizationDetails".to_owned(), times: 1_000, ..fault.clone() };
+        world.testbed.aws.inject(&sweep).await?;
         let ids = [world.testbed.aws.inject(&faults[0]).await?, world.testbed.aws.inject(&faults[1]).await?];
         let since = world.last_call().await?;
         // A new operator reads what is there, and a changed description would have it write.

@@ -87,10 +87,14 @@ fn a_shadow_grant_lets_in_a_bastion_user_or_its_account_through_a_role_that_nobo
             role("managed", owner("CrossAccountRole/data/managed").tags(), &[root]),
             role("unrelated", Tags::new(), &["arn:aws:iam::333333333333:root"]),
             role("manager", Tags::new(), &[root]),
+            role("half-tagged", [(INSTALLATION.to_owned(), "one".to_owned())].into(), &[root]),
+            role("open", Tags::new(), &["*"]),
         ],
         [],
     );
-    let found = sweep.shadow_grants("one", &[alice.clone()].into(), Some(&manager));
+    let owned = [("CrossAccountRole/data/managed".to_owned(), named("managed"))].into();
+    let found = sweep.shadow_grants("one", &owned, &[alice.clone()].into(), Some(&manager));
     let found: Vec<_> = found.iter().map(|grant| (grant.role.as_str(), grant.principal.as_str())).collect();
-    assert_eq!(found, [("by-account", root), ("by-id", "111111111111"), ("by-name", alice.as_str())]);
+    assert_eq!(found, [("by-account", root), ("by-id", "111111111111"), ("by-name", alice.as_str()), ("half-tagged", root), ("open", "*")]);
+    assert!(sweep.shadow_grants("one", &owned, &BTreeSet::new(), None).is_empty(), "there is nobody to let in");
 }
