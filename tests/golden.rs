@@ -4,6 +4,8 @@
 //! - `title`: what is to be seen; `why` (optional): the reason, where the title does not say it.
 //! - `manifests`: what is in the cluster, besides the accounts `utils` (111111111111) and `prod` (222222222222) and the namespace `data`. API
 //!   version and namespace may be left out.
+//! - `roles`: so many CrossAccountRoles that are made already, `role-000` and so on in `prod`, each of which names the user `alice`. An assume policy for
+//!   some of them is then written as `assume: 0-33, 35`.
 //! - `ready`, `made`: users that are in IAM already; those that are ready have an assume policy with all their roles.
 //! - `of`: the resource that is planned for, as `Kind/name` or `Kind/namespace/name`; `removal` (`CutOff` or `Delete`): its removal instead.
 //! - `observed`: what AWS has: `user` or `role`, and `policies`. `owner` stands for the owner tags: `ours` (default), `ours-before` (of a resource
@@ -26,7 +28,9 @@ use std::{env, fs};
 
 use rolebridge::api::Managed;
 use rolebridge::core::action::{Action, Dependent, Tagged};
-use rolebridge::core::desired::{Desired, desired_role, desired_user, owner};
+use rolebridge::core::assume;
+use rolebridge::core::desired::{Desired, assume_policies, desired_role, desired_user, owner};
+use rolebridge::core::document::Document;
 use rolebridge::core::grants::{Grant, role_identity, user_identity};
 use rolebridge::core::identity::{DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, RoleSettings};
 use rolebridge::core::names::{Arn, PolicyName};
@@ -48,6 +52,7 @@ struct Case {
     _why: Option<String>,
     #[serde(default)]
     manifests: Vec<Value>,
+    roles: Option<usize>,
     #[serde(default)]
     ready: Vec<String>,
     #[serde(default)]
@@ -225,9 +230,12 @@ impl Subject {
         }
     }
 
-    fn removed(&self, at: &Placement) -> Removed {
+    fn removed(&self, cluster: &Cluster, at: &Placement) -> Removed {
         let (name, path) = self.identity();
         let mut policies = BTreeSet::new();
+        if let (Self::User(user), IdentityName::User(name)) = (self, &name) {
+            policies.extend(assume_policies(cluster, user, at, &path, name));
+        }
         if let Self::Role(role) = self {
             let declared = role.spec.permissions.iter().flat_map(|p| &p.customer_managed_policies);
             policies.extend(declared.map(|p| Arn::policy(&at.partition, &at.id, &path, &p.name.parse().expect("a policy name"))));
@@ -245,6 +253,12 @@ fn key(text: &str) -> ObjectKey {
 fn run(case: &Case) -> Made {
     let mut cluster = Cluster::classic();
     case.manifests.iter().cloned().for_each(|manifest| cluster.apply(manifest));
+    for number in 0..case.roles.unwrap_or_default() {
+        let name = format!("role-{number:0>3}");
+        let spec = json!({"accountRef": {"name": "prod"}, "trust": [{"from": [{"user": {"name": "alice"}}]}]});
+        let status = json!({"roleID": unique_id("AROA", &name)});
+        cluster.apply(json!({"kind": "CrossAccountRole", "metadata": {"name": name}, "spec": spec, "status": status}));
+    }
     case.made.iter().for_each(|user| cluster.make_user(&key(user), false));
     case.ready.iter().for_each(|user| cluster.make_user(&key(user), true));
     let subject = Subject::of(&cluster, &case.of);
@@ -256,7 +270,7 @@ fn run(case: &Case) -> Made {
             HowFar::Delete => Removal::Delete,
         };
         let at = find(&cluster, subject.account()).expect("a removal has an account");
-        let (plan, problem) = plan_removal(&subject.removed(&at), &observed, &dependents(&case.dependents), how_far);
+        let (plan, problem) = plan_removal(&subject.removed(&cluster, &at), &observed, &dependents(&case.dependents), how_far);
         return Made { plan: Some(plan), problems: problem.into_iter().collect(), desired: None, observed, owner };
     }
     let (desired, result) = match subject.desired(&cluster) {
@@ -301,7 +315,7 @@ fn observed(found: &Found, subject: &Subject) -> Observed {
                 path: i.path.as_ref().map_or(path, |p| p.parse().expect("a path")),
                 tags: i.tags.clone().into_iter().chain(owner_tags(i.owner, &owner)).collect(),
                 permissions_boundary: i.boundary.as_ref().map(|arn| arn.parse().expect("an ARN")),
-                inline_policies: i.inline.iter().map(|(name, d)| (name.parse().expect("a policy name"), document(d))).collect(),
+                inline_policies: i.inline.iter().map(|(name, d)| (name.parse().expect("a policy name"), permissions(d))).collect(),
                 attached_policies: i.attached.iter().map(|arn| arn.parse().expect("an ARN")).collect(),
                 role,
             },
@@ -314,7 +328,7 @@ fn observed(found: &Found, subject: &Subject) -> Observed {
         let policy = ManagedPolicy {
             path: entity.path.parse().expect("a path"),
             description: p.description.clone(),
-            document: document(&p.document),
+            document: permissions(&p.document),
             tags: p.tags.clone().into_iter().chain(owner_tags(p.owner, &owner)).collect(),
             arn: arn.clone(),
             name: name.clone(),
@@ -323,6 +337,39 @@ fn observed(found: &Found, subject: &Subject) -> Observed {
         (arn, ObservedPolicy { id: id(&unique_id("ANPA", name.as_str())), policy, default_version, other_versions: p.other_versions.clone() })
     };
     Observed { identity, policies: found.policies.iter().map(policy).collect() }
+}
+
+/// ARN of the role with this number.
+fn numbered(number: usize) -> String {
+    format!("arn:aws:iam::222222222222:role/role-{number:0>3}")
+}
+
+/// A policy, which may be written as `assume: 0-33, 35`.
+fn permissions(value: &Value) -> Document {
+    let Some(numbers) = value["assume"].as_str() else { return document(value) };
+    let range = |text: &str| {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let number = |text: &str| text.trim().parse::<usize>().expect("the number of a role");
+        number(first)..=number(last)
+    };
+    let arns: Vec<String> = numbers.split(',').flat_map(range).map(numbered).collect();
+    assume::document(&arns.iter().map(String::as_str).collect())
+}
+
+/// A policy as a case writes it.
+fn shown_permissions(policy: &Document) -> Value {
+    let number = |arn: &str| arn.rsplit_once("/role-").and_then(|(_, number)| number.parse::<usize>().ok()).filter(|number| numbered(*number) == arn);
+    let resources: Vec<&str> = policy.statements().iter().flat_map(|s| s.resources().unwrap_or_default()).collect();
+    let mut ranges: Vec<(usize, usize)> = vec![];
+    for number in resources.into_iter().filter_map(number) {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => ranges.push((number, number)),
+        }
+    }
+    let text = |(first, last): &(usize, usize)| if first == last { first.to_string() } else { format!("{first}-{last}") };
+    let short = json!({"assume": ranges.iter().map(text).collect::<Vec<_>>().join(", ")});
+    if !ranges.is_empty() && permissions(&short) == *policy { short } else { json!(policy) }
 }
 
 fn dependents(hold: &Hold) -> Dependents {
@@ -340,7 +387,8 @@ fn dependents(hold: &Hold) -> Dependents {
 }
 
 /// An action as a case writes it: its line, and what it writes.
-fn shown_action(action: &Action, owner: &Owner) -> Value {
+fn shown_action(action: &Action, owner: &Owner, in_numbers: bool) -> Value {
+    let shown = |policy: &Document| if in_numbers { shown_permissions(policy) } else { json!(policy) };
     let content = match action {
         Action::CreateIdentity(identity) => {
             let mut content = Map::new();
@@ -360,12 +408,11 @@ fn shown_action(action: &Action, owner: &Owner) -> Value {
             let mut content = Map::new();
             put_unless(&mut content, "description", policy.description.is_empty(), json!(policy.description));
             put_tags(&mut content, &policy.tags, owner);
-            content.insert("document".into(), json!(policy.document));
+            content.insert("document".into(), shown(&policy.document));
             Some(Value::Object(content))
         }
-        Action::PutInlinePolicy(_, _, document) | Action::UpdateTrustPolicy(_, document) | Action::CreatePolicyVersion(_, document) => {
-            Some(json!(document))
-        }
+        Action::PutInlinePolicy(_, _, document) | Action::CreatePolicyVersion(_, document) => Some(shown(document)),
+        Action::UpdateTrustPolicy(_, document) => Some(json!(document)),
         Action::UpdateRole(_, description, seconds) => Some(json!({"description": description, "maxSessionDuration": seconds})),
         Action::Tag(Tagged::Identity(_) | Tagged::Policy(_), tags) => Some(json!(tags)),
         _ => None,
@@ -434,7 +481,7 @@ fn compare(case: &Case, made: &Made) -> (String, String) {
             write_section(&mut actual, name, same.unwrap_or(&came));
         }
     };
-    let plan = made.plan.as_ref().map(|plan| plan.actions.iter().map(|a| shown_action(a, &made.owner)).collect());
+    let plan = made.plan.as_ref().map(|plan| plan.actions.iter().map(|a| shown_action(a, &made.owner, case.roles.is_some())).collect());
     section("plan", case.expect.plan.as_ref(), plan, true);
     let problems = (!made.problems.is_empty()).then(|| made.problems.iter().map(shown_problem).collect());
     section("problems", case.expect.problems.as_ref(), problems, false);

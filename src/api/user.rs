@@ -107,14 +107,16 @@ pub struct BastionUserStatus {
     #[serde(default, rename = "userID", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub user_id: Option<String>,
-    /// The policy that allows the user to assume its roles.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub assume_policy: Option<AssumePolicyStatus>,
-    /// The roles that the user's assume policy allows, in the order of their namespaces and names; at most 100 are listed.
+    /// The policies that allow the user to assume its roles: one inline policy while it holds them all, and otherwise customer-managed policies.
+    /// While roles move from one to the other there are both.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 11))]
+    pub assume_policies: Vec<AssumePolicyStatus>,
+    /// The roles that the user's assume policies allow, in the order of their namespaces and names; at most 100 are listed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub roles: Vec<AssumableRole>,
-    /// How many roles the user's assume policy allows.
+    /// How many roles the user's assume policies allow.
     #[serde(default)]
     pub roles_total: i64,
     /// Ready sums up the others; each has a reason and a message that says what to do.
@@ -123,15 +125,21 @@ pub struct BastionUserStatus {
     pub conditions: Vec<Condition>,
 }
 
-/// Where a user's assume policy is, and how much room it takes.
+/// An assume policy of a user, and how much room it takes.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct AssumePolicyStatus {
-    /// Name of the user's inline policy.
+    /// Name of the policy.
     #[schemars(length(max = 128))]
     pub name: String,
+    /// ARN of a customer-managed policy; the inline policy has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub arn: Option<String>,
     /// Its size as IAM counts it, in bytes without white space.
     pub bytes: i64,
+    /// How many bytes IAM lets it have. All inline policies of a user share theirs, and 256 of them are kept free for cutting the user off.
+    pub quota: i64,
 }
 
 /// A role that a user may assume.

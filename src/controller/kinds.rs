@@ -1,7 +1,5 @@
 //! What distinguishes the kinds on the way that all of them take.
 
-use std::collections::BTreeSet;
-
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use kube::{Api, Client, ResourceExt};
@@ -12,9 +10,10 @@ use crate::api::conditions::{Class, kinds};
 use crate::api::role::{GrantState, GrantStatus, PolicyStatus, TrustStatus};
 use crate::api::user::{AssumableRole, AssumePolicyStatus};
 use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
-use crate::core::desired::{Desired, assumable, desired_role, desired_user, owner};
+use crate::core::assume::{Found, Listed};
+use crate::core::desired::{Desired, assume_policies, desired_role, desired_user, owner};
 use crate::core::grants::{Grant, Presence, grants_of_role, role_identity, roles_of_user, user_identity};
-use crate::core::identity::{ASSUME_POLICY, IdentityName};
+use crate::core::identity::IdentityName;
 use crate::core::names::{Arn, UniqueID, switch_role_url};
 use crate::core::observed::Observed;
 use crate::core::outcome::Problem;
@@ -141,9 +140,8 @@ impl IdentityKind for BastionUser {
     }
 
     fn facts(&self, context: &Context, _: &Placement, desired: &Desired, observed: &Observed) -> Self::Status {
-        let policy =
-            observed.identity.as_ref().and_then(|found| found.identity.inline_policies.iter().find(|(name, _)| name.as_str() == ASSUME_POLICY));
-        let allowed: BTreeSet<&str> = policy.map(|(_, document)| assumable(document)).into_iter().flatten().collect();
+        let assumed = Found::of(&desired.identity, &desired.owner, observed);
+        let allowed = assumed.assumable();
         let roles: Vec<AssumableRole> = desired
             .assumes
             .iter()
@@ -160,16 +158,17 @@ impl IdentityKind for BastionUser {
         Self::Status {
             user_arn: observed.identity.as_ref().map(|_| desired.arn.to_string()),
             user_id: observed.identity.as_ref().map(|found| found.id.to_string()),
-            assume_policy: policy.map(|(name, document)| AssumePolicyStatus { name: name.to_string(), bytes: count(document.size()) }),
+            assume_policies: assumed.listed().map(assume_policy_status).collect(),
             roles_total: count(roles.len()),
             roles: roles.into_iter().take(LISTED).collect(),
             ..Self::Status::default()
         }
     }
 
-    fn removed(&self, context: &Context, _: &Placement) -> Result<Removed, Problem> {
-        let (name, _) = user_identity(self)?;
-        Ok(Removed { owner: self.owner(context), pinned: self.pinned(), name: IdentityName::User(name), policies: BTreeSet::new() })
+    fn removed(&self, context: &Context, at: &Placement) -> Result<Removed, Problem> {
+        let (name, path) = user_identity(self)?;
+        let policies = assume_policies(&*context.caches, self, at, &path, &name);
+        Ok(Removed { owner: self.owner(context), pinned: self.pinned(), name: IdentityName::User(name), policies })
     }
 
     fn held_by(&self, context: &Context, now: Timestamp) -> Vec<String> {
@@ -187,6 +186,15 @@ impl IdentityKind for BastionUser {
 impl BastionUser {
     fn owner(&self, context: &Context) -> Owner {
         owner(self, &context.settings.installation)
+    }
+}
+
+fn assume_policy_status(policy: Listed<'_>) -> AssumePolicyStatus {
+    AssumePolicyStatus {
+        name: policy.name.into(),
+        arn: policy.arn.map(Arn::to_string),
+        bytes: count(policy.document.size()),
+        quota: count(policy.quota),
     }
 }
 

@@ -2,23 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::document::{Document, DocumentKind, Effect, Statement};
-use super::grants::{AssumableRole, Grant, Presence, grants_of_role, parse, role_identity, roles_of_user, user_identity};
+use super::assume::{self, Found, Shares, share};
+use super::document::{Document, DocumentKind, Statement};
+use super::grants::{AssumableRole, Grant, Presence, arns_naming, grants_of_role, parse, role_identity, roles_of_user, user_identity};
 use super::identity::{
     ASSUME_POLICY, CUT_OFF_POLICY, DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, REVOKE_SESSIONS_POLICY, RoleSettings,
 };
-use super::names::{Arn, PolicyName, UniqueID, same_name};
+use super::names::{Arn, Path, PolicyName, UniqueID, UserName, same_name};
 use super::observed::{Observed, ObservedPolicy};
 use super::outcome::Problem;
 use super::ownership::{Owner, Tags};
 use super::placement::Placement;
-use super::world::World;
+use super::world::{ObjectKey, World};
 use crate::api::common::ConfigMapKeyReference;
 use crate::api::role::DocumentSource;
 use crate::api::{BastionUser, CrossAccountRole, Managed, Reason};
-
-/// Characters that all inline policies of a user may have together (IAM quotas), less what is kept free for cutting the user off.
-const ASSUME_POLICY_BYTES: usize = 2048 - 256;
 
 /// The wanted state of one resource.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,30 +33,46 @@ pub struct Desired {
     pub trust: Option<Vec<Vec<Grant>>>,
     /// The roles that the identity may assume.
     pub assumes: Vec<AssumableRole>,
-    /// The customer-managed policies that belong to the resource, by ARN.
+    /// The customer-managed policies that belong to the resource, by ARN, except for assume policies: see [`Desired::wanted`].
     pub policies: BTreeMap<Arn, ManagedPolicy>,
-    /// Customer-managed policies that belonged to it when its status was last written.
+    /// Customer-managed policies that may be there besides: those that it had when its status was last written, and what a pass that died may have
+    /// made of a user's assume policies.
     pub former_policies: BTreeSet<Arn>,
     /// Whether policies on the identity that are not wanted are taken off it.
     pub exclusive: bool,
+    /// Whether `identity` and `policies` have the assume policies already, each role where it stands.
+    pub has_assume_policies: bool,
+}
+
+/// What is to be there, given what is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// The user or role.
+    pub identity: Identity,
+    /// Its customer-managed policies, by ARN.
+    pub policies: BTreeMap<Arn, ManagedPolicy>,
 }
 
 impl Desired {
-    /// The identity as it is to be, given the one that is there. Grants that are merely kept are in it only where they are there already.
-    pub fn wanted(&self, found: Option<&Identity>) -> Identity {
-        let mut identity = self.identity.clone();
-        if let (Some(role), Some(trust)) = (&mut identity.role, &self.trust) {
+    /// What is to be there, given what is. Grants that are merely kept are in it only where they are there already, and roles stay in the assume policy
+    /// where they stand.
+    ///
+    /// # Errors
+    /// [`Reason::QuotaExceeded`] where a user has more roles than its assume policies hold.
+    pub fn wanted(&self, observed: &Observed) -> Result<Wanted, Problem> {
+        let found = observed.identity.as_ref().map(|f| &f.identity);
+        let mut wanted = Wanted { identity: self.identity.clone(), policies: self.policies.clone() };
+        if let (Some(role), Some(trust)) = (&mut wanted.identity.role, &self.trust) {
             let there = found.and_then(|f| f.role.as_ref()).map(|r| admitted(&r.trust_policy)).unwrap_or_default();
             role.trust_policy = trust_policy(trust, &there);
         }
-        if let Some(name) = assume_policy_name() {
-            let there: Vec<&str> = found.and_then(|f| f.inline_policies.get(&name)).map(assumable).unwrap_or_default();
-            let arns: Vec<&Arn> = self.assumes.iter().filter(|r| r.presence.is_met(there.contains(&r.arn.as_str()))).map(|r| &r.arn).collect();
-            if !arns.is_empty() {
-                identity.inline_policies.insert(name, assume_policy(&arns));
-            }
+        if !self.has_assume_policies {
+            let found = Found::of(&self.identity, &self.owner, observed);
+            let roles = standing_roles(&self.assumes, &found);
+            let shares = share(&roles, &found).map_err(|excess| too_many(roles.len(), excess.roles))?;
+            wanted.put_assume_policies(&self.arn, &shares);
         }
-        identity
+        Ok(wanted)
     }
 
     /// What is wanted of an identity whose declaration cannot be carried out: that it stays as it is, less the grants that are withdrawn.
@@ -72,7 +86,6 @@ impl Desired {
         found: &Observed,
     ) -> Option<Self> {
         let mut identity = found.identity.as_ref()?.identity.clone();
-        identity.inline_policies.retain(|name, _| name.as_str() != ASSUME_POLICY);
         let kept = |presence| if presence == Presence::Wanted { Presence::Kept } else { presence };
         let there = found.identity.as_ref().and_then(|f| f.identity.role.as_ref()).map(|r| &r.trust_policy);
         // Whoever the root of its account lets in already may be named: that adds nobody.
@@ -81,17 +94,34 @@ impl Desired {
         let trust = trust.map(|entries| entries.into_iter().map(|entry| entry.into_iter().map(grant).collect()).collect());
         // A policy that is somebody else's is a conflict for those who want it; here nothing is wanted of it.
         let ours = |policy: &ObservedPolicy| owner.check("policy", &policy.policy.tags, &policy.id, None).is_ok();
-        let policies = found.policies.iter().filter(|(_, policy)| ours(policy)).map(|(arn, policy)| (arn.clone(), policy.policy.clone())).collect();
+        let mut policies: BTreeMap<Arn, ManagedPolicy> =
+            found.policies.iter().filter(|(_, policy)| ours(policy)).map(|(arn, policy)| (arn.clone(), policy.policy.clone())).collect();
+        let assumes: Vec<AssumableRole> = assumes.into_iter().map(|role| AssumableRole { presence: kept(role.presence), ..role }).collect();
+        let there = Found::of(&identity, &owner, found);
+        let shares = there.retained(&standing_roles(&assumes, &there));
+        identity.inline_policies.retain(|name, _| name.as_str() != ASSUME_POLICY);
+        identity.inline_policies.extend(inline_assume_policy(&shares));
+        for (number, shard) in there.shards() {
+            match (shares.shards.get(&number), policies.get_mut(shard)) {
+                (Some(roles), Some(policy)) => policy.document = assume::document(roles),
+                // What is not attached allows nothing, and nothing is added.
+                _ => {
+                    policies.remove(shard);
+                    identity.attached_policies.remove(shard);
+                }
+            }
+        }
         Some(Self {
             owner,
             pinned: Some(pinned),
             identity,
             arn,
             trust,
-            assumes: assumes.into_iter().map(|role| AssumableRole { presence: kept(role.presence), ..role }).collect(),
+            assumes,
             policies,
             former_policies: BTreeSet::new(),
             exclusive: false,
+            has_assume_policies: true,
         })
     }
 
@@ -120,6 +150,42 @@ impl Desired {
     }
 }
 
+impl Wanted {
+    /// Puts the assume policies of a user in.
+    fn put_assume_policies(&mut self, user_arn: &Arn, shares: &Shares<'_>) {
+        let IdentityName::User(user) = &self.identity.name else { return };
+        self.identity.inline_policies.extend(inline_assume_policy(shares));
+        for (number, roles) in &shares.shards {
+            let Some((name, arn)) = assume::shard(user_arn, &self.identity.path, user, *number) else { continue };
+            self.identity.attached_policies.insert(arn.clone());
+            let (path, tags) = (self.identity.path.clone(), self.identity.tags.clone());
+            let policy = ManagedPolicy { arn: arn.clone(), name, path, description: String::new(), document: assume::document(roles), tags };
+            self.policies.insert(arn, policy);
+        }
+    }
+}
+
+fn inline_assume_policy(shares: &Shares<'_>) -> Option<(PolicyName, Document)> {
+    let name = ASSUME_POLICY.parse().ok().filter(|_| !shares.inline.is_empty())?;
+    Some((name, assume::document(&shares.inline)))
+}
+
+/// The roles that are to be in the assume policies, given what is there.
+fn standing_roles<'a>(assumes: &'a [AssumableRole], found: &Found<'_>) -> BTreeSet<&'a str> {
+    let there = found.assumable();
+    assumes.iter().filter(|role| role.presence.is_met(there.contains(role.arn.as_str()))).map(|role| role.arn.as_str()).collect()
+}
+
+fn too_many(roles: usize, excess: usize) -> Problem {
+    let (policies, size) = (assume::MOST_SHARDS, assume::SHARD_QUOTA);
+    Problem::new(
+        Reason::QuotaExceeded,
+        format!(
+            "of {roles} roles that name the user {excess} find no place in the {policies} policies of {size} characters that a user can have attached: let fewer roles name this user; the roles it has stay"
+        ),
+    )
+}
+
 /// The AWS principals that a trust policy allows and does not deny, as it names them.
 pub fn admitted(trust: &Document) -> BTreeSet<&str> {
     let denied = trust.denied_aws_principals();
@@ -135,22 +201,6 @@ fn admits(trust: &Document, principal: &str) -> bool {
 pub fn covers<'a>(principals: impl IntoIterator<Item = &'a &'a str>, principal: &str) -> bool {
     let root = principal.parse::<Arn>().ok().and_then(|arn| Some(Arn::account_root(arn.partition(), &arn.account_id()?)));
     principals.into_iter().any(|p| *p == principal || *p == "*" || root.as_ref().is_some_and(|root| root.as_str() == *p))
-}
-
-/// The roles that an assume policy allows to assume and does not deny.
-pub fn assumable(document: &Document) -> Vec<&str> {
-    let statements = document.statements();
-    let about = |effect| {
-        let of_effect = statements.iter().filter(move |s| s.effect() == Some(effect) && s.covers_action("sts:AssumeRole"));
-        of_effect.flat_map(|s| s.resources().unwrap_or_default())
-    };
-    let denied: BTreeSet<&str> = about(Effect::Deny).collect();
-    about(Effect::Allow).filter(|role| !denied.contains(role)).collect()
-}
-
-/// The name of the assume policy, which is valid as it stands.
-fn assume_policy_name() -> Option<PolicyName> {
-    ASSUME_POLICY.parse().ok()
 }
 
 /// One statement for each entry, all its principals in it: many principals in one statement take the least room. With nobody to name,
@@ -173,10 +223,6 @@ pub fn nobody() -> Document {
 /// A permissions policy that denies everything: what cuts a user off.
 pub fn nothing() -> Document {
     Document::new(vec![Statement::deny().actions(["*"]).resources(["*"])])
-}
-
-fn assume_policy(roles: &[&Arn]) -> Document {
-    Document::new(vec![Statement::allow().actions(["sts:AssumeRole"]).resources(roles.iter().map(|arn| arn.as_str()))])
 }
 
 /// The texts that a role takes from ConfigMaps; None where the ConfigMap or the key does not exist.
@@ -210,8 +256,8 @@ pub fn desired_user(world: &dyn World, user: &BastionUser, at: &Placement, insta
         arn: Arn::user(&at.partition, &at.id, &path, &name),
         pinned: user.status().and_then(|s| s.user_id.as_deref()).and_then(|id| id.parse().ok()),
         identity: Identity {
-            name: IdentityName::User(name),
-            path,
+            name: IdentityName::User(name.clone()),
+            path: path.clone(),
             tags: with_owner(&user.spec.tags, &owner),
             permissions_boundary: boundary,
             inline_policies: BTreeMap::new(),
@@ -221,19 +267,23 @@ pub fn desired_user(world: &dyn World, user: &BastionUser, at: &Placement, insta
         trust: None,
         assumes: roles_of_user(world, user),
         policies: BTreeMap::new(),
-        former_policies: BTreeSet::new(),
+        former_policies: assume_policies(world, user, at, &path, &name),
         exclusive: false,
+        has_assume_policies: false,
         owner,
     };
-    let all: Vec<&Arn> = desired.assumes.iter().filter(|r| r.presence != Presence::Absent).map(|r| &r.arn).collect();
-    let bytes = if all.is_empty() { 0 } else { assume_policy(&all).size() };
-    if bytes > ASSUME_POLICY_BYTES {
-        problems.push(Problem::new(
-            Reason::QuotaExceeded,
-            format!("the assume policy for {} roles takes {bytes} bytes and a user's inline policies hold {ASSUME_POLICY_BYTES}: let fewer roles name this user; the roles it has stay", all.len()),
-        ));
-    }
     if problems.is_empty() { Ok(desired) } else { Err(problems) }
+}
+
+/// The customer-managed policies that may hold the assume policies of a user: those that its status lists, and those that what names it may
+/// have taken since.
+pub fn assume_policies(world: &dyn World, user: &BastionUser, at: &Placement, path: &Path, name: &UserName) -> BTreeSet<Arn> {
+    let arn = Arn::user(&at.partition, &at.id, path, name);
+    let shard = |number: usize| assume::shard(&arn, path, name, number).map(|(_, arn)| arn);
+    let told: BTreeSet<&str> = user.status().into_iter().flat_map(|s| &s.assume_policies).filter_map(|p| p.arn.as_deref()).collect();
+    let listed = (1..=assume::MOST_SHARDS).filter(|number| shard(*number).is_some_and(|arn| told.contains(arn.as_str()))).collect();
+    let roles = arns_naming(world, &ObjectKey::of(user));
+    assume::possible(&listed, &roles.iter().map(Arn::as_str).collect()).into_iter().filter_map(shard).collect()
 }
 
 /// The wanted state of a role.
@@ -296,6 +346,7 @@ pub fn desired_role(
         policies,
         former_policies: role.status().into_iter().flat_map(|s| &s.policies).filter_map(|p| p.arn.parse().ok()).collect(),
         exclusive: true,
+        has_assume_policies: false,
         owner,
     })
 }

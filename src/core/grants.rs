@@ -3,6 +3,8 @@
 //! A grant is written twice, by the reconcile of the role (trust policy) and by that of the source (assume policy). Both ask
 //! [`relation`], so that they always mean the same.
 
+use std::collections::BTreeSet;
+
 use super::names::{Arn, Path, RoleName, UserName};
 use super::outcome::Problem;
 use super::placement::{Placement, admit, find, shared_with};
@@ -121,7 +123,7 @@ pub fn grants_of_role(world: &dyn World, role: &CrossAccountRole, at: &Placement
 }
 
 /// The users that a role names, each once.
-pub fn users_named(role: &CrossAccountRole) -> std::collections::BTreeSet<ObjectKey> {
+pub fn users_named(role: &CrossAccountRole) -> BTreeSet<ObjectKey> {
     let sources = role.spec.trust.iter().flat_map(|entry| &entry.from);
     sources.filter_map(|s| s.user.as_ref()).map(|u| user_key(role, u.namespace.as_deref(), &u.name)).collect()
 }
@@ -134,6 +136,16 @@ fn user_key(role: &CrossAccountRole, namespace: Option<&str>, name: &str) -> Obj
 pub fn roles_of_user(world: &dyn World, user: &BastionUser) -> Vec<AssumableRole> {
     let key = ObjectKey::of(user);
     world.roles_naming(&key).into_iter().filter_map(|role| world.role(&role)).filter_map(|role| assumable(world, user, &key, &role)).collect()
+}
+
+/// ARNs of all roles that name a user, whatever else is to be said of them.
+pub fn arns_naming(world: &dyn World, user: &ObjectKey) -> BTreeSet<Arn> {
+    let arn = |role: &CrossAccountRole| {
+        let declared = find(world, &role.spec.account_ref.name).ok().zip(role_identity(role).ok());
+        let declared = declared.map(|(at, (name, path))| Arn::role(&at.partition, &at.id, &path, &name));
+        declared.or_else(|| role.status()?.role_arn.as_deref()?.parse().ok())
+    };
+    world.roles_naming(user).iter().filter_map(|key| world.role(key)).filter_map(|role| arn(&role)).collect()
 }
 
 fn assumable(world: &dyn World, user: &BastionUser, user_key_: &ObjectKey, role: &CrossAccountRole) -> Option<AssumableRole> {

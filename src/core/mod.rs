@@ -6,6 +6,7 @@
 //! resources at once whether their plan is empty.
 
 pub mod action;
+pub mod assume;
 pub mod bootstrap;
 pub mod canonical;
 pub mod desired;

@@ -9,12 +9,13 @@
 //!
 //! [`Owner::check`]: super::ownership::Owner::check
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::action::{Action, Tagged};
+use super::assume;
 use super::canonical::same;
-use super::desired::{Desired, admitted, covers, nobody, nothing};
+use super::desired::{Desired, Wanted, admitted, covers, nobody, nothing};
 use super::document::{Document, Statement, StatementRef};
 use super::identity::{ASSUME_POLICY, CUT_OFF_POLICY, Identity, IdentityName, ManagedPolicy, REVOKE_SESSIONS_POLICY};
 use super::names::{Arn, PolicyName, same_name};
@@ -47,14 +48,16 @@ impl fmt::Display for Plan {
 /// # Errors
 /// Where an object is somebody else's, or IAM has no way to change what differs. There is no plan then: never half a change.
 pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, Vec<Problem>> {
-    check(desired, observed)?;
+    let Wanted { identity: wanted, policies: wanted_policies } = check(desired, observed)?;
     let found = observed.identity.as_ref().map(|f| &f.identity);
-    let wanted = desired.wanted(found);
+    let obsolete: BTreeMap<&Arn, &ObservedPolicy> = observed.policies.iter().filter(|(_, policy)| is_obsolete(policy, desired, &wanted)).collect();
     let mut first = vec![];
     let mut middle = vec![];
     let mut last = vec![];
     let mut policies = vec![];
-    for policy in desired.policies.values() {
+    // Those that are there before new ones: so what a plan that was interrupted has not shared out yet goes where it was to go.
+    let (there, new): (Vec<_>, Vec<_>) = wanted_policies.values().partition(|policy| observed.policies.contains_key(&policy.arn));
+    for policy in there.into_iter().chain(new) {
         managed_policy(policy, observed.policies.get(&policy.arn), &mut policies);
     }
     match found {
@@ -63,26 +66,32 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, Vec<Problem>
             create(&wanted, &mut middle);
         }
         Some(found) => {
-            permissions(&wanted, found, desired.exclusive, policies, &mut first, &mut middle);
+            let leaves = |arn: &Arn| desired.exclusive || obsolete.contains_key(arn);
+            permissions(&wanted, found, desired.exclusive, leaves, policies, &mut first, &mut middle);
             settings(&wanted, found, &mut middle);
             trust(found, &wanted, &mut first, !middle.is_empty(), &mut last);
         }
     }
-    let obsolete = desired.former_policies.iter().filter(|arn| !wanted.attached_policies.contains(*arn));
-    for policy in obsolete.filter_map(|arn| observed.policies.get(arn)) {
-        if desired.owner.check("policy", &policy.policy.tags, &policy.id, None).is_ok() {
-            delete_policy(policy, &mut last);
-        }
-    }
+    obsolete.values().for_each(|policy| delete_policy(policy, &mut last));
     Ok(Plan { actions: first.into_iter().chain(middle).chain(last).collect() })
 }
 
-fn check(desired: &Desired, observed: &Observed) -> Result<(), Vec<Problem>> {
-    let mut problems = vec![];
-    if let Some(found) = &observed.identity {
-        problems.extend(check_identity(desired, found).err());
-    }
-    for (arn, wanted) in &desired.policies {
+/// Whether a policy is the resource's own and not wanted any more.
+fn is_obsolete(policy: &ObservedPolicy, desired: &Desired, wanted: &Identity) -> bool {
+    let arn = &policy.policy.arn;
+    let was_ours = desired.former_policies.contains(arn) || assume::number(wanted, arn).is_some();
+    was_ours && !wanted.attached_policies.contains(arn) && desired.owner.check("policy", &policy.policy.tags, &policy.id, None).is_ok()
+}
+
+/// What is wanted, where there is nothing that forbids to bring it about.
+fn check(desired: &Desired, observed: &Observed) -> Result<Wanted, Vec<Problem>> {
+    let foreign = observed.identity.as_ref().and_then(|found| check_identity(desired, found).err());
+    let wanted = match desired.wanted(observed) {
+        Ok(wanted) => wanted,
+        Err(problem) => return Err(foreign.into_iter().chain([problem]).collect()),
+    };
+    let mut problems: Vec<Problem> = foreign.into_iter().collect();
+    for (arn, wanted) in &wanted.policies {
         let Some(found) = observed.policies.get(arn) else { continue };
         if let Err(problem) = desired.owner.check(&format!("policy {}", found.policy.arn), &found.policy.tags, &found.id, None) {
             problems.push(problem);
@@ -93,7 +102,7 @@ fn check(desired: &Desired, observed: &Observed) -> Result<(), Vec<Problem>> {
             ));
         }
     }
-    if problems.is_empty() { Ok(()) } else { Err(problems) }
+    if problems.is_empty() { Ok(wanted) } else { Err(problems) }
 }
 
 fn check_identity(desired: &Desired, found: &ObservedIdentity) -> Result<(), Problem> {
@@ -157,15 +166,24 @@ fn is_plain(statement: StatementRef<'_>) -> bool {
 }
 
 /// A first boundary comes before everything else, one that is taken away after everything else. Where one boundary takes the place of another, what is to go
-/// or to change goes before it and what is new or changed comes after it: otherwise the old permissions would stand under the new boundary, or the new ones under the old,
-/// which neither declaration gave. `policies` are the changes to customer-managed policies.
-fn permissions(wanted: &Identity, found: &Identity, exclusive: bool, policies: Vec<Action>, first: &mut Vec<Action>, middle: &mut Vec<Action>) {
+/// or to change goes before it and what is new or changed comes after it: otherwise the old permissions would stand under the new boundary, or the new
+/// ones under the old, which neither declaration gave. Only the roles of a user stay: they are in both, and what they move from goes last. `policies` are the
+/// changes to customer-managed policies, `leaves` says which of the attached ones are to go where they are not wanted.
+fn permissions(
+    wanted: &Identity,
+    found: &Identity,
+    exclusive: bool,
+    leaves: impl Fn(&Arn) -> bool,
+    policies: Vec<Action>,
+    first: &mut Vec<Action>,
+    middle: &mut Vec<Action>,
+) {
     let who = &wanted.name;
     let changed =
         wanted.inline_policies.iter().filter(|(name, document)| !found.inline_policies.get(*name).is_some_and(|there| same(there, document)));
     let put = changed.map(|(name, document)| Action::PutInlinePolicy(who.clone(), name.clone(), document.clone()));
     let attach = wanted.attached_policies.difference(&found.attached_policies).map(|arn| Action::AttachPolicy(who.clone(), arn.clone()));
-    let obsolete = found.attached_policies.difference(&wanted.attached_policies).filter(|_| exclusive);
+    let obsolete = found.attached_policies.difference(&wanted.attached_policies).filter(|arn| leaves(arn));
     let detach = obsolete.map(|arn| Action::DetachPolicy(who.clone(), arn.clone()));
     let unwanted = found
         .inline_policies
@@ -174,29 +192,44 @@ fn permissions(wanted: &Identity, found: &Identity, exclusive: bool, policies: V
     let delete = unwanted.map(|(name, _)| Action::DeleteInlinePolicy(who.clone(), name.clone()));
     match (&wanted.permissions_boundary, &found.permissions_boundary) {
         (Some(boundary), Some(there)) if boundary != there => {
+            let roles_move = may_assume(wanted);
+            let (left_behind, gone): (Vec<_>, Vec<_>) = detach.chain(delete).partition(|action| roles_move && is_of_assume_policy(action, found));
             let changed_inline = wanted.inline_policies.iter().filter(|(name, document)| {
-                // The grants of a user are in both declarations, and stay.
                 name.as_str() != ASSUME_POLICY && found.inline_policies.get(*name).is_some_and(|there| !same(there, document))
             });
             let take_off = changed_inline.map(|(name, _)| Action::DeleteInlinePolicy(who.clone(), name.clone()));
-            let stay = wanted.attached_policies.intersection(&found.attached_policies);
             let is_new = |action: &Action, arn: &Arn| match action {
                 Action::CreatePolicyVersion(of, _) => of == arn,
                 Action::CreatePolicy(policy) => policy.arn == *arn,
                 _ => false,
             };
+            let stay = wanted.attached_policies.intersection(&found.attached_policies).filter(|arn| assume::number(found, arn).is_none());
             let changed: Vec<&Arn> = stay.filter(|arn| policies.iter().any(|action| is_new(action, arn))).collect();
             let attached = |make: fn(IdentityName, Arn) -> Action| changed.clone().into_iter().map(move |arn| make(who.clone(), arn.clone()));
-            middle.extend(detach.chain(delete).chain(take_off).chain(attached(Action::DetachPolicy)));
+            middle.extend(gone.into_iter().chain(take_off).chain(attached(Action::DetachPolicy)));
             middle.push(Action::PutPermissionsBoundary(who.clone(), boundary.clone()));
             let again: Vec<Action> = attached(Action::AttachPolicy).collect();
-            middle.extend(policies.iter().cloned().chain(put).chain(attach).chain(again));
+            middle.extend(policies.iter().cloned().chain(put).chain(attach).chain(again).chain(left_behind));
         }
         (boundary, there) => {
             first.extend(boundary.iter().filter(|_| there.is_none()).map(|boundary| Action::PutPermissionsBoundary(who.clone(), boundary.clone())));
             middle.extend(policies.into_iter().chain(put).chain(attach).chain(detach).chain(delete));
             middle.extend(there.iter().filter(|_| boundary.is_none()).map(|_| Action::DeletePermissionsBoundary(who.clone())));
         }
+    }
+}
+
+/// Whether an identity has an assume policy.
+fn may_assume(identity: &Identity) -> bool {
+    identity.inline_policies.keys().any(|name| name.as_str() == ASSUME_POLICY) || assume::attached(identity).next().is_some()
+}
+
+/// Whether an action takes an assume policy off a user.
+fn is_of_assume_policy(action: &Action, user: &Identity) -> bool {
+    match action {
+        Action::DetachPolicy(_, arn) => assume::number(user, arn).is_some(),
+        Action::DeleteInlinePolicy(_, name) => name.as_str() == ASSUME_POLICY,
+        _ => false,
     }
 }
 
@@ -293,7 +326,9 @@ pub fn plan_removal(removed: &Removed, observed: &Observed, dependents: &Depende
         }
     }
     if how_far == Removal::Delete {
-        for policy in removed.policies.iter().filter_map(|arn| observed.policies.get(arn)) {
+        let identity = observed.identity.as_ref().map(|found| &found.identity);
+        let attached: BTreeSet<&Arn> = identity.into_iter().flat_map(assume::attached).collect();
+        for (_, policy) in observed.policies.iter().filter(|(arn, _)| removed.policies.contains(*arn) || attached.contains(arn)) {
             if removed.owner.check("", &policy.policy.tags, &policy.id, None).is_ok() {
                 delete_policy(policy, &mut actions);
             }

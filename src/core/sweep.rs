@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use super::assume::attached;
 use super::identity::IdentityName;
 use super::names::{AccountID, Arn, UniqueID, same_name};
 use super::observed::{Observed, ObservedIdentity, ObservedPolicy};
@@ -64,9 +65,11 @@ impl Sweep {
             (found.policy.tags, found.policy.description) = (known.tags.clone(), known.description.clone());
             Some((arn.clone(), found))
         };
-        let there = policies.iter().filter(|arn| self.policies.contains_key(*arn));
-        let policies = there.map(tagged).collect::<Option<_>>()?;
-        Some(Observed { identity: self.identities.get(&key(name)).cloned(), policies })
+        let identity = self.identities.get(&key(name));
+        let shards = identity.into_iter().flat_map(|found| attached(&found.identity));
+        let asked: BTreeSet<&Arn> = policies.iter().chain(shards).filter(|arn| self.policies.contains_key(*arn)).collect();
+        let policies = asked.into_iter().map(tagged).collect::<Option<_>>()?;
+        Some(Observed { identity: identity.cloned(), policies })
     }
 
     /// The users and roles that carry the tags of this installation and are not what the resource that the tags name stands for. `owned` has

@@ -7,6 +7,7 @@ use aws_sdk_iam::types::AttachedPermissionsBoundary;
 use super::super::errors::existing;
 use super::reply::{document, path, tags, unreadable, value};
 use super::{Sdk, list};
+use crate::core::assume::attached;
 use crate::core::document::Document;
 use crate::core::failure::Failure;
 use crate::core::identity::{DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, RoleSettings};
@@ -19,8 +20,10 @@ impl Sdk {
             IdentityName::User(name) => self.user(name).await?,
             IdentityName::Role(name) => self.role(name).await?,
         };
+        let assumed = identity.iter().flat_map(|found| attached(&found.identity));
+        let policies: BTreeSet<Arn> = policies.iter().chain(assumed).cloned().collect();
         let mut observed = Observed { identity, policies: BTreeMap::new() };
-        for arn in policies {
+        for arn in &policies {
             if let Some(policy) = self.managed_policy(arn).await? {
                 observed.policies.insert(arn.clone(), policy);
             }
