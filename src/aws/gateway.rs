@@ -34,7 +34,8 @@ pub trait Gateway: Send + Sync {
     /// Where there are no valid credentials, or AWS gives no readable answer.
     async fn caller(&self) -> Result<Caller, Failure>;
 
-    /// Reads the user or role with all its policies, and those of `policies` (ARNs of customer-managed policies) that exist.
+    /// Reads the user or role with all its policies, and those of `policies` (ARNs of customer-managed policies) that exist; of a user also the
+    /// assume policies that are attached to it, whether asked about or not.
     ///
     /// What is missing from the answer is known to be absent: IAM said so for each. Reads are not one snapshot: they may come from replicas
     /// of different age, and somebody may write between two of them.

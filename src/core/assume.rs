@@ -95,7 +95,7 @@ pub fn attached(user: &Identity) -> impl Iterator<Item = &Arn> {
 
 /// The numbers of the shards that are to be looked for, where `listed` are known to have been there and `roles` is all that may be wanted. Beyond what
 /// is known, a pass that died may have made as many as the roles take, and one more where they stand loosely.
-pub fn possible<'a>(listed: &BTreeSet<usize>, roles: &BTreeSet<&'a str>) -> BTreeSet<usize> {
+pub fn possible(listed: &BTreeSet<usize>, roles: &BTreeSet<&str>) -> BTreeSet<usize> {
     let needed = share(roles, &Found::default()).map_or(MOST_SHARDS, |shares| shares.shards.len());
     if listed.is_empty() && needed == 0 {
         return BTreeSet::new();
@@ -245,3 +245,6 @@ fn named(document: &Document, effect: Effect) -> Vec<&str> {
     let of_effect = document.statements().into_iter().filter(|s| s.effect() == Some(effect) && s.covers_action("sts:AssumeRole"));
     of_effect.flat_map(|statement| statement.resources().unwrap_or_default()).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use super::document::Document;
 use super::names::{Arn, Path, PolicyName, RoleName, UserName};
 use super::ownership::Tags;
 
-/// The inline policy that allows a source to assume its roles.
+/// The inline policy that allows a source to assume its roles. Customer-managed ones have a name that begins like this: see [`super::assume`].
 pub const ASSUME_POLICY: &str = "rolebridge-assume-roles";
 /// The inline policy that denies everything to a user that is cut off.
 pub const CUT_OFF_POLICY: &str = "RolebridgeCutOff";

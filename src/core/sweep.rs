@@ -54,7 +54,7 @@ impl Sweep {
     }
 
     /// What the sweep shows of a resource. `before` is what was last known of it: a policy keeps its tags as long as it is the same policy.
-    /// None where only a direct read can tell.
+    /// None where only a direct read can tell. A user's assume policies that are attached are shown unasked.
     pub fn of(&self, name: &IdentityName, policies: &BTreeSet<Arn>, before: Option<&Observed>) -> Option<Observed> {
         let tagged = |arn: &Arn| {
             let found = self.policies.get(arn)?;

@@ -2,6 +2,7 @@
 
 mod admission;
 mod api_server;
+mod assume;
 mod bootstrap;
 mod campaign;
 mod change;

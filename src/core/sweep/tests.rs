@@ -56,6 +56,22 @@ fn a_policy_keeps_its_tags_while_it_is_the_same_policy_and_is_read_directly_othe
 }
 
 #[test]
+fn the_assume_policies_that_are_attached_to_a_user_are_looked_at_unasked() {
+    let tags = owner("BastionUser/data/alice").tags();
+    let known = policy("rolebridge-assume-roles-alice-1", "ANPAEXAMPLEPOLICY001", tags);
+    let mut alice = role("alice", Tags::new(), &[]);
+    alice.identity.name = IdentityName::User("alice".parse().unwrap());
+    alice.identity.attached_policies =
+        ["rolebridge-assume-roles-alice-1", "list"].map(|name| policy(name, "ANPAEXAMPLEPOLICY009", Tags::new()).policy.arn).into();
+    let name = alice.identity.name.clone();
+    let sweep = Sweep::new([alice], [known.clone(), policy("list", "ANPAEXAMPLEPOLICY002", Tags::new())]);
+    let before = Observed { identity: None, policies: [(known.policy.arn.clone(), known.clone())].into() };
+    let seen = sweep.of(&name, &BTreeSet::new(), Some(&before)).unwrap();
+    assert_eq!(seen.policies, before.policies);
+    assert_eq!(sweep.of(&name, &BTreeSet::new(), None), None, "whose it is takes a direct read");
+}
+
+#[test]
 fn an_orphan_carries_our_tags_and_is_not_what_its_resource_stands_for() {
     let reader = owner("CrossAccountRole/data/reader");
     let elsewhere = Owner { installation: "two".into(), ..reader.clone() };

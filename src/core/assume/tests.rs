@@ -1,0 +1,59 @@
+use super::*;
+
+const USER: &str = "arn:aws:iam::111111111111:user/people/alice";
+
+fn roles(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("arn:aws:iam::222222222222:role/role-{number:0>3}")).collect()
+}
+
+fn refer(roles: &[String]) -> BTreeSet<&str> {
+    roles.iter().map(String::as_str).collect()
+}
+
+fn user(attached: &[&str]) -> Identity {
+    Identity {
+        name: IdentityName::User("alice".parse().unwrap()),
+        path: "/people/".parse().unwrap(),
+        tags: Default::default(),
+        permissions_boundary: None,
+        inline_policies: Default::default(),
+        attached_policies: attached.iter().map(|arn| arn.parse().unwrap()).collect(),
+        role: None,
+    }
+}
+
+#[test]
+fn sizes_are_never_taken_for_less_than_they_are() {
+    for count in [1, 2, 3, 40] {
+        let roles = roles(count);
+        let (taken, real) = (size(&refer(&roles)), document(&refer(&roles)).size());
+        assert!(taken >= real && taken <= real + 3, "{count} roles: {taken} for {real}");
+    }
+}
+
+#[test]
+fn a_policy_is_a_shard_by_its_whole_name_and_path() {
+    let user_name = "alice".parse().unwrap();
+    for number in 1..=MOST_SHARDS {
+        let (name, arn) = shard(&USER.parse().unwrap(), &"/people/".parse().unwrap(), &user_name, number).unwrap();
+        assert_eq!(name.as_str(), format!("rolebridge-assume-roles-alice-{number}"));
+        assert_eq!(super::number(&user(&[]), &arn), Some(number));
+    }
+    for other in ["people/rolebridge-assume-roles-alice-11", "people/rolebridge-assume-roles-alice-01", "people/rolebridge-assume-roles-alice-0"] {
+        assert_eq!(super::number(&user(&[]), &format!("arn:aws:iam::111111111111:policy/{other}").parse().unwrap()), None, "{other}");
+    }
+    let others = ["rolebridge-assume-roles-alice-1", "people/rolebridge-assume-roles-bob-1", "people/rolebridge-assume-roles-alice-b-1"];
+    let others = others.map(|name| format!("arn:aws:iam::111111111111:policy/{name}"));
+    assert_eq!(attached(&user(&others.each_ref().map(String::as_str))).count(), 0);
+}
+
+#[test]
+fn what_a_pass_that_died_may_have_made_is_looked_for() {
+    let (few, many) = (roles(40), roles(200));
+    assert_eq!(possible(&BTreeSet::new(), &refer(&few)), BTreeSet::new());
+    assert_eq!(possible(&BTreeSet::new(), &refer(&many)), BTreeSet::from([1, 2, 3]));
+    assert_eq!(possible(&BTreeSet::from([2]), &refer(&few)), BTreeSet::from([1, 2]));
+    assert_eq!(possible(&BTreeSet::from([1, 4]), &refer(&many)), BTreeSet::from([1, 2, 4]));
+    let far_too_many = roles(2000);
+    assert_eq!(possible(&BTreeSet::new(), &refer(&far_too_many)), (1..=MOST_SHARDS).collect());
+}
