@@ -58,7 +58,7 @@ impl Desired {
     /// where they stand.
     ///
     /// # Errors
-    /// [`Reason::QuotaExceeded`] where a user has more roles than its assume policies hold.
+    /// [`Reason::QuotaExceeded`] where a user has more roles than its assume policies hold beside what stands in them.
     pub fn wanted(&self, observed: &Observed) -> Result<Wanted, Problem> {
         let found = observed.identity.as_ref().map(|f| &f.identity);
         let mut wanted = Wanted { identity: self.identity.clone(), policies: self.policies.clone() };
@@ -272,6 +272,11 @@ pub fn desired_user(world: &dyn World, user: &BastionUser, at: &Placement, insta
         has_assume_policies: false,
         owner,
     };
+    // What no sharing out could hold is refused from the start. What merely does not fit beside what is there turns out in the plan.
+    let all: BTreeSet<&str> = desired.assumes.iter().filter(|role| role.presence != Presence::Absent).map(|role| role.arn.as_str()).collect();
+    if let Err(excess) = share(&all, &Found::default()) {
+        problems.push(too_many(all.len(), excess.roles));
+    }
     if problems.is_empty() { Ok(desired) } else { Err(problems) }
 }
 

@@ -48,6 +48,23 @@ fn a_policy_is_a_shard_by_its_whole_name_and_path() {
 }
 
 #[test]
+fn nothing_is_repacked_to_make_room() {
+    let long = |number: usize| format!("arn:aws:iam::222222222222:role/{}/role-{number:0>2}", "p".repeat(1900));
+    let roles: Vec<String> = (0..=2 * MOST_SHARDS).map(long).collect();
+    let documents: Vec<Document> = roles.chunks(2).map(|pair| document(&refer(pair))).collect();
+    let arns: Vec<Arn> =
+        (1..=MOST_SHARDS).map(|number| shard(&USER.parse().unwrap(), &Path::root(), &"alice".parse().unwrap(), number).unwrap().1).collect();
+    let shards = arns.iter().zip(&documents).map(|(arn, document)| Shard { arn, document, is_attached: true });
+    let found = Found { inline: None, shards: (1..).zip(shards).collect() };
+    // Each shard has room for one more of these, and none for a longer one.
+    assert_eq!(share(&refer(&roles), &found).unwrap().shards[&1].len(), 3);
+    let longer = format!("{}{}", long(99), "p".repeat(400));
+    let wanted: BTreeSet<&str> = refer(&roles[..2 * MOST_SHARDS]).into_iter().chain([longer.as_str()]).collect();
+    assert_eq!(share(&wanted, &found), Err(Excess { roles: 1 }));
+    assert_eq!(share(&wanted, &Found::default()).unwrap().shards.len(), 8);
+}
+
+#[test]
 fn what_a_pass_that_died_may_have_made_is_looked_for() {
     let (few, many) = (roles(40), roles(200));
     assert_eq!(possible(&BTreeSet::new(), &refer(&few)), BTreeSet::new());
