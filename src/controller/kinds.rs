@@ -23,7 +23,7 @@ use crate::core::plan::Removed;
 use crate::core::world::{ObjectKey, World};
 
 /// Entries of a list in a status; the total is told beside it.
-const LISTED: usize = 100;
+pub(super) const LISTED: usize = 100;
 /// How long a user that is cut off waits for the roles that trust it to let go, before it is deleted all the same.
 const RELEASE_BOUND: SignedDuration = SignedDuration::from_secs(60);
 
@@ -209,7 +209,8 @@ fn names_in_aws(role: &CrossAccountRole, source: &str) -> bool {
     }
 }
 
-fn count(n: usize) -> i64 {
+/// A number as a status tells it.
+pub(super) fn count(n: usize) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 

@@ -25,11 +25,11 @@ use crate::core::grants::{Grant, Presence};
 use crate::core::observed::Observed;
 use crate::core::outcome::{Outcome, Problem};
 use crate::core::placement::{Placement, admit, double, find, locate};
-use crate::core::plan::{Plan, plan};
+use crate::core::plan::{Plan, is_settled, plan};
 use crate::core::world::ObjectKey;
 
 /// A pause after which something that is busy right now is tried again.
-pub(super) const SOON: Duration = Duration::from_millis(100);
+const SOON: Duration = Duration::from_millis(100);
 
 /// How long a resource waits for the sweep that is to wake it before it looks again.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(10);
@@ -447,15 +447,19 @@ impl<K: IdentityKind> Work<'_, K> {
             self.context.caches.wake(&Ref::Account(ObjectKey::new("", &self.at.name)));
             return Ok(Err(Stop::Busy(SWEEP_PATIENCE)));
         }
-        let settled = self.observation.as_ref().is_some_and(|seen| self.is_settled(seen));
-        if !settled && self.permit.is_none() {
+        // That there is nothing to do is all that older knowledge is good for.
+        if self.observation.as_ref().is_some_and(|seen| seen.is_believed() && is_settled(self.desired, &seen.observed)) {
+            return Ok(Ok(()));
+        }
+        if self.permit.is_none() {
             match self.account.try_permit(&K::reference(ObjectKey::of(&self.object)).to_string()) {
                 Ok(permit) => self.permit = Some(permit),
                 Err(pause) => return Ok(Err(Stop::Busy(pause))),
             }
         }
-        let known = settled || self.observation.as_ref().is_some_and(Observation::is_ground);
-        if !known && let Err(failure) = self.read().await {
+        if !self.observation.as_ref().is_some_and(Observation::is_ground)
+            && let Err(failure) = self.read().await
+        {
             return Ok(Err(Stop::Failure(failure)));
         }
         match self.attempt().await? {
@@ -478,11 +482,6 @@ impl<K: IdentityKind> Work<'_, K> {
             }
             stop => stop,
         }
-    }
-
-    /// Whether nothing is to be done, going by what was seen. That is all that older knowledge is good for.
-    fn is_settled(&self, seen: &Observation) -> bool {
-        seen.is_believed() && plan(self.desired, &seen.observed).is_ok_and(|plan| plan.actions.is_empty())
     }
 
     /// Plans from what is known and carries the plan out. Where there is no plan, withdrawn grants end all the same.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use kube::api::{ApiResource, DynamicObject, ObjectMeta, Patch, PatchParams};
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, Client, ResourceExt};
-use serde_json::json;
+use serde_json::{Value, json};
 use tracing::{debug, warn};
 
 use super::context::Context;
@@ -31,12 +31,7 @@ pub async fn report<K: Kind>(context: &Context, object: &K, mut status: K::Statu
     if object.status() == Some(&status) {
         return Ok(());
     }
-    let body = json!({
-        "apiVersion": K::api_version(&()),
-        "kind": K::KIND,
-        "metadata": {"name": object.name_any(), "namespace": object.namespace(), "resourceVersion": object.resource_version()},
-        "status": status,
-    });
+    let body = with_status::<K>(object.meta(), &json!(status));
     let written = api::<K>(context, object).patch_status(&object.name_any(), &PatchParams::apply(MANAGER).force(), &Patch::Apply(body)).await?;
     note(context, object, &written);
     debug!("status written");
@@ -68,13 +63,18 @@ pub async fn report_unreadable<K: Kind>(client: &Client, metadata: &ObjectMeta, 
     let mut status = found.data["status"].clone();
     status["observedGeneration"] = generation.into();
     status["conditions"] = json!(conditions);
-    let body = json!({
+    let body = with_status::<K>(&found.metadata, &status);
+    objects.patch_status(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(body)).await.map(|_| ())
+}
+
+/// A status to be applied to the version of the object that this metadata is of.
+fn with_status<K: Kind>(of: &ObjectMeta, status: &Value) -> Value {
+    json!({
         "apiVersion": K::api_version(&()),
         "kind": K::KIND,
-        "metadata": {"name": name, "namespace": metadata.namespace, "resourceVersion": found.metadata.resource_version},
+        "metadata": {"name": of.name, "namespace": of.namespace, "resourceVersion": of.resource_version},
         "status": status,
-    });
-    objects.patch_status(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(body)).await.map(|_| ())
+    })
 }
 
 /// Now, in whole seconds as Kubernetes writes times.

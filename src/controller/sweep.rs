@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use super::caches::{Watched, lock};
 use super::context::Context;
-use super::kinds::{IdentityKind, Kind};
+use super::kinds::{IdentityKind, Kind, LISTED, count};
 use super::memory::{Basis, Observation};
 use super::reconcile::{Pass, Retry, resolve, told, uid};
 use super::relations::Ref;
@@ -20,14 +20,13 @@ use crate::api::account::{OrphanStatus, ShadowGrantStatus};
 use crate::api::conditions::kinds;
 use crate::api::{AWSAccount, AWSAccountStatus, BastionUser, CrossAccountRole};
 use crate::aws::Account;
-use crate::core::desired::{Desired, owner};
+use crate::core::desired::owner;
 use crate::core::failure::Failure;
 use crate::core::grants::{role_identity, user_identity};
 use crate::core::identity::IdentityName;
 use crate::core::names::Arn;
-use crate::core::observed::Observed;
 use crate::core::placement::Placement;
-use crate::core::plan::plan;
+use crate::core::plan::is_settled;
 use crate::core::sweep::Sweep;
 use crate::core::world::ObjectKey;
 
@@ -35,8 +34,6 @@ use crate::core::world::ObjectKey;
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
 /// The next sweep comes at the latest after so many intervals.
 const LATEST: f64 = 1.1;
-/// Entries of a list in a status; the total is told beside it.
-const LISTED: usize = 100;
 
 #[derive(Clone, Copy, Default, PartialEq)]
 enum First {
@@ -134,7 +131,6 @@ struct Found {
 
 impl Found {
     fn told(self, facts: AWSAccountStatus) -> AWSAccountStatus {
-        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         AWSAccountStatus {
             orphans_total: count(self.orphans.len()),
             orphans: self.orphans.into_iter().take(LISTED).collect(),
@@ -212,10 +208,6 @@ impl Look<'_> {
             }
         }
     }
-}
-
-fn is_settled(desired: &Desired, observed: &Observed) -> bool {
-    plan(desired, observed).is_ok_and(|plan| plan.actions.is_empty())
 }
 
 fn was_ready<K: IdentityKind>(object: &K) -> bool {

@@ -83,6 +83,11 @@ fn is_obsolete(policy: &ObservedPolicy, desired: &Desired, wanted: &Identity) ->
     was_ours && !wanted.attached_policies.contains(arn) && desired.owner.check("policy", &policy.policy.tags, &policy.id, None).is_ok()
 }
 
+/// Whether AWS is as wanted, so that nothing is to be done.
+pub fn is_settled(desired: &Desired, observed: &Observed) -> bool {
+    plan(desired, observed).is_ok_and(|plan| plan.actions.is_empty())
+}
+
 /// What is wanted, where there is nothing that forbids to bring it about.
 fn check(desired: &Desired, observed: &Observed) -> Result<Wanted, Vec<Problem>> {
     let foreign = observed.identity.as_ref().and_then(|found| check_identity(desired, found).err());

@@ -11,11 +11,8 @@ use rolebridge_testbed::{
 use crate::{
     invariants::{Grants, grants},
     stepper::{Stepper, Strike},
-    support::{Account, Counts, Tenant, World, bastion_user, config_map, cross_account_role, once},
+    support::{Account, Counts, LIST, READ, Tenant, World, bastion_user, config_map, cross_account_role, once},
 };
-
-const LIST: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}}"#;
-const READ: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}}"#;
 
 /// A tenant with alice and bob, who may both assume the role reader, and an operator that has made them.
 struct Recipe<'w> {

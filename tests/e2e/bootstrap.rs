@@ -6,10 +6,9 @@ use rolebridge_testbed::{Credentials, Seen, run};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Account, INSTALLATION, Tenant, World, assert_told, bastion_user, config_map, cross_account_role, new_key, once, role, trusted, user,
+    Account, INSTALLATION, LIST, Tenant, World, assert_told, bastion_user, config_map, cross_account_role, new_key, once, role, trusted, user,
 };
 
-const LIST: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}}"#;
 const GET: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}}"#;
 
 /// What `rolebridge bootstrap` prints for an account, with further arguments.

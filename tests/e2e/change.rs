@@ -14,11 +14,9 @@ use serde_json::json;
 use crate::{
     invariants::{Grants, grants},
     stepper::Stepper,
-    support::{Account, Counts, Tenant, World, bastion_user, config_map, cross_account_role, once},
+    support::{Account, Counts, LIST, READ, Tenant, World, bastion_user, config_map, cross_account_role, once},
 };
 
-const LIST: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}}"#;
-const READ: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}}"#;
 const BOUNDARY: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}"#;
 
 /// How long nothing may be called until a change counts as over.

@@ -14,7 +14,7 @@ use kube::{Api, Client, api::PostParams, core::ObjectMeta};
 use rolebridge_testbed::{Sandbox, Seen, Testbed, Tool, charts, command::output, run, wait_for_absence};
 use serde_json::Value;
 
-use crate::support::{Counts, INSTALLATION, World, assert_told, bastion_user, config_map, cross_account_role, new_key, user};
+use crate::support::{Counts, INSTALLATION, LIST, World, assert_told, bastion_user, config_map, cross_account_role, new_key, user};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_rolebridge");
 
@@ -52,8 +52,6 @@ async fn with_the_rights_of_the_chart_the_recipe_works_from_the_first_apply_to_t
     ensure!(refused.is_empty(), "{refused:#?}");
     Ok(())
 }
-
-const LIST: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}}"#;
 
 /// Everything that RBAC gives the owner of this client's token in a namespace: `verb resource.group name`.
 async fn rights(client: &Client, namespace: &str) -> Result<BTreeSet<String>> {

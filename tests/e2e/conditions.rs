@@ -10,7 +10,8 @@ use rolebridge_testbed::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    Account, Tenant, World, assert_told, bastion_user, condition, config_map, cross_account_role, manifest, new_key, once, role, trusted, user,
+    Account, LIST, READ, Tenant, World, assert_told, bastion_user, condition, config_map, cross_account_role, manifest, new_key, once, role, trusted,
+    user,
 };
 
 const ALICE: &str = "{user: {name: alice}}";
@@ -120,9 +121,6 @@ async fn an_account_that_is_another_than_declared_is_not_worked_in() -> Result<(
     ensure!(calls.is_empty(), "{calls:#?}");
     Ok(())
 }
-
-const LIST: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}}"#;
-const READ: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}}"#;
 
 /// A role whose policy is in a ConfigMap, ready.
 async fn role_with_config_map(tenant: &Tenant<'_>) -> Result<Account> {
@@ -318,10 +316,9 @@ async fn an_event_tells_what_a_person_must_act_on() -> Result<()> {
     world
         .testbed
         .wait_for("the Event", || async {
-            let events = world.testbed.kubectl(&["get", "events", "--namespace", &tenant.namespace, "--output", "json"]).await?;
-            let events: Value = serde_json::from_str(&events)?;
+            let events = tenant.events().await?;
             let told = |event: &Value| event["reason"] == "Conflict" && event["type"] == "Warning" && event["involvedObject"]["name"] == "alice";
-            Ok(Seen::from_option(events["items"].as_array().is_some_and(|items| items.iter().any(told)).then_some(()), || events.to_string()))
+            Ok(Seen::from_option(events.iter().any(told).then_some(()), || format!("{events:?}")))
         })
         .await
 }

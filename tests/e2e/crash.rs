@@ -17,11 +17,8 @@ use crate::{
     campaign::{Campaign, is_full},
     invariants::{Grants, anonymous, grants, part},
     stepper::{Stepper, Strike, assert_same},
-    support::{Account, Tenant, World, bastion_user, config_map, cross_account_role},
+    support::{Account, LIST, READ, Tenant, World, bastion_user, config_map, cross_account_role},
 };
-
-const LIST: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}}"#;
-const READ: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}}"#;
 
 /// The recipe in an environment of its own.
 struct Recipe<'w> {

@@ -5,9 +5,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use rolebridge_testbed::{Seen, TestbedOptions, wait_for_absence};
 
-use crate::support::{World, assert_told, bastion_user, config_map, cross_account_role, new_key, role};
-
-const LIST: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}}"#;
+use crate::support::{LIST, World, assert_told, bastion_user, config_map, cross_account_role, new_key, role};
 
 #[tokio::test]
 async fn a_namespace_goes_with_what_it_has_in_aws_though_it_takes_no_events() -> Result<()> {

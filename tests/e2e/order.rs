@@ -23,11 +23,9 @@ use crate::{
     campaign::{Campaign, is_full},
     invariants::{anonymous, part},
     stepper::assert_same,
-    support::{Account, Tenant, World, bastion_user, condition, config_map, cross_account_role, once},
+    support::{Account, LIST, Tenant, World, bastion_user, condition, config_map, cross_account_role, once},
     waiting::{History, record, record_one},
 };
-
-const LIST: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}}"#;
 
 /// How many orders are under way at the same time, each in a namespace and accounts of its own.
 const AT_ONCE: usize = 8;

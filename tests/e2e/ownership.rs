@@ -9,10 +9,9 @@ use rolebridge_testbed::{
 };
 use serde_json::json;
 
-use crate::support::{Counts, World, assert_told, bastion_user, cross_account_role, manifest, role, user};
+use crate::support::{Counts, LIST, World, assert_told, bastion_user, cross_account_role, manifest, role, user};
 
 const ALICE: &str = "{user: {name: alice}}";
-const LIST: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}}"#;
 const NOBODY: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"}}"#;
 
 #[tokio::test]

@@ -3,9 +3,7 @@
 use anyhow::{Result, ensure};
 use rolebridge_testbed::Seen;
 
-use crate::support::{Counts, World, bastion_user, config_map, cross_account_role};
-
-const LIST: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}}"#;
+use crate::support::{Counts, LIST, World, bastion_user, config_map, cross_account_role};
 
 /// Everything, and by name what the AWS SDK and its HTTP stack say with whole requests in them.
 const EVERYTHING: &str = "trace,aws_config::sts=trace,aws_runtime::auth=trace,aws_sigv4::http_request=trace,aws_smithy_http_client::client=trace,\

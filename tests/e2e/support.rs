@@ -32,6 +32,10 @@ const OPERATOR_ACCOUNT: &str = "900000000000";
 const MANAGEMENT_ROLE: &str = "rolebridge";
 /// The installation that the operator's owner tags name.
 pub const INSTALLATION: &str = "e2e";
+/// A policy that allows to list buckets.
+pub const LIST: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}}"#;
+/// A policy that allows to read objects.
+pub const READ: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}}"#;
 
 /// A testbed that is ready for resources and for an operator.
 pub struct World {
@@ -471,6 +475,12 @@ impl<'w> Tenant<'w> {
             None => Ok(()),
             Some(word) => bail!("the error does not say {word:?}: {error}\n{manifest}"),
         }
+    }
+
+    /// The Events of this namespace.
+    pub async fn events(&self) -> Result<Vec<Value>> {
+        let events = self.world.testbed.kubectl(&["get", "events", "--namespace", &self.namespace, "--output", "json"]).await?;
+        Ok(serde_json::from_value(serde_json::from_str::<Value>(&events)?["items"].take())?)
     }
 
     /// What an account holds now.

@@ -7,9 +7,7 @@ use rolebridge_testbed::Seen;
 use rolebridge_testbed::aws_sim::AccountState;
 use serde_json::{Value, json};
 
-use crate::support::{Account, Counts, Tenant, World, bastion_user, cross_account_role, once};
-
-const LIST: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}}"#;
+use crate::support::{Account, Counts, LIST, Tenant, World, bastion_user, cross_account_role, once};
 
 /// One role for each way in which somebody may change it.
 const ROLES: [&str; 10] =
@@ -61,14 +59,13 @@ async fn is_as_before(tenant: &Tenant<'_>, prod: &Account, before: &BTreeMap<Str
 
 /// Whether an Event on a role of this name tells that it was put right, and how.
 async fn told_repaired(tenant: &Tenant<'_>, role: &str, how: &str) -> Result<Seen<()>> {
-    let events = tenant.world.testbed.kubectl(&["get", "events", "--namespace", &tenant.namespace, "--output", "json"]).await?;
-    let events: Value = serde_json::from_str(&events)?;
+    let events = tenant.events().await?;
     let told = |event: &Value| {
         event["involvedObject"]["name"] == role
             && event["reason"] == "DriftRepaired"
             && event["message"].as_str().is_some_and(|message| message.contains(how))
     };
-    Ok(Seen::from_option(events["items"].as_array().is_some_and(|items| items.iter().any(told)).then_some(()), || events.to_string()))
+    Ok(Seen::from_option(events.iter().any(told).then_some(()), || format!("{events:?}")))
 }
 
 #[tokio::test]

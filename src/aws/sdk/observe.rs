@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_iam::types::AttachedPermissionsBoundary;
 
 use super::super::errors::existing;
-use super::reply::{document, path, tags, unreadable, value};
+use super::reply::{document, oldest_first, path, session_seconds, tags, unreadable, value};
 use super::{Sdk, list};
 use crate::core::assume::attached;
 use crate::core::document::Document;
 use crate::core::failure::Failure;
-use crate::core::identity::{DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, RoleSettings};
+use crate::core::identity::{Identity, IdentityName, ManagedPolicy, RoleSettings};
 use crate::core::names::{Arn, PolicyName, RoleName, UserName};
 use crate::core::observed::{Observed, ObservedIdentity, ObservedPolicy};
 
@@ -53,10 +53,9 @@ impl Sdk {
         let Some(answer) = existing(self.call(OPERATION, self.iam.get_role().role_name(name.as_str()).send()).await)? else { return Ok(None) };
         let role = answer.role().ok_or_else(|| unreadable(OPERATION, "there is no role in it"))?;
         let name = IdentityName::Role(value(OPERATION, "RoleName", role.role_name())?);
-        let seconds = role.max_session_duration().map_or(Ok(DEFAULT_SESSION_SECONDS), u32::try_from);
         let settings = RoleSettings {
             description: role.description().unwrap_or_default().to_owned(),
-            max_session_duration: seconds.map_err(|_| unreadable(OPERATION, "MaxSessionDuration is negative"))?,
+            max_session_duration: session_seconds(OPERATION, role.max_session_duration())?,
             trust_policy: document(OPERATION, role.assume_role_policy_document())?,
         };
         let identity = Identity {
@@ -150,22 +149,11 @@ impl Sdk {
         document(OPERATION, answer.policy_version().and_then(|version| version.document()))
     }
 
-    /// The IDs of all versions of a policy, the oldest first. IAM counts them up from `v1` and never gives a number twice; their dates are
-    /// whole seconds only.
+    /// The IDs of all versions of a policy, the oldest first.
     async fn policy_versions(&self, arn: &Arn) -> Result<Vec<String>, Failure> {
-        const OPERATION: &str = "iam:ListPolicyVersions";
         let request = self.iam.list_policy_versions().policy_arn(arn.as_str());
         let versions = list!(self, "iam:ListPolicyVersions", request.clone(), |page| page.versions().iter().cloned())?;
-        let mut numbered = versions
-            .iter()
-            .map(|version| {
-                let id = version.version_id().unwrap_or_default();
-                let number: Option<u64> = id.strip_prefix('v').and_then(|number| number.parse().ok());
-                number.map(|number| (number, id.to_owned())).ok_or_else(|| unreadable(OPERATION, &format!("VersionId is {id:?}")))
-            })
-            .collect::<Result<Vec<_>, Failure>>()?;
-        numbered.sort_unstable();
-        Ok(numbered.into_iter().map(|(_, id)| id).collect())
+        oldest_first("iam:ListPolicyVersions", versions.iter().map(|version| version.version_id()))
     }
 }
 

@@ -11,6 +11,7 @@ use crate::api::Reason;
 use crate::core::document::Document;
 use crate::core::encoding::decode_document;
 use crate::core::failure::Failure;
+use crate::core::identity::DEFAULT_SESSION_SECONDS;
 use crate::core::names::{NameError, Path};
 use crate::core::ownership::Tags;
 
@@ -88,6 +89,24 @@ pub(super) fn document(operation: &str, text: Option<&str>) -> Result<Document, 
             Err(unreadable(operation, &format!("the policy document is none: {}", problems.join("; "))))
         }
     }
+}
+
+/// The longest session of a role, in seconds.
+pub(super) fn session_seconds(operation: &str, seconds: Option<i32>) -> Result<u32, Failure> {
+    seconds.map_or(Ok(DEFAULT_SESSION_SECONDS), u32::try_from).map_err(|_| unreadable(operation, "MaxSessionDuration is negative"))
+}
+
+/// The IDs of versions of a policy, the oldest first. IAM counts them up from `v1` and never gives a number twice; their dates are whole seconds
+/// only.
+pub(super) fn oldest_first<'v>(operation: &str, ids: impl Iterator<Item = Option<&'v str>>) -> Result<Vec<String>, Failure> {
+    let numbered = ids.map(|id| {
+        let id = id.unwrap_or_default();
+        let number: Option<u64> = id.strip_prefix('v').and_then(|number| number.parse().ok());
+        number.map(|number| (number, id.to_owned())).ok_or_else(|| unreadable(operation, &format!("VersionId is {id:?}")))
+    });
+    let mut numbered = numbered.collect::<Result<Vec<_>, Failure>>()?;
+    numbered.sort_unstable();
+    Ok(numbered.into_iter().map(|(_, id)| id).collect())
 }
 
 pub(super) fn tags(tags: &[Tag]) -> Tags {

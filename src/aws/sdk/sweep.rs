@@ -1,16 +1,16 @@
 //! Reading all users, roles and customer-managed policies of an account in bulk.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_iam::types::{AttachedPolicy, EntityType, ManagedPolicyDetail, PolicyDetail, RoleDetail, UserDetail};
 use tracing::debug;
 
 use super::observe::boundary;
-use super::reply::{document, path, tags, unreadable, value};
+use super::reply::{document, oldest_first, path, session_seconds, tags, unreadable, value};
 use super::{Sdk, list};
 use crate::core::document::Document;
 use crate::core::failure::Failure;
-use crate::core::identity::{DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, RoleSettings};
+use crate::core::identity::{Identity, IdentityName, ManagedPolicy, RoleSettings};
 use crate::core::names::{Arn, PolicyName};
 use crate::core::observed::{ObservedIdentity, ObservedPolicy};
 use crate::core::ownership::Tags;
@@ -58,8 +58,7 @@ impl Sdk {
         roles
             .into_iter()
             .map(|role| {
-                let seconds = role.max_session_duration().map_or(Ok(DEFAULT_SESSION_SECONDS), u32::try_from);
-                let seconds = seconds.map_err(|_| unreadable(ROLES, "MaxSessionDuration is negative"))?;
+                let seconds = session_seconds(ROLES, role.max_session_duration())?;
                 Ok((role.role_id().to_owned(), (role.description().unwrap_or_default().to_owned(), seconds)))
             })
             .collect()
@@ -108,17 +107,11 @@ fn policy_shown(policy: &ManagedPolicyDetail) -> Result<ObservedPolicy, Failure>
     let arn: Arn = value(DETAILS, "Arn", policy.arn().unwrap_or_default())?;
     let default = policy.policy_version_list().iter().find(|version| version.is_default_version());
     let default = default.ok_or_else(|| unreadable(DETAILS, "a policy has no default version"))?;
-    let mut others: Vec<(u64, String)> = vec![];
-    for version in policy.policy_version_list().iter().filter(|version| !version.is_default_version()) {
-        let id = version.version_id().unwrap_or_default();
-        let number = id.strip_prefix('v').and_then(|number| number.parse().ok());
-        others.push((number.ok_or_else(|| unreadable(DETAILS, &format!("VersionId is {id:?}")))?, id.to_owned()));
-    }
-    others.sort_unstable();
+    let others = policy.policy_version_list().iter().filter(|version| !version.is_default_version());
     Ok(ObservedPolicy {
         id: value(DETAILS, "PolicyId", policy.policy_id().unwrap_or_default())?,
         default_version: default.version_id().unwrap_or_default().to_owned(),
-        other_versions: others.into_iter().map(|(_, id)| id).collect(),
+        other_versions: oldest_first(DETAILS, others.map(|version| version.version_id()))?,
         policy: ManagedPolicy {
             name: value(DETAILS, "PolicyName", policy.policy_name().unwrap_or_default())?,
             path: path(&format!("policy {arn}"), policy.path().unwrap_or_default())?,
@@ -137,6 +130,6 @@ fn inline(policies: &[PolicyDetail]) -> Result<BTreeMap<PolicyName, Document>, F
     policies.iter().map(one).collect()
 }
 
-fn attached(policies: &[AttachedPolicy]) -> Result<std::collections::BTreeSet<Arn>, Failure> {
+fn attached(policies: &[AttachedPolicy]) -> Result<BTreeSet<Arn>, Failure> {
     policies.iter().map(|policy| value(DETAILS, "PolicyArn", policy.policy_arn().unwrap_or_default())).collect()
 }
