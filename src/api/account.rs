@@ -169,6 +169,26 @@ pub struct SweepSettings {
     pub interval: String,
 }
 
+/// The quotas of IAM in this account, as it says them itself. AWS raises most of them on request.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct QuotaStatus {
+    /// Characters of a trust policy.
+    pub trust_policy_size: i64,
+    /// Managed policies attached to a role.
+    pub attached_policies_per_role: i64,
+    /// Managed policies attached to a user.
+    pub attached_policies_per_user: i64,
+    /// Characters of all inline policies of a role together.
+    pub inline_policies_size_per_role: i64,
+    /// Characters of all inline policies of a user together.
+    pub inline_policies_size_per_user: i64,
+    /// Characters of a managed policy.
+    pub managed_policy_size: i64,
+    /// Groups that a user is in.
+    pub groups_per_user: i64,
+}
+
 /// A user or role in AWS that carries the owner tags of this installation and belongs to no resource. It is left alone: delete it in AWS, or make the
 /// resource again that its tags name.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
@@ -208,6 +228,9 @@ pub struct AWSAccountStatus {
     #[serde(default, rename = "callerARN", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub caller_arn: Option<String>,
+    /// The quotas of IAM in this account; absent until they were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quotas: Option<QuotaStatus>,
     /// Users and roles in AWS that carry the owner tags of this installation and belong to no resource; the first 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]

@@ -21,5 +21,6 @@ pub mod outcome;
 pub mod ownership;
 pub mod placement;
 pub mod plan;
+pub mod quotas;
 pub mod sweep;
 pub mod world;
