@@ -6,7 +6,7 @@
 //!   version and namespace may be left out.
 //! - `roles`: so many CrossAccountRoles that are made already, `role-000` and so on in `prod`, each of which names the user `alice`. An assume policy for
 //!   some of them is then written as `assume: 0-33, 35`.
-//! - `ready`, `made`: users that are in IAM already; those that are ready have an assume policy with all their roles.
+//! - `ready`, `made`: users, or `CrossAccountRole/name`, that are in IAM already; those that are ready have an assume policy with all their roles.
 //! - `of`: the resource that is planned for, as `Kind/name` or `Kind/namespace/name`; `removal` (`CutOff` or `Delete`): its removal instead.
 //! - `observed`: what AWS has: `user` or `role`, and `policies`. `owner` stands for the owner tags: `ours` (default), `ours-before` (of a resource
 //!   of the same name with another UID), `another-resource`, `another-installation` or `nobody`.
@@ -27,9 +27,10 @@ use std::sync::Arc;
 use std::{env, fs};
 
 use rolebridge::api::Managed;
+use rolebridge::api::role::GrantState;
 use rolebridge::core::action::{Action, Dependent, Tagged};
 use rolebridge::core::assume;
-use rolebridge::core::desired::{Desired, assume_policies, desired_role, desired_user, owner};
+use rolebridge::core::desired::{Desired, assume_policies, desired_role, desired_user, owner, trust_of};
 use rolebridge::core::document::Document;
 use rolebridge::core::grants::{Grant, role_identity, user_identity};
 use rolebridge::core::identity::{DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, RoleSettings};
@@ -39,7 +40,7 @@ use rolebridge::core::outcome::Problem;
 use rolebridge::core::ownership::{INSTALLATION, OWNER, Owner, Tags, UID};
 use rolebridge::core::placement::{Placement, admit, find};
 use rolebridge::core::plan::{Plan, Removal, Removed, plan, plan_removal};
-use rolebridge::core::world::{ObjectKey, World};
+use rolebridge::core::world::{ObjectKey, SourceKey, World};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use support_core::{Cluster, NAMESPACE, document, id, states, unique_id};
@@ -232,10 +233,11 @@ impl Subject {
 
     fn removed(&self, cluster: &Cluster, at: &Placement) -> Removed {
         let (name, path) = self.identity();
-        let mut policies = BTreeSet::new();
-        if let (Self::User(user), IdentityName::User(name)) = (self, &name) {
-            policies.extend(assume_policies(cluster, user, at, &path, name));
-        }
+        let (source, told) = match self {
+            Self::User(user) => (SourceKey::User(ObjectKey::of(&**user)), user.status().map(|s| s.assume_policies.clone())),
+            Self::Role(role) => (SourceKey::Role(ObjectKey::of(&**role)), role.status().map(|s| s.assume_policies.clone())),
+        };
+        let mut policies = assume_policies(cluster, &source, &told.unwrap_or_default(), at, &path, &name);
         if let Self::Role(role) = self {
             let declared = role.spec.permissions.iter().flat_map(|p| &p.customer_managed_policies);
             policies.extend(declared.map(|p| Arn::policy(&at.partition, &at.id, &path, &p.name.parse().expect("a policy name"))));
@@ -259,8 +261,14 @@ fn run(case: &Case) -> Made {
         let status = json!({"roleID": unique_id("AROA", &name)});
         cluster.apply(json!({"kind": "CrossAccountRole", "metadata": {"name": name}, "spec": spec, "status": status}));
     }
-    case.made.iter().for_each(|user| cluster.make_user(&key(user), false));
-    case.ready.iter().for_each(|user| cluster.make_user(&key(user), true));
+    for (named, allowed) in [(&case.made, false), (&case.ready, true)] {
+        for name in named {
+            match name.strip_prefix("CrossAccountRole/") {
+                Some(role) => cluster.make_role(&key(role), allowed),
+                None => cluster.make_user(&key(name), allowed),
+            }
+        }
+    }
     let subject = Subject::of(&cluster, &case.of);
     let observed = observed(&case.observed, &subject);
     let owner = subject.owner();
@@ -274,7 +282,14 @@ fn run(case: &Case) -> Made {
         return Made { plan: Some(plan), problems: problem.into_iter().collect(), desired: None, observed, owner };
     }
     let (desired, result) = match subject.desired(&cluster) {
-        Ok(desired) => (Some(desired.clone()), plan(&desired, &observed)),
+        Ok(mut desired) => {
+            // A reconcile tells first that a principal was replaced, and plans when its status says so.
+            for grant in desired.trust.iter_mut().flatten().flatten() {
+                let trust = observed.identity.as_ref().and_then(|found| trust_of(&found.identity));
+                grant.told = if grant.is_replaced(trust.as_ref()) { Some(GrantState::Replaced) } else { grant.told };
+            }
+            (Some(desired.clone()), plan(&desired, &observed))
+        }
         Err(problems) => (None, Err(problems)),
     };
     let (plan, problems) = result.map_or_else(|problems| (None, problems), |plan| (Some(plan), vec![]));
@@ -353,7 +368,7 @@ fn permissions(value: &Value) -> Document {
         number(first)..=number(last)
     };
     let arns: Vec<String> = numbers.split(',').flat_map(range).map(numbered).collect();
-    assume::document(&arns.iter().map(String::as_str).collect())
+    assume::document(&arns.iter().map(|arn| (arn.as_str(), assume::SessionRights::default())).collect())
 }
 
 /// A policy as a case writes it.

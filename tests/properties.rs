@@ -19,7 +19,7 @@ use rolebridge::api::conditions::{Class, kinds};
 use rolebridge::api::{Condition, Reason};
 use rolebridge::controller::relations::{Need, Ref, Relations};
 use rolebridge::core::action::{Action, Dependent, Tagged};
-use rolebridge::core::assume;
+use rolebridge::core::assume::{self, SessionRights};
 use rolebridge::core::canonical::Canonical;
 use rolebridge::core::desired::{Desired, desired_role, desired_user};
 use rolebridge::core::document::{Document, Effect, StatementRef};
@@ -406,7 +406,7 @@ fn to_let_in(desired: &Desired, start: &Observed) -> BTreeSet<String> {
 fn standing(desired: &Desired, start: &Observed) -> BTreeSet<String> {
     let there: BTreeSet<String> = named(start, Effect::Allow).intersection(&let_in(start)).cloned().collect();
     let grants = desired.trust.iter().flatten().flatten();
-    let principals = grants.filter_map(|grant| Some((grant.presence, grant.principal.as_ref()?.to_string())));
+    let principals = grants.filter_map(|grant| Some((grant.presence, grant.admission.as_ref()?.principal.to_string())));
     let stands = principals.filter(|(presence, principal)| match presence {
         Presence::Wanted => true,
         Presence::Kept => there.contains(principal),
@@ -880,12 +880,18 @@ fn crowd_arn(index: usize) -> Arn {
     format!("arn:aws:iam::222222222222:role/{}role-{index}", "long/".repeat([0, 40, 90][index % 3])).parse().expect("an ARN")
 }
 
+/// What some of the roles need beside being assumed.
+fn crowd_rights(index: usize) -> SessionRights {
+    SessionRights { tag: index.is_multiple_of(5), set_source_identity: index.is_multiple_of(7) }
+}
+
 /// The policy for as many of these roles as it holds.
 fn crowd_policy(roles: &[usize], quota: usize) -> Document {
-    let mut held = BTreeSet::new();
+    let mut held = assume::Roles::new();
     let arns: Vec<Arn> = roles.iter().map(|index| crowd_arn(*index)).collect();
-    for arn in &arns {
-        held.insert(arn.as_str());
+    for (arn, index) in arns.iter().zip(roles) {
+        // Some were written before what they need was known.
+        held.insert(arn.as_str(), if index % 2 == 0 { crowd_rights(*index) } else { SessionRights::default() });
         if assume::document(&held).size() + 2 > quota {
             held.remove(arn.as_str());
         }
@@ -902,6 +908,7 @@ impl Crowd {
             arn: crowd_arn(index),
             path: rolebridge::core::names::Path::root(),
             name: format!("role-{index}").parse().expect("a name"),
+            rights: crowd_rights(index),
             presence: *presence,
             is_coming: false,
         };
@@ -918,8 +925,7 @@ impl Crowd {
         }
         let mut policies = BTreeMap::new();
         for (number, roles, attached, whose) in self.shards.iter().filter(|(_, roles, ..)| !roles.is_empty()) {
-            let IdentityName::User(user) = &identity.name else { continue };
-            let (name, arn) = assume::shard(&desired.arn, &identity.path, user, *number).expect("the ARN of a user");
+            let (name, arn) = assume::shard(&desired.arn, &identity.path, &identity.name, *number).expect("the ARN of a user");
             let policy = ManagedPolicy {
                 arn: arn.clone(),
                 name,
@@ -1089,14 +1095,20 @@ fn arb_ref() -> impl Strategy<Value = Ref> {
 fn arb_need() -> impl Strategy<Value = Need> {
     prop_oneof![
         arb_key().prop_map(Need::User),
+        arb_key().prop_map(Need::Role),
+        select(vec!["a", "b"]).prop_map(|name| Need::UsersOf(name.into())),
         arb_key().prop_map(Need::ConfigMap),
         select(vec!["p", "q"]).prop_map(|name| Need::Account(name.into())),
         select(vec!["a", "b"]).prop_map(|name| Need::Namespace(name.into())),
     ]
 }
 
-fn users(needs: Option<&BTreeSet<Need>>) -> BTreeSet<Ref> {
-    let named = needs.into_iter().flatten().filter_map(|need| if let Need::User(key) = need { Some(Ref::User(key.clone())) } else { None });
+fn sources(needs: Option<&BTreeSet<Need>>) -> BTreeSet<Ref> {
+    let named = needs.into_iter().flatten().filter_map(|need| match need {
+        Need::User(key) => Some(Ref::User(key.clone())),
+        Need::Role(key) => Some(Ref::Role(key.clone())),
+        _ => None,
+    });
     named.collect()
 }
 
@@ -1115,8 +1127,8 @@ proptest! {
     #[test]
     fn conditions_follow_kstatus(before in arb_problems(), now in arb_problems(), generation in 0i64..5) {
         const ASPECTS: [&str; 3] = [kinds::ACCOUNT_READY, kinds::REFERENCES_RESOLVED, kinds::SYNCED];
-        let previous = Outcome { problems: before }.conditions(&ASPECTS, generation, &[], "2026-01-01T00:00:00Z");
-        let outcome = Outcome { problems: now };
+        let previous = Outcome { problems: before, ..Outcome::default() }.conditions(&ASPECTS, generation, &[], "2026-01-01T00:00:00Z");
+        let outcome = Outcome { problems: now, ..Outcome::default() };
         let conditions = outcome.conditions(&ASPECTS, generation + 1, &previous, "2026-01-02T00:00:00Z");
         let find = |of: &[Condition], kind: &str| of.iter().find(|c| c.type_ == kind).cloned();
         let is = |kind: &str, status: &str| find(&conditions, kind).is_some_and(|c| c.status == status);
@@ -1155,12 +1167,12 @@ proptest! {
             match change {
                 Change::Set(of, needs) => {
                     let let_go = accounts(model.get(&of)).difference(&accounts(Some(&needs))).cloned().collect();
-                    let concerned: BTreeSet<Ref> = users(model.get(&of)).union(&users(Some(&needs))).cloned().collect::<BTreeSet<_>>().union(&let_go).cloned().collect();
+                    let concerned: BTreeSet<Ref> = sources(model.get(&of)).union(&sources(Some(&needs))).cloned().collect::<BTreeSet<_>>().union(&let_go).cloned().collect();
                     prop_assert_eq!(relations.set(&of, needs.clone()), concerned);
                     model.insert(of, needs);
                 }
                 Change::Remove(of) => {
-                    prop_assert_eq!(relations.remove(&of), users(model.get(&of)));
+                    prop_assert_eq!(relations.remove(&of), sources(model.get(&of)));
                     model.remove(&of);
                 }
             }
@@ -1168,7 +1180,7 @@ proptest! {
             for need in asked.iter().chain(model.values().flatten()) {
                 let expected: BTreeSet<&Ref> = model.iter().filter(|(_, needs)| needs.contains(need)).map(|(of, _)| of).collect();
                 prop_assert_eq!(relations.needed_by(need).collect::<BTreeSet<_>>(), expected.clone());
-                let named: BTreeSet<Ref> = expected.iter().flat_map(|of| users(model.get(*of))).collect();
+                let named: BTreeSet<Ref> = expected.iter().flat_map(|of| sources(model.get(*of))).collect();
                 let concerned: BTreeSet<Ref> = expected.into_iter().cloned().chain(named).collect();
                 prop_assert_eq!(relations.concerned_by(need), concerned);
             }

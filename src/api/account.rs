@@ -140,6 +140,11 @@ pub struct Guardrails {
     /// `principal: AccountRoot` and sources of the form `account`. Default: false.
     #[serde(default)]
     pub account_root_trust: bool,
+    /// Which principals that Rolebridge does not manage a role in this account may trust (awsPrincipal), as ARNs in which a * stands for
+    /// any text. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::principal_patterns")]
+    pub principals: Vec<String>,
 }
 
 /// How fast the operator may call one account. IAM's own limits are per account and not published; these stay well below what is

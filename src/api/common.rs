@@ -29,6 +29,19 @@ pub struct UserReference {
     pub namespace: Option<String>,
 }
 
+/// Refers to a CrossAccountRole by name.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+pub struct RoleReference {
+    /// Name of the CrossAccountRole.
+    #[schemars(schema_with = "schema::resource_name")]
+    pub name: String,
+    /// Namespace of the CrossAccountRole. Default: the namespace of the object that names it. A role in another namespace must allow it
+    /// in its allowRolesFrom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::namespace")]
+    pub namespace: Option<String>,
+}
+
 /// Refers to one entry of a ConfigMap in the same namespace.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 pub struct ConfigMapKeyReference {
@@ -83,6 +96,36 @@ pub enum LabelOperator {
     Exists,
     /// The label is absent.
     DoesNotExist,
+}
+
+/// Which namespaces may name a user or role as a source of a role.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[x_kube(validation = Rule::new("has(self.names) == (self.from == 'Names') && has(self.selector) == (self.from == 'Selector')")
+    .message("names goes with from: Names, selector with from: Selector, and from: Same or All takes neither"))]
+pub struct AllowRolesFrom {
+    /// Its own namespace, all namespaces, those named in names, or those whose labels match selector. Its own namespace
+    /// is always allowed.
+    pub from: RolesFrom,
+    /// The namespaces, for from: Names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::namespaces")]
+    pub names: Vec<String>,
+    /// Labels of the namespaces, for from: Selector. An empty selector is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+}
+
+/// How the namespaces whose roles may name a user or role are told.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RolesFrom {
+    /// Its own namespace.
+    Same,
+    /// Every namespace.
+    All,
+    /// The namespaces named.
+    Names,
+    /// The namespaces whose labels match.
+    Selector,
 }
 
 /// One condition of a status, as Kubernetes writes them.

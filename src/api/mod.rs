@@ -10,6 +10,7 @@ pub mod conditions;
 pub mod protection;
 pub mod role;
 pub mod schema;
+pub mod trust;
 pub mod user;
 
 mod crd;

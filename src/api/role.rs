@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-use super::common::{AccountReference, Condition, ConfigMapKeyReference, Managed, UserReference};
+use super::common::{AccountReference, AllowRolesFrom, Condition, ConfigMapKeyReference, Managed};
 use super::schema;
+use super::trust::TrustEntry;
+use super::user::{AssumableRole, AssumePolicyStatus};
 
 /// An IAM role: who may assume it, from which accounts, and what it may do.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -64,47 +66,15 @@ pub struct CrossAccountRoleSpec {
     #[serde(default, rename = "permissionsBoundaryARN", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::policy_arn")]
     pub permissions_boundary_arn: Option<String>,
-    /// Who may assume the role; each entry becomes one statement of the trust policy. With an empty list nobody may.
+    /// Who may assume the role, and under which conditions. With an empty list nobody may.
     #[schemars(length(max = 32))]
     pub trust: Vec<TrustEntry>,
+    /// Which namespaces may name this role as a source of another role. Default: its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_roles_from: Option<AllowRolesFrom>,
     /// What the role may do. Policies that are on the role and not listed here are taken off it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Permissions>,
-}
-
-/// One statement of the trust policy.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
-pub struct TrustEntry {
-    /// Who may assume the role.
-    #[schemars(length(min = 1, max = 100))]
-    pub from: Vec<Source>,
-    /// How the trust policy names the sources: each by itself (Named), or by the root of its account (AccountRoot), so that the
-    /// identities of that account decide who may assume the role. AccountRoot needs guardrails.accountRootTrust on the role's account.
-    #[serde(default)]
-    pub principal: PrincipalForm,
-}
-
-/// How the trust policy names its sources.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PrincipalForm {
-    /// The statement names each source.
-    #[default]
-    Named,
-    /// The statement names the root of each source's account, and the identity side decides who.
-    AccountRoot,
-}
-
-/// Who may assume a role. Exactly one of the fields is set.
-#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
-#[x_kube(validation = Rule::new("[has(self.user), has(self.account)].exists_one(x, x)").message("set exactly one of user and account"))]
-pub struct Source {
-    /// A BastionUser. It gets the right to assume the role in its assume policy.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user: Option<UserReference>,
-    /// Name of an AWSAccount: everyone there whose own policies allow it. Needs guardrails.accountRootTrust on the role's account.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::resource_name")]
-    pub account: Option<String>,
 }
 
 /// What a role may do.
@@ -245,6 +215,17 @@ pub struct CrossAccountRoleStatus {
     /// How many sources the role has.
     #[serde(default)]
     pub grants_total: i64,
+    /// The policies that allow this role to assume others that name it as a source.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 11))]
+    pub assume_policies: Vec<AssumePolicyStatus>,
+    /// The roles that this role's assume policies allow, in the order of their namespaces and names; at most 100 are listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub roles: Vec<AssumableRole>,
+    /// How many roles this role's assume policies allow.
+    #[serde(default)]
+    pub roles_total: i64,
     /// Ready sums up the others; each has a reason and a message that says what to do.
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]
@@ -256,6 +237,9 @@ pub struct CrossAccountRoleStatus {
 pub struct TrustStatus {
     /// Its size as IAM counts it, in bytes.
     pub bytes: i64,
+    /// How many bytes the account lets it have. From four fifths of it on, the Ready condition warns.
+    #[serde(default)]
+    pub quota: i64,
     /// How many principals it names.
     pub principals: i64,
 }
@@ -271,8 +255,8 @@ pub struct PolicyStatus {
 /// Whether the grant of one source stands.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 pub struct GrantStatus {
-    /// The source: BastionUser/namespace/name or AWSAccount/name.
-    #[schemars(length(max = 256))]
+    /// The source: BastionUser/namespace/name, CrossAccountRole/namespace/name, AWSAccount/name, or what the trust entry says.
+    #[schemars(length(max = 2304))]
     pub source: String,
     /// The principal that the trust policy names for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -296,6 +280,8 @@ pub enum GrantState {
     Waiting,
     /// It is not allowed.
     Refused,
+    /// The principal that was trusted was deleted in AWS. What bears its name now is another one and is not trusted.
+    Replaced,
 }
 
 impl Managed for CrossAccountRole {

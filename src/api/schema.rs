@@ -99,6 +99,185 @@ pub fn session_name(_: &mut SchemaGenerator) -> Schema {
     string(2, 64, &[("self.matches('^[A-Za-z0-9_+=,.@-]+$')", "a session name has 2 to 64 letters, digits and _+=,.@- and no spaces")])
 }
 
+/// The ARN of a principal that can be trusted: a user, role, session or account root.
+///
+/// IAM takes no wildcard within a principal (IAM user guide, "Principal").
+pub fn aws_principal(_: &mut SchemaGenerator) -> Schema {
+    // The form is a bare pattern, since a rule of that length for each source of each entry is beyond what the API server spends on rules.
+    json_schema!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 640,
+        "pattern": "^arn:aws(-[a-z]+)*:(iam::[0-9]{12}:(root|(user|role)/[A-Za-z0-9_+=,.@/*-]+)|sts::[0-9]{12}:(assumed-role|federated-user)/[A-Za-z0-9_+=,.@/*-]+)$",
+        "x-kubernetes-validations": [
+            {"rule": "!self.contains('*')", "message": "IAM takes no wildcard in a principal: name one user, role, session or account, or use account with require.conditions"}
+        ]
+    })
+}
+
+/// Patterns of principals.
+pub fn principal_patterns(_: &mut SchemaGenerator) -> Schema {
+    let item = string(
+        20,
+        ARN_LENGTH,
+        &[(
+            "self.matches('^arn:aws(-[a-z]+)*:(iam|sts)::[0-9]{12}:[A-Za-z0-9_+=,.@/*-]+$')",
+            "a pattern is an ARN with the account written out, for example arn:aws:iam::123456789012:role/deploy/*",
+        )],
+    );
+    json_schema!({"type": "array", "maxItems": 100, "x-kubernetes-list-type": "set", "items": item})
+}
+
+/// A service of AWS as a principal.
+pub fn service_principal(_: &mut SchemaGenerator) -> Schema {
+    string(
+        5,
+        255,
+        &[(
+            r"self.matches('^[a-z0-9-]+(\\.[a-z0-9-]+)*\\.(amazonaws\\.com(\\.cn)?|amazonaws\\.eu|aws\\.internal|amazon\\.com)$')",
+            "a service is written as in IAM's documentation, for example lambda.amazonaws.com",
+        )],
+    )
+}
+
+/// The ARN of an OIDC provider in IAM.
+pub fn oidc_provider_arn(_: &mut SchemaGenerator) -> Schema {
+    string(
+        20,
+        320,
+        &[(
+            "self.matches('^arn:aws(-[a-z]+)*:iam::[0-9]{12}:oidc-provider/[A-Za-z0-9._~:/-]+$')",
+            "the ARN of an OIDC provider looks like arn:aws:iam::123456789012:oidc-provider/oidc.eks.eu-central-1.amazonaws.com/id/EXAMPLE",
+        )],
+    )
+}
+
+/// The ARN of a SAML provider in IAM.
+pub fn saml_provider_arn(_: &mut SchemaGenerator) -> Schema {
+    string(
+        20,
+        200,
+        &[(
+            "self.matches('^arn:aws(-[a-z]+)*:iam::[0-9]{12}:saml-provider/[A-Za-z0-9._-]+$')",
+            "the ARN of a SAML provider looks like arn:aws:iam::123456789012:saml-provider/example",
+        )],
+    )
+}
+
+/// The ARN of an EKS cluster.
+pub fn cluster_arn(_: &mut SchemaGenerator) -> Schema {
+    string(
+        20,
+        200,
+        &[(
+            "self.matches('^arn:aws(-[a-z]+)*:eks:[a-z0-9-]+:[0-9]{12}:cluster/[A-Za-z0-9_-]+$')",
+            "the ARN of a cluster looks like arn:aws:eks:eu-central-1:123456789012:cluster/example",
+        )],
+    )
+}
+
+/// A repository on GitHub.
+pub fn github_repository(_: &mut SchemaGenerator) -> Schema {
+    string(3, 140, &[("self.matches('^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$')", "a repository is owner/name, without wildcards, for example example/app")])
+}
+
+/// An environment of a repository on GitHub. GitHub writes a colon in it as %3A.
+pub fn github_environment(_: &mut SchemaGenerator) -> Schema {
+    string(1, 255, &[("self.matches('^[A-Za-z0-9 ._/-]+$')", "the name of an environment has letters, digits, spaces and ._/-, without wildcards")])
+}
+
+/// A ref of a repository.
+pub fn git_ref(_: &mut SchemaGenerator) -> Schema {
+    string(
+        6,
+        255,
+        &[(
+            "self.matches('^refs/(heads|tags)/[A-Za-z0-9._/*-]+$') && self != 'refs/heads/*'",
+            "a ref looks like refs/heads/main or refs/tags/v*; all branches are not meant here, since anybody who may push one could assume the role",
+        )],
+    )
+}
+
+/// The audience of a token.
+pub fn audience(_: &mut SchemaGenerator) -> Schema {
+    string(1, 255, &[("self.matches('^[!-)+->@-~]+$') && !self.contains('$')", "an audience has printable characters, and no *, ?, $ or space")])
+}
+
+/// The subject of a token, with `*` for any text.
+pub fn subject(_: &mut SchemaGenerator) -> Schema {
+    string(
+        1,
+        255,
+        &[
+            ("self.matches('^[ -~]+$') && !self.contains('$')", "a subject has printable characters and no $"),
+            ("self.matches('[^*?]')", "a subject of wildcards alone would let in everyone whom the provider knows"),
+        ],
+    )
+}
+
+/// A pattern for session names and source identities.
+pub fn session_pattern(_: &mut SchemaGenerator) -> Schema {
+    string(
+        2,
+        128,
+        &[(
+            r"self.matches('^([A-Za-z0-9_+=,.@*-]|\\$\\{aws:[A-Za-z]+(/[A-Za-z0-9_+=,.@-]+)?\\})+$')",
+            "write letters, digits and _+=,.@-, a * for any text, or a variable such as ${aws:username}",
+        )],
+    )
+}
+
+/// The ID of an organization of AWS.
+pub fn organization_id(_: &mut SchemaGenerator) -> Schema {
+    string(12, 34, &[("self.matches('^o-[a-z0-9]{10,32}$')", "the ID of an organization looks like o-a1b2c3d4e5")])
+}
+
+/// A time as RFC 3339 has it, in UTC.
+pub fn time(_: &mut SchemaGenerator) -> Schema {
+    string(
+        20,
+        20,
+        &[("self.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$')", "a time is written in UTC, for example 2026-01-31T23:59:59Z")],
+    )
+}
+
+/// Networks in CIDR notation, or single addresses.
+pub fn networks(_: &mut SchemaGenerator) -> Schema {
+    let item = string(2, 49, &[("isCIDR(self) || isIP(self)", "write a network such as 203.0.113.0/24 or 2001:db8::/32, or one address")]);
+    json_schema!({"type": "array", "maxItems": 64, "x-kubernetes-list-type": "set", "items": item})
+}
+
+/// Tags that a caller must have or set, with patterns of their values.
+pub fn required_tags(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 16,
+        "additionalProperties": {"type": "string", "minLength": 1, "maxLength": 256},
+        "x-kubernetes-validations": [
+            {
+                "rule": r"self.all(k, k.matches(r'^[\p{L}\p{Z}\p{N}_.:/=+@-]{1,128}$'))",
+                "message": "IAM takes letters, digits, spaces and _.:/=+-@ in the keys of tags, 128 at most"
+            }
+        ]
+    })
+}
+
+/// Conditions of the policy language: operator, key, and a value or several.
+pub fn free_conditions(_: &mut SchemaGenerator) -> Schema {
+    let values = json!({
+        "x-kubernetes-preserve-unknown-fields": true,
+        "maxProperties": 0,
+        "maxItems": 64,
+        "maxLength": 1024,
+        "items": {"type": "string", "maxLength": 1024}
+    });
+    json_schema!({
+        "type": "object",
+        "maxProperties": 16,
+        "additionalProperties": {"type": "object", "minProperties": 1, "maxProperties": 16, "additionalProperties": values}
+    })
+}
+
 /// The description of a role or policy: the characters that IAM stores.
 pub fn description(_: &mut SchemaGenerator) -> Schema {
     string(
@@ -119,6 +298,11 @@ pub fn max_session_duration(_: &mut SchemaGenerator) -> Schema {
 /// How long the operator's own session may last: 15 minutes to 12 hours.
 pub fn session_duration(_: &mut SchemaGenerator) -> Schema {
     duration("15m", "12h")
+}
+
+/// How long ago a second factor may have been shown.
+pub fn mfa_age(_: &mut SchemaGenerator) -> Schema {
+    duration("1m", "36h")
 }
 
 /// How often an account is read in bulk.
@@ -236,6 +420,11 @@ pub fn config_map_key(_: &mut SchemaGenerator) -> Schema {
 /// Names of namespaces.
 pub fn namespaces(generator: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "array", "minItems": 1, "maxItems": 100, "x-kubernetes-list-type": "set", "items": namespace(generator)})
+}
+
+/// Names of the few namespaces that a role looks for users in.
+pub fn searched_namespaces(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "array", "minItems": 1, "maxItems": 10, "x-kubernetes-list-type": "set", "items": namespace(generator)})
 }
 
 /// Labels that must match exactly.

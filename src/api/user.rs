@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use super::common::{AccountReference, Condition, LabelSelector, Managed};
+use super::common::{AccountReference, AllowRolesFrom, Condition, Managed};
 use super::schema;
 
 /// An IAM user in a bastion account. The roles that name it as a source are what it may assume; nothing of that is written here.
@@ -59,36 +59,6 @@ pub struct BastionUserSpec {
     /// Which namespaces may name this user as a source of a role. Default: its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_roles_from: Option<AllowRolesFrom>,
-}
-
-/// Which namespaces may name a user in a role.
-#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
-#[x_kube(validation = Rule::new("has(self.names) == (self.from == 'Names') && has(self.selector) == (self.from == 'Selector')")
-    .message("names goes with from: Names, selector with from: Selector, and from: Same or All takes neither"))]
-pub struct AllowRolesFrom {
-    /// The user's own namespace, all namespaces, those named in names, or those whose labels match selector. The user's own namespace
-    /// is always allowed.
-    pub from: RolesFrom,
-    /// The namespaces, for from: Names.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schema::namespaces")]
-    pub names: Vec<String>,
-    /// Labels of the namespaces, for from: Selector. An empty selector is refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub selector: Option<LabelSelector>,
-}
-
-/// How the namespaces whose roles may name a user are told.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RolesFrom {
-    /// The user's own namespace.
-    Same,
-    /// Every namespace.
-    All,
-    /// The namespaces named.
-    Names,
-    /// The namespaces whose labels match.
-    Selector,
 }
 
 /// What the operator made and found.

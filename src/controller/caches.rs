@@ -15,13 +15,14 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::kinds::count;
 use super::memory::Memory;
 use super::relations::{Need, Ref, Relations};
 use crate::api::conditions::kinds;
 use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
 use crate::core::desired::config_references;
-use crate::core::grants::users_named;
-use crate::core::world::{Labels, ObjectKey, World};
+use crate::core::grants::{namespaces_selected, selects, sources_named};
+use crate::core::world::{Labels, ObjectKey, SourceKey, World};
 
 /// The stores of all kinds that are watched.
 pub struct Caches {
@@ -75,6 +76,7 @@ impl Wake {
 struct Facets {
     own: u64,
     shown: u64,
+    generation: Option<i64>,
 }
 
 fn hash(parts: impl Hash) -> u64 {
@@ -177,19 +179,24 @@ impl Watched for CrossAccountRole {
     fn needs(&self) -> BTreeSet<Need> {
         let namespace = self.namespace().unwrap_or_default();
         let trusted = self.spec.trust.iter().flat_map(|entry| &entry.from).filter_map(|s| s.account.clone()).map(Need::Account);
-        let users = users_named(self).into_iter().map(Need::User);
+        let sources = sources_named(self).into_iter().map(|source| match source {
+            SourceKey::User(key) => Need::User(key),
+            SourceKey::Role(key) => Need::Role(key),
+        });
+        let selected = namespaces_selected(self).into_iter().map(Need::UsersOf);
         let configs = config_references(self).into_iter().map(|(name, _)| Need::ConfigMap(ObjectKey::new(&namespace, name)));
         let own = [Need::Account(self.spec.account_ref.name.clone()), Need::Namespace(namespace.clone())];
-        own.into_iter().chain(trusted).chain(users).chain(configs).collect()
+        own.into_iter().chain(trusted).chain(sources).chain(selected).chain(configs).collect()
     }
 
-    fn fulfils(_: &ObjectKey) -> Option<Need> {
-        None
+    fn fulfils(key: &ObjectKey) -> Option<Need> {
+        Some(Need::Role(key.clone()))
     }
 
     fn shown(status: &Self::Status) -> String {
         let grants: Vec<String> = status.grants.iter().map(|g| format!("{} {:?}", g.source, g.state)).collect();
-        format!("{:?} {} {}", status.role_id, ready(&status.conditions), grants.join(" "))
+        let roles: Vec<String> = status.roles.iter().map(|r| format!("{}/{}", r.namespace, r.name)).collect();
+        format!("{:?} {} {} {} {}", status.role_id, ready(&status.conditions), grants.join(" "), status.roles_total, roles.join(" "))
     }
 }
 
@@ -219,18 +226,23 @@ impl Caches {
                 deleting,
                 &meta.finalizers,
                 &meta.annotations,
+                &meta.labels,
                 &meta.uid,
                 object.status().is_some_and(|s| !K::conditions(s).is_empty()),
             )),
-            shown: hash((meta.generation, deleting, &meta.finalizers, &meta.uid, object.status().map(K::shown))),
+            shown: hash((meta.generation, deleting, &meta.finalizers, &meta.labels, &meta.uid, object.status().map(K::shown))),
+            generation: meta.generation,
         };
         let before = lock(&self.facets).insert(of.clone(), now).unwrap_or_default();
         if before.shown != now.shown {
-            let mut concerned = lock(&self.relations).set(&of, object.needs());
+            let mut concerned = self.selected_by(&of, before.generation != now.generation);
+            concerned.extend(lock(&self.relations).set(&of, object.needs()));
+            concerned.extend(self.selected_by(&of, before.generation != now.generation));
             if deleting {
                 concerned.extend(lock(&self.relations).accounts_of(&of));
             }
             concerned.extend(self.concerned_by(K::fulfils(&key)));
+            concerned.extend(self.selecting(&of));
             concerned.remove(&of);
             concerned.iter().for_each(|r| self.wake(r));
         }
@@ -258,11 +270,14 @@ impl Caches {
         lock(&self.facets).remove(of);
         self.begins(of);
         self.memory.forget(of);
+        let mut others = self.selected_by(of, true);
+        others.extend(self.selecting(of));
         let mut concerned: BTreeSet<Ref> = {
             let mut relations = lock(&self.relations);
             let accounts = relations.accounts_of(of);
             relations.remove(of).into_iter().chain(accounts).collect()
         };
+        concerned.extend(others);
         concerned.extend(self.concerned_by(fulfils));
         if matches!(of, Ref::Account(_)) {
             // Another AWSAccount for the same account of AWS may take its place.
@@ -274,8 +289,12 @@ impl Caches {
     /// The resources that hold the other halves of the grants of a user or role.
     pub fn partners(&self, of: &Ref) -> BTreeSet<Ref> {
         match of {
-            Ref::User(key) => self.concerned_by(Some(Need::User(key.clone()))),
-            Ref::Role(_) => lock(&self.relations).users_of(of),
+            Ref::User(key) => self.concerned_by(Some(Need::User(key.clone()))).into_iter().chain(self.selecting(of)).collect(),
+            Ref::Role(key) => {
+                let sources = lock(&self.relations).sources_of(of);
+                let trusting = self.concerned_by(Some(Need::Role(key.clone())));
+                sources.into_iter().chain(self.selected_by(of, false)).chain(trusting).collect()
+            }
             Ref::Account(_) => BTreeSet::new(),
         }
     }
@@ -321,6 +340,11 @@ impl Caches {
         }
     }
 
+    /// The unique ID of what was made for a resource, unless that is known to be gone.
+    fn living(&self, of: Ref, told: Option<String>) -> Option<String> {
+        told.or_else(|| self.memory.made(&of)).filter(|id| !self.memory.fates.is_gone(id))
+    }
+
     fn is_finalized(&self, of: &Ref) -> bool {
         match of {
             Ref::Account(key) => self.account(&key.name).is_some_and(|o| o.is_finalized()),
@@ -330,7 +354,39 @@ impl Caches {
     }
 
     fn concerned_by(&self, need: Option<Need>) -> BTreeSet<Ref> {
-        need.map(|need| lock(&self.relations).concerned_by(&need)).unwrap_or_default()
+        let concerned = need.map(|need| lock(&self.relations).concerned_by(&need)).unwrap_or_default();
+        let selected: Vec<Ref> = concerned.iter().flat_map(|of| self.selected_by(of, false)).collect();
+        concerned.into_iter().chain(selected).collect()
+    }
+
+    /// The users that a role selects by their labels, and those that its right shows on already; with `all` every user that it looks at, since those whom
+    /// it selected before are not known.
+    fn selected_by(&self, of: &Ref, all: bool) -> BTreeSet<Ref> {
+        let Ref::Role(key) = of else { return BTreeSet::new() };
+        let namespaces = lock(&self.relations).namespaces_of(of);
+        if namespaces.is_empty() {
+            return BTreeSet::new();
+        }
+        let role = self.role(key);
+        let has_right = |user: &BastionUser| {
+            user.status.as_ref().is_some_and(|status| status.roles.iter().any(|role| role.namespace == key.namespace && role.name == key.name))
+        };
+        let is_concerned = |user: &BastionUser| all || role.as_ref().is_some_and(|role| selects(role, user)) || has_right(user);
+        let users = namespaces.iter().flat_map(|namespace| self.users_in(namespace));
+        users.filter(|user| is_concerned(user)).map(|user| Ref::User(ObjectKey::of(&*user))).collect()
+    }
+
+    /// The roles that select a user by its labels, and those that show that they did.
+    fn selecting(&self, of: &Ref) -> BTreeSet<Ref> {
+        let Ref::User(key) = of else { return BTreeSet::new() };
+        let looking: Vec<Ref> = lock(&self.relations).needed_by(&Need::UsersOf(key.namespace.clone())).cloned().collect();
+        let (user, source) = (self.user(key), SourceKey::User(key.clone()).to_string());
+        let is_concerned = |role: &CrossAccountRole| {
+            let told = role.status.as_ref().is_some_and(|s| s.grants.iter().any(|g| g.source == source) || count(s.grants.len()) < s.grants_total);
+            told || user.as_ref().is_some_and(|user| selects(role, user))
+        };
+        let selecting = looking.into_iter().filter(|of| matches!(of, Ref::Role(key) if self.role(key).is_some_and(|role| is_concerned(&role))));
+        selecting.collect()
     }
 }
 
@@ -360,10 +416,32 @@ impl World for Caches {
         self.roles.get(&namespaced(key))
     }
 
-    fn roles_naming(&self, user: &ObjectKey) -> Vec<ObjectKey> {
-        let relations = lock(&self.relations);
-        let need = Need::User(user.clone());
-        relations.needed_by(&need).filter_map(|r| if let Ref::Role(key) = r { Some(key.clone()) } else { None }).collect()
+    fn users_in(&self, namespace: &str) -> Vec<Arc<BastionUser>> {
+        let mut users = self.users.state();
+        users.retain(|user| user.metadata.namespace.as_deref() == Some(namespace));
+        users.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
+        users
+    }
+
+    fn roles_naming(&self, source: &SourceKey) -> Vec<ObjectKey> {
+        let (need, selecting) = match source {
+            SourceKey::User(key) => (Need::User(key.clone()), Some(Need::UsersOf(key.namespace.clone()))),
+            SourceKey::Role(key) => (Need::Role(key.clone()), None),
+        };
+        let role = |of: &Ref| if let Ref::Role(key) = of { Some(key.clone()) } else { None };
+        let (mut named, looking): (BTreeSet<ObjectKey>, Vec<ObjectKey>) = {
+            let relations = lock(&self.relations);
+            (
+                relations.needed_by(&need).filter_map(role).collect(),
+                selecting.iter().flat_map(|need| relations.needed_by(need)).filter_map(role).collect(),
+            )
+        };
+        if let SourceKey::User(key) = source
+            && let Some(user) = self.user(key)
+        {
+            named.extend(looking.into_iter().filter(|key| self.role(key).is_some_and(|role| selects(&role, &user))));
+        }
+        named.into_iter().collect()
     }
 
     fn dependents_of_account(&self, name: &str) -> Vec<String> {
@@ -374,12 +452,12 @@ impl World for Caches {
 
     fn user_id(&self, user: &BastionUser) -> Option<String> {
         let id = user.status.as_ref().and_then(|s| s.user_id.clone());
-        id.or_else(|| self.memory.made(&Ref::User(ObjectKey::of(user))))
+        self.living(Ref::User(ObjectKey::of(user)), id)
     }
 
     fn role_id(&self, role: &CrossAccountRole) -> Option<String> {
         let id = role.status.as_ref().and_then(|s| s.role_id.clone());
-        id.or_else(|| self.memory.made(&Ref::Role(ObjectKey::of(role))))
+        self.living(Ref::Role(ObjectKey::of(role)), id)
     }
 
     fn namespace_labels(&self, name: &str) -> Option<Labels> {

@@ -1,7 +1,10 @@
 //! What distinguishes the kinds on the way that all of them take.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
+use kube::core::ObjectMeta;
 use kube::{Api, Client, ResourceExt};
 
 use super::caches::Watched;
@@ -10,9 +13,9 @@ use crate::api::conditions::{Class, kinds};
 use crate::api::role::{GrantState, GrantStatus, PolicyStatus, TrustStatus};
 use crate::api::user::{AssumableRole, AssumePolicyStatus};
 use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
-use crate::core::assume::{Found, Listed};
+use crate::core::assume::{Found, Listed, number};
 use crate::core::desired::{Desired, assume_policies, desired_role, desired_user, owner};
-use crate::core::grants::{Grant, Presence, grants_of_role, role_identity, roles_of_user, user_identity};
+use crate::core::grants::{AssumableRole as Assumed, Grant, Presence, role_identity, roles_of_role, roles_of_user, user_identity};
 use crate::core::identity::IdentityName;
 use crate::core::names::{Arn, UniqueID, switch_role_url};
 use crate::core::observed::Observed;
@@ -20,7 +23,9 @@ use crate::core::outcome::Problem;
 use crate::core::ownership::Owner;
 use crate::core::placement::{Placement, find};
 use crate::core::plan::Removed;
-use crate::core::world::{ObjectKey, World};
+use crate::core::sources::grants_of_role;
+use crate::core::trust::{Principal, Trust};
+use crate::core::world::{ObjectKey, SourceKey, World};
 
 /// Entries of a list in a status; the total is told beside it.
 pub(super) const LISTED: usize = 100;
@@ -140,46 +145,27 @@ impl IdentityKind for BastionUser {
     }
 
     fn facts(&self, context: &Context, _: &Placement, desired: &Desired, observed: &Observed) -> Self::Status {
-        let assumed = Found::of(&desired.identity, &desired.owner, observed);
-        let allowed = assumed.assumable();
-        let roles: Vec<AssumableRole> = desired
-            .assumes
-            .iter()
-            .filter(|role| allowed.contains(role.arn.as_str()))
-            .map(|role| AssumableRole {
-                name: role.key.name.clone(),
-                namespace: role.key.namespace.clone(),
-                role_arn: role.arn.to_string(),
-                switch_role_url: find(&*context.caches, &role.account)
-                    .ok()
-                    .and_then(|at| switch_role_url(&at.partition, at.id.as_str(), &role.path, &role.name, &role.key.name)),
-            })
-            .collect();
+        let Assuming { policies, roles, total } = assuming(context, desired, observed);
         Self::Status {
             user_arn: observed.identity.as_ref().map(|_| desired.arn.to_string()),
             user_id: observed.identity.as_ref().map(|found| found.id.to_string()),
-            assume_policies: assumed.listed().map(assume_policy_status).collect(),
-            roles_total: count(roles.len()),
-            roles: roles.into_iter().take(LISTED).collect(),
+            assume_policies: policies,
+            roles_total: total,
+            roles,
             ..Self::Status::default()
         }
     }
 
     fn removed(&self, context: &Context, at: &Placement) -> Result<Removed, Problem> {
         let (name, path) = user_identity(self)?;
-        let policies = assume_policies(&*context.caches, self, at, &path, &name);
-        Ok(Removed { owner: self.owner(context), pinned: self.pinned(), name: IdentityName::User(name), policies })
+        let name = IdentityName::User(name);
+        let told = self.status.as_ref().map(|s| s.assume_policies.as_slice()).unwrap_or_default();
+        let policies = assume_policies(&*context.caches, &self.source(), told, at, &path, &name);
+        Ok(Removed { owner: self.owner(context), pinned: self.pinned(), name, policies })
     }
 
     fn held_by(&self, context: &Context, now: Timestamp) -> Vec<String> {
-        let since = self.metadata.deletion_timestamp.as_ref().map(|t| t.0);
-        if since.is_some_and(|since| now.duration_since(since) > RELEASE_BOUND) {
-            return vec![];
-        }
-        let key = ObjectKey::of(self);
-        let source = format!("{}/{key}", Self::KIND);
-        let roles = context.caches.roles_naming(&key).into_iter().filter_map(|key| context.caches.role(&key));
-        roles.filter(|role| names_in_aws(role, &source)).map(|role| ObjectKey::of(&*role).to_string()).collect()
+        held_by(context, &self.metadata, &self.source(), now)
     }
 }
 
@@ -187,6 +173,53 @@ impl BastionUser {
     fn owner(&self, context: &Context) -> Owner {
         owner(self, &context.settings.installation)
     }
+
+    fn source(&self) -> SourceKey {
+        SourceKey::User(ObjectKey::of(self))
+    }
+}
+
+/// What a status tells of the roles that a source may assume.
+struct Assuming {
+    policies: Vec<AssumePolicyStatus>,
+    roles: Vec<AssumableRole>,
+    total: i64,
+}
+
+fn assuming(context: &Context, desired: &Desired, observed: &Observed) -> Assuming {
+    let found = Found::of(&desired.identity, &desired.owner, observed);
+    let allowed = found.assumable();
+    let link = |role: &Assumed| {
+        let at = find(&*context.caches, &role.account).ok()?;
+        switch_role_url(&at.partition, at.id.as_str(), &role.path, &role.name, &role.key.name)
+    };
+    let told = |role: &Assumed| AssumableRole {
+        name: role.key.name.clone(),
+        namespace: role.key.namespace.clone(),
+        role_arn: role.arn.to_string(),
+        switch_role_url: link(role),
+    };
+    let roles: Vec<&Assumed> = desired.assumes.iter().filter(|role| allowed.contains(role.arn.as_str())).collect();
+    Assuming {
+        policies: found.listed().map(assume_policy_status).collect(),
+        total: count(roles.len()),
+        roles: roles.into_iter().take(LISTED).map(told).collect(),
+    }
+}
+
+/// The roles that may still trust a source that is being deleted, and that it waits for, for a while.
+fn held_by(context: &Context, source: &ObjectMeta, key: &SourceKey, now: Timestamp) -> Vec<String> {
+    let since = source.deletion_timestamp.as_ref().map(|t| t.0);
+    if since.is_some_and(|since| now.duration_since(since) > RELEASE_BOUND) {
+        return vec![];
+    }
+    let told = key.to_string();
+    let roles = context.caches.roles_naming(key).into_iter().filter_map(|key| context.caches.role(&key));
+    roles
+        .filter(|role| names_in_aws(role, &told))
+        .map(|role| ObjectKey::of(&*role).to_string())
+        .filter(|role| !told.ends_with(role.as_str()))
+        .collect()
 }
 
 fn assume_policy_status(policy: Listed<'_>) -> AssumePolicyStatus {
@@ -233,30 +266,41 @@ impl IdentityKind for CrossAccountRole {
         let (name, path) = role_identity(self).ok()?;
         let arn = Arn::role(&at.partition, &at.id, &path, &name);
         let trust = grants_of_role(&*context.caches, self, at);
-        Desired::retrenched(owner(self, &context.settings.installation), self.pinned()?, Some(trust), vec![], arn, found)
+        let assumes = roles_of_role(&*context.caches, self);
+        Desired::retrenched(owner(self, &context.settings.installation), self.pinned()?, Some(trust), assumes, arn, found)
     }
 
-    fn facts(&self, _: &Context, at: &Placement, desired: &Desired, observed: &Observed) -> Self::Status {
+    fn facts(&self, context: &Context, at: &Placement, desired: &Desired, observed: &Observed) -> Self::Status {
         let found = observed.identity.as_ref();
-        let trust = found.and_then(|f| f.identity.role.as_ref()).map(|role| &role.trust_policy);
-        let principals = trust.map(|t| t.allowed_aws_principals()).unwrap_or_default();
-        let grants: Vec<GrantStatus> = desired.trust.iter().flatten().flatten().map(|grant| grant_status(grant, &principals)).collect();
+        let policy = found.and_then(|f| f.identity.role.as_ref()).map(|role| &role.trust_policy);
+        let trust = policy.map(Trust::of);
+        let grants: Vec<GrantStatus> = desired.trust.iter().flatten().flatten().map(|grant| grant_status(grant, trust.as_ref())).collect();
+        let principals: BTreeSet<&Principal> = trust.iter().flat_map(|trust| &trust.admissions).map(|a| &a.principal).collect();
+        let Assuming { policies: assume_policies, roles, total: roles_total } = assuming(context, desired, observed);
         let IdentityName::Role(name) = &desired.identity.name else { return Self::Status::default() };
         Self::Status {
             role_arn: found.map(|_| desired.arn.to_string()),
             role_id: found.map(|f| f.id.to_string()),
             switch_role_url: found.and_then(|_| switch_role_url(&at.partition, at.id.as_str(), &desired.identity.path, name, &self.name_any())),
-            trust: trust.map(|t| TrustStatus { bytes: count(t.size()), principals: count(principals.len()) }),
+            trust: policy.map(|policy| TrustStatus {
+                bytes: count(policy.size()),
+                quota: count(desired.quotas.trust_policy_size),
+                principals: count(principals.len()),
+            }),
             policies: observed
                 .policies
                 .values()
                 // Also those that are to go: the status is how the next pass knows of them.
                 .filter(|found| desired.owner.check("", &found.policy.tags, &found.id, None).is_ok())
+                .filter(|found| number(&desired.identity, &found.policy.arn).is_none())
                 .take(LISTED)
                 .map(|found| PolicyStatus { arn: found.policy.arn.to_string() })
                 .collect(),
             grants_total: count(grants.len()),
             grants: grants.into_iter().take(LISTED).collect(),
+            assume_policies,
+            roles,
+            roles_total,
             ..Self::Status::default()
         }
     }
@@ -266,31 +310,42 @@ impl IdentityKind for CrossAccountRole {
         let declared = self.spec.permissions.iter().flat_map(|p| &p.customer_managed_policies).filter_map(|p| p.name.parse().ok());
         let declared = declared.map(|policy| Arn::policy(&at.partition, &at.id, &path, &policy));
         let reported = self.status.iter().flat_map(|s| &s.policies).filter_map(|p| p.arn.parse().ok());
+        let name = IdentityName::Role(name);
+        let told = self.status.as_ref().map(|s| s.assume_policies.as_slice()).unwrap_or_default();
+        let assuming = assume_policies(&*context.caches, &self.source(), told, at, &path, &name);
         Ok(Removed {
             owner: owner(self, &context.settings.installation),
             pinned: self.pinned(),
-            name: IdentityName::Role(name),
-            policies: declared.chain(reported).collect(),
+            name,
+            policies: declared.chain(reported).chain(assuming).collect(),
         })
     }
 
-    fn held_by(&self, _: &Context, _: Timestamp) -> Vec<String> {
-        vec![]
+    fn held_by(&self, context: &Context, now: Timestamp) -> Vec<String> {
+        held_by(context, &self.metadata, &self.source(), now)
     }
 }
 
-fn grant_status(grant: &Grant, principals: &[&str]) -> GrantStatus {
-    let there = grant.principal.as_ref().is_some_and(|p| principals.contains(&p.as_str()));
-    let state = match (&grant.problem, there) {
-        (None, true) => GrantState::Granted,
+impl CrossAccountRole {
+    fn source(&self) -> SourceKey {
+        SourceKey::Role(ObjectKey::of(self))
+    }
+}
+
+fn grant_status(grant: &Grant, trust: Option<&Trust>) -> GrantStatus {
+    let named = grant.admission.as_ref().zip(trust).is_some_and(|(admission, trust)| trust.names(&admission.principal));
+    let stands = grant.admission.as_ref().zip(trust).is_some_and(|(admission, trust)| trust.covers(admission));
+    let state = match &grant.problem {
+        _ if grant.is_replaced(trust) => GrantState::Replaced,
+        None if stands => GrantState::Granted,
         // Frozen: it stands as it stood, and the message says why nothing is added.
-        (Some(_), true) if grant.presence == Presence::Kept => GrantState::Granted,
-        (Some(problem), _) if problem.reason.class() == Class::Stalled => GrantState::Refused,
+        Some(_) if named && grant.presence == Presence::Kept => GrantState::Granted,
+        Some(problem) if problem.reason.class() == Class::Stalled => GrantState::Refused,
         _ => GrantState::Waiting,
     };
     GrantStatus {
         source: grant.source.clone(),
-        principal: grant.principal.as_ref().filter(|_| there).map(Arn::to_string),
+        principal: grant.admission.as_ref().filter(|_| named).map(|admission| admission.principal.to_string()),
         state,
         message: grant.problem.as_ref().map(|p| p.message.chars().take(512).collect()),
     }

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::caches::lock;
+use super::fate::Fates;
 use super::relations::Ref;
 use crate::core::names::Arn;
 use crate::core::observed::Observed;
@@ -83,17 +84,21 @@ struct Entry {
 
 /// What the process remembers, by resource.
 #[derive(Default)]
-pub struct Memory(Mutex<HashMap<Ref, Entry>>);
+pub struct Memory {
+    entries: Mutex<HashMap<Ref, Entry>>,
+    /// What has become of users and roles in whose places trust policies show unique IDs.
+    pub fates: Fates,
+}
 
 impl Memory {
     /// What was last seen of a resource.
     pub fn observation(&self, of: &Ref) -> Option<Observation> {
-        lock(&self.0).get(of)?.observation.clone()
+        lock(&self.entries).get(of)?.observation.clone()
     }
 
     /// The unique ID of the user or role that was made for a resource, if it is known here.
     pub fn made(&self, of: &Ref) -> Option<String> {
-        let entries = lock(&self.0);
+        let entries = lock(&self.entries);
         let observation = entries.get(of)?.observation.as_ref()?;
         observation.observed.identity.as_ref().map(|identity| identity.id.to_string())
     }
@@ -101,7 +106,7 @@ impl Memory {
     /// Keeps what was seen, or forgets it. Tells whether the identity is another one by that, or has just come to be.
     pub fn keep(&self, of: &Ref, observation: Option<Observation>) -> bool {
         let id = |o: &Option<Observation>| o.as_ref().and_then(|o| o.observed.identity.as_ref()).map(|i| i.id.clone());
-        let mut entries = lock(&self.0);
+        let mut entries = lock(&self.entries);
         let entry = entries.entry(of.clone()).or_default();
         let changed = id(&observation).is_some() && id(&observation) != id(&entry.observation);
         // A pass that began before a bulk read put it in doubt knows no better than before, unless it has read or written directly since.
@@ -114,7 +119,7 @@ impl Memory {
 
     /// Keeps what a bulk read that began then showed of a resource. It says nothing about what was read or written directly since, or shortly before.
     pub fn keep_swept(&self, of: &Ref, began: Instant, observation: Observation) {
-        let mut entries = lock(&self.0);
+        let mut entries = lock(&self.entries);
         let entry = entries.entry(of.clone()).or_default();
         if !entry.observation.as_ref().is_some_and(|known| known.outweighs(began)) {
             entry.observation = Some(observation);
@@ -124,7 +129,7 @@ impl Memory {
 
     /// Puts what is remembered of a resource in doubt, since a bulk read that began then shows something else; `drifted` tells that it was as declared.
     pub fn doubt(&self, of: &Ref, began: Instant, drifted: bool) {
-        let mut entries = lock(&self.0);
+        let mut entries = lock(&self.entries);
         let entry = entries.entry(of.clone()).or_default();
         if let Some(known) = entry.observation.as_mut().filter(|known| !known.outweighs(began)) {
             known.basis = Basis::Doubtful;
@@ -133,21 +138,28 @@ impl Memory {
         entry.drifted |= drifted;
     }
 
+    /// Has a resource read before what is remembered of it is believed again.
+    pub fn distrust(&self, of: &Ref) {
+        if let Some(known) = lock(&self.entries).get_mut(of).and_then(|entry| entry.observation.as_mut()) {
+            known.basis = Basis::Doubtful;
+        }
+    }
+
     /// Whether somebody else changed the resource in AWS; told once.
     pub fn take_drifted(&self, of: &Ref) -> bool {
-        lock(&self.0).get_mut(of).is_some_and(|entry| std::mem::take(&mut entry.drifted))
+        lock(&self.entries).get_mut(of).is_some_and(|entry| std::mem::take(&mut entry.drifted))
     }
 
     /// Notes that a write of our own replaced this version of an object, unless it changed nothing.
     pub fn supersede(&self, of: &Ref, before: Option<String>, after: Option<&str>) {
         if let Some(before) = before.filter(|before| Some(before.as_str()) != after) {
-            lock(&self.0).entry(of.clone()).or_default().superseded.push(before);
+            lock(&self.entries).entry(of.clone()).or_default().superseded.push(before);
         }
     }
 
     /// Whether the caches still have a version that a write of our own replaced. Working on it would repeat that write, in vain.
     pub fn is_superseded(&self, of: &Ref, version: Option<&str>) -> bool {
-        let mut entries = lock(&self.0);
+        let mut entries = lock(&self.entries);
         let Some(entry) = entries.get_mut(of) else { return false };
         let outdated = entry.superseded.iter().any(|v| Some(v.as_str()) == version);
         if !outdated {
@@ -158,6 +170,6 @@ impl Memory {
 
     /// Forgets a resource that is gone.
     pub fn forget(&self, of: &Ref) {
-        lock(&self.0).remove(of);
+        lock(&self.entries).remove(of);
     }
 }

@@ -5,6 +5,7 @@
 mod apply;
 pub mod caches;
 mod context;
+mod fate;
 mod finalize;
 mod health;
 mod kinds;

@@ -11,6 +11,7 @@ use tracing::{debug, warn};
 
 use super::apply::apply;
 use super::context::Context;
+use super::fate::has_suspects;
 use super::kinds::{IdentityKind, Kind};
 use super::memory::{Basis, Observation};
 use super::relations::Ref;
@@ -30,6 +31,9 @@ use crate::core::world::ObjectKey;
 
 /// A pause after which something that is busy right now is tried again.
 const SOON: Duration = Duration::from_millis(100);
+
+/// A pause after which a role looks whether it is known what has become of a source.
+const SUSPENSE: Duration = Duration::from_secs(1);
 
 /// How long a resource waits for the sweep that is to wake it before it looks again.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(10);
@@ -226,7 +230,7 @@ async fn own_account(context: &Context, name: &str) -> Result<(Placement, Arc<Ac
 
 /// A pass that ends with problems, or without any.
 pub(super) fn told<K: Kind>(object: K, facts: K::Status, problems: Vec<Problem>, retry: Option<Retry>) -> Pass<K> {
-    Pass::Told { object: Box::new(object), facts, outcome: Outcome { problems }, retry }
+    Pass::Told { object: Box::new(object), facts, outcome: Outcome { problems, ..Outcome::default() }, retry }
 }
 
 /// Makes a user or role in AWS as declared.
@@ -365,7 +369,7 @@ pub(super) fn same_account<K: IdentityKind>(object: &K, at: &Placement) -> Resul
 /// Whether a role that is not made yet does better to wait: it has nobody to trust yet, or somebody is about to be there.
 fn waits_for_sources(desired: &Desired, patient: bool) -> bool {
     let grants: Vec<&Grant> = desired.trust.iter().flatten().flatten().collect();
-    let nobody = !grants.is_empty() && grants.iter().all(|g| g.presence != Presence::Wanted);
+    let nobody = !desired.is_its_own_source && !grants.is_empty() && grants.iter().all(|g| g.presence != Presence::Wanted);
     nobody || (patient && grants.iter().any(|g| g.is_coming()))
 }
 
@@ -377,6 +381,10 @@ enum Stop {
     /// The account has no room for the work now; it comes back after this pause.
     Busy(Duration),
     Problems(Vec<Problem>),
+    /// What has become of a source must be known first.
+    Suspense,
+    /// What was found must stand in the status before anything else is done.
+    TellFirst,
     Failure(Failure),
 }
 
@@ -414,13 +422,26 @@ impl<K: IdentityKind> Work<'_, K> {
         Ok(match result? {
             Ok(()) => {
                 let facts = facts(&self.object, before);
+                let seen = self.observation.as_ref().map(|seen| &seen.observed);
+                problems.extend(seen.iter().flat_map(|seen| self.desired.replaced(seen)));
+                let warnings = seen.map(|seen| self.desired.warnings(seen)).unwrap_or_default();
                 if !self.done.is_empty() && self.context.memory.take_drifted(&of) {
                     tell_repaired(self.context, &self.object, &self.done).await;
                 }
                 keep(self.observation);
-                told(self.object, facts, problems, None)
+                Pass::Told { object: Box::new(self.object), facts, outcome: Outcome { problems, warnings }, retry: None }
             }
             Err(Stop::Busy(pause)) => Pass::Again(pause),
+            Err(Stop::Suspense) => {
+                keep(self.observation);
+                Pass::Again(SUSPENSE)
+            }
+            Err(Stop::TellFirst) => {
+                let facts = facts(&self.object, before);
+                problems.extend(self.observation.iter().flat_map(|seen| self.desired.replaced(&seen.observed)));
+                keep(self.observation);
+                told(self.object, facts, problems, Some(Retry::in_a_while(SOON)))
+            }
             // There is no plan, so what was seen may be somebody else's: nothing of it is this resource's to tell or to remember.
             Err(Stop::Problems(found)) => {
                 keep(None);
@@ -484,11 +505,28 @@ impl<K: IdentityKind> Work<'_, K> {
         }
     }
 
+    /// Whether a quota is in the way of which the account has not been asked yet. Its first sweep does so, and wakes the resource.
+    fn asks_for_quotas(&self, problems: &[Problem]) -> bool {
+        let unknown = !self.desired.quotas.are_known && problems.iter().any(|problem| problem.reason == Reason::QuotaExceeded);
+        let asked = unknown && self.context.sweeps.ask(&self.at.name);
+        if asked {
+            self.context.caches.wake(&Ref::Account(ObjectKey::new("", &self.at.name)));
+        }
+        asked
+    }
+
     /// Plans from what is known and carries the plan out. Where there is no plan, withdrawn grants end all the same.
     async fn attempt(&mut self) -> Result<Result<(), Stop>, kube::Error> {
         let Some(seen) = &self.observation else { return Ok(Ok(())) };
+        if has_suspects(self.context, self.desired, &seen.observed) {
+            return Ok(Err(Stop::Suspense));
+        }
+        if self.desired.is_newly_replaced(&seen.observed) {
+            return Ok(Err(Stop::TellFirst));
+        }
         match plan(self.desired, &seen.observed) {
             Ok(plan) => self.carry_out(&plan).await,
+            Err(problems) if self.asks_for_quotas(&problems) => Ok(Err(Stop::Busy(SWEEP_PATIENCE))),
             Err(problems) => {
                 let less = self.object.retrenched(self.context, self.at, &seen.observed);
                 if let Some(plan) = less.and_then(|less| plan(&less, &seen.observed).ok())
@@ -530,6 +568,10 @@ impl<K: IdentityKind> Work<'_, K> {
     async fn read(&mut self) -> Result<(), Failure> {
         self.observation = None;
         let observed = self.account.gateway().observe(&self.desired.identity.name, &self.desired.known_policies()).await?;
+        if let Some(pinned) = &self.desired.pinned {
+            let lives = observed.identity.as_ref().is_some_and(|found| found.id == *pinned);
+            self.context.memory.fates.settle(pinned.as_str(), lives);
+        }
         self.observation = Some(self.seen(observed));
         Ok(())
     }

@@ -36,6 +36,10 @@ pub enum Need {
     Account(String),
     /// A BastionUser.
     User(ObjectKey),
+    /// A CrossAccountRole.
+    Role(ObjectKey),
+    /// The BastionUsers of a namespace, by their labels.
+    UsersOf(String),
     /// A namespace, with its labels.
     Namespace(String),
     /// A ConfigMap.
@@ -50,7 +54,7 @@ pub struct Relations {
 }
 
 impl Relations {
-    /// Notes what a resource needs from now on. Returns whom the change of its needs concerns: the users that it names or named, and the
+    /// Notes what a resource needs from now on. Returns whom the change of its needs concerns: the users and roles that it names or named, and the
     /// accounts that it no longer refers to, which may be waiting for that.
     pub fn set(&mut self, of: &Ref, needs: BTreeSet<Need>) -> BTreeSet<Ref> {
         let let_go: Vec<Ref> = self.accounts_of(of).into_iter().filter(|account| !accounts(&needs).any(|a| a == *account)).collect();
@@ -59,12 +63,12 @@ impl Relations {
         for need in &needs {
             self.needed_by.entry(need.clone()).or_default().insert(of.clone());
         }
-        concerned.extend(users(&needs));
+        concerned.extend(sources(&needs));
         self.needs.insert(of.clone(), needs);
         concerned
     }
 
-    /// Forgets a resource. Returns whom that concerns: the users that it named.
+    /// Forgets a resource. Returns whom that concerns: the users and roles that it named.
     pub fn remove(&mut self, of: &Ref) -> BTreeSet<Ref> {
         let needs = self.needs.remove(of).unwrap_or_default();
         for need in &needs {
@@ -75,7 +79,7 @@ impl Relations {
                 }
             }
         }
-        users(&needs).collect()
+        sources(&needs).collect()
     }
 
     /// The resources that need this, in order.
@@ -88,16 +92,22 @@ impl Relations {
         self.needs.get(of).into_iter().flat_map(accounts).collect()
     }
 
-    /// The users that a resource names.
-    pub fn users_of(&self, of: &Ref) -> BTreeSet<Ref> {
-        self.needs.get(of).into_iter().flat_map(users).collect()
+    /// The users and roles that a resource names.
+    pub fn sources_of(&self, of: &Ref) -> BTreeSet<Ref> {
+        self.needs.get(of).into_iter().flat_map(sources).collect()
     }
 
-    /// Whom a change of this concerns: those that need it, and the users that those name, since a user's assume policy depends on
+    /// The namespaces in which a resource selects users.
+    pub fn namespaces_of(&self, of: &Ref) -> BTreeSet<String> {
+        let needs = self.needs.get(of).into_iter().flatten();
+        needs.filter_map(|need| if let Need::UsersOf(namespace) = need { Some(namespace.clone()) } else { None }).collect()
+    }
+
+    /// Whom a change of this concerns: those that need it, and the users and roles that those name, since an assume policy depends on
     /// whether its roles may be where they are.
     pub fn concerned_by(&self, need: &Need) -> BTreeSet<Ref> {
         let direct: BTreeSet<Ref> = self.needed_by(need).cloned().collect();
-        let named: Vec<Ref> = direct.iter().filter_map(|r| self.needs.get(r)).flat_map(users).collect();
+        let named: Vec<Ref> = direct.iter().filter_map(|r| self.needs.get(r)).flat_map(sources).collect();
         direct.into_iter().chain(named).collect()
     }
 
@@ -116,9 +126,10 @@ fn accounts(needs: &BTreeSet<Need>) -> impl Iterator<Item = Ref> {
     needs.iter().filter_map(|need| if let Need::Account(name) = need { Some(Ref::Account(ObjectKey::new("", name))) } else { None })
 }
 
-fn users(needs: &BTreeSet<Need>) -> impl Iterator<Item = Ref> {
+fn sources(needs: &BTreeSet<Need>) -> impl Iterator<Item = Ref> {
     needs.iter().filter_map(|need| match need {
         Need::User(key) => Some(Ref::User(key.clone())),
+        Need::Role(key) => Some(Ref::Role(key.clone())),
         _ => None,
     })
 }

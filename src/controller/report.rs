@@ -54,7 +54,7 @@ pub async fn report_unreadable<K: Kind>(client: &Client, metadata: &ObjectMeta, 
     let found = objects.get(name).await?;
     let previous: Vec<Condition> = serde_json::from_value(found.data["status"]["conditions"].clone()).unwrap_or_default();
     let message = format!("the object cannot be read: {error}. Correct the field; what is in AWS stays as it is.");
-    let outcome = Outcome { problems: vec![Problem::new(Reason::InvalidSpec, message)] };
+    let outcome = Outcome { problems: vec![Problem::new(Reason::InvalidSpec, message)], ..Outcome::default() };
     let conditions = outcome.conditions(&[], generation, &previous, &now());
     let told = |condition: &Condition| previous.contains(condition);
     if conditions.iter().all(told) {

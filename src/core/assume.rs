@@ -1,16 +1,16 @@
-//! The assume policies of a user: which of its roles stands in which policy.
+//! The assume policies of a source, a user or a role that others name as one: which of the roles that it may assume stands in which policy.
 //!
 //! They stand in one inline policy while that holds them, and beyond it in customer-managed policies, the *shards*, numbered from 1. A role stays in the
 //! shard where it stands, so that a change writes to the shards that it concerns and no other; nothing is ever repacked. The way back to the
 //! inline policy is taken only when all fits into half of it: otherwise one role that comes and goes would move all of them each time.
 //!
-//! A shard counts as the user's own by its name and its owner tags. What grants is the inline policy and the own shards that are attached.
+//! A shard counts as the source's own by its name and its owner tags. What grants is the inline policy and the own shards that are attached.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{Document, Effect, Statement};
 use super::identity::{ASSUME_POLICY, Identity, IdentityName};
-use super::names::{Arn, Path, PolicyName, UserName};
+use super::names::{Arn, Path, PolicyName};
 use super::observed::Observed;
 use super::ownership::Owner;
 
@@ -20,18 +20,56 @@ pub const INLINE_QUOTA: usize = 2048;
 pub const SHARD_QUOTA: usize = 6144;
 /// Managed policies that can be attached to a user, where nobody asked AWS for more (IAM quotas).
 pub const MOST_SHARDS: usize = 10;
+/// How the names of a role's shards begin: not as a user's do, whatever the names of users are.
+const ROLE_SHARD: &str = "rolebridge-role-assumes";
 /// What of the inline quota is kept free for cutting the user off.
 const CUT_OFF_ROOM: usize = 256;
-/// Characters of an assume policy without its roles.
-const FRAME: usize = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Resource":[]}]}"#.len();
+/// Characters of an assume policy without its statements.
+const FRAME: usize = r#"{"Version":"2012-10-17","Statement":[]}"#.len();
+
+/// What a source must be allowed on a role beside `sts:AssumeRole`, in both halves of the grant, where sessions carry tags or a source identity (IAM
+/// user guide, "Pass session tags in AWS STS" and "Monitor and control actions taken with assumed roles").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionRights {
+    /// `sts:TagSession`.
+    pub tag: bool,
+    /// `sts:SetSourceIdentity`.
+    pub set_source_identity: bool,
+}
+
+impl SessionRights {
+    /// The actions.
+    pub fn actions(self) -> Vec<&'static str> {
+        [(self.tag, "sts:TagSession"), (self.set_source_identity, "sts:SetSourceIdentity")]
+            .into_iter()
+            .filter_map(|(needed, action)| needed.then_some(action))
+            .collect()
+    }
+
+    /// Those of either.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self { tag: self.tag || other.tag, set_source_identity: self.set_source_identity || other.set_source_identity }
+    }
+
+    /// Characters of a statement for roles with these rights, without the roles; a comma included.
+    fn frame(self) -> usize {
+        const PLAIN: usize = r#"{"Effect":"Allow","Action":"sts:AssumeRole","Resource":[]},"#.len();
+        let more = self.actions();
+        PLAIN + if more.is_empty() { 0 } else { "[]".len() + more.iter().map(|action| length(action)).sum::<usize>() }
+    }
+}
+
+/// Roles, by ARN, with what a source must be allowed on each.
+pub type Roles<'a> = BTreeMap<&'a str, SessionRights>;
 
 /// Which roles, by ARN, stand in which assume policy of a user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shares<'a> {
     /// Those of the inline policy.
-    pub inline: BTreeSet<&'a str>,
+    pub inline: Roles<'a>,
     /// Those of the shards, by number. None is empty.
-    pub shards: BTreeMap<usize, BTreeSet<&'a str>>,
+    pub shards: BTreeMap<usize, Roles<'a>>,
 }
 
 /// The assume policies that a user has.
@@ -68,34 +106,37 @@ pub struct Listed<'a> {
     pub quota: usize,
 }
 
-/// Name of a shard. A user's name has at most 64 characters, a policy's 128.
-fn name(user: &UserName, number: usize) -> String {
-    format!("{ASSUME_POLICY}-{user}-{number}")
+/// Name of a shard. The name of a user or role has at most 64 characters, a policy's 128. Users and roles may have the same names, and their policies
+/// may not.
+fn name(of: &IdentityName, number: usize) -> String {
+    match of {
+        IdentityName::User(user) => format!("{ASSUME_POLICY}-{user}-{number}"),
+        IdentityName::Role(role) => format!("{ROLE_SHARD}-{role}-{number}"),
+    }
 }
 
-/// Name and ARN of a shard of the user with this ARN; None where that is no ARN of a user.
-pub fn shard(arn: &Arn, path: &Path, user: &UserName, number: usize) -> Option<(PolicyName, Arn)> {
-    let name = name(user, number).parse().ok()?;
+/// Name and ARN of a shard of the user or role with this ARN.
+pub fn shard(arn: &Arn, path: &Path, of: &IdentityName, number: usize) -> Option<(PolicyName, Arn)> {
+    let name = name(of, number).parse().ok()?;
     let arn = Arn::policy(arn.partition(), &arn.account_id()?, path, &name);
     Some((name, arn))
 }
 
-/// The number of the shard that a policy is by its name, if it is one of the user's.
-pub fn number(user: &Identity, policy: &Arn) -> Option<usize> {
-    let IdentityName::User(user_name) = &user.name else { return None };
-    let entity = policy.iam_entity().filter(|entity| entity.kind == "policy" && entity.path == user.path.as_str())?;
+/// The number of the shard that a policy is by its name, if it is one of the identity's.
+pub fn number(of: &Identity, policy: &Arn) -> Option<usize> {
+    let entity = policy.iam_entity().filter(|entity| entity.kind == "policy" && entity.path == of.path.as_str())?;
     let number = entity.name.rsplit_once('-')?.1.parse().ok().filter(|number| (1..=MOST_SHARDS).contains(number))?;
-    (entity.name == name(user_name, number)).then_some(number)
+    (entity.name == name(&of.name, number)).then_some(number)
 }
 
-/// The policies attached to a user that are shards by their name.
-pub fn attached(user: &Identity) -> impl Iterator<Item = &Arn> {
-    user.attached_policies.iter().filter(|arn| number(user, arn).is_some())
+/// The policies attached to an identity that are shards by their name.
+pub fn attached(identity: &Identity) -> impl Iterator<Item = &Arn> {
+    identity.attached_policies.iter().filter(|arn| number(identity, arn).is_some())
 }
 
 /// The numbers of the shards that are to be looked for, where `listed` are known to have been there and `roles` is all that may be wanted. Beyond what
 /// is known, a pass that died may have made as many as the roles take, and one more where they stand loosely.
-pub fn possible(listed: &BTreeSet<usize>, roles: &BTreeSet<&str>) -> BTreeSet<usize> {
+pub fn possible(listed: &BTreeSet<usize>, roles: &Roles<'_>) -> BTreeSet<usize> {
     let needed = share(roles, &Found::default()).map_or(MOST_SHARDS, |shares| shares.shards.len());
     if listed.is_empty() && needed == 0 {
         return BTreeSet::new();
@@ -105,9 +146,13 @@ pub fn possible(listed: &BTreeSet<usize>, roles: &BTreeSet<&str>) -> BTreeSet<us
     listed.iter().copied().chain(others).collect()
 }
 
-/// A policy that allows to assume these roles.
-pub fn document(roles: &BTreeSet<&str>) -> Document {
-    Document::new(vec![Statement::allow().actions(["sts:AssumeRole"]).resources(roles.iter().copied())])
+/// A policy that allows to assume these roles: one statement for all that need the same rights.
+pub fn document(roles: &Roles<'_>) -> Document {
+    let mut alike: BTreeMap<SessionRights, Vec<&str>> = BTreeMap::new();
+    roles.iter().for_each(|(role, rights)| alike.entry(*rights).or_default().push(role));
+    let statement =
+        |(rights, roles): (SessionRights, Vec<&str>)| Statement::allow().actions(rights.actions()).actions(["sts:AssumeRole"]).resources(roles);
+    Document::new(alike.into_iter().map(statement).collect())
 }
 
 /// Shares roles out: into the inline policy where it holds them all, and otherwise each to the shard where it stands; new ones to the first shard with
@@ -115,7 +160,7 @@ pub fn document(roles: &BTreeSet<&str>) -> Document {
 ///
 /// # Errors
 /// [`Excess`] where they do not fit into [`MOST_SHARDS`].
-pub fn share<'a>(roles: &BTreeSet<&'a str>, found: &Found<'a>) -> Result<Shares<'a>, Excess> {
+pub fn share<'a>(roles: &Roles<'a>, found: &Found<'a>) -> Result<Shares<'a>, Excess> {
     let room = INLINE_QUOTA - CUT_OFF_ROOM;
     if roles.is_empty() || size(roles) <= if found.shards.is_empty() { room } else { room / 2 } {
         return Ok(Shares { inline: roles.clone(), shards: BTreeMap::new() });
@@ -123,18 +168,18 @@ pub fn share<'a>(roles: &BTreeSet<&'a str>, found: &Found<'a>) -> Result<Shares<
     let mut shards: BTreeMap<usize, Filling<'a>> = found.shards.keys().map(|number| (*number, Filling::default())).collect();
     let standing = found.standing();
     let (mut coming, mut excess) = (vec![], 0);
-    for role in roles {
-        let stays = standing.get(role).and_then(|number| shards.get_mut(number)).is_some_and(|shard| shard.put(role));
+    for (role, rights) in roles {
+        let stays = standing.get(role).and_then(|number| shards.get_mut(number)).is_some_and(|shard| shard.put(role, *rights));
         if !stays {
-            coming.push(*role);
+            coming.push((*role, *rights));
         }
     }
-    for role in coming {
-        if shards.values_mut().any(|shard| shard.put(role)) {
+    for (role, rights) in coming {
+        if shards.values_mut().any(|shard| shard.put(role, rights)) {
             continue;
         }
         match (1..=MOST_SHARDS).find(|number| !shards.contains_key(number)) {
-            Some(free) => excess += usize::from(!shards.entry(free).or_default().put(role)),
+            Some(free) => excess += usize::from(!shards.entry(free).or_default().put(role, rights)),
             None => excess += 1,
         }
     }
@@ -142,43 +187,48 @@ pub fn share<'a>(roles: &BTreeSet<&'a str>, found: &Found<'a>) -> Result<Shares<
         return Err(Excess { roles: excess });
     }
     let shards = shards.into_iter().map(|(number, shard)| (number, shard.roles)).filter(|(_, roles)| !roles.is_empty());
-    Ok(Shares { inline: BTreeSet::new(), shards: shards.collect() })
+    Ok(Shares { inline: Roles::new(), shards: shards.collect() })
 }
 
 /// A shard while it is filled.
 #[derive(Default)]
 struct Filling<'a> {
-    roles: BTreeSet<&'a str>,
-    /// Characters of the roles.
+    roles: Roles<'a>,
+    /// The statements that they stand in.
+    statements: BTreeSet<SessionRights>,
+    /// Characters of roles and statements.
     size: usize,
 }
 
 impl<'a> Filling<'a> {
     /// Puts a role in, where there is room.
-    fn put(&mut self, role: &'a str) -> bool {
-        let size = self.size + length(role);
+    fn put(&mut self, role: &'a str, rights: SessionRights) -> bool {
+        let statement = if self.statements.contains(&rights) { 0 } else { rights.frame() };
+        let size = self.size + statement + length(role);
         let fits = FRAME + size <= SHARD_QUOTA;
         if fits {
             self.size = size;
-            self.roles.insert(role);
+            self.statements.insert(rights);
+            self.roles.insert(role, rights);
         }
         fits
     }
 }
 
-/// Characters that a role takes in a policy: quotation marks and a comma.
-fn length(role: &str) -> usize {
-    role.len() + 3
+/// Characters that a text takes in a list: quotation marks and a comma.
+fn length(text: &str) -> usize {
+    text.len() + 3
 }
 
-/// Characters of the policy for these roles, or one or two more.
-fn size(roles: &BTreeSet<&str>) -> usize {
-    FRAME + roles.iter().map(|role| length(role)).sum::<usize>()
+/// Characters of the policy for these roles, or a few more.
+fn size(roles: &Roles<'_>) -> usize {
+    let statements: BTreeSet<SessionRights> = roles.values().copied().collect();
+    FRAME + statements.into_iter().map(SessionRights::frame).sum::<usize>() + roles.keys().map(|role| length(role)).sum::<usize>()
 }
 
 impl<'a> Found<'a> {
-    /// The assume policies that are there of a user. A policy of a shard's name that is somebody else's is none of them.
-    pub fn of(user: &Identity, owner: &Owner, observed: &'a Observed) -> Self {
+    /// The assume policies that are there of a source. A policy of a shard's name that is somebody else's is none of them.
+    pub fn of(source: &Identity, owner: &Owner, observed: &'a Observed) -> Self {
         let identity = observed.identity.as_ref().map(|found| &found.identity);
         let own = observed.policies.values().filter(|found| owner.check("policy", &found.policy.tags, &found.id, None).is_ok());
         let shard = |arn: &'a Arn, document: &'a Document| Shard {
@@ -188,7 +238,7 @@ impl<'a> Found<'a> {
         };
         Self {
             inline: identity.and_then(|identity| identity.inline_policies.iter().find(|(name, _)| name.as_str() == ASSUME_POLICY)).map(|(_, d)| d),
-            shards: own.filter_map(|found| Some((number(user, &found.policy.arn)?, shard(&found.policy.arn, &found.policy.document)))).collect(),
+            shards: own.filter_map(|found| Some((number(source, &found.policy.arn)?, shard(&found.policy.arn, &found.policy.document)))).collect(),
         }
     }
 
@@ -200,9 +250,10 @@ impl<'a> Found<'a> {
     }
 
     /// What is there of these roles in the policies that are in force, each where it stands.
-    pub fn retained(&self, roles: &BTreeSet<&str>) -> Shares<'a> {
-        let of = |document: &'a Document| -> BTreeSet<&'a str> {
-            named(document, Effect::Allow).into_iter().filter(|role| roles.contains(role)).collect()
+    pub fn retained(&self, roles: &Roles<'_>) -> Shares<'a> {
+        let of = |document: &'a Document| -> Roles<'a> {
+            let there = named(document, Effect::Allow).into_iter();
+            there.filter(|role| roles.contains_key(role)).map(|role| (role, rights(document, role))).collect()
         };
         let shards = self.attached().map(|(number, shard)| (number, of(shard.document)));
         Shares { inline: self.inline.map(of).unwrap_or_default(), shards: shards.filter(|(_, roles)| !roles.is_empty()).collect() }
@@ -238,6 +289,12 @@ impl<'a> Found<'a> {
         }
         standing
     }
+}
+
+/// What a policy allows on a role beside assuming it.
+fn rights(document: &Document, role: &str) -> SessionRights {
+    let allows = |action: &str| document.allowing().any(|s| s.covers_action(action) && s.resources().unwrap_or_default().contains(&role));
+    SessionRights { tag: allows("sts:TagSession"), set_source_identity: allows("sts:SetSourceIdentity") }
 }
 
 /// The roles that the statements of one effect name for `sts:AssumeRole`.

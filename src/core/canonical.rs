@@ -159,7 +159,7 @@ fn conditions(value: &Value) -> Option<Vec<(String, String, BTreeSet<String>)>> 
 }
 
 /// A condition key in lower case up to the slash: what follows, as in `aws:PrincipalTag/team`, is the key of a tag.
-fn condition_key(key: &str) -> String {
+pub(super) fn condition_key(key: &str) -> String {
     match key.split_once('/') {
         Some((name, tag)) => format!("{}/{tag}", name.to_ascii_lowercase()),
         None => key.to_ascii_lowercase(),

@@ -2,20 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::assume::{self, Found, Shares, share};
+use super::assume::{self, Found, SessionRights, Shares, share};
 use super::document::{Document, DocumentKind, Statement};
-use super::grants::{AssumableRole, Grant, Presence, arns_naming, grants_of_role, parse, role_identity, roles_of_user, user_identity};
+use super::grants::{
+    AssumableRole, Grant, Presence, arns_naming, is_its_own_source, parse, role_identity, roles_of_role, roles_of_user, user_identity,
+};
 use super::identity::{
     ASSUME_POLICY, CUT_OFF_POLICY, DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, REVOKE_SESSIONS_POLICY, RoleSettings,
 };
-use super::names::{Arn, Path, PolicyName, UniqueID, UserName, same_name};
+use super::names::{Arn, Path, PolicyName, UniqueID, same_name};
 use super::observed::{Observed, ObservedPolicy};
 use super::outcome::Problem;
 use super::ownership::{Owner, Tags};
 use super::placement::Placement;
-use super::world::{ObjectKey, World};
+use super::quotas::Quotas;
+use super::sources::{grants_of_role, trust_problems};
+use super::trust::{Admission, Trust, nobody, trust_policy};
+use super::world::{ObjectKey, SourceKey, World};
 use crate::api::common::ConfigMapKeyReference;
-use crate::api::role::DocumentSource;
+use crate::api::role::{DocumentSource, GrantState};
+use crate::api::user::AssumePolicyStatus;
 use crate::api::{BastionUser, CrossAccountRole, Managed, Reason};
 
 /// The wanted state of one resource.
@@ -42,6 +48,10 @@ pub struct Desired {
     pub exclusive: bool,
     /// Whether `identity` and `policies` have the assume policies already, each role where it stands.
     pub has_assume_policies: bool,
+    /// How much the account lets it have.
+    pub quotas: Quotas,
+    /// Whether a role is a source of its own, be it through others, so that it cannot wait for its sources.
+    pub is_its_own_source: bool,
 }
 
 /// What is to be there, given what is.
@@ -63,13 +73,12 @@ impl Desired {
         let found = observed.identity.as_ref().map(|f| &f.identity);
         let mut wanted = Wanted { identity: self.identity.clone(), policies: self.policies.clone() };
         if let (Some(role), Some(trust)) = (&mut wanted.identity.role, &self.trust) {
-            let there = found.and_then(|f| f.role.as_ref()).map(|r| admitted(&r.trust_policy)).unwrap_or_default();
-            role.trust_policy = trust_policy(trust, &there);
+            role.trust_policy = trust_to_be(trust, found.and_then(trust_of).as_ref());
         }
         if !self.has_assume_policies {
             let found = Found::of(&self.identity, &self.owner, observed);
             let roles = standing_roles(&self.assumes, &found);
-            let shares = share(&roles, &found).map_err(|excess| too_many(roles.len(), excess.roles))?;
+            let shares = share(&roles, &found).map_err(|excess| too_many(&self.identity.name, roles.len(), excess.roles))?;
             wanted.put_assume_policies(&self.arn, &shares);
         }
         Ok(wanted)
@@ -87,9 +96,9 @@ impl Desired {
     ) -> Option<Self> {
         let mut identity = found.identity.as_ref()?.identity.clone();
         let kept = |presence| if presence == Presence::Wanted { Presence::Kept } else { presence };
-        let there = found.identity.as_ref().and_then(|f| f.identity.role.as_ref()).map(|r| &r.trust_policy);
+        let there = found.identity.as_ref().and_then(|found| trust_of(&found.identity));
         // Whoever the root of its account lets in already may be named: that adds nobody.
-        let is_in = |g: &Grant| there.zip(g.principal.as_ref()).is_some_and(|(there, p)| admits(there, p.as_str()));
+        let is_in = |g: &Grant| there.as_ref().zip(g.admission.as_ref()).is_some_and(|(there, admission)| there.covers(admission));
         let grant = |g: Grant| Grant { presence: if is_in(&g) { g.presence } else { kept(g.presence) }, ..g };
         let trust = trust.map(|entries| entries.into_iter().map(|entry| entry.into_iter().map(grant).collect()).collect());
         // A policy that is somebody else's is a conflict for those who want it; here nothing is wanted of it.
@@ -122,6 +131,9 @@ impl Desired {
             former_policies: BTreeSet::new(),
             exclusive: false,
             has_assume_policies: true,
+            // Whatever stands may stay.
+            quotas: Quotas { trust_policy_size: usize::MAX, ..Quotas::default() },
+            is_its_own_source: false,
         })
     }
 
@@ -146,17 +158,54 @@ impl Desired {
     /// written stands there as an ID by now (IAM user guide, "Principal").
     pub fn principal_ids(&self) -> BTreeMap<Arn, String> {
         let grants = self.trust.iter().flatten().flatten();
-        grants.filter_map(|g| Some((g.principal.clone()?, g.source_id.clone()?))).collect()
+        let named = |g: &Grant| g.admission.as_ref()?.principal.as_str().parse::<Arn>().ok().filter(|arn| !arn.is_account_root());
+        grants.filter_map(|g| Some((named(g)?, g.source_id.clone()?))).collect()
+    }
+
+    /// What keeps principals from being trusted again that are not who they were, going by the trust policy that is there.
+    pub fn replaced(&self, observed: &Observed) -> Vec<Problem> {
+        let there = observed.identity.as_ref().and_then(|found| trust_of(&found.identity));
+        let replaced = self.trust.iter().flatten().flatten().filter(|grant| grant.is_replaced(there.as_ref()));
+        let problem = |grant: &Grant| {
+            let source = &grant.source;
+            Problem::new(
+                Reason::IdentityChanged,
+                format!(
+                    "{source} was deleted in AWS, and what bears its name now is another one: to trust that one, take {source} out of spec.trust, and once that is done put it in again"
+                ),
+            )
+        };
+        replaced.map(problem).collect()
+    }
+
+    /// Whether principals turned out to be gone that the status tells as trusted. It must tell so before the trust policy changes, which is all that shows it.
+    pub fn is_newly_replaced(&self, observed: &Observed) -> bool {
+        let there = observed.identity.as_ref().and_then(|found| trust_of(&found.identity));
+        let mut grants = self.trust.iter().flatten().flatten();
+        grants.any(|grant| grant.told != Some(GrantState::Replaced) && grant.is_replaced(there.as_ref()))
+    }
+
+    /// What works and is worth knowing.
+    pub fn warnings(&self, observed: &Observed) -> Vec<String> {
+        let role = observed.identity.as_ref().and_then(|found| found.identity.role.as_ref());
+        let (size, quota) = (role.map_or(0, |role| role.trust_policy.size()), self.quotas.trust_policy_size);
+        let full = (size * 5 >= quota * 4)
+            .then(|| format!("the trust policy has {size} of {quota} characters that it may have: use principal: AccountRoot, or have AWS raise the quota, before it is full"));
+        let is_role = |grant: &Grant| matches!(grant.key, Some(SourceKey::Role(_)));
+        let chained = self.trust.iter().flatten().flatten().any(is_role);
+        let long = role.is_some_and(|role| role.max_session_duration > DEFAULT_SESSION_SECONDS);
+        let short_chain = (chained && long)
+            .then(|| "spec.maxSessionDuration does not count for sessions that another role's session opens: those last one hour at most".to_owned());
+        full.into_iter().chain(short_chain).collect()
     }
 }
 
 impl Wanted {
-    /// Puts the assume policies of a user in.
-    fn put_assume_policies(&mut self, user_arn: &Arn, shares: &Shares<'_>) {
-        let IdentityName::User(user) = &self.identity.name else { return };
+    /// Puts the assume policies of the identity in.
+    fn put_assume_policies(&mut self, arn_of_identity: &Arn, shares: &Shares<'_>) {
         self.identity.inline_policies.extend(inline_assume_policy(shares));
         for (number, roles) in &shares.shards {
-            let Some((name, arn)) = assume::shard(user_arn, &self.identity.path, user, *number) else { continue };
+            let Some((name, arn)) = assume::shard(arn_of_identity, &self.identity.path, &self.identity.name, *number) else { continue };
             self.identity.attached_policies.insert(arn.clone());
             let (path, tags) = (self.identity.path.clone(), self.identity.tags.clone());
             let policy = ManagedPolicy { arn: arn.clone(), name, path, description: String::new(), document: assume::document(roles), tags };
@@ -171,53 +220,46 @@ fn inline_assume_policy(shares: &Shares<'_>) -> Option<(PolicyName, Document)> {
 }
 
 /// The roles that are to be in the assume policies, given what is there.
-fn standing_roles<'a>(assumes: &'a [AssumableRole], found: &Found<'_>) -> BTreeSet<&'a str> {
+fn standing_roles<'a>(assumes: &'a [AssumableRole], found: &Found<'_>) -> assume::Roles<'a> {
     let there = found.assumable();
-    assumes.iter().filter(|role| role.presence.is_met(there.contains(role.arn.as_str()))).map(|role| role.arn.as_str()).collect()
+    assumes.iter().filter(|role| role.presence.is_met(there.contains(role.arn.as_str()))).map(|role| (role.arn.as_str(), role.rights)).collect()
 }
 
-fn too_many(roles: usize, excess: usize) -> Problem {
+fn too_many(who: &IdentityName, roles: usize, excess: usize) -> Problem {
     let (policies, size) = (assume::MOST_SHARDS, assume::SHARD_QUOTA);
     Problem::new(
         Reason::QuotaExceeded,
         format!(
-            "of {roles} roles that name the user {excess} find no place in the {policies} policies of {size} characters that a user can have attached: let fewer roles name this user; the roles it has stay"
+            "of {roles} roles that name the {} {excess} find no place in the {policies} policies of {size} characters that a {} can have attached: let fewer roles name this {}; the roles it has stay",
+            who.kind(),
+            who.kind(),
+            who.kind()
         ),
     )
 }
 
-/// The AWS principals that a trust policy allows and does not deny, as it names them.
-pub fn admitted(trust: &Document) -> BTreeSet<&str> {
-    let denied = trust.denied_aws_principals();
-    trust.allowed_aws_principals().into_iter().filter(|principal| !covers(&denied, principal)).collect()
+/// What the trust policy of an identity that is there lets in.
+pub fn trust_of(identity: &Identity) -> Option<Trust> {
+    identity.role.as_ref().map(|role| Trust::of(&role.trust_policy))
 }
 
-/// Whether a trust policy lets a principal in, by whatever name.
-fn admits(trust: &Document, principal: &str) -> bool {
-    covers(&admitted(trust), principal) && !covers(&trust.denied_aws_principals(), principal)
-}
-
-/// Whether a trust policy that names `principals` speaks of this one: by itself, by the root of its account, or by everyone.
-pub fn covers<'a>(principals: impl IntoIterator<Item = &'a &'a str>, principal: &str) -> bool {
-    let root = principal.parse::<Arn>().ok().and_then(|arn| Some(Arn::account_root(arn.partition(), &arn.account_id()?)));
-    principals.into_iter().any(|p| *p == principal || *p == "*" || root.as_ref().is_some_and(|root| root.as_str() == *p))
-}
-
-/// One statement for each entry, all its principals in it: many principals in one statement take the least room. With nobody to name,
-/// everyone is denied, since IAM takes no trust policy without a principal.
-fn trust_policy(entries: &[Vec<Grant>], there: &BTreeSet<&str>) -> Document {
-    let statement = |entry: &Vec<Grant>| {
-        let named = entry.iter().filter_map(|g| Some((g.presence, g.principal.as_ref()?.as_str())));
-        let principals: BTreeSet<&str> = named.filter(|(presence, p)| presence.is_met(there.contains(p))).map(|(_, p)| p).collect();
-        (!principals.is_empty()).then(|| Statement::allow().principals_aws(principals).actions(["sts:AssumeRole"]))
+/// The trust policy that is to be there. A grant that is merely kept is in it as it stands: under what is required now where that only narrows it, and
+/// otherwise under what was required before.
+fn trust_to_be(entries: &[Vec<Grant>], there: Option<&Trust>) -> Document {
+    let nothing = Trust::default();
+    let known = there.unwrap_or(&nothing);
+    let admitted = |grant: &Grant| -> Vec<Admission> {
+        let Some(admission) = grant.admission.as_ref().filter(|_| !grant.is_replaced(there)) else { return vec![] };
+        match grant.presence {
+            Presence::Wanted => vec![admission.clone()],
+            // A principal that is not there yet may not exist: IAM takes only those that do.
+            Presence::Kept if !known.names(&admission.principal) => vec![],
+            Presence::Kept if known.covers(admission) => vec![admission.clone()],
+            Presence::Kept => known.of_principal(&admission.principal).cloned().collect(),
+            Presence::Absent => vec![],
+        }
     };
-    let statements: Vec<Statement> = entries.iter().filter_map(statement).collect();
-    if statements.is_empty() { nobody() } else { Document::new(statements) }
-}
-
-/// A trust policy that denies everyone.
-pub fn nobody() -> Document {
-    Document::new(vec![Statement::deny().anyone().actions(["sts:AssumeRole"])])
+    trust_policy(entries.iter().map(|entry| entry.iter().flat_map(admitted).collect()))
 }
 
 /// A permissions policy that denies everything: what cuts a user off.
@@ -252,11 +294,13 @@ pub fn desired_user(world: &dyn World, user: &BastionUser, at: &Placement, insta
     let mut problems = vec![];
     let owner = owner(user, installation);
     let boundary = optional(&mut problems, "spec.permissionsBoundaryARN", user.spec.permissions_boundary_arn.as_deref());
+    let identity_name = IdentityName::User(name.clone());
+    let told = user.status().map(|s| s.assume_policies.as_slice()).unwrap_or_default();
     let desired = Desired {
         arn: Arn::user(&at.partition, &at.id, &path, &name),
         pinned: user.status().and_then(|s| s.user_id.as_deref()).and_then(|id| id.parse().ok()),
         identity: Identity {
-            name: IdentityName::User(name.clone()),
+            name: identity_name.clone(),
             path: path.clone(),
             tags: with_owner(&user.spec.tags, &owner),
             permissions_boundary: boundary,
@@ -267,28 +311,44 @@ pub fn desired_user(world: &dyn World, user: &BastionUser, at: &Placement, insta
         trust: None,
         assumes: roles_of_user(world, user),
         policies: BTreeMap::new(),
-        former_policies: assume_policies(world, user, at, &path, &name),
+        former_policies: assume_policies(world, &SourceKey::User(ObjectKey::of(user)), told, at, &path, &identity_name),
         exclusive: false,
         has_assume_policies: false,
+        quotas: Quotas::of(&at.account),
+        is_its_own_source: false,
         owner,
     };
-    // What no sharing out could hold is refused from the start. What merely does not fit beside what is there turns out in the plan.
-    let all: BTreeSet<&str> = desired.assumes.iter().filter(|role| role.presence != Presence::Absent).map(|role| role.arn.as_str()).collect();
-    if let Err(excess) = share(&all, &Found::default()) {
-        problems.push(too_many(all.len(), excess.roles));
-    }
+    problems.extend(check_assumes(&desired));
     if problems.is_empty() { Ok(desired) } else { Err(problems) }
 }
 
-/// The customer-managed policies that may hold the assume policies of a user: those that its status lists, and those that what names it may
+/// What no sharing out could hold is refused from the start. What merely does not fit beside what is there turns out in the plan.
+fn check_assumes(desired: &Desired) -> Option<Problem> {
+    let all = desired.assumes.iter().filter(|role| role.presence != Presence::Absent);
+    let all: assume::Roles<'_> = all.map(|role| (role.arn.as_str(), role.rights)).collect();
+    share(&all, &Found::default()).err().map(|excess| too_many(&desired.identity.name, all.len(), excess.roles))
+}
+
+/// The customer-managed policies that may hold the assume policies of a source: those that its status lists, and those that what names it may
 /// have taken since.
-pub fn assume_policies(world: &dyn World, user: &BastionUser, at: &Placement, path: &Path, name: &UserName) -> BTreeSet<Arn> {
-    let arn = Arn::user(&at.partition, &at.id, path, name);
-    let shard = |number: usize| assume::shard(&arn, path, name, number).map(|(_, arn)| arn);
-    let told: BTreeSet<&str> = user.status().into_iter().flat_map(|s| &s.assume_policies).filter_map(|p| p.arn.as_deref()).collect();
+pub fn assume_policies(
+    world: &dyn World,
+    source: &SourceKey,
+    told: &[AssumePolicyStatus],
+    at: &Placement,
+    path: &Path,
+    name: &IdentityName,
+) -> BTreeSet<Arn> {
+    let shard = |number: usize| {
+        // Of the ARN only partition and account matter.
+        assume::shard(&Arn::account_root(&at.partition, &at.id), path, name, number).map(|(_, arn)| arn)
+    };
+    let told: BTreeSet<&str> = told.iter().filter_map(|p| p.arn.as_deref()).collect();
     let listed = (1..=assume::MOST_SHARDS).filter(|number| shard(*number).is_some_and(|arn| told.contains(arn.as_str()))).collect();
-    let roles = arns_naming(world, &ObjectKey::of(user));
-    assume::possible(&listed, &roles.iter().map(Arn::as_str).collect()).into_iter().filter_map(shard).collect()
+    let roles = arns_naming(world, source);
+    // As much room as a role can take.
+    let most = SessionRights { tag: true, set_source_identity: true };
+    assume::possible(&listed, &roles.iter().map(|arn| (arn.as_str(), most)).collect()).into_iter().filter_map(shard).collect()
 }
 
 /// The wanted state of a role.
@@ -333,12 +393,18 @@ pub fn desired_role(
             policies.insert(arn.clone(), ManagedPolicy { arn, name, path: path.clone(), description, document, tags: tags.clone() });
         }
     }
+    problems.extend(trust_problems(role));
     let (true, Some(max_session_duration)) = (problems.is_empty(), max_session_duration) else { return Err(problems) };
-    Ok(Desired {
+    let identity_name = IdentityName::Role(name.clone());
+    let status = role.status();
+    let told = status.map(|s| s.assume_policies.as_slice()).unwrap_or_default();
+    let own = status.into_iter().flat_map(|s| &s.policies).filter_map(|p| p.arn.parse().ok());
+    let assuming = assume_policies(world, &SourceKey::Role(ObjectKey::of(role)), told, at, &path, &identity_name);
+    let desired = Desired {
         arn: Arn::role(&at.partition, &at.id, &path, &name),
         pinned: role.status().and_then(|s| s.role_id.as_deref()).and_then(|id| id.parse().ok()),
         identity: Identity {
-            name: IdentityName::Role(name),
+            name: identity_name,
             path,
             tags,
             permissions_boundary: boundary,
@@ -347,13 +413,17 @@ pub fn desired_role(
             role: Some(RoleSettings { description: role.spec.description.clone().unwrap_or_default(), max_session_duration, trust_policy: nobody() }),
         },
         trust: Some(grants_of_role(world, role, at)),
-        assumes: vec![],
+        assumes: roles_of_role(world, role),
         policies,
-        former_policies: role.status().into_iter().flat_map(|s| &s.policies).filter_map(|p| p.arn.parse().ok()).collect(),
+        former_policies: own.chain(assuming).collect(),
         exclusive: true,
         has_assume_policies: false,
+        quotas: Quotas::of(&at.account),
+        is_its_own_source: is_its_own_source(world, role),
         owner,
-    })
+    };
+    problems.extend(check_assumes(&desired));
+    if problems.is_empty() { Ok(desired) } else { Err(problems) }
 }
 
 /// Some names are spoken for: by Rolebridge itself, and by AWS's console for revoking sessions, which no declaration may undo.

@@ -5,13 +5,20 @@
 
 use std::collections::BTreeSet;
 
+use kube::core::ObjectMeta;
+
+use super::assume::SessionRights;
 use super::names::{Arn, Path, RoleName, UserName};
 use super::outcome::Problem;
-use super::placement::{Placement, admit, find, shared_with};
-use super::world::{ObjectKey, World};
+use super::placement::{Placement, admit, find, matches, shared_with};
+use super::require::session_rights;
+use super::trust::{Admission, Trust};
+use super::world::{Labels, ObjectKey, SourceKey, World};
+use crate::api::common::AllowRolesFrom;
 use crate::api::conditions::{Class, kinds};
-use crate::api::role::{PrincipalForm, Source, TrustEntry};
-use crate::api::{BastionUser, CrossAccountRole, Managed, Reason};
+use crate::api::role::GrantState;
+use crate::api::trust::{PrincipalForm, Source, TrustEntry, UsersSelector};
+use crate::api::{BastionUser, Condition, CrossAccountRole, Managed, Reason};
 
 /// Whether one half of a grant is to be in its policy document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,22 +45,42 @@ impl Presence {
 /// One source of a role, as the role sees it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grant {
-    /// The source: `BastionUser/namespace/name` or `AWSAccount/name`.
+    /// The source: `BastionUser/namespace/name`, `AWSAccount/name`, or what the trust entry says of it.
     pub source: String,
-    /// The principal that the trust policy names for it, where that is known.
-    pub principal: Option<Arn>,
-    /// Whether the trust policy is to name it.
+    /// The way in that the trust policy is to have for it, where that is known.
+    pub admission: Option<Admission>,
+    /// Whether the trust policy is to have it.
     pub presence: Presence,
     /// What keeps the grant from standing.
     pub problem: Option<Problem>,
+    /// The source, where it is a resource.
+    pub key: Option<SourceKey>,
     /// The unique ID of the source, if it has one: a principal of the same name with another ID must be written anew.
     pub source_id: Option<String>,
+    /// What the status of the role says of a principal that is nobody's of ours; None for all others. We do not know its unique ID, so this is
+    /// what tells that it was trusted before.
+    pub told: Option<GrantState>,
 }
 
 impl Grant {
+    pub(super) fn absent(source: String, problem: Problem) -> Self {
+        Self { source, admission: None, presence: Presence::Absent, problem: Some(problem), key: None, source_id: None, told: None }
+    }
+
     /// Whether the source is likely to be ready in a moment, so that a role that is not made yet does well to wait for it.
     pub fn is_coming(&self) -> bool {
         self.presence == Presence::Kept && self.problem.as_ref().is_some_and(|p| p.reason.class() < Class::Stalled)
+    }
+
+    /// Whether the principal was trusted and is gone: IAM then puts its unique ID into its place, and what bears its name now is another one
+    /// (IAM user guide, "Principal"). `there` is the trust policy that is there.
+    pub fn is_replaced(&self, there: Option<&Trust>) -> bool {
+        let Some(Admission { principal, .. }) = &self.admission else { return false };
+        match self.told {
+            Some(GrantState::Replaced) => true,
+            Some(GrantState::Granted) => there.is_some_and(|there| !there.names(principal) && there.unique_ids().next().is_some()),
+            _ => false,
+        }
     }
 }
 
@@ -70,9 +97,11 @@ pub struct AssumableRole {
     pub path: Path,
     /// Name of the role in IAM.
     pub name: RoleName,
+    /// What the source must be allowed on the role beside assuming it.
+    pub rights: SessionRights,
     /// Whether the assume policy is to allow it.
     pub presence: Presence,
-    /// Whether the role is wanted and merely not made yet, so that the user does well to wait a moment before it tells how it stands.
+    /// Whether the role is wanted and merely not made yet, so that the source does well to wait a moment before it tells how it stands.
     pub is_coming: bool,
 }
 
@@ -106,59 +135,196 @@ pub fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(field: &str, value: &
     value.parse().map_err(|e| Problem::new(Reason::InvalidSpec, format!("{field}: {e}")))
 }
 
-/// The sources of a role, entry by entry, as they stand.
-pub fn grants_of_role(world: &dyn World, role: &CrossAccountRole, at: &Placement) -> Vec<Vec<Grant>> {
-    let one = |entry: &TrustEntry, source: &Source| match (&source.user, &source.account) {
-        (Some(user), None) => user_grant(world, role, at, entry.principal, &user_key(role, user.namespace.as_deref(), &user.name)),
-        (None, Some(account)) => account_grant(world, role, at, account),
-        _ => Grant {
-            source: "none".into(),
-            principal: None,
-            presence: Presence::Absent,
-            problem: Some(Problem::new(Reason::InvalidSpec, "spec.trust: a source is exactly one of user and account")),
-            source_id: None,
-        },
+/// A resource that can be the source of grants.
+#[derive(Clone, Copy)]
+pub(super) enum SourceObject<'a> {
+    User(&'a BastionUser),
+    Role(&'a CrossAccountRole),
+}
+
+impl SourceObject<'_> {
+    pub fn meta(&self) -> &ObjectMeta {
+        match self {
+            Self::User(user) => &user.metadata,
+            Self::Role(role) => &role.metadata,
+        }
+    }
+
+    pub fn key(&self) -> SourceKey {
+        match self {
+            Self::User(user) => SourceKey::User(ObjectKey::of(*user)),
+            Self::Role(role) => SourceKey::Role(ObjectKey::of(*role)),
+        }
+    }
+
+    fn account_name(&self) -> &str {
+        match self {
+            Self::User(user) => &user.spec.account_ref.name,
+            Self::Role(role) => &role.spec.account_ref.name,
+        }
+    }
+
+    fn allow_roles_from(&self) -> Option<&AllowRolesFrom> {
+        match self {
+            Self::User(user) => user.spec.allow_roles_from.as_ref(),
+            Self::Role(role) => role.spec.allow_roles_from.as_ref(),
+        }
+    }
+
+    pub fn declared_arn(&self, at: &Placement) -> Option<Arn> {
+        match self {
+            Self::User(user) => user_identity(user).ok().map(|(name, path)| Arn::user(&at.partition, &at.id, &path, &name)),
+            Self::Role(role) => role_identity(role).ok().map(|(name, path)| Arn::role(&at.partition, &at.id, &path, &name)),
+        }
+    }
+
+    pub fn told_arn(&self) -> Option<Arn> {
+        match self {
+            Self::User(user) => user.status()?.user_arn.as_deref()?.parse().ok(),
+            Self::Role(role) => role.status()?.role_arn.as_deref()?.parse().ok(),
+        }
+    }
+
+    pub fn unique_id(&self, world: &dyn World) -> Option<String> {
+        match self {
+            Self::User(user) => world.user_id(user),
+            Self::Role(role) => world.role_id(role),
+        }
+    }
+
+    pub fn ready(&self) -> Option<&Condition> {
+        let conditions = match self {
+            Self::User(user) => user.status().map(|s| s.conditions.as_slice()),
+            Self::Role(role) => role.status().map(|s| s.conditions.as_slice()),
+        };
+        conditions?.iter().find(|c| c.type_ == kinds::READY)
+    }
+
+    /// Whether its status says that its assume policy has the role. A status lists at most 100 roles; beyond them its own readiness must do.
+    pub fn allows_role(&self, role: &ObjectKey) -> bool {
+        let told = match self {
+            Self::User(user) => user.status().map(|s| (&s.roles, s.roles_total)),
+            Self::Role(role) => role.status().map(|s| (&s.roles, s.roles_total)),
+        };
+        told.is_some_and(|(roles, total)| {
+            roles.iter().any(|r| r.namespace == role.namespace && r.name == role.name)
+                || (usize::try_from(total).unwrap_or(0) > roles.len() && self.ready().is_some_and(|ready| ready.status == "True"))
+        })
+    }
+}
+
+/// The users and roles that a role names each by itself.
+pub fn sources_named(role: &CrossAccountRole) -> BTreeSet<SourceKey> {
+    let named = |source: &Source| {
+        let user = source.user.as_ref().map(|user| SourceKey::User(key_in(role, user.namespace.as_deref(), &user.name)));
+        user.or_else(|| Some(SourceKey::Role(source.role.as_ref().map(|named| key_in(role, named.namespace.as_deref(), &named.name))?)))
     };
-    role.spec.trust.iter().map(|entry| entry.from.iter().map(|source| one(entry, source)).collect()).collect()
+    sources(role).filter_map(named).collect()
 }
 
-/// The users that a role names, each once.
-pub fn users_named(role: &CrossAccountRole) -> BTreeSet<ObjectKey> {
-    let sources = role.spec.trust.iter().flat_map(|entry| &entry.from);
-    sources.filter_map(|s| s.user.as_ref()).map(|u| user_key(role, u.namespace.as_deref(), &u.name)).collect()
+/// The namespaces in which a role selects users by their labels.
+pub fn namespaces_selected(role: &CrossAccountRole) -> BTreeSet<String> {
+    sources(role).filter_map(|source| source.users.as_ref()).flat_map(|users| searched(role, users)).map(str::to_owned).collect()
 }
 
-fn user_key(role: &CrossAccountRole, namespace: Option<&str>, name: &str) -> ObjectKey {
+/// Whether a role selects a user by its labels.
+pub fn selects(role: &CrossAccountRole, user: &BastionUser) -> bool {
+    sources(role).filter_map(|source| source.users.as_ref()).any(|users| is_selected(role, users, user))
+}
+
+fn sources(role: &CrossAccountRole) -> impl Iterator<Item = &Source> {
+    role.spec.trust.iter().flat_map(|entry| &entry.from)
+}
+
+pub(super) fn searched<'a>(role: &'a CrossAccountRole, users: &'a UsersSelector) -> Vec<&'a str> {
+    match users.namespaces.as_slice() {
+        [] => role.metadata.namespace.as_deref().into_iter().collect(),
+        named => named.iter().map(String::as_str).collect(),
+    }
+}
+
+pub(super) fn is_selected(role: &CrossAccountRole, users: &UsersSelector, user: &BastionUser) -> bool {
+    let labels = user.metadata.labels.as_ref();
+    searched(role, users).contains(&user.metadata.namespace.as_deref().unwrap_or_default())
+        && matches(&users.selector, labels.unwrap_or(&Labels::new()))
+}
+
+pub(super) fn key_in(role: &CrossAccountRole, namespace: Option<&str>, name: &str) -> ObjectKey {
     ObjectKey::new(namespace.or(role.metadata.namespace.as_deref()).unwrap_or_default(), name)
+}
+
+/// Whether a source of a role is this user or role, by name or by labels.
+fn is_source(role: &CrossAccountRole, source: &Source, object: SourceObject<'_>) -> bool {
+    match object {
+        SourceObject::User(user) => {
+            source.user.as_ref().is_some_and(|named| key_in(role, named.namespace.as_deref(), &named.name) == ObjectKey::of(user))
+                || source.users.as_ref().is_some_and(|users| is_selected(role, users, user))
+        }
+        SourceObject::Role(other) => {
+            source.role.as_ref().is_some_and(|named| key_in(role, named.namespace.as_deref(), &named.name) == ObjectKey::of(other))
+        }
+    }
+}
+
+/// Whether a role is a source of its own, be it through others: then it cannot wait for its sources.
+pub fn is_its_own_source(world: &dyn World, role: &CrossAccountRole) -> bool {
+    let itself = ObjectKey::of(role);
+    let of =
+        |role: &CrossAccountRole| sources_named(role).into_iter().filter_map(|key| if let SourceKey::Role(key) = key { Some(key) } else { None });
+    let mut seen = BTreeSet::new();
+    let mut next: Vec<ObjectKey> = of(role).collect();
+    while let Some(key) = next.pop() {
+        if key == itself {
+            return true;
+        }
+        if seen.insert(key.clone())
+            && let Some(role) = world.role(&key)
+        {
+            next.extend(of(&role));
+        }
+    }
+    false
 }
 
 /// The roles that a user is to be allowed to assume, in the order of their keys.
 pub fn roles_of_user(world: &dyn World, user: &BastionUser) -> Vec<AssumableRole> {
-    let key = ObjectKey::of(user);
-    world.roles_naming(&key).into_iter().filter_map(|role| world.role(&role)).filter_map(|role| assumable(world, user, &key, &role)).collect()
+    roles_of(world, SourceObject::User(user))
 }
 
-/// ARNs of all roles that name a user, whatever else is to be said of them.
-pub fn arns_naming(world: &dyn World, user: &ObjectKey) -> BTreeSet<Arn> {
+/// The roles that a role is to be allowed to assume, in the order of their keys.
+pub fn roles_of_role(world: &dyn World, role: &CrossAccountRole) -> Vec<AssumableRole> {
+    roles_of(world, SourceObject::Role(role))
+}
+
+fn roles_of(world: &dyn World, source: SourceObject<'_>) -> Vec<AssumableRole> {
+    let naming = world.roles_naming(&source.key());
+    naming.into_iter().filter_map(|role| world.role(&role)).filter_map(|role| assumable(world, source, &role)).collect()
+}
+
+/// ARNs of all roles that name a source, whatever else is to be said of them.
+pub fn arns_naming(world: &dyn World, source: &SourceKey) -> BTreeSet<Arn> {
     let arn = |role: &CrossAccountRole| {
         let declared = find(world, &role.spec.account_ref.name).ok().zip(role_identity(role).ok());
         let declared = declared.map(|(at, (name, path))| Arn::role(&at.partition, &at.id, &path, &name));
         declared.or_else(|| role.status()?.role_arn.as_deref()?.parse().ok())
     };
-    world.roles_naming(user).iter().filter_map(|key| world.role(key)).filter_map(|role| arn(&role)).collect()
+    world.roles_naming(source).iter().filter_map(|key| world.role(key)).filter_map(|role| arn(&role)).collect()
 }
 
-fn assumable(world: &dyn World, user: &BastionUser, user_key_: &ObjectKey, role: &CrossAccountRole) -> Option<AssumableRole> {
+fn assumable(world: &dyn World, source: SourceObject<'_>, role: &CrossAccountRole) -> Option<AssumableRole> {
     if role.metadata.deletion_timestamp.is_some() {
         return None;
     }
     let (name, path) = role_identity(role).ok()?;
+    let entries: Vec<&TrustEntry> = role.spec.trust.iter().filter(|entry| entry.from.iter().any(|s| is_source(role, s, source))).collect();
+    let rights = entries.iter().map(|entry| session_rights(entry.require.as_ref())).fold(SessionRights::default(), SessionRights::or);
     let of = |arn, presence, is_coming| AssumableRole {
         key: ObjectKey::of(role),
         account: role.spec.account_ref.name.clone(),
         arn,
         path: path.clone(),
         name: name.clone(),
+        rights,
         presence,
         is_coming,
     };
@@ -167,10 +333,8 @@ fn assumable(world: &dyn World, user: &BastionUser, user_key_: &ObjectKey, role:
         let arn = role.status()?.role_arn.as_deref()?.parse().ok()?;
         return Some(of(arn, Presence::Kept, false));
     };
-    let names_user = |source: &Source| source.user.as_ref().is_some_and(|u| user_key(role, u.namespace.as_deref(), &u.name) == *user_key_);
-    let entries = role.spec.trust.iter().filter(|entry| entry.from.iter().any(names_user));
     // One entry that stands is enough; failing that, one that keeps.
-    let relations: Vec<Presence> = entries.map(|entry| relation(world, role, &at, entry.principal, user).presence).collect();
+    let relations: Vec<Presence> = entries.iter().map(|entry| relation(world, role, &at, entry.principal, source).presence).collect();
     let presence = [Presence::Wanted, Presence::Kept].into_iter().find(|p| relations.contains(p))?;
     // A role of that name may be somebody else's and trust the whole account: the right to assume it is given only once it is known to be
     // this resource's own.
@@ -186,51 +350,52 @@ fn assumable(world: &dyn World, user: &BastionUser, user_key_: &ObjectKey, role:
     })
 }
 
-/// What the resources alone say of "this user may assume this role", whatever has been done about it in AWS.
-struct Relation {
-    presence: Presence,
-    problem: Option<Problem>,
-    /// Where the user is placed, where that is known.
-    user_at: Option<Placement>,
+/// What the resources alone say of "this source may assume this role", whatever has been done about it in AWS.
+pub(super) struct Relation {
+    pub presence: Presence,
+    pub problem: Option<Problem>,
+    /// Where the source is placed, where that is known.
+    pub source_at: Option<Placement>,
 }
 
-fn relation(world: &dyn World, role: &CrossAccountRole, at: &Placement, form: PrincipalForm, user: &BastionUser) -> Relation {
-    let user_key = ObjectKey::of(user);
+pub(super) fn relation(world: &dyn World, role: &CrossAccountRole, at: &Placement, form: PrincipalForm, source: SourceObject<'_>) -> Relation {
+    let key = source.key();
+    let (own, name) = (source.meta().namespace.as_deref().unwrap_or_default(), told_name(&key));
     let namespace = role.metadata.namespace.as_deref().unwrap_or_default();
-    let none = |reason, message: String| Relation { presence: Presence::Absent, problem: Some(Problem::new(reason, message)), user_at: None };
-    if user.metadata.deletion_timestamp.is_some() {
-        return none(Reason::SourceNotFound, format!("BastionUser {user_key} is being deleted"));
+    let none = |reason, message: String| Relation { presence: Presence::Absent, problem: Some(Problem::new(reason, message)), source_at: None };
+    if source.meta().deletion_timestamp.is_some() {
+        return none(Reason::SourceNotFound, format!("{name} is being deleted"));
     }
-    if !shared_with(user.spec.allow_roles_from.as_ref(), &user_key.namespace, namespace, world.namespace_labels(namespace).as_ref()) {
+    if !shared_with(source.allow_roles_from(), own, namespace, world.namespace_labels(namespace).as_ref()) {
         let fix = "have its owner add the namespace to its spec.allowRolesFrom";
-        return none(Reason::SourceNotAllowed, format!("BastionUser {user_key} does not let namespace {namespace} name it: {fix}"));
+        return none(Reason::SourceNotAllowed, format!("{name} does not let namespace {namespace} name it: {fix}"));
     }
-    let user_at = match find(world, &user.spec.account_ref.name) {
+    let source_at = match find(world, source.account_name()) {
         Ok(placement) => placement,
         Err(problem) => {
-            let problem = Problem::new(Reason::SourceNotReady, format!("BastionUser {user_key}: {}", problem.message));
-            return Relation { presence: Presence::Kept, problem: Some(problem), user_at: None };
+            let problem = Problem::new(Reason::SourceNotReady, format!("{name}: {}", problem.message));
+            return Relation { presence: Presence::Kept, problem: Some(problem), source_at: None };
         }
     };
-    if user_at.partition != at.partition {
-        return none(
-            Reason::PartitionMismatch,
-            format!(
-                "BastionUser {user_key} is in partition {} and the role in {}: no trust is possible between them",
-                user_at.partition, at.partition
-            ),
-        );
+    if source_at.partition != at.partition {
+        let (there, here) = (&source_at.partition, &at.partition);
+        return none(Reason::PartitionMismatch, format!("{name} is in partition {there} and the role in {here}: no trust is possible between them"));
     }
     // From here on the grant may have stood before: it is frozen, not withdrawn.
     let frozen = guard_root(form, at).or_else(|| admit(world, at, namespace, world.role_id(role).is_some()).err()).or_else(|| {
-        let refused = admit(world, &user_at, &user_key.namespace, world.user_id(user).is_some()).err()?;
-        Some(Problem::new(Reason::SourceNotReady, format!("BastionUser {user_key}: {}", refused.message)))
+        let refused = admit(world, &source_at, own, source.unique_id(world).is_some()).err()?;
+        Some(Problem::new(Reason::SourceNotReady, format!("{name}: {}", refused.message)))
     });
-    Relation { presence: if frozen.is_some() { Presence::Kept } else { Presence::Wanted }, problem: frozen, user_at: Some(user_at) }
+    Relation { presence: if frozen.is_some() { Presence::Kept } else { Presence::Wanted }, problem: frozen, source_at: Some(source_at) }
+}
+
+/// How messages name a source: `BastionUser namespace/name`.
+pub(super) fn told_name(key: &SourceKey) -> String {
+    key.to_string().replacen('/', " ", 1)
 }
 
 /// Trusting the root of an account is a guardrail of the role's account.
-fn guard_root(form: PrincipalForm, at: &Placement) -> Option<Problem> {
+pub(super) fn guard_root(form: PrincipalForm, at: &Placement) -> Option<Problem> {
     let allowed = at.account.spec.guardrails.as_ref().is_some_and(|g| g.account_root_trust);
     (form == PrincipalForm::AccountRoot && !allowed).then(|| {
         Problem::new(
@@ -238,70 +403,4 @@ fn guard_root(form: PrincipalForm, at: &Placement) -> Option<Problem> {
             format!("spec.trust: AWSAccount {} does not allow trusting a whole account: name the users, or have a platform administrator set guardrails.accountRootTrust: true", at.name),
         )
     })
-}
-
-fn user_grant(world: &dyn World, role: &CrossAccountRole, at: &Placement, form: PrincipalForm, key: &ObjectKey) -> Grant {
-    let source = format!("{}/{key}", BastionUser::KIND);
-    let Some(user) = world.user(key) else {
-        let problem = Problem::new(Reason::SourceNotFound, format!("there is no BastionUser {key}: create it, or take it out of spec.trust"));
-        return Grant { source, principal: None, presence: Presence::Absent, problem: Some(problem), source_id: None };
-    };
-    let Relation { mut presence, mut problem, user_at } = relation(world, role, at, form, &user);
-    let declared = user_at.as_ref().zip(user_identity(&user).ok()).map(|(at, (name, path))| Arn::user(&at.partition, &at.id, &path, &name));
-    // Where the user's account is not to be found, its status says what the trust policy names.
-    let told = || user.status().filter(|_| presence == Presence::Kept)?.user_arn.as_deref()?.parse().ok();
-    let principal = declared.or_else(told).and_then(|user: Arn| match form {
-        PrincipalForm::Named => Some(user),
-        PrincipalForm::AccountRoot => Some(Arn::account_root(user.partition(), &user.account_id()?)),
-    });
-    let source_id = world.user_id(&user);
-    if presence == Presence::Wanted && source_id.is_none() {
-        // IAM refuses a principal that does not exist. One that is there already is the same user, of whom we merely do not know yet.
-        if form == PrincipalForm::Named {
-            presence = Presence::Kept;
-        }
-        problem = Some(not_ready(&user, key));
-    } else if presence == Presence::Wanted && !allows_role(&user, &ObjectKey::of(role)) {
-        problem = Some(Problem::new(Reason::SourceNotReady, format!("the assume policy of BastionUser {key} does not have the role yet")));
-    }
-    Grant { source, principal, presence, problem, source_id }
-}
-
-fn not_ready(user: &BastionUser, key: &ObjectKey) -> Problem {
-    let conditions = user.status().map(|s| s.conditions.as_slice()).unwrap_or_default();
-    let why = conditions.iter().find(|c| c.type_ == kinds::READY && c.status == "False").map(|c| format!(" ({}: {})", c.reason, c.message));
-    Problem::new(Reason::SourceNotReady, format!("BastionUser {key} is not in AWS yet{}", why.unwrap_or_default()))
-}
-
-/// Whether the user's status says that its assume policy has the role. A status lists at most 100 roles; beyond them the user's own
-/// readiness must do.
-fn allows_role(user: &BastionUser, role: &ObjectKey) -> bool {
-    user.status().is_some_and(|s| {
-        s.roles.iter().any(|r| r.namespace == role.namespace && r.name == role.name)
-            || (usize::try_from(s.roles_total).unwrap_or(0) > s.roles.len()
-                && s.conditions.iter().any(|c| c.type_ == kinds::READY && c.status == "True"))
-    })
-}
-
-fn account_grant(world: &dyn World, role: &CrossAccountRole, at: &Placement, name: &str) -> Grant {
-    let source = format!("AWSAccount/{name}");
-    let absent = |problem| Grant { source: source.clone(), principal: None, presence: Presence::Absent, problem: Some(problem), source_id: None };
-    let trusted = match find(world, name) {
-        Ok(placement) => placement,
-        Err(_) => {
-            return absent(Problem::new(
-                Reason::SourceNotFound,
-                format!("spec.trust: there is no usable AWSAccount {name}: create it, or take it out"),
-            ));
-        }
-    };
-    if trusted.partition != at.partition {
-        let message =
-            format!("AWSAccount {name} is in partition {} and the role in {}: no trust is possible between them", trusted.partition, at.partition);
-        return absent(Problem::new(Reason::PartitionMismatch, message));
-    }
-    let namespace = role.metadata.namespace.as_deref().unwrap_or_default();
-    let problem = guard_root(PrincipalForm::AccountRoot, at).or_else(|| admit(world, at, namespace, world.role_id(role).is_some()).err());
-    let presence = if problem.is_some() { Presence::Kept } else { Presence::Wanted };
-    Grant { source, principal: Some(Arn::account_root(&trusted.partition, &trusted.id)), presence, problem, source_id: None }
 }

@@ -22,5 +22,8 @@ pub mod ownership;
 pub mod placement;
 pub mod plan;
 pub mod quotas;
+pub mod require;
+pub mod sources;
 pub mod sweep;
+pub mod trust;
 pub mod world;

@@ -39,6 +39,8 @@ fn aspect(reason: Reason) -> &'static str {
 pub struct Outcome {
     /// What keeps the resource from being as declared; empty when it is.
     pub problems: Vec<Problem>,
+    /// What works and is worth knowing; told where there is no problem.
+    pub warnings: Vec<String>,
 }
 
 impl Outcome {
@@ -70,7 +72,7 @@ impl Outcome {
             }
         };
         let mut conditions = match self.worst() {
-            None => vec![make(kinds::READY, "True", Reason::Ready, "as declared")],
+            None => vec![make(kinds::READY, "True", Reason::Ready, &self.praise())],
             Some(worst) => {
                 let summary = self.summary();
                 let going_on = if self.class() == Class::Stalled { kinds::STALLED } else { kinds::RECONCILING };
@@ -90,6 +92,11 @@ impl Outcome {
             conditions.push(condition);
         }
         conditions
+    }
+
+    fn praise(&self) -> String {
+        let warnings: String = self.warnings.iter().map(|warning| format!("; warning: {warning}")).collect();
+        format!("as declared{warnings}")
     }
 
     fn summary(&self) -> String {
@@ -117,7 +124,7 @@ mod tests {
     const ASPECTS: [&str; 3] = [kinds::ACCOUNT_READY, kinds::REFERENCES_RESOLVED, kinds::SYNCED];
 
     fn of(problems: &[Reason]) -> Vec<(String, String, String)> {
-        let outcome = Outcome { problems: problems.iter().map(|r| Problem::new(*r, format!("{r} happened"))).collect() };
+        let outcome = Outcome { problems: problems.iter().map(|r| Problem::new(*r, format!("{r} happened"))).collect(), ..Outcome::default() };
         outcome.conditions(&ASPECTS, 3, &[], "2026-01-01T00:00:00Z").into_iter().map(|c| (c.type_, c.status, c.reason)).collect()
     }
 
@@ -157,9 +164,9 @@ mod tests {
 
     #[test]
     fn a_transition_time_moves_only_with_the_status() {
-        let outcome = Outcome { problems: vec![Problem::new(Reason::SourceNotFound, "a")] };
+        let outcome = Outcome { problems: vec![Problem::new(Reason::SourceNotFound, "a")], ..Outcome::default() };
         let first = outcome.conditions(&ASPECTS, 1, &[], "2026-01-01T00:00:00Z");
-        let other = Outcome { problems: vec![Problem::new(Reason::SourceNotReady, "b")] };
+        let other = Outcome { problems: vec![Problem::new(Reason::SourceNotReady, "b")], ..Outcome::default() };
         let second = other.conditions(&ASPECTS, 2, &first, "2026-01-02T00:00:00Z");
         assert!(second.iter().all(|c| c.last_transition_time == "2026-01-01T00:00:00Z"));
         let third = Outcome::default().conditions(&ASPECTS, 2, &second, "2026-01-03T00:00:00Z");

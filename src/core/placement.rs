@@ -6,8 +6,7 @@ use super::names::{AccountID, Partition};
 use super::outcome::Problem;
 use super::world::{Labels, World};
 use crate::api::account::{AllowedFrom, AllowedNamespaces};
-use crate::api::common::{LabelOperator, LabelRequirement, LabelSelector};
-use crate::api::user::{AllowRolesFrom, RolesFrom};
+use crate::api::common::{AllowRolesFrom, LabelOperator, LabelRequirement, LabelSelector, RolesFrom};
 use crate::api::{AWSAccount, Reason};
 
 /// The account that a resource is placed in.
@@ -107,7 +106,7 @@ fn selected(selector: Option<&LabelSelector>, labels: Option<&Labels>) -> bool {
 
 /// Whether labels match a selector. An empty selector matches nothing here: the API server refuses it, and should one come by another way,
 /// letting nobody in is the safe reading.
-fn matches(selector: &LabelSelector, labels: &Labels) -> bool {
+pub fn matches(selector: &LabelSelector, labels: &Labels) -> bool {
     let empty = selector.match_labels.is_empty() && selector.match_expressions.is_empty();
     !empty && selector.match_labels.iter().all(|(k, v)| labels.get(k) == Some(v)) && selector.match_expressions.iter().all(|r| satisfied(r, labels))
 }

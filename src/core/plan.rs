@@ -15,13 +15,14 @@ use std::fmt;
 use super::action::{Action, Tagged};
 use super::assume;
 use super::canonical::same;
-use super::desired::{Desired, Wanted, admitted, covers, nobody, nothing};
-use super::document::{Document, Statement, StatementRef};
+use super::desired::{Desired, Wanted, nothing};
+use super::document::Document;
 use super::identity::{ASSUME_POLICY, CUT_OFF_POLICY, Identity, IdentityName, ManagedPolicy, REVOKE_SESSIONS_POLICY};
 use super::names::{Arn, PolicyName, same_name};
 use super::observed::{Dependents, Observed, ObservedIdentity, ObservedPolicy};
 use super::outcome::Problem;
 use super::ownership::Tags;
+use super::trust::{Trust, nobody, trust_policy};
 use crate::api::Reason;
 
 /// Versions that a customer-managed policy can have; the account's summary calls it VersionsPerPolicyQuota (IAM quotas).
@@ -95,7 +96,7 @@ fn check(desired: &Desired, observed: &Observed) -> Result<Wanted, Vec<Problem>>
         Ok(wanted) => wanted,
         Err(problem) => return Err(foreign.into_iter().chain([problem]).collect()),
     };
-    let mut problems: Vec<Problem> = foreign.into_iter().collect();
+    let mut problems: Vec<Problem> = foreign.into_iter().chain(check_trust(desired, observed, &wanted)).collect();
     for (arn, wanted) in &wanted.policies {
         let Some(found) = observed.policies.get(arn) else { continue };
         if let Err(problem) = desired.owner.check(&format!("policy {}", found.policy.arn), &found.policy.tags, &found.id, None) {
@@ -108,6 +109,22 @@ fn check(desired: &Desired, observed: &Observed) -> Result<Wanted, Vec<Problem>>
         }
     }
     if problems.is_empty() { Ok(wanted) } else { Err(problems) }
+}
+
+/// Whether the trust policy has room. One that is there and is as wanted, has it.
+fn check_trust(desired: &Desired, observed: &Observed, wanted: &Wanted) -> Option<Problem> {
+    let to_be = &wanted.identity.role.as_ref()?.trust_policy;
+    let there = observed.identity.as_ref().and_then(|found| found.identity.role.as_ref());
+    let (size, quota) = (to_be.size(), desired.quotas.trust_policy_size);
+    (size > quota && !there.is_some_and(|there| same(&there.trust_policy, to_be))).then(|| {
+        let fix = "name fewer sources, have an entry trust a whole account (principal: AccountRoot), or have AWS raise the quota";
+        Problem::new(
+            Reason::QuotaExceeded,
+            format!(
+                "spec.trust: the trust policy would have {size} characters, and the account lets it have {quota}: {fix}. Until then nobody is added"
+            ),
+        )
+    })
 }
 
 fn check_identity(desired: &Desired, found: &ObservedIdentity) -> Result<(), Problem> {
@@ -131,22 +148,22 @@ fn create(wanted: &Identity, actions: &mut Vec<Action>) {
     actions.extend(wanted.attached_policies.iter().map(|arn| Action::AttachPolicy(wanted.name.clone(), arn.clone())));
 }
 
-/// A trust policy that only gains principals comes last; one that loses any comes first. One that does both, while permissions change as
-/// well, is written twice: nobody who is new comes in before the permissions are as wanted.
+/// A trust policy that only lets in more comes last; one that shuts anybody out comes first. One that does both, while permissions change as
+/// well, is written twice: nobody comes in anew before the permissions are as wanted, and in between only what old and new both let in does.
 fn trust(found: &Identity, wanted: &Identity, first: &mut Vec<Action>, permissions_change: bool, last: &mut Vec<Action>) {
     let (IdentityName::Role(name), Some(there), Some(to_be)) = (&wanted.name, &found.role, &wanted.role) else { return };
     if same(&there.trust_policy, &to_be.trust_policy) {
         return;
     }
     let update = |document: &Document| Action::UpdateTrustPolicy(name.clone(), document.clone());
-    let (before, after) = (admitted(&there.trust_policy), admitted(&to_be.trust_policy));
-    // In doubt something is lost: what is not of the form that we write may allow more than its principals tell.
-    let loses = !before.iter().all(|p| covers(&after, p)) || !there.trust_policy.allowing().all(is_plain);
-    let gains = !there.trust_policy.denied_aws_principals().is_empty() || !after.iter().all(|p| covers(&before, p));
+    let (before, after) = (Trust::of(&there.trust_policy), Trust::of(&to_be.trust_policy));
+    // In doubt something is lost: what is not of the form that we write may allow more than its admissions tell.
+    let loses = before.says_more || !before.admissions.iter().all(|there| after.covers(there));
+    let gains = before.denies || !after.admissions.iter().all(|to_be| before.covers(to_be));
     if !loses {
         last.push(update(&to_be.trust_policy));
     } else if gains && permissions_change {
-        let narrowed = retained(&before, &after);
+        let narrowed = trust_policy([before.and(&after)]);
         if !same(&narrowed, &there.trust_policy) {
             first.insert(0, update(&narrowed));
         }
@@ -154,20 +171,6 @@ fn trust(found: &Identity, wanted: &Identity, first: &mut Vec<Action>, permissio
     } else {
         first.insert(0, update(&to_be.trust_policy));
     }
-}
-
-/// A trust policy of those alone that both the one that is there and the one that is wanted let in, whether by name or by the root of an account.
-fn retained(before: &BTreeSet<&str>, after: &BTreeSet<&str>) -> Document {
-    let (by_after, by_before) = (after.iter().filter(|p| covers(before, p)), before.iter().filter(|p| covers(after, p)));
-    let both: BTreeSet<&str> = by_after.chain(by_before).copied().collect();
-    if both.is_empty() { nobody() } else { Document::new(vec![Statement::allow().principals_aws(both).actions(["sts:AssumeRole"])]) }
-}
-
-/// Whether a statement of a trust policy is of the form that we write: it allows principals of kind AWS `sts:AssumeRole`, and no more.
-fn is_plain(statement: StatementRef<'_>) -> bool {
-    let others = ["Service", "Federated", "CanonicalUser"].iter().any(|kind| !statement.principals(kind).is_empty());
-    let only_assume = statement.actions().is_some_and(|actions| actions.iter().all(|action| action.eq_ignore_ascii_case("sts:AssumeRole")));
-    !others && !statement.has_not_principal() && !statement.names_everyone() && only_assume
 }
 
 /// A first boundary comes before everything else, one that is taken away after everything else. Where one boundary takes the place of another, what is to go

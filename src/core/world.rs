@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::api::{AWSAccount, BastionUser, CrossAccountRole};
+use crate::api::{AWSAccount, BastionUser, CrossAccountRole, Managed};
 
 /// Namespace and name of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,7 +33,25 @@ impl fmt::Display for ObjectKey {
     }
 }
 
-/// Labels of a namespace.
+/// A resource that can be the source of grants: what IAM knows as a user or role, and that gets the right to assume roles.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SourceKey {
+    /// A BastionUser.
+    User(ObjectKey),
+    /// A CrossAccountRole.
+    Role(ObjectKey),
+}
+
+impl fmt::Display for SourceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(key) => write!(f, "{}/{key}", BastionUser::KIND),
+            Self::Role(key) => write!(f, "{}/{key}", CrossAccountRole::KIND),
+        }
+    }
+}
+
+/// Labels of a namespace or other object.
 pub type Labels = BTreeMap<String, String>;
 
 /// What the decisions may look at. Every store behind it has synced before the first question is asked.
@@ -46,8 +64,10 @@ pub trait World: Send + Sync {
     fn user(&self, key: &ObjectKey) -> Option<Arc<BastionUser>>;
     /// The CrossAccountRole of this key.
     fn role(&self, key: &ObjectKey) -> Option<Arc<CrossAccountRole>>;
-    /// The keys of the roles whose trust names this user, in order.
-    fn roles_naming(&self, user: &ObjectKey) -> Vec<ObjectKey>;
+    /// The BastionUsers of a namespace, in order.
+    fn users_in(&self, namespace: &str) -> Vec<Arc<BastionUser>>;
+    /// The keys of the roles whose trust names this source, or selects it, in order.
+    fn roles_naming(&self, source: &SourceKey) -> Vec<ObjectKey>;
     /// The users and roles that refer to this account, as `Kind/namespace/name`, in order.
     fn dependents_of_account(&self, name: &str) -> Vec<String>;
     /// The unique ID of the IAM user that was made for a BastionUser: from its status, or known already and on its way there.

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
 use kube::{Api, Client, ResourceExt};
-use rolebridge::api::{BastionUser, CrossAccountRole, Managed, role::PrincipalForm, user::RolesFrom};
+use rolebridge::api::{BastionUser, CrossAccountRole, Managed, common::RolesFrom, trust::PrincipalForm};
 use rolebridge_testbed::aws_sim::{AccountState, State};
 use serde_json::{Value, json};
 

@@ -7,10 +7,10 @@ use rolebridge::api::{AWSAccount, BastionUser, CrossAccountRole, FINALIZER, Mana
 use rolebridge::core::action::{Action, Receipt};
 use rolebridge::core::desired::{ConfigTexts, config_references};
 use rolebridge::core::document::Document;
-use rolebridge::core::grants::users_named;
+use rolebridge::core::grants::{selects, sources_named};
 use rolebridge::core::names::UniqueID;
 use rolebridge::core::observed::Observed;
-use rolebridge::core::world::{Labels, ObjectKey, World};
+use rolebridge::core::world::{Labels, ObjectKey, SourceKey, World};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -83,11 +83,23 @@ impl Cluster {
 
     /// Lets a user be in IAM; with `allowed` also its assume policy with every role that names it.
     pub fn make_user(&mut self, key: &ObjectKey, allowed: bool) {
-        let roles: Vec<Value> =
-            self.roles_naming(key).iter().map(|role| json!({"name": role.name, "namespace": role.namespace, "roleARN": "-"})).collect();
+        let roles: Vec<Value> = self
+            .roles_naming(&SourceKey::User(key.clone()))
+            .iter()
+            .map(|role| json!({"name": role.name, "namespace": role.namespace, "roleARN": "-"}))
+            .collect();
         let user = self.users.get_mut(key).unwrap_or_else(|| panic!("there is no BastionUser {key}"));
         let status = json!({"userID": user_id(&key.name), "roles": if allowed { roles } else { vec![] }});
         Arc::make_mut(user).status = Some(serde_json::from_value(status).expect("this is a status"));
+    }
+
+    /// Lets a role be in IAM; with `allowed` also its assume policy with every role that names it.
+    pub fn make_role(&mut self, key: &ObjectKey, allowed: bool) {
+        let naming = self.roles_naming(&SourceKey::Role(key.clone()));
+        let roles: Vec<Value> = naming.iter().map(|role| json!({"name": role.name, "namespace": role.namespace, "roleARN": "-"})).collect();
+        let role = self.roles.get_mut(key).unwrap_or_else(|| panic!("there is no CrossAccountRole {key}"));
+        let status = json!({"roleID": unique_id("AROA", &key.name), "roles": if allowed { roles } else { vec![] }});
+        Arc::make_mut(role).status = Some(serde_json::from_value(status).expect("this is a status"));
     }
 
     /// What a role takes from ConfigMaps.
@@ -157,8 +169,17 @@ impl World for Cluster {
         self.roles.get(key).cloned()
     }
 
-    fn roles_naming(&self, user: &ObjectKey) -> Vec<ObjectKey> {
-        self.roles.values().filter(|role| users_named(role).contains(user)).map(|role| ObjectKey::of(&**role)).collect()
+    fn users_in(&self, namespace: &str) -> Vec<Arc<BastionUser>> {
+        self.users.iter().filter(|(key, _)| key.namespace == namespace).map(|(_, user)| user.clone()).collect()
+    }
+
+    fn roles_naming(&self, source: &SourceKey) -> Vec<ObjectKey> {
+        let selected = |role: &CrossAccountRole| match source {
+            SourceKey::User(key) => self.users.get(key).is_some_and(|user| selects(role, user)),
+            SourceKey::Role(_) => false,
+        };
+        let naming = self.roles.values().filter(|role| sources_named(role).contains(source) || selected(role));
+        naming.map(|role| ObjectKey::of(&**role)).collect()
     }
 
     fn dependents_of_account(&self, name: &str) -> Vec<String> {

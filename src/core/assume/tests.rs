@@ -6,8 +6,8 @@ fn roles(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("arn:aws:iam::222222222222:role/role-{number:0>3}")).collect()
 }
 
-fn refer(roles: &[String]) -> BTreeSet<&str> {
-    roles.iter().map(String::as_str).collect()
+fn refer(roles: &[String]) -> Roles<'_> {
+    roles.iter().map(|role| (role.as_str(), SessionRights::default())).collect()
 }
 
 fn user(attached: &[&str]) -> Identity {
@@ -27,21 +27,32 @@ fn sizes_are_never_taken_for_less_than_they_are() {
     for count in [1, 2, 3, 40] {
         let roles = roles(count);
         let (taken, real) = (size(&refer(&roles)), document(&refer(&roles)).size());
-        assert!(taken >= real && taken <= real + 3, "{count} roles: {taken} for {real}");
+        assert!(taken >= real && taken <= real + 4, "{count} roles: {taken} for {real}");
+        let rights = |tag, set_source_identity| SessionRights { tag, set_source_identity };
+        let all = [rights(false, false), rights(true, false), rights(false, true), rights(true, true)];
+        let mixed: Roles<'_> = roles.iter().zip(all.into_iter().cycle()).map(|(role, rights)| (role.as_str(), rights)).collect();
+        let (taken, real) = (size(&mixed), document(&mixed).size());
+        assert!(taken >= real && taken <= real + 16, "{count} roles with rights: {taken} for {real}");
+        let mut filling = Filling::default();
+        assert!(mixed.iter().all(|(role, rights)| filling.put(role, *rights)));
+        assert_eq!(FRAME + filling.size, taken);
     }
 }
 
 #[test]
 fn a_policy_is_a_shard_by_its_whole_name_and_path() {
-    let user_name = "alice".parse().unwrap();
     for number in 1..=MOST_SHARDS {
-        let (name, arn) = shard(&USER.parse().unwrap(), &"/people/".parse().unwrap(), &user_name, number).unwrap();
+        let (name, arn) = shard(&USER.parse().unwrap(), &"/people/".parse().unwrap(), &user(&[]).name, number).unwrap();
         assert_eq!(name.as_str(), format!("rolebridge-assume-roles-alice-{number}"));
         assert_eq!(super::number(&user(&[]), &arn), Some(number));
     }
     for other in ["people/rolebridge-assume-roles-alice-11", "people/rolebridge-assume-roles-alice-01", "people/rolebridge-assume-roles-alice-0"] {
         assert_eq!(super::number(&user(&[]), &format!("arn:aws:iam::111111111111:policy/{other}").parse().unwrap()), None, "{other}");
     }
+    let role = IdentityName::Role("alice".parse().unwrap());
+    let (name, arn) = shard(&USER.parse().unwrap(), &"/people/".parse().unwrap(), &role, 1).unwrap();
+    assert_eq!((name.as_str(), super::number(&user(&[]), &arn)), ("rolebridge-role-assumes-alice-1", None));
+    assert_eq!(super::number(&Identity { name: role, ..user(&[]) }, &arn), Some(1));
     let others = ["rolebridge-assume-roles-alice-1", "people/rolebridge-assume-roles-bob-1", "people/rolebridge-assume-roles-alice-b-1"];
     let others = others.map(|name| format!("arn:aws:iam::111111111111:policy/{name}"));
     assert_eq!(attached(&user(&others.each_ref().map(String::as_str))).count(), 0);
@@ -52,14 +63,13 @@ fn nothing_is_repacked_to_make_room() {
     let long = |number: usize| format!("arn:aws:iam::222222222222:role/{}/role-{number:0>2}", "p".repeat(1900));
     let roles: Vec<String> = (0..=2 * MOST_SHARDS).map(long).collect();
     let documents: Vec<Document> = roles.chunks(2).map(|pair| document(&refer(pair))).collect();
-    let arns: Vec<Arn> =
-        (1..=MOST_SHARDS).map(|number| shard(&USER.parse().unwrap(), &Path::root(), &"alice".parse().unwrap(), number).unwrap().1).collect();
+    let arns: Vec<Arn> = (1..=MOST_SHARDS).map(|number| shard(&USER.parse().unwrap(), &Path::root(), &user(&[]).name, number).unwrap().1).collect();
     let shards = arns.iter().zip(&documents).map(|(arn, document)| Shard { arn, document, is_attached: true });
     let found = Found { inline: None, shards: (1..).zip(shards).collect() };
     // Each shard has room for one more of these, and none for a longer one.
     assert_eq!(share(&refer(&roles), &found).unwrap().shards[&1].len(), 3);
     let longer = format!("{}{}", long(99), "p".repeat(400));
-    let wanted: BTreeSet<&str> = refer(&roles[..2 * MOST_SHARDS]).into_iter().chain([longer.as_str()]).collect();
+    let wanted: Roles<'_> = refer(&roles[..2 * MOST_SHARDS]).into_iter().chain([(longer.as_str(), SessionRights::default())]).collect();
     assert_eq!(share(&wanted, &found), Err(Excess { roles: 1 }));
     assert_eq!(share(&wanted, &Found::default()).unwrap().shards.len(), 8);
 }

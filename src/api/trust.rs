@@ -1,0 +1,247 @@
+//! Trust: who may assume a role, and under which conditions.
+
+use std::collections::BTreeMap;
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::common::{LabelSelector, RoleReference, UserReference};
+use super::schema;
+
+/// One entry of a role's trust: sources, and what is required of all of them. In the trust policy it becomes one statement, or one for each source
+/// whose own conditions differ.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+pub struct TrustEntry {
+    /// Who may assume the role.
+    #[schemars(length(min = 1, max = 100))]
+    pub from: Vec<Source>,
+    /// What must hold for a session to be given. All of it must.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub require: Option<Require>,
+    /// How the trust policy names the sources: each by itself (Named), or by the root of its account (AccountRoot), so that the
+    /// identities of that account decide who may assume the role. AccountRoot needs guardrails.accountRootTrust on the role's account.
+    #[serde(default)]
+    pub principal: PrincipalForm,
+}
+
+/// How the trust policy names its sources.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PrincipalForm {
+    /// The statement names each source.
+    #[default]
+    Named,
+    /// The statement names the root of each source's account, and the identity side decides who.
+    AccountRoot,
+}
+
+/// Who may assume a role. Exactly one of the fields is set.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
+#[x_kube(validation = Rule::new("[has(self.user), has(self.users), has(self.role), has(self.account), has(self.awsPrincipal), has(self.service), has(self.serviceAccount), has(self.podIdentity), has(self.githubActions), has(self.oidc), has(self.saml)].exists_one(x, x)")
+    .message("set exactly one of user, users, role, account, awsPrincipal, service, serviceAccount, podIdentity, githubActions, oidc and saml"))]
+#[serde(rename_all = "camelCase")]
+pub struct Source {
+    /// A BastionUser. It gets the right to assume the role in its assume policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserReference>,
+    /// All BastionUsers whose labels match. Each gets the right to assume the role in its assume policy. One that does not allow this namespace in
+    /// its allowRolesFrom is not selected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<UsersSelector>,
+    /// Another CrossAccountRole, for chaining. It gets the right to assume this role in its assume policy. Sessions opened this way last one
+    /// hour at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<RoleReference>,
+    /// Name of an AWSAccount: everyone there whose own policies allow it. Needs guardrails.accountRootTrust on the role's account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::resource_name")]
+    pub account: Option<String>,
+    /// ARN of a user, role, session or account root that Rolebridge does not manage. Needs a pattern in guardrails.principals on the role's account
+    /// that matches. The other half of the grant is somebody else's to write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::aws_principal")]
+    pub aws_principal: Option<String>,
+    /// A service of AWS, for example lambda.amazonaws.com. Have it name the account or resource that it works for under require.conditions
+    /// (aws:SourceAccount, aws:SourceArn) where the service supports that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::service_principal")]
+    pub service: Option<String>,
+    /// A Kubernetes service account, by the OIDC provider of its cluster (IRSA).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account: Option<ServiceAccountSource>,
+    /// A Kubernetes service account, by EKS Pod Identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_identity: Option<PodIdentitySource>,
+    /// Workflows of a repository on GitHub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub github_actions: Option<GitHubActionsSource>,
+    /// Tokens of an OIDC provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oidc: Option<OIDCSource>,
+    /// Users of a SAML provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saml: Option<SAMLSource>,
+}
+
+/// BastionUsers by their labels.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+pub struct UsersSelector {
+    /// The labels of the users.
+    pub selector: LabelSelector,
+    /// The namespaces that are looked in. Default: that of the role.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::searched_namespaces")]
+    pub namespaces: Vec<String>,
+}
+
+/// A Kubernetes service account, by the OIDC provider of its cluster.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+pub struct ServiceAccountSource {
+    /// ARN of the cluster's OIDC provider in IAM, in the account of the role.
+    #[serde(rename = "oidcProviderARN")]
+    #[schemars(schema_with = "schema::oidc_provider_arn")]
+    pub oidc_provider_arn: String,
+    /// Namespace of the service account, in that cluster.
+    #[schemars(schema_with = "schema::namespace")]
+    pub namespace: String,
+    /// Name of the service account.
+    #[schemars(schema_with = "schema::object_name")]
+    pub name: String,
+}
+
+/// A Kubernetes service account, by EKS Pod Identity.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+pub struct PodIdentitySource {
+    /// ARN of the EKS cluster.
+    #[serde(rename = "clusterARN")]
+    #[schemars(schema_with = "schema::cluster_arn")]
+    pub cluster_arn: String,
+    /// Namespace of the service account, in that cluster.
+    #[schemars(schema_with = "schema::namespace")]
+    pub namespace: String,
+    /// Name of the service account.
+    #[schemars(schema_with = "schema::object_name")]
+    pub name: String,
+}
+
+/// Workflows of a repository on GitHub, in one environment or for one ref. The account of the role needs GitHub's OIDC provider,
+/// token.actions.githubusercontent.com.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[x_kube(validation = Rule::new("[has(self.environment), has(self.ref)].exists_one(x, x)")
+    .message("set exactly one of environment and ref: without them every pull request could assume the role"))]
+pub struct GitHubActionsSource {
+    /// Owner and name of the repository, for example example/app.
+    #[schemars(schema_with = "schema::github_repository")]
+    pub repository: String,
+    /// The environment that the job runs in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::github_environment")]
+    pub environment: Option<String>,
+    /// The ref that the workflow runs for, for example refs/heads/main or refs/tags/v*.
+    #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::git_ref")]
+    pub git_ref: Option<String>,
+}
+
+/// Tokens of an OIDC provider, by audience and subject. Without both everyone with an account at that provider could assume the role.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+pub struct OIDCSource {
+    /// ARN of the OIDC provider in IAM, in the account of the role.
+    #[serde(rename = "providerARN")]
+    #[schemars(schema_with = "schema::oidc_provider_arn")]
+    pub provider_arn: String,
+    /// The audience (aud) that the tokens must be for.
+    #[schemars(schema_with = "schema::audience")]
+    pub audience: String,
+    /// The subject (sub) of the tokens. A * stands for any text.
+    #[schemars(schema_with = "schema::subject")]
+    pub subject: String,
+}
+
+/// Users of a SAML provider who sign in to the console or by AssumeRoleWithSAML.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+pub struct SAMLSource {
+    /// ARN of the SAML provider in IAM, in the account of the role.
+    #[serde(rename = "providerARN")]
+    #[schemars(schema_with = "schema::saml_provider_arn")]
+    pub provider_arn: String,
+}
+
+/// What must hold for a session to be given.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Require {
+    /// The caller signed in with a second factor. Not for roles and workloads, which have none: a chain of roles asks for it in its first role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mfa: Option<MFA>,
+    /// The external ID that the caller must send. A role that asks for one cannot be reached by a link of the console.
+    #[serde(default, rename = "externalID", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::external_id")]
+    pub external_id: Option<String>,
+    /// The networks that the caller must come from, for example 203.0.113.0/24. Calls through a VPC endpoint have a private address.
+    #[serde(default, rename = "sourceIPs", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::networks")]
+    pub source_ips: Vec<String>,
+    /// The source identity that the caller must set. A * stands for any text; ${aws:username} for the name of the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::session_pattern")]
+    pub source_identity: Option<String>,
+    /// The session name that the caller must choose. A * stands for any text; ${aws:username} for the name of the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::session_pattern")]
+    pub session_name: Option<String>,
+    /// The session tags that the caller must set, with their values. A * stands for any text.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::required_tags")]
+    pub session_tags: BTreeMap<String, String>,
+    /// The organization of AWS that the caller's account must be in.
+    #[serde(default, rename = "organizationID", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::organization_id")]
+    pub organization_id: Option<String>,
+    /// The tags that the caller must have, with their values. A * stands for any text.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::required_tags")]
+    pub principal_tags: BTreeMap<String, String>,
+    /// The time from which sessions are given, for example 2026-01-01T00:00:00Z. IAM sees to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::time")]
+    pub not_before: Option<String>,
+    /// The time until which sessions are given. IAM sees to it; sessions that run then go on until they end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::time")]
+    pub not_after: Option<String>,
+    /// Any other conditions, as in a policy: operator, key and value, or values of which one must match.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::free_conditions")]
+    pub conditions: BTreeMap<String, BTreeMap<String, ConditionValues>>,
+}
+
+/// A second factor.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct MFA {
+    /// How long ago the second factor may have been shown: 1m to 36h. Default: as long as the caller's session lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::mfa_age")]
+    pub max_age: Option<String>,
+}
+
+/// A value of a condition, or several of which one must match.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(untagged)]
+pub enum ConditionValues {
+    /// One value.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
+}
+
+impl ConditionValues {
+    /// The values.
+    pub fn all(&self) -> &[String] {
+        match self {
+            Self::One(value) => std::slice::from_ref(value),
+            Self::Many(values) => values,
+        }
+    }
+}

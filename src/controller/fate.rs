@@ -1,0 +1,104 @@
+//! What has become of users and roles in whose places trust policies show unique IDs.
+//!
+//! IAM puts the unique ID of a principal that was deleted into its place, and who bears its name afterwards is another one (IAM user guide, "Principal").
+//! For moments it may show the ID of one that lives, too, so each is read by itself before anything is done about it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use super::caches::lock;
+use super::context::Context;
+use super::relations::Ref;
+use crate::core::desired::{Desired, trust_of};
+use crate::core::observed::Observed;
+use crate::core::world::SourceKey;
+
+/// How long it may take to read a user or role that is suspected to be gone. Whoever cannot be read by then counts as gone: so nobody is let in, and nobody
+/// else is held up.
+const SUSPICION: Duration = Duration::from_secs(30);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// To be read; since when.
+    Suspected(Instant),
+    Gone,
+    Lives,
+}
+
+/// What has become of users and roles, by their unique IDs, of which IAM gives none twice.
+#[derive(Default)]
+pub struct Fates(Mutex<HashMap<String, Fate>>);
+
+impl Fates {
+    /// Whether it is not known yet what has become of the one with this ID, which a trust policy shows; and whether that is new.
+    fn suspects(&self, id: &str, now: Instant) -> (bool, bool) {
+        let mut fates = lock(&self.0);
+        match fates.get(id) {
+            None => {
+                fates.insert(id.to_owned(), Fate::Suspected(now));
+                (true, true)
+            }
+            Some(Fate::Suspected(since)) if now.duration_since(*since) > SUSPICION => {
+                fates.insert(id.to_owned(), Fate::Gone);
+                (false, false)
+            }
+            Some(fate) => (matches!(fate, Fate::Suspected(_)), false),
+        }
+    }
+
+    /// Takes note of whether the one with this ID was seen to be there, where that was in doubt.
+    pub fn settle(&self, id: &str, lives: bool) {
+        if let Some(fate) = lock(&self.0).get_mut(id) {
+            *fate = if lives { Fate::Lives } else { Fate::Gone };
+        }
+    }
+
+    /// Whether the one with this ID is known to be gone.
+    pub fn is_gone(&self, id: &str) -> bool {
+        lock(&self.0).get(id) == Some(&Fate::Gone)
+    }
+}
+
+/// Whether the trust policy shows the unique IDs of sources in their places of which it is not known yet what has become of them: what bears their names
+/// must not be trusted before. Those sources are had read.
+pub fn has_suspects(context: &Context, desired: &Desired, observed: &Observed) -> bool {
+    let Some(there) = observed.identity.as_ref().and_then(|found| trust_of(&found.identity)) else { return false };
+    let shown: BTreeSet<&str> = there.unique_ids().collect();
+    let mut suspected = false;
+    for grant in desired.trust.iter().flatten().flatten() {
+        let (Some(key), Some(id)) = (&grant.key, grant.source_id.as_deref().filter(|id| shown.contains(id))) else { continue };
+        let source = match key {
+            SourceKey::User(key) => Ref::User(key.clone()),
+            SourceKey::Role(key) => Ref::Role(key.clone()),
+        };
+        let (is_suspect, is_new) = context.memory.fates.suspects(id, Instant::now());
+        if is_new {
+            context.memory.distrust(&source);
+            context.caches.wake(&source);
+        }
+        suspected |= is_suspect;
+    }
+    suspected
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_suspected_is_gone_or_lives_once_it_was_read_and_gone_after_a_while() {
+        let (fates, now) = (Fates::default(), Instant::now());
+        fates.settle("AIDAONE", false);
+        assert!(!fates.is_gone("AIDAONE"), "nobody doubted that it lives");
+        assert_eq!((fates.suspects("AIDAONE", now), fates.suspects("AIDAONE", now)), ((true, true), (true, false)));
+        assert!(!fates.is_gone("AIDAONE"));
+        fates.settle("AIDAONE", true);
+        assert_eq!((fates.suspects("AIDAONE", now), fates.is_gone("AIDAONE")), ((false, false), false));
+        fates.settle("AIDAONE", false);
+        assert!(fates.is_gone("AIDAONE"));
+        assert_eq!(fates.suspects("AIDATWO", now), (true, true));
+        assert_eq!(fates.suspects("AIDATWO", now + SUSPICION + Duration::from_secs(1)), (false, false));
+        assert!(fates.is_gone("AIDATWO"));
+    }
+}

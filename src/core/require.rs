@@ -1,0 +1,112 @@
+//! What a trust entry requires, as conditions of IAM.
+//!
+//! A condition whose key is absent from a request does not hold (IAM user guide, "Condition operators"), which is what a requirement means; so none of
+//! those made here ends in `IfExists`.
+
+use super::assume::SessionRights;
+use super::document::{Document, DocumentKind};
+use super::outcome::Problem;
+use super::trust::{Admission, Conditions, Principal, trust_policy};
+use crate::api::Reason;
+use crate::api::trust::{MFA, Require};
+
+/// What kind of caller a source is, which decides what can be required of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// Somebody with credentials of AWS who may have signed in with a second factor.
+    Person,
+    /// A session of a role: the context of the second factor does not outlive the first role of a chain.
+    Role,
+    /// A service of AWS or a token: what calls has no credentials of AWS of its own.
+    Token,
+}
+
+/// The conditions that make a requirement.
+///
+/// # Errors
+/// [`Reason::InvalidSpec`] for what can never be met by these callers, is required twice, or is no value.
+pub fn conditions(field: &str, require: &Require, callers: &[Caller]) -> Result<Conditions, Vec<Problem>> {
+    let mut problems = vec![];
+    let mut wrong = |message: String| problems.push(Problem::new(Reason::InvalidSpec, format!("{field}{message}")));
+    let mut made = Conditions::default();
+    let all = |callers: &[Caller], can: fn(Caller) -> bool| callers.iter().all(|caller| can(*caller));
+    if let Some(MFA { max_age }) = &require.mfa {
+        if !all(callers, |caller| caller == Caller::Person) {
+            wrong(".mfa: roles, services and tokens have no second factor: require it of the users, in the first role of a chain".into());
+        }
+        made = made.with("Bool", "aws:MultiFactorAuthPresent", ["true"]);
+        if let Some(max_age) = max_age {
+            match max_age.parse::<jiff::SignedDuration>() {
+                Ok(age) => made = made.with("NumericLessThan", "aws:MultiFactorAuthAge", [age.as_secs().to_string()]),
+                Err(_) => wrong(format!(".mfa.maxAge: {max_age} is no length of time; write for example 1h")),
+            }
+        }
+    }
+    let of_aws = |caller| caller != Caller::Token;
+    for (set, name) in [
+        (require.external_id.is_some(), "externalID"),
+        (require.organization_id.is_some(), "organizationID"),
+        (!require.principal_tags.is_empty(), "principalTags"),
+    ] {
+        if set && !all(callers, of_aws) {
+            wrong(format!(
+                ".{name}: services and tokens come without it, so that nobody could assume the role: put those sources into an entry of their own"
+            ));
+        }
+    }
+    made = require.external_id.iter().fold(made, |made, id| made.with("StringEquals", "sts:ExternalId", [id]));
+    made = require.organization_id.iter().fold(made, |made, id| made.with("StringEquals", "aws:PrincipalOrgID", [id]));
+    if !require.source_ips.is_empty() {
+        made = made.with("IpAddress", "aws:SourceIp", &require.source_ips);
+    }
+    made = require.source_identity.iter().fold(made, |made, pattern| matching(made, "sts:SourceIdentity", pattern));
+    made = require.session_name.iter().fold(made, |made, pattern| matching(made, "sts:RoleSessionName", pattern));
+    made = require.session_tags.iter().fold(made, |made, (key, value)| matching(made, &format!("aws:RequestTag/{key}"), value));
+    made = require.principal_tags.iter().fold(made, |made, (key, value)| matching(made, &format!("aws:PrincipalTag/{key}"), value));
+    for (operator, time, name) in [("DateGreaterThanEquals", &require.not_before, "notBefore"), ("DateLessThan", &require.not_after, "notAfter")] {
+        let Some(time) = time else { continue };
+        if time.parse::<jiff::Timestamp>().is_err() {
+            wrong(format!(".{name}: {time} is no time; write for example 2026-01-31T23:59:59Z"));
+        }
+        made = made.with(operator, "aws:CurrentTime", [time]);
+    }
+    if require.not_before.as_ref().zip(require.not_after.as_ref()).is_some_and(|(from, to)| from >= to) {
+        wrong(".notAfter comes before notBefore, so that nobody could ever assume the role".into());
+    }
+    for (operator, keys) in &require.conditions {
+        for (key, values) in keys {
+            if made.has(operator, key) {
+                wrong(format!(".conditions: {operator} of {key} is required by a field of its own already: write it in one place"));
+            } else if values.all().is_empty() {
+                wrong(format!(".conditions: {operator} of {key} has no value; nothing would ever meet it"));
+            } else {
+                made = made.with(operator, key, values.all());
+            }
+        }
+    }
+    problems.extend(unwritable(&made).into_iter().map(|message| Problem::new(Reason::InvalidSpec, format!("{field}: {message}"))));
+    if problems.is_empty() { Ok(made) } else { Err(problems) }
+}
+
+/// What IAM would refuse of a trust policy with these conditions: operators that it does not know, characters that it does not store.
+fn unwritable(conditions: &Conditions) -> Vec<String> {
+    let anybody = Admission { conditions: conditions.clone(), ..Admission::plain(Principal::AWS("*".into())) };
+    let policy = trust_policy([[anybody].into()]);
+    let problems = Document::from_value(policy.as_value().clone()).map_or_else(|problems| problems, |policy| policy.lint(DocumentKind::Trust));
+    problems.into_iter().map(|problem| problem.to_string().replacen("Statement[0].Condition", "condition", 1)).collect()
+}
+
+/// What a caller must be allowed beside `sts:AssumeRole` to do what is required of it.
+pub fn session_rights(require: Option<&Require>) -> SessionRights {
+    let Some(require) = require else { return SessionRights::default() };
+    let requires = |prefix: &str| require.conditions.values().flat_map(|keys| keys.keys()).any(|key| key.to_ascii_lowercase().starts_with(prefix));
+    SessionRights {
+        tag: !require.session_tags.is_empty() || ["aws:requesttag/", "aws:tagkeys", "sts:transitivetagkeys"].into_iter().any(requires),
+        set_source_identity: require.source_identity.is_some() || requires("sts:sourceidentity"),
+    }
+}
+
+/// The condition that a key matches a pattern. Only `StringLike` knows wildcards; variables work in both.
+pub fn matching(conditions: Conditions, key: &str, pattern: &str) -> Conditions {
+    conditions.with(if pattern.contains(['*', '?']) { "StringLike" } else { "StringEquals" }, key, [pattern])
+}

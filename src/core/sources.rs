@@ -1,0 +1,309 @@
+//! The sources of a role, each with the way in that the trust policy is to have for it.
+
+use super::assume::SessionRights;
+use super::document::wildcard_match;
+use super::grants::{Grant, Presence, Relation, SourceObject, guard_root, is_selected, key_in, parse, relation, searched, told_name};
+use super::names::Arn;
+use super::outcome::Problem;
+use super::placement::{Placement, admit, find};
+use super::require::{Caller, conditions, matching, session_rights};
+use super::trust::{Admission, Conditions, Principal};
+use super::world::{ObjectKey, SourceKey, World};
+use crate::api::role::GrantState;
+use crate::api::trust::{GitHubActionsSource, PodIdentitySource, PrincipalForm, SAMLSource, ServiceAccountSource, Source, TrustEntry};
+use crate::api::{AWSAccount, CrossAccountRole, Managed, Reason};
+
+/// The sources of a role, entry by entry, as they stand.
+pub fn grants_of_role(world: &dyn World, role: &CrossAccountRole, at: &Placement) -> Vec<Vec<Grant>> {
+    let entry = |(index, entry): (usize, &TrustEntry)| {
+        let required = required(index, entry);
+        let problem = required.as_ref().err().and_then(|problems| problems.first().cloned());
+        let trusting = Trusting {
+            world,
+            role,
+            at,
+            form: entry.principal,
+            rights: session_rights(entry.require.as_ref()),
+            required: required.unwrap_or_default(),
+        };
+        let grants = entry.from.iter().flat_map(|source| trusting.source(source));
+        // Of an entry that cannot be understood nothing is added, and nothing is taken away.
+        let frozen = |grant: Grant| match &problem {
+            Some(problem) if grant.presence == Presence::Wanted => Grant { presence: Presence::Kept, problem: Some(problem.clone()), ..grant },
+            _ => grant,
+        };
+        grants.map(frozen).collect()
+    };
+    role.spec.trust.iter().enumerate().map(entry).collect()
+}
+
+/// All that is wrong with what the trust of a role requires.
+pub fn trust_problems(role: &CrossAccountRole) -> Vec<Problem> {
+    role.spec.trust.iter().enumerate().filter_map(|(index, entry)| required(index, entry).err()).flatten().collect()
+}
+
+fn required(index: usize, entry: &TrustEntry) -> Result<Conditions, Vec<Problem>> {
+    let callers: Vec<Caller> = entry.from.iter().map(caller).collect();
+    let mut problems = vec![];
+    if entry.principal == PrincipalForm::AccountRoot && callers.contains(&Caller::Token) {
+        let message = format!(
+            "spec.trust[{index}].principal: services and tokens have no account whose root could be named: put those sources into an entry of their own"
+        );
+        problems.push(Problem::new(Reason::InvalidSpec, message));
+    }
+    let required = match &entry.require {
+        Some(require) => conditions(&format!("spec.trust[{index}].require"), require, &callers),
+        None => Ok(Conditions::default()),
+    };
+    match (required, problems.is_empty()) {
+        (Ok(required), true) => Ok(required),
+        (required, _) => Err(problems.into_iter().chain(required.err().unwrap_or_default()).collect()),
+    }
+}
+
+fn caller(source: &Source) -> Caller {
+    let is_role = |arn: &str| arn.contains(":role/") || arn.contains(":assumed-role/");
+    match source {
+        Source { role: Some(_), .. } => Caller::Role,
+        Source { aws_principal: Some(arn), .. } if is_role(arn) => Caller::Role,
+        Source { user: Some(_), .. } | Source { users: Some(_), .. } | Source { account: Some(_), .. } | Source { aws_principal: Some(_), .. } => {
+            Caller::Person
+        }
+        _ => Caller::Token,
+    }
+}
+
+/// Trusting what nobody here manages is a guardrail of the role's account.
+fn guard_principal(arn: &Arn, at: &Placement) -> Option<Problem> {
+    let patterns = at.account.spec.guardrails.as_ref().map(|g| g.principals.as_slice()).unwrap_or_default();
+    let allowed = patterns.iter().any(|pattern| wildcard_match(pattern, arn.as_str()));
+    let form = if arn.is_account_root() { PrincipalForm::AccountRoot } else { PrincipalForm::Named };
+    let problem = (!allowed).then(|| {
+        let message = format!(
+            "spec.trust: AWSAccount {} does not allow trusting {arn}: have a platform administrator add it to guardrails.principals",
+            at.name
+        );
+        Problem::new(Reason::TrustNotAllowed, message)
+    });
+    problem.or_else(|| guard_root(form, at))
+}
+
+fn not_ready(world: &dyn World, source: SourceObject<'_>) -> Problem {
+    let why = source.ready().filter(|c| c.status == "False").map(|c| format!(" ({}: {})", c.reason, c.message));
+    let what = match source.told_arn() {
+        Some(arn) if source.unique_id(world).is_none() => format!("does not own {arn} now"),
+        _ => "is not in AWS yet".into(),
+    };
+    Problem::new(Reason::SourceNotReady, format!("{} {what}{}", told_name(&source.key()), why.unwrap_or_default()))
+}
+
+/// A role that trusts the sources of one entry.
+struct Trusting<'a> {
+    world: &'a dyn World,
+    role: &'a CrossAccountRole,
+    at: &'a Placement,
+    form: PrincipalForm,
+    rights: SessionRights,
+    required: Conditions,
+}
+
+impl Trusting<'_> {
+    fn source(&self, source: &Source) -> Vec<Grant> {
+        let Self { world, role, .. } = *self;
+        if let Some(users) = &source.users {
+            let all = searched(role, users).into_iter().flat_map(|namespace| world.users_in(namespace));
+            let selected = all.filter(|user| is_selected(role, users, user));
+            // A selector asks for nobody by name, so it is no mistake that it meets somebody who does not want to be named, or is about to go.
+            return selected.map(|user| self.resource(SourceObject::User(&user))).filter(|grant| !is_out_of_reach(grant)).collect();
+        }
+        vec![match source {
+            Source { user: Some(named), .. } => {
+                let key = key_in(role, named.namespace.as_deref(), &named.name);
+                world.user(&key).map_or_else(|| missing(SourceKey::User(key)), |user| self.resource(SourceObject::User(&user)))
+            }
+            Source { role: Some(named), .. } => {
+                let key = key_in(role, named.namespace.as_deref(), &named.name);
+                world.role(&key).map_or_else(|| missing(SourceKey::Role(key)), |source| self.resource(SourceObject::Role(&source)))
+            }
+            Source { account: Some(name), .. } => self.account(name),
+            Source { aws_principal: Some(arn), .. } => self.aws_principal(arn),
+            Source { service: Some(service), .. } => {
+                self.token(format!("service/{service}"), Principal::Service(service.clone()), "sts:AssumeRole", self.required.clone())
+            }
+            Source { service_account: Some(source), .. } => self.service_account(source),
+            Source { pod_identity: Some(source), .. } => self.pod_identity(source),
+            Source { github_actions: Some(source), .. } => self.github_actions(source),
+            Source { oidc: Some(source), .. } => {
+                let name = format!("oidc/{} of {}", source.subject, issuer(&source.provider_arn));
+                self.web_identity(name, &source.provider_arn, &source.audience, &source.subject)
+            }
+            Source { saml: Some(source), .. } => self.saml(source),
+            _ => Grant::absent("none".into(), Problem::new(Reason::InvalidSpec, "spec.trust: a source has exactly one field")),
+        }]
+    }
+
+    fn admission(&self, principal: Principal, action: &str, conditions: Conditions) -> Admission {
+        Admission { principal, actions: self.rights.actions().into_iter().chain([action]).map(str::to_owned).collect(), conditions }
+    }
+
+    /// A user or role of ours.
+    fn resource(&self, source: SourceObject<'_>) -> Grant {
+        let Self { world, role, at, form, .. } = *self;
+        let key = source.key();
+        let Relation { mut presence, mut problem, source_at } = relation(world, role, at, form, source);
+        // Where its account is not to be found, its status says what the trust policy names.
+        let told = || source.told_arn().filter(|_| presence == Presence::Kept);
+        let arn = source_at.as_ref().and_then(|at| source.declared_arn(at)).or_else(told);
+        let principal = arn.and_then(|arn| match form {
+            PrincipalForm::Named => Some(arn),
+            PrincipalForm::AccountRoot => Some(Arn::account_root(arn.partition(), &arn.account_id()?)),
+        });
+        let source_id = source.unique_id(world);
+        if presence == Presence::Wanted && source_id.is_none() {
+            // IAM refuses a principal that does not exist. One that is there already is the same identity, of which we merely do not know yet.
+            if form == PrincipalForm::Named {
+                presence = Presence::Kept;
+            }
+            problem = Some(not_ready(world, source));
+        } else if presence == Presence::Wanted && !source.allows_role(&ObjectKey::of(role)) {
+            problem = Some(Problem::new(Reason::SourceNotReady, format!("the assume policy of {} does not have the role yet", told_name(&key))));
+        }
+        let admission = principal.map(|arn| self.admission(Principal::arn(&arn), "sts:AssumeRole", self.required.clone()));
+        Grant { source: key.to_string(), admission, presence, problem, key: Some(key), source_id, told: None }
+    }
+
+    /// The whole of an account that is known here.
+    fn account(&self, name: &str) -> Grant {
+        let source = format!("{}/{name}", AWSAccount::KIND);
+        let Ok(trusted) = find(self.world, name) else {
+            let message = format!("spec.trust: there is no usable AWSAccount {name}: create it, or take it out");
+            return Grant::absent(source, Problem::new(Reason::SourceNotFound, message));
+        };
+        let arn = Arn::account_root(&trusted.partition, &trusted.id);
+        self.unmanaged(source, &format!("AWSAccount {name}"), &arn, guard_root(PrincipalForm::AccountRoot, self.at))
+    }
+
+    /// A principal that nobody here manages.
+    fn aws_principal(&self, text: &str) -> Grant {
+        let arn: Arn = match parse("spec.trust: awsPrincipal", text) {
+            Ok(arn) => arn,
+            Err(problem) => return Grant::absent(text.into(), problem),
+        };
+        let told = self.role.status().and_then(|status| status.grants.iter().find(|told| told.source == text)).map(|told| told.state);
+        let guarded = guard_principal(&arn, self.at);
+        let arn = match arn.account_id().filter(|_| self.form == PrincipalForm::AccountRoot) {
+            Some(account) => Arn::account_root(arn.partition(), &account),
+            None => arn,
+        };
+        Grant {
+            told: told.or(Some(GrantState::Waiting)),
+            ..self.unmanaged(text.into(), text, &arn, guarded.or_else(|| guard_root(self.form, self.at)))
+        }
+    }
+
+    fn unmanaged(&self, source: String, name: &str, arn: &Arn, guarded: Option<Problem>) -> Grant {
+        if *arn.partition() != self.at.partition {
+            let (there, here) = (arn.partition(), &self.at.partition);
+            let message = format!("{name} is in partition {there} and the role in {here}: no trust is possible between them");
+            return Grant::absent(source, Problem::new(Reason::PartitionMismatch, message));
+        }
+        self.unless(guarded, source, self.admission(Principal::arn(arn), "sts:AssumeRole", self.required.clone()))
+    }
+
+    /// A grant that stands unless something is in its way, or the role itself may not be where it is: then it is frozen.
+    fn unless(&self, guarded: Option<Problem>, source: String, admission: Admission) -> Grant {
+        let namespace = self.role.metadata.namespace.as_deref().unwrap_or_default();
+        let problem = guarded.or_else(|| admit(self.world, self.at, namespace, self.world.role_id(self.role).is_some()).err());
+        let presence = if problem.is_some() { Presence::Kept } else { Presence::Wanted };
+        Grant { source, admission: Some(admission), presence, problem, key: None, source_id: None, told: None }
+    }
+
+    /// A service or a token: its half of the grant is whatever makes AWS or the provider vouch for it.
+    fn token(&self, source: String, principal: Principal, action: &str, conditions: Conditions) -> Grant {
+        self.unless(None, source, self.admission(principal, action, conditions))
+    }
+
+    /// A token of an OIDC provider. The provider is in the account of the role, since IAM looks for it there (IAM user guide, "Create a role for
+    /// OpenID Connect federation").
+    fn web_identity(&self, source: String, provider: &str, audience: &str, subject: &str) -> Grant {
+        if let Some(problem) = self.elsewhere(provider) {
+            return Grant::absent(source, problem);
+        }
+        let issuer = issuer(provider);
+        let conditions = self.required.clone().with("StringEquals", &format!("{issuer}:aud"), [audience]);
+        let conditions = matching(conditions, &format!("{issuer}:sub"), subject);
+        self.token(source, Principal::Federated(provider.into()), "sts:AssumeRoleWithWebIdentity", conditions)
+    }
+
+    fn elsewhere(&self, provider: &str) -> Option<Problem> {
+        let arn: Arn = match parse("spec.trust: provider", provider) {
+            Ok(arn) => arn,
+            Err(problem) => return Some(problem),
+        };
+        let there = arn.account_id().as_ref() == Some(&self.at.id) && *arn.partition() == self.at.partition;
+        (!there).then(|| {
+            let message = format!("spec.trust: {provider} is not in account {} of the role: make the provider there, and name that one", self.at.id);
+            Problem::new(Reason::InvalidSpec, message)
+        })
+    }
+
+    /// IRSA: the subject and audience that EKS gives to tokens of service accounts (EKS user guide, "IAM roles for service accounts").
+    fn service_account(&self, source: &ServiceAccountSource) -> Grant {
+        let (account, provider) = (format!("{}:{}", source.namespace, source.name), &source.oidc_provider_arn);
+        let name = format!("serviceAccount/{}/{} of {}", source.namespace, source.name, issuer(provider));
+        self.web_identity(name, provider, "sts.amazonaws.com", &format!("system:serviceaccount:{account}"))
+    }
+
+    /// EKS Pod Identity: a service that tags its sessions with whom it acts for (EKS user guide, "Grant Pods access to AWS resources based on tags").
+    fn pod_identity(&self, source: &PodIdentitySource) -> Grant {
+        let PodIdentitySource { cluster_arn, namespace, name } = source;
+        let tags = [("eks-cluster-arn", cluster_arn), ("kubernetes-namespace", namespace), ("kubernetes-service-account", name)];
+        let conditions =
+            tags.iter().fold(self.required.clone(), |made, (key, value)| made.with("StringEquals", &format!("aws:RequestTag/{key}"), [*value]));
+        let service = Principal::Service("pods.eks.amazonaws.com".into());
+        let mut grant = self.token(format!("podIdentity/{namespace}/{name} of {cluster_arn}"), service, "sts:AssumeRole", conditions);
+        grant.admission.iter_mut().for_each(|admission| admission.actions.extend(["sts:TagSession".to_owned()]));
+        grant
+    }
+
+    /// GitHub Actions: the subjects that GitHub gives to its tokens (GitHub documentation, "OpenID Connect reference").
+    fn github_actions(&self, source: &GitHubActionsSource) -> Grant {
+        let what = match (&source.environment, &source.git_ref) {
+            (Some(environment), _) => format!("environment:{environment}"),
+            (None, git_ref) => format!("ref:{}", git_ref.as_deref().unwrap_or_default()),
+        };
+        let provider = format!("arn:{}:iam::{}:oidc-provider/token.actions.githubusercontent.com", self.at.partition, self.at.id);
+        let subject = format!("repo:{}:{what}", source.repository);
+        self.web_identity(format!("githubActions/{}:{what}", source.repository), &provider, "sts.amazonaws.com", &subject)
+    }
+
+    /// SAML: the assertion must be meant for the sign-in page of the role's partition (IAM user guide, "Create a role for SAML 2.0 federation").
+    fn saml(&self, source: &SAMLSource) -> Grant {
+        let name = format!("saml/{}", source.provider_arn);
+        let host = self.at.partition.console_host();
+        let problem = self.elsewhere(&source.provider_arn).or_else(|| {
+            let message = format!("spec.trust: saml: no sign-in page of partition {} is known", self.at.partition);
+            host.is_none().then(|| Problem::new(Reason::InvalidSpec, message))
+        });
+        if let Some(problem) = problem {
+            return Grant::absent(name, problem);
+        }
+        let audience = format!("https://{}/saml", host.unwrap_or_default());
+        let conditions = self.required.clone().with("StringEquals", "SAML:aud", [audience]);
+        self.token(name, Principal::Federated(source.provider_arn.clone()), "sts:AssumeRoleWithSAML", conditions)
+    }
+}
+
+fn is_out_of_reach(grant: &Grant) -> bool {
+    grant.problem.as_ref().is_some_and(|problem| matches!(problem.reason, Reason::SourceNotAllowed | Reason::SourceNotFound))
+}
+
+fn missing(key: SourceKey) -> Grant {
+    let message = format!("there is no {}: create it, or take it out of spec.trust", told_name(&key));
+    Grant::absent(key.to_string(), Problem::new(Reason::SourceNotFound, message))
+}
+
+/// The issuer of tokens that an OIDC provider stands for, as condition keys name it.
+fn issuer(provider: &str) -> &str {
+    provider.split_once(":oidc-provider/").map_or(provider, |(_, issuer)| issuer)
+}

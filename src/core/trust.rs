@@ -1,0 +1,290 @@
+//! Trust policies as what they are to IAM: a set of ways in.
+//!
+//! An [`Admission`] is one of them: a principal, what it may call, and under which conditions. What a declaration asks for is a list of admissions, and a
+//! trust policy is read back as one, so that what changes between two policies can be told apart into what somebody gains and what somebody loses.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::canonical::condition_key;
+use super::document::{Document, Effect, Statement, StatementRef, wildcard_match_ignore_case};
+use super::names::{Arn, is_unique_id};
+
+/// Whom a trust policy names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Principal {
+    /// A user, role, session or account of AWS, as the policy names it; `*` for everyone, a unique ID for who is gone.
+    AWS(String),
+    /// A service of AWS.
+    Service(String),
+    /// An identity provider, by its ARN.
+    Federated(String),
+}
+
+impl Principal {
+    /// The principal that an ARN names.
+    pub fn arn(arn: &Arn) -> Self {
+        Self::AWS(arn.to_string())
+    }
+
+    /// The name in the policy.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::AWS(name) | Self::Service(name) | Self::Federated(name) => name,
+        }
+    }
+
+    /// Whether whoever is meant by `other` is meant by this, too: by itself, by the root of its account, or by everyone.
+    pub fn covers(&self, other: &Self) -> bool {
+        let (Self::AWS(this), Self::AWS(that)) = (self, other) else { return self == other };
+        this == that || this == "*" || root_of(that).is_some_and(|root| root == account_of(this).unwrap_or(this))
+    }
+}
+
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The account that a principal is in, where it is not the account itself.
+fn root_of(principal: &str) -> Option<&str> {
+    principal.strip_prefix("arn:")?.split(':').nth(3).filter(|account| !account.is_empty())
+}
+
+/// The account that a principal is, by its ID or the ARN of its root: the two are one (IAM user guide, "Principal").
+fn account_of(principal: &str) -> Option<&str> {
+    principal.strip_suffix(":root").and_then(root_of)
+}
+
+/// Conditions of a statement: values by operator and key. All must hold; of the values of one, any.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Conditions(BTreeMap<(String, String), BTreeSet<String>>);
+
+impl Conditions {
+    /// Adds a condition. To an operator and key that are there already it adds values.
+    #[must_use]
+    pub fn with(mut self, operator: &str, key: &str, values: impl IntoIterator<Item: Into<String>>) -> Self {
+        self.0.entry((operator.to_owned(), key.to_owned())).or_default().extend(values.into_iter().map(Into::into));
+        self
+    }
+
+    /// Whether there is a condition of this operator and key, whatever the case of their letters.
+    pub fn has(&self, operator: &str, key: &str) -> bool {
+        self.get(operator, key).is_some()
+    }
+
+    fn of(statement: StatementRef<'_>) -> Self {
+        let mut conditions = Self::default();
+        for condition in statement.conditions() {
+            let values = condition.values.iter().map(|value| value.to_string());
+            conditions = conditions.with(condition.operator, condition.key, values);
+        }
+        conditions
+    }
+
+    fn get(&self, operator: &str, key: &str) -> Option<&BTreeSet<String>> {
+        self.0.iter().find(|((o, k), _)| is_same((o, k), (operator, key))).map(|(_, values)| values)
+    }
+
+    /// Whether whatever meets `other` meets these, too. Told from the form alone: in doubt it does not.
+    pub fn cover(&self, other: &Self) -> bool {
+        self.0.iter().all(|((operator, key), values)| {
+            other.get(operator, key).is_some_and(|theirs| narrower(operator, values, theirs).as_ref() == Some(theirs))
+        })
+    }
+
+    /// The conditions that hold where both hold; None where that never is, or cannot be written.
+    fn and(&self, other: &Self) -> Option<Self> {
+        let mut both = self.clone();
+        for ((operator, key), theirs) in &other.0 {
+            let ours = both.0.iter_mut().find(|((o, k), _)| is_same((o, k), (operator, key)));
+            match ours {
+                Some((_, values)) => *values = narrower(operator, values, theirs)?,
+                None => {
+                    both.0.insert((operator.clone(), key.clone()), theirs.clone());
+                }
+            }
+        }
+        Some(both)
+    }
+}
+
+fn is_same(a: (&str, &str), b: (&str, &str)) -> bool {
+    a.0.eq_ignore_ascii_case(b.0) && condition_key(a.1) == condition_key(b.1)
+}
+
+/// The values for which an operator holds only where it holds for both of these; None where there are none, or they cannot be told.
+fn narrower(operator: &str, a: &BTreeSet<String>, b: &BTreeSet<String>) -> Option<BTreeSet<String>> {
+    if a == b {
+        return Some(a.clone());
+    }
+    let operator = operator.to_ascii_lowercase();
+    let base = operator.strip_suffix("ifexists").unwrap_or(&operator);
+    let single = |of: &BTreeSet<String>| of.first().filter(|_| of.len() == 1).cloned();
+    let number = |of: &BTreeSet<String>| single(of)?.parse::<f64>().ok();
+    match base {
+        "stringequals" | "stringlike" | "stringequalsignorecase" | "arnequals" | "arnlike" | "ipaddress" => {
+            Some(a & b).filter(|both| !both.is_empty())
+        }
+        "stringnotequals" | "stringnotlike" | "stringnotequalsignorecase" | "arnnotequals" | "arnnotlike" | "notipaddress" => Some(a | b),
+        "numericlessthan" | "numericlessthanequals" => Some(if number(a)? <= number(b)? { a.clone() } else { b.clone() }),
+        "numericgreaterthan" | "numericgreaterthanequals" => Some(if number(a)? >= number(b)? { a.clone() } else { b.clone() }),
+        "datelessthan" | "datelessthanequals" => earlier(&single(a)?, &single(b)?).map(|earlier| if earlier { a.clone() } else { b.clone() }),
+        "dategreaterthan" | "dategreaterthanequals" => earlier(&single(a)?, &single(b)?).map(|earlier| if earlier { b.clone() } else { a.clone() }),
+        _ => None,
+    }
+}
+
+/// Whether a time comes before another; None where they are not written in the one form that sorts as time goes.
+fn earlier(a: &str, b: &str) -> Option<bool> {
+    let in_utc = |time: &str| time.len() == 20 && time.ends_with('Z') && time.parse::<jiff::Timestamp>().is_ok();
+    (in_utc(a) && in_utc(b)).then(|| a < b)
+}
+
+/// One way into a role.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Admission {
+    /// Who.
+    pub principal: Principal,
+    /// Which actions of STS, one that gives credentials among them.
+    pub actions: BTreeSet<String>,
+    /// Under which conditions.
+    pub conditions: Conditions,
+}
+
+impl Admission {
+    /// A principal that may call `sts:AssumeRole` unconditionally.
+    pub fn plain(principal: Principal) -> Self {
+        Self { principal, actions: ["sts:AssumeRole".to_owned()].into(), conditions: Conditions::default() }
+    }
+
+    /// Whether whatever `other` lets in comes in by this, too.
+    pub fn covers(&self, other: &Self) -> bool {
+        let is_permitted = |action: &String| self.actions.iter().any(|pattern| wildcard_match_ignore_case(pattern, action));
+        self.principal.covers(&other.principal) && other.actions.iter().all(is_permitted) && self.conditions.cover(&other.conditions)
+    }
+
+    /// What comes in by either of two; None where nobody does.
+    fn and(&self, other: &Self) -> Option<Self> {
+        let principal = match (self.principal.covers(&other.principal), other.principal.covers(&self.principal)) {
+            (true, _) => &other.principal,
+            (false, true) => &self.principal,
+            (false, false) => return None,
+        };
+        let permits = |by: &Self, action: &str| by.actions.iter().any(|pattern| wildcard_match_ignore_case(pattern, action));
+        let actions: BTreeSet<String> =
+            self.actions.iter().filter(|a| permits(other, a)).chain(other.actions.iter().filter(|a| permits(self, a))).cloned().collect();
+        let conditions = self.conditions.and(&other.conditions)?;
+        actions.iter().any(|action| gives_credentials(action)).then(|| Self { principal: principal.clone(), actions, conditions })
+    }
+}
+
+fn gives_credentials(action: &str) -> bool {
+    ["sts:AssumeRole", "sts:AssumeRoleWithWebIdentity", "sts:AssumeRoleWithSAML"].iter().any(|known| wildcard_match_ignore_case(action, known))
+}
+
+/// What a trust policy lets in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trust {
+    /// The ways in that the policy allows and does not deny.
+    pub admissions: BTreeSet<Admission>,
+    /// Whether it denies anybody.
+    pub denies: bool,
+    /// Whether it allows in a form that we never write, and so perhaps more than its admissions tell.
+    pub says_more: bool,
+}
+
+impl Trust {
+    /// Reads a trust policy.
+    ///
+    /// Who is denied, under whatever conditions, is taken as let in by nothing.
+    pub fn of(document: &Document) -> Self {
+        let (allowing, denying): (Vec<_>, Vec<_>) = document.statements().into_iter().partition(|s| s.effect() == Some(Effect::Allow));
+        let denied: Vec<Principal> = denying.iter().flat_map(|s| principals(*s)).collect();
+        let admissions = allowing.iter().flat_map(|s| admissions(*s)).filter(|a| !denied.iter().any(|d| d.covers(&a.principal)));
+        Self { admissions: admissions.collect(), denies: !denied.is_empty(), says_more: !allowing.iter().all(|s| is_plain(*s)) }
+    }
+
+    /// Whether an admission comes in already.
+    pub fn covers(&self, admission: &Admission) -> bool {
+        self.admissions.iter().any(|there| there.covers(admission))
+    }
+
+    /// Whether this principal is named among those let in.
+    pub fn names(&self, principal: &Principal) -> bool {
+        self.of_principal(principal).next().is_some()
+    }
+
+    /// The unique IDs among those let in: what IAM puts into the place of a principal that is gone (IAM user guide, "Principal").
+    pub fn unique_ids(&self) -> impl Iterator<Item = &str> {
+        self.admissions.iter().map(|there| there.principal.as_str()).filter(|name| is_unique_id(name))
+    }
+
+    /// The ways in of this principal, by its own name.
+    pub fn of_principal<'a>(&'a self, principal: &'a Principal) -> impl Iterator<Item = &'a Admission> {
+        self.admissions.iter().filter(move |there| there.principal == *principal)
+    }
+
+    /// What both this and `other` let in.
+    pub fn and(&self, other: &Self) -> BTreeSet<Admission> {
+        let pairs = self.admissions.iter().flat_map(|ours| other.admissions.iter().filter_map(move |theirs| ours.and(theirs)));
+        let all: BTreeSet<Admission> = pairs.collect();
+        all.iter().filter(|one| !all.iter().any(|more| more != *one && more.covers(one) && !(one.covers(more) && *one < more))).cloned().collect()
+    }
+}
+
+fn principals(statement: StatementRef<'_>) -> Vec<Principal> {
+    let named = |kind: &str| statement.principals(kind).into_iter().map(str::to_owned);
+    let (aws, services) = (named("AWS").map(Principal::AWS), named("Service").map(Principal::Service));
+    aws.chain(services).chain(named("Federated").map(Principal::Federated)).collect()
+}
+
+fn admissions(statement: StatementRef<'_>) -> Vec<Admission> {
+    let actions: BTreeSet<String> = statement.actions().unwrap_or_default().into_iter().map(str::to_owned).collect();
+    if !actions.iter().any(|action| gives_credentials(action)) {
+        return vec![];
+    }
+    let conditions = Conditions::of(statement);
+    let admission = |principal| Admission { principal, actions: actions.clone(), conditions: conditions.clone() };
+    principals(statement).into_iter().map(admission).collect()
+}
+
+/// Whether a statement is of a form that we write: what it says is all in its admissions.
+fn is_plain(statement: StatementRef<'_>) -> bool {
+    let known = ["sts:AssumeRole", "sts:AssumeRoleWithWebIdentity", "sts:AssumeRoleWithSAML", "sts:TagSession", "sts:SetSourceIdentity"];
+    let plain_actions = statement.actions().is_some_and(|actions| actions.iter().all(|a| known.iter().any(|k| a.eq_ignore_ascii_case(k))));
+    statement.principals("CanonicalUser").is_empty() && !statement.has_not_principal() && !statement.names_everyone() && plain_actions
+}
+
+/// The trust policy of these entries: one statement for all admissions of an entry that agree in actions and conditions, since many principals in one
+/// statement take the least room. With nobody to name, everyone is denied: IAM takes no trust policy without a principal.
+pub fn trust_policy(entries: impl IntoIterator<Item = BTreeSet<Admission>>) -> Document {
+    let statements: Vec<Statement> = entries.into_iter().flat_map(statements).collect();
+    if statements.is_empty() { nobody() } else { Document::new(statements) }
+}
+
+fn statements(entry: BTreeSet<Admission>) -> Vec<Statement> {
+    let mut alike: BTreeMap<(&BTreeSet<String>, &Conditions), Statement> = BTreeMap::new();
+    for Admission { principal, actions, conditions } in &entry {
+        let statement = alike.entry((actions, conditions)).or_insert_with(|| {
+            let statement = Statement::allow().actions(actions.iter().cloned());
+            conditions.0.iter().fold(statement, |statement, ((operator, key), values)| statement.condition(operator, key, values.iter().cloned()))
+        });
+        let named = statement.clone();
+        *statement = match principal {
+            Principal::AWS(name) => named.principals_aws([name]),
+            Principal::Service(name) => named.principals_service([name]),
+            Principal::Federated(name) => named.principals_federated([name]),
+        };
+    }
+    alike.into_values().collect()
+}
+
+/// A trust policy that denies everyone.
+pub fn nobody() -> Document {
+    Document::new(vec![Statement::deny().anyone().actions(["sts:AssumeRole"])])
+}
+
+#[cfg(test)]
+mod tests;

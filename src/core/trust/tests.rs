@@ -1,0 +1,173 @@
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+use serde_json::json;
+
+use super::*;
+
+const ALICE: &str = "arn:aws:iam::111111111111:user/alice";
+const BOB: &str = "arn:aws:iam::111111111111:user/bob";
+const ROOT: &str = "arn:aws:iam::111111111111:root";
+const OTHER_ROOT: &str = "arn:aws:iam::222222222222:root";
+
+fn aws(name: &str) -> Principal {
+    Principal::AWS(name.into())
+}
+
+fn plain(name: &str) -> Admission {
+    Admission::plain(aws(name))
+}
+
+fn under(name: &str, conditions: Conditions) -> Admission {
+    Admission { conditions, ..plain(name) }
+}
+
+fn mfa() -> Conditions {
+    Conditions::default().with("Bool", "aws:MultiFactorAuthPresent", ["true"])
+}
+
+#[test]
+fn a_principal_is_covered_by_itself_its_root_its_account_and_everyone() {
+    for by in [ALICE, ROOT, "111111111111", "*"] {
+        assert!(aws(by).covers(&aws(ALICE)), "{by}");
+    }
+    for by in [BOB, OTHER_ROOT, "222222222222", "AIDAEXAMPLEEXAMPLE01"] {
+        assert!(!aws(by).covers(&aws(ALICE)), "{by}");
+    }
+    assert!(aws(ROOT).covers(&aws("arn:aws:sts::111111111111:assumed-role/x/y")));
+    assert!(!aws(ALICE).covers(&aws(ROOT)) && !aws("*").covers(&Principal::Service("lambda.amazonaws.com".into())));
+}
+
+#[test]
+fn more_conditions_let_in_less_and_so_do_fewer_values() {
+    let two = Conditions::default().with("StringEquals", "sts:ExternalId", ["a", "b"]);
+    let one = Conditions::default().with("stringequals", "STS:externalid", ["a"]);
+    assert!(two.cover(&one) && !one.cover(&two));
+    assert!(Conditions::default().cover(&mfa()) && !mfa().cover(&Conditions::default()));
+    assert!(mfa().cover(&mfa().with("IpAddress", "aws:SourceIp", ["203.0.113.0/24"])));
+    let not = |values: &[&str]| Conditions::default().with("StringNotEquals", "aws:PrincipalTag/team", values.iter().copied());
+    assert!(not(&["a"]).cover(&not(&["a", "b"])) && !not(&["a", "b"]).cover(&not(&["a"])));
+    assert!(!not(&["a"]).cover(&Conditions::default().with("StringNotEquals", "aws:PrincipalTag/Team", ["a"])), "the key of a tag has a case");
+    let age = |seconds: &str| Conditions::default().with("NumericLessThan", "aws:MultiFactorAuthAge", [seconds]);
+    assert!(age("3600").cover(&age("900")) && !age("900").cover(&age("3600")));
+    let until = |time: &str| Conditions::default().with("DateLessThan", "aws:CurrentTime", [time]);
+    assert!(until("2027-01-01T00:00:00Z").cover(&until("2026-01-01T00:00:00Z")) && !until("2026").cover(&until("2025")));
+}
+
+#[test]
+fn what_two_policies_both_let_in_meets_the_conditions_of_both() {
+    let trust = |of: Vec<Admission>| Trust { admissions: of.into_iter().collect(), ..Trust::default() };
+    let external = Conditions::default().with("StringEquals", "sts:ExternalId", ["a"]);
+    let both = trust(vec![under(ALICE, mfa()), plain(BOB)]).and(&trust(vec![under(ALICE, external.clone()), plain(ROOT)]));
+    let expected = [under(ALICE, mfa()), plain(BOB)].into_iter().collect::<BTreeSet<_>>();
+    assert_eq!(both, expected, "the root lets alice in under what she had");
+    let both = trust(vec![under(ALICE, mfa())]).and(&trust(vec![under(ALICE, external)]));
+    assert_eq!(both.len(), 1);
+    assert!(both.iter().all(|one| one.conditions.has("Bool", "aws:MultiFactorAuthPresent") && one.conditions.has("StringEquals", "sts:ExternalId")));
+    let id = |id: &str| under(ALICE, Conditions::default().with("StringEquals", "sts:ExternalId", [id]));
+    assert_eq!(trust(vec![id("a")]).and(&trust(vec![id("b")])), BTreeSet::new(), "nobody sends two external ids");
+}
+
+#[test]
+fn a_policy_is_read_back_as_the_admissions_that_it_was_made_of() {
+    let token = Admission {
+        principal: Principal::Federated("arn:aws:iam::222222222222:oidc-provider/example.com".into()),
+        actions: ["sts:AssumeRoleWithWebIdentity".to_owned()].into(),
+        conditions: Conditions::default().with("StringEquals", "example.com:sub", ["x"]),
+    };
+    let service = Admission::plain(Principal::Service("lambda.amazonaws.com".into()));
+    let entry: BTreeSet<Admission> = [plain(ALICE), plain(BOB), service, token].into();
+    let policy = trust_policy([entry.clone()]);
+    assert_eq!(policy.statements().len(), 2, "those that agree stand in one statement");
+    assert_eq!(Trust::of(&policy), Trust { admissions: entry, denies: false, says_more: false });
+}
+
+#[test]
+fn what_is_denied_or_in_another_form_is_told() {
+    let read = |statements: serde_json::Value| {
+        Trust::of(&Document::from_value(json!({"Version": "2012-10-17", "Statement": statements})).expect("a document"))
+    };
+    let allow = json!({"Effect": "Allow", "Principal": {"AWS": [ALICE, OTHER_ROOT]}, "Action": "sts:AssumeRole"});
+    let denied = read(json!([allow, {"Effect": "Deny", "Principal": {"AWS": ROOT}, "Action": "sts:AssumeRole"}]));
+    assert_eq!((denied.admissions, denied.denies), ([plain(OTHER_ROOT)].into(), true));
+    assert!(read(json!([{"Effect": "Allow", "Principal": {"AWS": ALICE}, "Action": "sts:*"}])).says_more);
+    assert!(read(json!([{"Effect": "Allow", "Principal": {"AWS": ALICE}, "NotAction": "sts:AssumeRole"}])).says_more);
+    assert!(read(json!([{"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}])).says_more);
+    assert_eq!(Trust::of(&nobody()), Trust { denies: true, ..Trust::default() });
+}
+
+fn arb_conditions() -> impl Strategy<Value = Conditions> {
+    let values = |of: &'static [&'static str]| subsequence(of.to_vec(), 1..=of.len());
+    let one = prop_oneof![
+        Just(("Bool", "aws:MultiFactorAuthPresent", vec!["true"])),
+        values(&["a", "b", "c"]).prop_map(|v| ("StringEquals", "sts:ExternalId", v)),
+        values(&["x", "y"]).prop_map(|v| ("StringNotEquals", "aws:PrincipalTag/team", v)),
+        select(vec!["60", "900", "3600"]).prop_map(|v| ("NumericLessThan", "aws:MultiFactorAuthAge", vec![v])),
+    ];
+    prop::collection::vec(one, 0..3).prop_map(|all| {
+        all.into_iter().fold(
+            Conditions::default(),
+            |made, (operator, key, values)| {
+                if made.has(operator, key) { made } else { made.with(operator, key, values) }
+            },
+        )
+    })
+}
+
+fn arb_trust() -> impl Strategy<Value = Trust> {
+    let admission = (select(vec![ALICE, BOB, ROOT, OTHER_ROOT]), arb_conditions()).prop_map(|(name, conditions)| under(name, conditions));
+    prop::collection::btree_set(admission, 0..4).prop_map(|admissions| Trust { admissions, ..Trust::default() })
+}
+
+/// A request for a session, as far as the conditions above look at it.
+#[derive(Clone, Debug)]
+struct Request {
+    who: &'static str,
+    mfa_age: Option<u32>,
+    external_id: Option<&'static str>,
+    team: Option<&'static str>,
+}
+
+fn arb_request() -> impl Strategy<Value = Request> {
+    let age = prop::option::of(select(vec![1, 61, 901, 5000]));
+    let id = prop::option::of(select(vec!["a", "b", "c", "d"]));
+    let team = prop::option::of(select(vec!["x", "y", "z"]));
+    (select(vec![ALICE, BOB, OTHER_ROOT]), age, id, team).prop_map(|(who, mfa_age, external_id, team)| Request { who, mfa_age, external_id, team })
+}
+
+/// IAM's evaluation of these conditions, written anew: a second opinion.
+fn lets_in(trust: &Trust, request: &Request) -> bool {
+    trust.admissions.iter().any(|admission| {
+        let holds = |((operator, _), values): (&(String, String), &BTreeSet<String>)| match operator.as_str() {
+            "Bool" => request.mfa_age.is_some(),
+            "StringEquals" => request.external_id.is_some_and(|id| values.contains(id)),
+            "StringNotEquals" => !request.team.is_some_and(|team| values.contains(team)),
+            _ => request.mfa_age.is_some_and(|age| values.iter().all(|v| v.parse::<u32>().is_ok_and(|limit| age < limit))),
+        };
+        aws(admission.principal.as_str()).covers(&aws(request.who)) && admission.conditions.0.iter().all(holds)
+    })
+}
+
+proptest! {
+    /// Covering means that whoever comes in by the one comes in by the other.
+    #[test]
+    fn who_is_covered_is_let_in(a in arb_trust(), b in arb_trust(), request in arb_request()) {
+        if b.admissions.iter().all(|admission| a.covers(admission)) && lets_in(&b, &request) {
+            prop_assert!(lets_in(&a, &request));
+        }
+    }
+
+    /// What both let in is let in by each.
+    #[test]
+    fn both_is_within_each(a in arb_trust(), b in arb_trust(), request in arb_request()) {
+        let both = Trust { admissions: a.and(&b), ..Trust::default() };
+        prop_assert_eq!(lets_in(&both, &request), lets_in(&a, &request) && lets_in(&b, &request));
+    }
+
+    /// A policy says what it was made of.
+    #[test]
+    fn policies_are_read_back(trust in arb_trust()) {
+        if !trust.admissions.is_empty() {
+            prop_assert_eq!(Trust::of(&trust_policy([trust.admissions.clone()])), trust);
+        }
+    }
+}

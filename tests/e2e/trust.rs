@@ -1,0 +1,344 @@
+//! Trust in all its forms, proven by assuming the roles.
+
+use anyhow::{Context, Result, ensure};
+use aws_sdk_sts::operation::assume_role::builders::AssumeRoleFluentBuilder as Asking;
+use rolebridge::api::role::GrantState;
+use rolebridge_testbed::aws_sim::{ServiceAssumption, WebIdentity};
+use rolebridge_testbed::{Credentials, Seen};
+use serde_json::json;
+
+use crate::support::{Account, Tenant, assert_told, bastion_user, cross_account_role, manifest, new_key, role, trusted, user};
+
+/// A BastionUser with a label.
+fn labelled(name: &str, account: &Account, team: &str) -> String {
+    bastion_user(name, account, "").replacen(&format!("name: {name}"), &format!("name: {name}, labels: {{team: {team}}}"), 1)
+}
+
+/// A CrossAccountRole whose trust is written out.
+fn role_trusting(name: &str, account: &Account, trust: &str, fields: &str) -> String {
+    manifest("CrossAccountRole", name, &format!("{{accountRef: {{name: {}}}, trust: {trust}{fields}}}", account.name))
+}
+
+async fn eventually(tenant: &Tenant<'_>, credentials: &Credentials, arn: &str, may: bool) -> Result<()> {
+    let what = if may { "the role can be assumed" } else { "the role cannot be assumed any more" };
+    tenant
+        .world
+        .testbed
+        .wait_for(what, || async {
+            let now = tenant.world.may_assume(credentials, arn).await?;
+            Ok(if now == may { Seen::Done(()) } else { Seen::NotYet(arn.to_owned()) })
+        })
+        .await
+}
+
+#[tokio::test]
+async fn users_are_trusted_by_their_labels_as_these_come_and_go() -> Result<()> {
+    let tenant = crate::support::World::with_operator().await?.tenant().await?;
+    let (utils, prod) = (tenant.ready_account("utils", "").await?, tenant.ready_account("prod", "").await?);
+    let trust = "[{from: [{users: {selector: {matchLabels: {team: data}}}}]}]";
+    tenant.apply(&(labelled("alice", &utils, "data") + &labelled("bob", &utils, "web") + &role_trusting("reader", &prod, trust, ""))).await?;
+    tenant.ready(&tenant.users(), "alice").await?;
+    let ready = tenant.ready(&tenant.roles(), "reader").await?;
+    ensure!(ready.status.is_some_and(|status| status.grants_total == 1), "bob is not selected");
+    let (alice, bob) = (new_key(&utils.iam, "alice").await?, new_key(&utils.iam, "bob").await?);
+    let reader = prod.arn("role/reader");
+    ensure!(tenant.world.may_assume(&alice, &reader).await? && !tenant.world.may_assume(&bob, &reader).await?);
+    // The labels alone decide, without a change of the role.
+    tenant.apply(&(labelled("alice", &utils, "web") + &labelled("bob", &utils, "data"))).await?;
+    eventually(&tenant, &bob, &reader, true).await?;
+    eventually(&tenant, &alice, &reader, false).await?;
+    let rights = |name: &'static str| {
+        let (tenant, utils) = (&tenant, &utils);
+        async move { Ok::<_, anyhow::Error>(user(&tenant.state(utils).await?, name).context("no user")?["inlinePolicies"].clone()) }
+    };
+    ensure!(rights("alice").await? == json!({}), "the right is taken from who is not selected any more");
+    // Somebody new is let in, and a user that goes leaves.
+    tenant.apply(&labelled("carol", &utils, "data")).await?;
+    tenant.ready(&tenant.users(), "carol").await?;
+    eventually(&tenant, &new_key(&utils.iam, "carol").await?, &reader, true).await?;
+    tenant.delete(&["bastionuser/bob"]).await?;
+    let state = tenant.state(&prod).await?;
+    ensure!(role(&state, "reader").map(trusted) == Some(vec![utils.arn("user/carol")]), "{state:?}");
+    tenant.delete(&["crossaccountrole/reader"]).await?;
+    tenant
+        .world
+        .testbed
+        .wait_for("no right is left", || async {
+            let left = rights("carol").await?;
+            Ok(if left == json!({}) { Seen::Done(()) } else { Seen::NotYet(left.to_string()) })
+        })
+        .await
+}
+
+#[tokio::test]
+async fn row_15_a_role_reaches_another_and_the_hour_that_such_sessions_last_is_told() -> Result<()> {
+    let tenant = crate::support::World::with_operator().await?.tenant().await?;
+    let (utils, prod) = (tenant.ready_account("utils", "").await?, tenant.ready_account("prod", "").await?);
+    let chained = role_trusting("reader", &prod, "[{from: [{role: {name: ops}}]}]", ", maxSessionDuration: 4h");
+    let other = role_trusting("other", &utils, "[{from: [{user: {name: alice}}]}]", "");
+    tenant.apply(&(bastion_user("alice", &utils, "") + &cross_account_role("ops", &utils, "{user: {name: alice}}", "") + &chained + &other)).await?;
+    let ready = tenant.ready(&tenant.roles(), "reader").await?;
+    let told = ready.status.and_then(|status| status.conditions.into_iter().find(|c| c.type_ == "Ready")).context("no Ready")?.message;
+    ensure!(told.contains("warning") && told.contains("one hour at most"), "{told}");
+    for name in ["ops", "other"] {
+        tenant.ready(&tenant.roles(), name).await?;
+    }
+    let alice = new_key(&utils.iam, "alice").await?;
+    let session = |role: &'static str| assume(&tenant, &alice, utils.arn(&format!("role/{role}")), |asking| asking);
+    let reader = prod.arn("role/reader");
+    let (ops, other) = (session("ops").await?.context("ops")?, session("other").await?.context("other")?);
+    ensure!(tenant.world.may_assume(&ops, &reader).await?, "the chain");
+    ensure!(!tenant.world.may_assume(&other, &reader).await? && !tenant.world.may_assume(&alice, &reader).await?, "nobody else");
+    let assumable = tenant.ready(&tenant.roles(), "ops").await?.status.map(|status| status.roles).unwrap_or_default();
+    ensure!(assumable.len() == 1 && assumable[0].role_arn == reader, "{assumable:?}");
+    // A role that is deleted leaves no dead principal behind.
+    tenant.delete(&["crossaccountrole/ops"]).await?;
+    let state = tenant.state(&prod).await?;
+    ensure!(role(&state, "reader").map(trusted).is_some_and(|names| !names.iter().any(|name| name.starts_with("AROA"))), "{state:?}");
+    Ok(())
+}
+
+/// The session that a caller gets, or None where AWS denies it.
+async fn assume(
+    tenant: &Tenant<'_>,
+    credentials: &Credentials,
+    arn: String,
+    ask: impl FnOnce(Asking) -> Asking,
+) -> Result<Option<Credentials>> {
+    let asking = tenant.world.sts(credentials).assume_role().role_arn(arn).role_session_name("alice");
+    match ask(asking).send().await {
+        Ok(answer) => {
+            let given = answer.credentials().context("no credentials")?;
+            Ok(Some(Credentials {
+                access_key_id: given.access_key_id().into(),
+                secret_access_key: given.secret_access_key().into(),
+                session_token: Some(given.session_token().into()),
+            }))
+        }
+        Err(error) if error.as_service_error().is_some_and(|error| error.meta().code() == Some("AccessDenied")) => Ok(None),
+        Err(error) => Err(error).context("sts:AssumeRole"),
+    }
+}
+
+#[tokio::test]
+async fn what_is_required_is_asked_for_and_what_it_needs_is_granted() -> Result<()> {
+    let tenant = crate::support::World::with_operator().await?.tenant().await?;
+    let (utils, prod) = (tenant.ready_account("utils", "").await?, tenant.ready_account("prod", "").await?);
+    let tag = || aws_sdk_sts::types::Tag::builder().key("purpose").value("audit-7").build();
+    let tag = tag()?;
+    type Ask = Box<dyn Fn(Asking) -> Asking>;
+    let cases: Vec<(&str, &str, Ask)> = vec![
+        ("external", "{externalID: example-42}", Box::new(|asking| asking.external_id("example-42"))),
+        ("named", "{sessionName: '${aws:username}-*'}", Box::new(|asking| asking.role_session_name("alice-7"))),
+        ("known", "{sourceIdentity: '${aws:username}'}", Box::new(|asking| asking.source_identity("alice"))),
+        ("tagged", "{sessionTags: {purpose: 'audit-*'}}", Box::new(move |asking| asking.tags(tag.clone()))),
+    ];
+    let mut all = bastion_user("alice", &utils, "tags: {department: eng-data}");
+    for (name, require, _) in &cases {
+        all += &role_trusting(name, &prod, &format!("[{{from: [{{user: {{name: alice}}}}], require: {require}}}]"), "");
+    }
+    let unconditional = [
+        ("here", "{sourceIPs: [127.0.0.0/8]}", true),
+        ("elsewhere", "{sourceIPs: [203.0.113.0/24]}", false),
+        ("department", "{principalTags: {department: 'eng-*'}}", true),
+        ("another", "{principalTags: {department: 'ops-*'}}", false),
+        ("current", "{notBefore: '2020-01-01T00:00:00Z', notAfter: '2120-01-01T00:00:00Z'}", true),
+        ("over", "{notAfter: '2020-01-01T00:00:00Z'}", false),
+        ("second", "{mfa: {maxAge: 1h}}", false),
+        ("free", "{conditions: {StringLike: {'aws:username': ['bob', 'ali*']}}}", true),
+    ];
+    for (name, require, _) in &unconditional {
+        all += &role_trusting(name, &prod, &format!("[{{from: [{{user: {{name: alice}}}}], require: {require}}}]"), "");
+    }
+    tenant.apply(&all).await?;
+    tenant.ready(&tenant.users(), "alice").await?;
+    let alice = new_key(&utils.iam, "alice").await?;
+    for (name, _, ask) in &cases {
+        tenant.ready(&tenant.roles(), name).await?;
+        let arn = prod.arn(&format!("role/{name}"));
+        ensure!(assume(&tenant, &alice, arn.clone(), ask).await?.is_some(), "{name} as required");
+        ensure!(assume(&tenant, &alice, arn, |asking| asking).await?.is_none(), "{name} without what is required");
+    }
+    for (name, _, may) in &unconditional {
+        tenant.ready(&tenant.roles(), name).await?;
+        ensure!(assume(&tenant, &alice, prod.arn(&format!("role/{name}")), |asking| asking).await?.is_some() == *may, "{name}");
+    }
+    // With a second factor that was just shown.
+    let second = tenant.world.session_with_mfa(&utils, "alice", &alice).await?;
+    ensure!(assume(&tenant, &second, prod.arn("role/second"), |asking| asking).await?.is_some(), "with a second factor");
+    Ok(())
+}
+
+#[tokio::test]
+async fn workloads_without_keys_are_trusted_by_what_vouches_for_them() -> Result<()> {
+    let world = crate::support::World::with_operator().await?;
+    let tenant = world.tenant().await?;
+    let (utils, prod) = (tenant.ready_account("utils", "").await?, tenant.ready_account("prod", "").await?);
+    let cluster = "oidc.eks.us-east-1.amazonaws.com/id/EXAMPLE";
+    for provider in [cluster, "token.actions.githubusercontent.com"] {
+        utils.iam.create_open_id_connect_provider().url(format!("https://{provider}")).client_id_list("sts.amazonaws.com").send().await?;
+    }
+    let cluster_arn = format!("arn:aws:eks:us-east-1:{}:cluster/main", utils.id);
+    let service_account = format!("{{serviceAccount: {{oidcProviderARN: '{}', namespace: build, name: deployer}}}}", utils.arn(&format!("oidc-provider/{cluster}")));
+    let roles = [
+        ("irsa", service_account),
+        ("github", "{githubActions: {repository: example/app, environment: production}}".into()),
+        ("pod", format!("{{podIdentity: {{clusterARN: '{cluster_arn}', namespace: build, name: deployer}}}}")),
+        ("lambda", "{service: lambda.amazonaws.com}".into()),
+    ];
+    let mut all = role_trusting("target", &prod, "[{from: [{role: {name: github}}]}]", "");
+    for (name, source) in &roles {
+        all += &role_trusting(name, &utils, &format!("[{{from: [{source}]}}]"), "");
+    }
+    tenant.apply(&all).await?;
+    for name in ["irsa", "github", "pod", "lambda", "target"] {
+        tenant.ready(&tenant.roles(), name).await?;
+    }
+    let aws = &world.testbed.aws;
+    let by_token = |role: &'static str, provider: &'static str, subject: &'static str| {
+        let arn = utils.arn(&format!("role/{role}"));
+        async move {
+            let token = aws.web_identity_token(&WebIdentity::of(&format!("https://{provider}"), subject)).await?;
+            world.assume_with_token(&arn, &token).await
+        }
+    };
+    ensure!(by_token("irsa", cluster, "system:serviceaccount:build:deployer").await?.is_some());
+    ensure!(by_token("irsa", cluster, "system:serviceaccount:other:deployer").await?.is_none());
+    let pipeline = by_token("github", "token.actions.githubusercontent.com", "repo:example/app:environment:production").await?.context("github")?;
+    ensure!(by_token("github", "token.actions.githubusercontent.com", "repo:example/app:pull_request").await?.is_none());
+    // A pipeline without any key reaches another account.
+    ensure!(world.may_assume(&pipeline, &prod.arn("role/target")).await?);
+    let pod = |namespace: &'static str| {
+        let tags = [("eks-cluster-arn", cluster_arn.as_str()), ("kubernetes-namespace", namespace), ("kubernetes-service-account", "deployer")];
+        ServiceAssumption::of_pod(&utils.arn("role/pod"), &tags)
+    };
+    ensure!(aws.assume_as_service(&pod("build")).await?.is_ok() && aws.assume_as_service(&pod("other")).await?.is_err());
+    let as_service = |service: &str| ServiceAssumption::of(service, &utils.arn("role/lambda"));
+    ensure!(aws.assume_as_service(&as_service("lambda.amazonaws.com")).await?.is_ok());
+    ensure!(aws.assume_as_service(&as_service("ec2.amazonaws.com")).await?.is_err());
+    Ok(())
+}
+
+/// A role that trusts a service under a condition with a value of so many characters.
+fn role_with_room(account: &Account, sources: usize, filler: usize) -> String {
+    let entries: Vec<String> = (0..sources)
+        .map(|n| {
+            let filler = if n == 0 { filler } else { 500 };
+            format!("{{from: [{{service: lambda.amazonaws.com}}], require: {{conditions: {{StringEquals: {{'aws:SourceAccount': '{}'}}}}}}}}", n.to_string().repeat(filler))
+        })
+        .collect();
+    role_trusting("reader", account, &format!("[{}]", entries.join(", ")), "")
+}
+
+#[tokio::test]
+async fn rows_21_and_22_a_full_trust_policy_stays_as_it_is_until_the_quota_is_raised() -> Result<()> {
+    let world = crate::support::World::with_operator().await?;
+    let tenant = world.tenant().await?;
+    let prod = tenant.ready_account("prod", "sweep: {interval: 10s}").await?;
+    tenant.apply(&role_with_room(&prod, 3, 100)).await?;
+    let status = tenant.ready(&tenant.roles(), "reader").await?.status.context("no status")?;
+    let (bytes, quota) = (status.trust.as_ref().context("no trust")?.bytes, status.trust.as_ref().context("no trust")?.quota);
+    ensure!(quota == 2048 && bytes < quota, "{bytes} of {quota}");
+    // To the last character.
+    let room = usize::try_from(quota - bytes)?;
+    tenant.apply(&role_with_room(&prod, 3, 100 + room)).await?;
+    let full = tenant.ready(&tenant.roles(), "reader").await?;
+    ensure!(full.status.as_ref().and_then(|status| status.trust.as_ref()).is_some_and(|trust| trust.bytes == 2048), "{:?}", full.status);
+    let message = full.status.and_then(|s| s.conditions.into_iter().find(|c| c.type_ == "Ready")).map(|c| c.message).unwrap_or_default();
+    ensure!(message.contains("warning") && message.contains("2048 of 2048"), "{message}");
+    let before = role(&tenant.state(&prod).await?, "reader").cloned();
+    tenant.apply(&role_with_room(&prod, 3, 101 + room)).await?;
+    let stopped = tenant.concluded(&tenant.roles(), "reader", "QuotaExceeded").await?;
+    assert_told(&stopped, "Stalled", &["2049 characters", "2048", "AccountRoot", "have AWS raise the quota"])?;
+    ensure!(role(&tenant.state(&prod).await?, "reader").cloned() == before, "the old policy is kept");
+    world.testbed.aws.set_quotas(&prod.id, &[("AssumeRolePolicySizeQuota", 4096)]).await?;
+    let ready = tenant.ready(&tenant.roles(), "reader").await?;
+    ensure!(ready.status.and_then(|status| status.trust).is_some_and(|trust| (trust.bytes, trust.quota) == (2049, 4096)));
+    Ok(())
+}
+
+#[tokio::test]
+async fn rows_36_and_37_a_user_that_somebody_else_made_anew_is_not_trusted_and_one_of_our_own_is() -> Result<()> {
+    let world = crate::support::World::with_operator().await?;
+    let tenant = world.tenant().await?;
+    let (utils, prod) = (tenant.ready_account("utils", "sweep: {interval: 10s}").await?, tenant.ready_account("prod", "sweep: {interval: 10s}").await?);
+    let both = bastion_user("alice", &utils, "") + &cross_account_role("reader", &prod, "{user: {name: alice}}", "");
+    tenant.apply(&both).await?;
+    tenant.ready(&tenant.roles(), "reader").await?;
+    let reader = prod.arn("role/reader");
+    // Somebody deletes the user and makes one of the same name.
+    utils.iam.delete_user_policy().user_name("alice").policy_name("rolebridge-assume-roles").send().await?;
+    utils.iam.delete_user().user_name("alice").send().await?;
+    utils.iam.create_user().user_name("alice").send().await?;
+    let right = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}}).to_string();
+    utils.iam.put_user_policy().user_name("alice").policy_name("mine").policy_document(right).send().await?;
+    let impostor = new_key(&utils.iam, "alice").await?;
+    let stalled = tenant.concluded(&tenant.users(), "alice", "Conflict").await?;
+    assert_told(&stalled, "Stalled", &["user alice", "not made by Rolebridge"])?;
+    world
+        .testbed
+        .wait_for("the role names nobody who is gone", || async {
+            let state = tenant.state(&prod).await?;
+            let names = role(&state, "reader").map(trusted).unwrap_or_default();
+            Ok(if names == ["*"] { Seen::Done(()) } else { Seen::NotYet(format!("{names:?}")) })
+        })
+        .await?;
+    ensure!(!world.may_assume(&impostor, &reader).await?, "who merely bears the name is not let in");
+    let told = tenant.concluded(&tenant.roles(), "reader", "SourceNotReady").await?;
+    assert_told(&told, "Reconciling", &["BastionUser", "alice"])?;
+    ensure!(!world.may_assume(&impostor, &reader).await?);
+    // Once that user is out of the way, ours is made again and let in.
+    utils.iam.delete_access_key().user_name("alice").access_key_id(&impostor.access_key_id).send().await?;
+    utils.iam.delete_user_policy().user_name("alice").policy_name("mine").send().await?;
+    utils.iam.delete_user().user_name("alice").send().await?;
+    tenant.ready(&tenant.users(), "alice").await?;
+    tenant.ready(&tenant.roles(), "reader").await?;
+    eventually(&tenant, &new_key(&utils.iam, "alice").await?, &reader, true).await
+}
+
+#[tokio::test]
+async fn a_principal_of_others_that_was_replaced_is_trusted_again_only_when_it_is_declared_again() -> Result<()> {
+    let world = crate::support::World::with_operator().await?;
+    let tenant = world.tenant().await?;
+    let other = tenant.bare_account("other").await?;
+    let guardrail = format!("sweep: {{interval: 10s}}, guardrails: {{principals: ['{}']}}", other.arn("user/*"));
+    let prod = tenant.ready_account("prod", &guardrail).await?;
+    let right = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}}).to_string();
+    let make = || async {
+        other.iam.create_user().user_name("eve").send().await?;
+        other.iam.put_user_policy().user_name("eve").policy_name("assume").policy_document(&right).send().await?;
+        new_key(&other.iam, "eve").await
+    };
+    let eve = make().await?;
+    let arn = other.arn("user/eve");
+    let trust = format!("[{{from: [{{awsPrincipal: '{arn}'}}]}}]");
+    tenant.apply(&role_trusting("reader", &prod, &trust, "")).await?;
+    tenant.ready(&tenant.roles(), "reader").await?;
+    let reader = prod.arn("role/reader");
+    ensure!(world.may_assume(&eve, &reader).await?);
+    other.iam.delete_access_key().user_name("eve").access_key_id(&eve.access_key_id).send().await?;
+    other.iam.delete_user_policy().user_name("eve").policy_name("assume").send().await?;
+    other.iam.delete_user().user_name("eve").send().await?;
+    let another = make().await?;
+    let stalled = tenant.concluded(&tenant.roles(), "reader", "IdentityChanged").await?;
+    assert_told(&stalled, "Stalled", &[&arn, "deleted in AWS", "take", "out of spec.trust"])?;
+    world
+        .testbed
+        .wait_for("the unique ID is out of the trust policy", || async {
+            let state = tenant.state(&prod).await?;
+            let names = role(&state, "reader").map(trusted).unwrap_or_default();
+            Ok(if names == ["*"] { Seen::Done(()) } else { Seen::NotYet(format!("{names:?}")) })
+        })
+        .await?;
+    // The sweeps that follow do not bring it back.
+    tenant.quiet(std::time::Duration::from_secs(2)).await?;
+    let now = tenant.roles().get("reader").await?;
+    ensure!(now.status.is_some_and(|status| status.grants.iter().all(|grant| grant.state == GrantState::Replaced)));
+    ensure!(!world.may_assume(&another, &reader).await?);
+    tenant.apply(&role_trusting("reader", &prod, "[]", "")).await?;
+    tenant.ready(&tenant.roles(), "reader").await?;
+    tenant.apply(&role_trusting("reader", &prod, &trust, "")).await?;
+    tenant.ready(&tenant.roles(), "reader").await?;
+    ensure!(world.may_assume(&another, &reader).await?);
+    Ok(())
+}
