@@ -297,6 +297,18 @@ impl AwsSim {
         self.send(Method::POST, "accounts", Some(&json!({"accountID": account_id, "organizationID": organization_id}))).await
     }
 
+    /// The quotas of an account by their keys in `GetAccountSummary`, such as `RolesQuota`. An error when there is no such account.
+    pub async fn quotas(&self, account_id: &str) -> Result<BTreeMap<String, u64>> {
+        self.send(Method::GET, &format!("accounts/{account_id}/quotas"), None).await
+    }
+
+    /// Changes quotas of an account from now on, as AWS does on request, and returns all of them; what is there stays. An error for a key that is
+    /// none, and for more than AWS gives anybody.
+    pub async fn set_quotas(&self, account_id: &str, quotas: &[(&str, u64)]) -> Result<BTreeMap<String, u64>> {
+        let changes: BTreeMap<_, _> = quotas.iter().copied().collect();
+        self.send(Method::PUT, &format!("accounts/{account_id}/quotas"), Some(&json!(changes))).await
+    }
+
     /// All calls with a `seq` greater than `since`; 0 for all.
     pub async fn calls(&self, since: u64) -> Result<Vec<Call>> {
         self.send(Method::GET, &format!("calls?since={since}"), None).await

@@ -14,7 +14,7 @@ use fakecloud_iam::{IamAccessKey, IamState, IamUser, SharedIamState, iam_service
 use fakecloud_s3::{S3Service, S3State, resource_policy::S3ResourcePolicyProvider};
 use parking_lot::RwLock;
 
-use crate::rules::{names, sessions::Sessions};
+use crate::rules::{names, quotas::Quotas, sessions::Sessions};
 
 /// The Region of requests that name none; also where the crates put what has no Region.
 pub const DEFAULT_REGION: &str = "us-east-1";
@@ -65,6 +65,8 @@ pub struct Account {
     pub secret_access_key: String,
     /// The organisation that the account is a member of, for `aws:PrincipalOrgID`.
     pub organization_id: Option<String>,
+    /// How large and how many things may be there.
+    pub quotas: Quotas,
 }
 
 /// The simulated AWS.
@@ -120,6 +122,7 @@ impl World {
             access_key_id: names::access_key_id("AKIA"),
             secret_access_key: xml_responses::generate_secret_access_key(),
             organization_id: None,
+            quotas: Quotas::default(),
         };
         // Older than any propagation delay: the administrator is there from the start.
         let created_at = Utc::now() - TimeDelta::days(1);
@@ -165,9 +168,19 @@ impl World {
         self.accounts.read().contains_key(account_id)
     }
 
+    /// What `read` makes of an account; `None` when there is no such account.
+    pub fn of_account<T>(&self, account_id: &str, read: impl FnOnce(&Account) -> T) -> Option<T> {
+        self.accounts.read().get(account_id).map(read)
+    }
+
+    /// Changes an account; `None` when there is no such account.
+    pub fn change_account<T>(&self, account_id: &str, change: impl FnOnce(&mut Account) -> T) -> Option<T> {
+        self.accounts.write().get_mut(account_id).map(change)
+    }
+
     /// The organisation that an account belongs to.
     pub fn organization_of(&self, account_id: &str) -> Option<String> {
-        self.accounts.read().get(account_id)?.organization_id.clone()
+        self.of_account(account_id, |account| account.organization_id.clone())?
     }
 
     /// Whether something created at that time is known all over AWS by now (see [`Settings::propagation_delay_ms`]).

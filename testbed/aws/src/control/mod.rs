@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod calls;
 pub mod faults;
+pub mod quotas;
 pub mod settings;
 pub mod state;
 
@@ -42,6 +43,11 @@ impl Refused {
         Self { status: StatusCode::BAD_REQUEST, problem: problem.into() }
     }
 
+    /// 404: there is no such account.
+    pub fn no_account(account_id: &str) -> Self {
+        Self::not_found(format!("no account {account_id}"))
+    }
+
     /// 404 with this text.
     pub fn not_found(problem: impl Into<String>) -> Self {
         Self { status: StatusCode::NOT_FOUND, problem: problem.into() }
@@ -58,6 +64,7 @@ impl IntoResponse for Refused {
 pub fn routes() -> Router<Arc<Simulation>> {
     Router::new()
         .route("/accounts", post(accounts::create))
+        .route("/accounts/{id}/quotas", get(quotas::get).put(quotas::put))
         .route("/calls", get(calls::list).delete(calls::clear))
         .route("/counts", get(calls::counts))
         .route("/faults", get(faults::list).post(faults::create).delete(faults::clear))

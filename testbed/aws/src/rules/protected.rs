@@ -9,6 +9,11 @@ use crate::failure::Failure;
 /// The paths that AWS keeps for itself: service-linked roles, and those of IAM Identity Center.
 const RESERVED: [&str; 2] = ["/aws-service-role/", "/aws-reserved/"];
 
+/// Whether AWS keeps this path for itself.
+pub fn is_reserved(path: &str) -> bool {
+    RESERVED.iter().any(|reserved| path.starts_with(reserved))
+}
+
 /// Refuses to change a role that belongs to AWS, or to create one where they live.
 ///
 /// Source: BC `UnmodifiableEntityException` ("only the service that depends on the service-linked role can modify or delete
@@ -27,7 +32,6 @@ pub fn check(state: &IamState, operation: &str, parameters: &HashMap<String, Str
         "DeleteRolePermissionsBoundary",
         "DeleteRole",
     ];
-    let is_reserved = |path: &str| RESERVED.iter().any(|reserved| path.starts_with(reserved));
     if operation == "CreateRole" && parameters.get("Path").is_some_and(|path| is_reserved(path)) {
         return Err(Failure::validation("The specified value for path is invalid. It is reserved for AWS use."));
     }

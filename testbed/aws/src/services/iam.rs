@@ -40,6 +40,9 @@ pub async fn handle(world: &World, call: &mut Call) -> Result<AwsResponse, Failu
     if let Some(state) = states.get_mut(&account_id) {
         after(state, &operation, &parameters, &mut reply);
     }
+    if operation == "GetAccountSummary" {
+        edit(&mut reply, |document| quotas::in_summary(&quotas_of(world, &account_id), document));
+    }
     Ok(reply)
 }
 
@@ -85,7 +88,11 @@ fn before(world: &World, account_id: &str, operation: &str, parameters: &mut Par
             *document = stored.to_string();
         }
     }
-    quotas::check(state, operation, parameters)
+    quotas::check(state, &quotas_of(world, account_id), operation, parameters)
+}
+
+fn quotas_of(world: &World, account_id: &str) -> quotas::Quotas {
+    world.of_account(account_id, |account| account.quotas.clone()).unwrap_or_default()
 }
 
 /// `UpdateAssumeRolePolicy` without the crate, which refuses `sts:TagSession` and `sts:SetSourceIdentity`.
@@ -192,9 +199,7 @@ fn after(state: &mut IamState, operation: &str, parameters: &Parameters, reply: 
             }
         }
         "GetAccountAuthorizationDetails" => {
-            if let ResponseBody::Bytes(body) = &reply.body {
-                reply.body = account_details::with_boundaries(state, &String::from_utf8_lossy(body)).into();
-            }
+            edit(reply, |document| account_details::with_boundaries(state, document));
         }
         "CreateAccessKey" => {
             let keys = parameters.get("UserName").and_then(|name| state.access_keys.get_mut(name));
@@ -213,11 +218,15 @@ fn after(state: &mut IamState, operation: &str, parameters: &Parameters, reply: 
 
 /// Gives a new entity an id in the form of AWS's, in the state and in the reply; the crate's have another prefix or case.
 fn give_id(stored: &mut String, id: String, reply: &mut AwsResponse) {
-    if let ResponseBody::Bytes(body) = &reply.body {
-        let text = String::from_utf8_lossy(body).replace(stored.as_str(), &id);
-        reply.body = ResponseBody::Bytes(Bytes::from(text));
-    }
+    edit(reply, |document| document.replace(stored.as_str(), &id));
     *stored = id;
+}
+
+/// Replaces the document of a reply by what `change` makes of it.
+fn edit(reply: &mut AwsResponse, change: impl FnOnce(&str) -> String) {
+    if let ResponseBody::Bytes(body) = &reply.body {
+        reply.body = ResponseBody::Bytes(Bytes::from(change(&String::from_utf8_lossy(body))));
+    }
 }
 
 /// The crate says of a missing role what the API says in other words.

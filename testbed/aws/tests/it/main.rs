@@ -8,5 +8,6 @@ mod entities;
 mod faults;
 mod permissions;
 mod principals;
+mod quotas;
 mod reads;
 mod sessions;
