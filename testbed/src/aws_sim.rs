@@ -232,6 +232,92 @@ pub struct Settings {
     pub latency_ms: Option<u64>,
 }
 
+/// A token of an OpenID Connect provider, for `AssumeRoleWithWebIdentity`. Start from [`WebIdentity::of`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WebIdentity {
+    /// The provider's URL with `https://`; IAM's provider of this URL must be in the account of the role.
+    #[serde(rename = "providerURL")]
+    pub provider_url: String,
+    /// The claim `sub`.
+    pub subject: String,
+    /// The claim `aud`.
+    pub audience: String,
+    /// Further claims; they win over the others.
+    pub claims: serde_json::Map<String, Value>,
+    /// How long the token is valid; an hour unless it is said.
+    #[serde(rename = "expiresInSeconds", skip_serializing_if = "Option::is_none")]
+    pub expires_in_seconds: Option<i64>,
+}
+
+impl WebIdentity {
+    /// A token for STS (`sts.amazonaws.com`) without further claims.
+    pub fn of(provider_url: &str, subject: &str) -> Self {
+        Self {
+            provider_url: provider_url.to_owned(),
+            subject: subject.to_owned(),
+            audience: "sts.amazonaws.com".to_owned(),
+            claims: serde_json::Map::new(),
+            expires_in_seconds: None,
+        }
+    }
+}
+
+/// What a service of AWS asks for when it assumes a role for a customer. Start from [`ServiceAssumption::of`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServiceAssumption {
+    /// The service, such as `pods.eks.amazonaws.com`.
+    pub service: String,
+    /// The role.
+    #[serde(rename = "roleARN")]
+    pub role_arn: String,
+    /// Name of the session.
+    #[serde(rename = "sessionName")]
+    pub session_name: String,
+    /// Session tags.
+    pub tags: BTreeMap<String, String>,
+    /// Keys of the tags that stay down a chain.
+    #[serde(rename = "transitiveTagKeys")]
+    pub transitive_tag_keys: Vec<String>,
+    /// Condition keys that the service sets, such as `aws:SourceAccount`.
+    pub conditions: BTreeMap<String, String>,
+}
+
+impl ServiceAssumption {
+    /// A service without tags and conditions.
+    pub fn of(service: &str, role_arn: &str) -> Self {
+        Self {
+            service: service.to_owned(),
+            role_arn: role_arn.to_owned(),
+            session_name: "service".to_owned(),
+            tags: BTreeMap::new(),
+            transitive_tag_keys: Vec::new(),
+            conditions: BTreeMap::new(),
+        }
+    }
+
+    /// EKS Pod Identity for a pod: its tags, all of them transitive, as the agent passes them.
+    pub fn of_pod(role_arn: &str, tags: &[(&str, &str)]) -> Self {
+        let tags: BTreeMap<_, _> = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Self { transitive_tag_keys: tags.keys().cloned().collect(), tags, ..Self::of("pods.eks.amazonaws.com", role_arn) }
+    }
+}
+
+/// Why a service does not get a role.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(tag = "reason")]
+pub enum ServiceRefusal {
+    /// There is no such role, or not yet.
+    NoSuchRole,
+    /// The trust policy refuses.
+    #[serde(rename_all = "camelCase")]
+    RoleTrustPolicy {
+        /// The first refused action, such as `sts:TagSession`.
+        action: String,
+        /// A statement denies it; otherwise none allows it.
+        explicit_deny: bool,
+    },
+}
+
 /// A running simulator, killed when dropped.
 #[derive(Debug)]
 pub struct AwsSim {
@@ -307,6 +393,23 @@ impl AwsSim {
     pub async fn set_quotas(&self, account_id: &str, quotas: &[(&str, u64)]) -> Result<BTreeMap<String, u64>> {
         let changes: BTreeMap<_, _> = quotas.iter().copied().collect();
         self.send(Method::PUT, &format!("accounts/{account_id}/quotas"), Some(&json!(changes))).await
+    }
+
+    /// A token of an OpenID Connect provider, to be passed to `AssumeRoleWithWebIdentity`. The provider exists for everybody; whether IAM of an
+    /// account knows it is decided by `CreateOpenIDConnectProvider` there.
+    pub async fn web_identity_token(&self, identity: &WebIdentity) -> Result<String> {
+        #[derive(Deserialize)]
+        struct Minted {
+            token: String,
+        }
+        let minted: Minted = self.send(Method::POST, "web-identity-tokens", Some(&serde_json::to_value(identity)?)).await?;
+        Ok(minted.token)
+    }
+
+    /// A service of AWS tries to assume a role: the credentials that it gets, or why it gets none.
+    pub async fn assume_as_service(&self, asked: &ServiceAssumption) -> Result<std::result::Result<Credentials, ServiceRefusal>> {
+        let answer: Value = self.send(Method::POST, "service-assumptions", Some(&serde_json::to_value(asked)?)).await?;
+        Ok(if answer["allowed"] == true { Ok(serde_json::from_value(answer)?) } else { Err(serde_json::from_value(answer)?) })
     }
 
     /// All calls with a `seq` greater than `since`; 0 for all.

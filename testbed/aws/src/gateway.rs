@@ -39,6 +39,10 @@ pub async fn answer(world: &World, call: &mut Call) -> Outcome {
 
 async fn verified(world: &World, call: &mut Call) -> Result<Response<Body>, Failure> {
     let service = call.service.ok_or_else(|| Failure::new(400, "UnknownService", "Only iam, sts and s3 are simulated"))?;
+    if service == Service::Sts && call.operation == "AssumeRoleWithWebIdentity" {
+        // The token is the proof: this call is not signed.
+        return services::web_identity::assume(world, call);
+    }
     let caller = caller::authenticate(world, call)?;
     call.request.account_id = caller.account_id().to_owned();
     call.request.principal = Some(caller.principal.clone());

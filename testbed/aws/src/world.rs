@@ -75,6 +75,8 @@ pub struct World {
     pub iam: SharedIamState,
     /// Temporary credentials and what they carry.
     pub sessions: Sessions,
+    /// Tokens of OpenID Connect providers that were minted here, with their claims.
+    pub identity_tokens: RwLock<BTreeMap<String, serde_json::Value>>,
     /// Delay and latency.
     pub settings: Settings,
     /// Request handlers of IAM.
@@ -98,6 +100,7 @@ impl Default for World {
             bucket_policies: S3ResourcePolicyProvider::shared(s3),
             iam,
             sessions: Sessions::default(),
+            identity_tokens: RwLock::default(),
             settings: Settings::default(),
             writes: tokio::sync::Mutex::default(),
             accounts: RwLock::default(),
@@ -183,8 +186,13 @@ impl World {
         self.of_account(account_id, |account| account.organization_id.clone())?
     }
 
+    /// The time of the simulated AWS.
+    pub fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+
     /// Whether something created at that time is known all over AWS by now (see [`Settings::propagation_delay_ms`]).
     pub fn has_propagated(&self, created_at: DateTime<Utc>) -> bool {
-        crate::rules::propagation::has_propagated(created_at, Utc::now(), self.settings.propagation_delay_ms())
+        crate::rules::propagation::has_propagated(created_at, self.now(), self.settings.propagation_delay_ms())
     }
 }

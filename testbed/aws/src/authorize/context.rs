@@ -1,6 +1,5 @@
 //! The condition keys of a request.
 
-use chrono::Utc;
 use fakecloud_core::auth::{ConditionContext, PrincipalType};
 
 use crate::{caller::Caller, wire::Call, world::World};
@@ -11,10 +10,11 @@ use crate::{caller::Caller, wire::Call, world::World};
 /// - `aws:username` is there for users only.
 /// - `aws:MultiFactorAuthPresent` is absent for long-term keys, and false for sessions of roles: it does not survive chaining.
 /// - `aws:PrincipalOrgID` is there only in an organisation.
+/// - `aws:FederatedProvider` and the keys of the provider stay with a session of `AssumeRoleWithWebIdentity`.
 ///
 /// Source: UG `reference_policies_condition-keys.md`; for chaining aws-sdk-java-v2#2554.
 pub fn global_keys(world: &World, call: &Call, caller: &Caller) -> ConditionContext {
-    let now = Utc::now();
+    let now = world.now();
     let session = caller.session.as_ref();
     let kind = match caller.principal.principal_type {
         PrincipalType::AssumedRole => "AssumedRole",
@@ -38,6 +38,10 @@ pub fn global_keys(world: &World, call: &Call, caller: &Caller) -> ConditionCont
         principal_tags: caller.principal.tags.clone(),
         ..ConditionContext::default()
     };
+    if let Some(federation) = session.and_then(|session| session.federation.as_ref()) {
+        context.aws_federated_provider = Some(federation.provider_arn.clone());
+        context.service_keys.extend(federation.keys.clone());
+    }
     if let Some(organization) = world.organization_of(caller.account_id()) {
         context.service_keys.insert("aws:principalorgid".to_owned(), vec![organization]);
     }

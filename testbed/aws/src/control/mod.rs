@@ -4,8 +4,10 @@ pub mod accounts;
 pub mod calls;
 pub mod faults;
 pub mod quotas;
+pub mod service_principals;
 pub mod settings;
 pub mod state;
+pub mod tokens;
 
 use std::sync::Arc;
 
@@ -69,7 +71,9 @@ pub fn routes() -> Router<Arc<Simulation>> {
         .route("/counts", get(calls::counts))
         .route("/faults", get(faults::list).post(faults::create).delete(faults::clear))
         .route("/faults/{id}/release", post(faults::release))
+        .route("/service-assumptions", post(service_principals::assume))
         .route("/settings", get(settings::get).put(settings::put))
         .route("/state", get(state::dump))
+        .route("/web-identity-tokens", post(tokens::mint))
         .fallback(|| async { Refused::not_found("no such control endpoint") })
 }

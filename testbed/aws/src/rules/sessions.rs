@@ -26,6 +26,15 @@ pub enum Holder {
     },
 }
 
+/// Where the holder of a session comes from when that is no account of AWS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Federation {
+    /// ARN of the provider, for `aws:FederatedProvider`.
+    pub provider_arn: String,
+    /// Condition keys of the provider, such as its `sub` and `aud`, which stay with the session.
+    pub keys: BTreeMap<String, Vec<String>>,
+}
+
 /// One set of temporary credentials.
 #[derive(Debug, Clone)]
 pub struct Session {
@@ -53,6 +62,8 @@ pub struct Session {
     pub tags: BTreeMap<String, String>,
     /// Keys of the session tags that sessions made from this one inherit.
     pub transitive_tag_keys: BTreeSet<String>,
+    /// The provider behind it, for a session of `AssumeRoleWithWebIdentity`.
+    pub federation: Option<Federation>,
 }
 
 /// All sessions by access key id.
@@ -169,6 +180,7 @@ mod tests {
             source_identity: None,
             tags: BTreeMap::new(),
             transitive_tag_keys: BTreeSet::new(),
+            federation: None,
         }
     }
 

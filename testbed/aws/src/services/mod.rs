@@ -2,7 +2,9 @@
 
 pub mod iam;
 pub mod s3;
+pub mod service_principal;
 pub mod sts;
+pub mod web_identity;
 
 use fakecloud_core::service::AwsRequest;
 use parking_lot::Mutex;

@@ -32,7 +32,8 @@ pub fn handle(world: &World, call: &Call, caller: &Caller) -> Result<Response<Bo
     }
 }
 
-fn reply(call: &Call, result: &str) -> Response<Body> {
+/// The reply of an operation of STS.
+pub(super) fn reply(call: &Call, result: &str) -> Response<Body> {
     let (operation, request_id) = (&call.operation, &call.request.request_id);
     let document = format!(
         "<{operation}Response xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><{operation}Result>{result}</{operation}Result>\
@@ -41,7 +42,8 @@ fn reply(call: &Call, result: &str) -> Response<Body> {
     respond(200, "text/xml", request_id, Body::from(document))
 }
 
-fn credentials(session: &Session) -> String {
+/// The credentials in a reply.
+pub(super) fn credentials(session: &Session) -> String {
     format!(
         "<Credentials><AccessKeyId>{}</AccessKeyId><SecretAccessKey>{}</SecretAccessKey><SessionToken>{}</SessionToken>\
          <Expiration>{}</Expiration></Credentials>",
@@ -65,9 +67,15 @@ fn get_caller_identity(call: &Call, caller: &Caller) -> Response<Body> {
     reply(call, &result)
 }
 
+/// A session of a role, from now on.
+pub(super) fn role_session(world: &World, account_id: &str, role: &IamRole, session_name: &str, seconds: i64) -> Session {
+    let holder = Holder::Role { name: role.role_name.clone(), id: role.role_id.clone(), session_name: session_name.to_owned() };
+    new_session(world, account_id, holder, seconds)
+}
+
 /// A session whose form is the same for users and roles.
-fn new_session(account_id: &str, holder: Holder, seconds: i64) -> Session {
-    let issued_at = Utc::now();
+fn new_session(world: &World, account_id: &str, holder: Holder, seconds: i64) -> Session {
+    let issued_at = world.now();
     Session {
         access_key_id: names::access_key_id("ASIA"),
         secret_access_key: xml_responses::generate_secret_access_key(),
@@ -81,6 +89,7 @@ fn new_session(account_id: &str, holder: Holder, seconds: i64) -> Session {
         source_identity: None,
         tags: Default::default(),
         transitive_tag_keys: BTreeSet::new(),
+        federation: None,
     }
 }
 
@@ -100,7 +109,7 @@ fn get_session_token(world: &World, call: &Call, caller: &Caller) -> Result<Resp
             .ok_or_else(|| Failure::validation(format!("DurationSeconds must be between 900 and 129600: {text}")))?,
     };
     let with_mfa = verify_mfa(world, call, caller)?;
-    let mut session = new_session(caller.account_id(), Holder::User { id: caller.principal.user_id.clone() }, seconds);
+    let mut session = new_session(world, caller.account_id(), Holder::User { id: caller.principal.user_id.clone() }, seconds);
     session.with_mfa = with_mfa;
     let result = credentials(&session);
     world.sessions.insert(session);
@@ -129,26 +138,30 @@ fn assume(world: &World, call: &Call, caller: &Caller) -> Result<Response<Body>,
     authorize_assumption(world, caller, &role, account_id, &context, !tags.is_empty(), source_identity.is_some())?;
     let seconds = assume_role::session_seconds(call.parameter("DurationSeconds"), role.max_session_duration, caller.is_role_session())?;
 
-    let holder = Holder::Role { name: role.role_name.clone(), id: role.role_id.clone(), session_name: session_name.to_owned() };
-    let mut session = new_session(account_id, holder, seconds);
+    let mut session = role_session(world, account_id, &role, session_name, seconds);
     session.policies = session_policies(world, call, account_id)?;
     session.transitive_tag_keys = transitive_tag_keys(call, caller);
     session.tags = tags;
     session.source_identity = source_identity;
-    let identity = session.source_identity.iter().map(|identity| format!("<SourceIdentity>{}</SourceIdentity>", xml_escape(identity)));
-    let result = format!(
-        "{}<AssumedRoleUser><AssumedRoleId>{}:{session_name}</AssumedRoleId><Arn>{}</Arn></AssumedRoleUser>{}",
-        credentials(&session),
-        role.role_id,
-        sessions::session_arn(&role.arn, account_id, &role.role_name, session_name),
-        identity.collect::<String>()
-    );
+    let result = assumed(&session, &role, session_name);
     world.sessions.insert(session);
     Ok(reply(call, &result))
 }
 
+/// What every operation that makes a session of a role replies: credentials, who one is now, and the source identity.
+pub(super) fn assumed(session: &Session, role: &IamRole, session_name: &str) -> String {
+    let identity = session.source_identity.iter().map(|identity| format!("<SourceIdentity>{}</SourceIdentity>", xml_escape(identity)));
+    format!(
+        "{}<AssumedRoleUser><AssumedRoleId>{}:{session_name}</AssumedRoleId><Arn>{}</Arn></AssumedRoleUser>{}",
+        credentials(session),
+        role.role_id,
+        sessions::session_arn(&role.arn, &session.account_id, &role.role_name, session_name),
+        identity.collect::<String>()
+    )
+}
+
 /// The role with this ARN, path included, once it has propagated.
-fn find_role(world: &World, account_id: &str, role_arn: &str) -> Option<IamRole> {
+pub(super) fn find_role(world: &World, account_id: &str, role_arn: &str) -> Option<IamRole> {
     let found = authorize::with_state(world, account_id, |state| {
         let name = role_arn.rsplit('/').next()?;
         state?.roles.get(name).filter(|role| role.arn == role_arn).cloned()
@@ -229,7 +242,7 @@ fn transitive_tag_keys(call: &Call, caller: &Caller) -> BTreeSet<String> {
 /// The session policies: the one passed, and the documents of up to ten managed policies, of the role's account or of AWS.
 ///
 /// Source: BC AssumeRole `Policy` and `PolicyArns`.
-fn session_policies(world: &World, call: &Call, account_id: &str) -> Result<Vec<String>, Failure> {
+pub(super) fn session_policies(world: &World, call: &Call, account_id: &str) -> Result<Vec<String>, Failure> {
     let mut policies = Vec::new();
     if let Some(document) = call.parameter("Policy") {
         serde_json::from_str::<Value>(document).map_err(|_| Failure::malformed_policy("This policy contains invalid Json"))?;

@@ -179,6 +179,15 @@ impl Client {
         self.try_call("sts", operation, parameters).await.expect("a reply")
     }
 
+    /// A call to STS that carries no signature.
+    pub async fn unsigned(&self, operation: &str, parameters: &[(&str, &str)]) -> Reply {
+        let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let all = [("Action", operation), ("Version", "2011-06-15")].into_iter().chain(parameters.iter().copied());
+        let form: Vec<String> = all.map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+        let request = Request::builder().method(Method::POST).uri(&self.url).header("content-type", "application/x-www-form-urlencoded");
+        send(request.body(Full::new(Bytes::from(form.join("&")))).expect("a request")).await.expect("a reply")
+    }
+
     pub async fn s3(&self, method: Method, path: &str) -> Reply {
         self.request("s3", method, path, "application/octet-stream", String::new()).await.expect("a reply")
     }

@@ -6,6 +6,7 @@ mod client;
 mod control;
 mod entities;
 mod faults;
+mod outsiders;
 mod permissions;
 mod principals;
 mod quotas;
