@@ -395,6 +395,12 @@ impl AwsSim {
         self.send(Method::PUT, &format!("accounts/{account_id}/quotas"), Some(&json!(changes))).await
     }
 
+    /// Moves the time of the simulated AWS to this many seconds ahead of the machine's, behind it when negative: sessions expire, and condition
+    /// keys, the age of MFA and all dates follow. Signatures and one-time codes still go by the machine's time, since their makers do.
+    pub async fn set_clock_offset(&self, seconds: i64) -> Result<()> {
+        self.send::<Value>(Method::PUT, "clock", Some(&json!({"offsetSeconds": seconds}))).await.map(drop)
+    }
+
     /// A token of an OpenID Connect provider, to be passed to `AssumeRoleWithWebIdentity`. The provider exists for everybody; whether IAM of an
     /// account knows it is decided by `CreateOpenIDConnectProvider` there.
     pub async fn web_identity_token(&self, identity: &WebIdentity) -> Result<String> {

@@ -75,7 +75,7 @@ pub fn authenticate(world: &World, call: &Call) -> Result<Caller, Failure> {
         return Err(unknown_key(is_s3));
     }
     sessions::check_token(caller.session.as_ref(), call.session_token.as_deref(), is_s3)?;
-    sessions::check_expiry(caller.session.as_ref(), Utc::now(), is_s3)?;
+    sessions::check_expiry(caller.session.as_ref(), world.now(), is_s3)?;
     let headers = sigv4::headers_from_http(&call.request.headers);
     let signed =
         VerifyRequest { method: call.request.method.as_str(), path: &call.path, query: &call.request.raw_query, headers: &headers, body: &call.body };

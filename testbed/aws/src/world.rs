@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -32,6 +32,7 @@ const FULL_ACCESS: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"All
 pub struct Settings {
     propagation_delay_ms: AtomicU64,
     latency_ms: AtomicU64,
+    clock_offset_seconds: AtomicI64,
 }
 
 impl Settings {
@@ -43,6 +44,16 @@ impl Settings {
     /// How long each call takes before it is looked at, in milliseconds.
     pub fn latency_ms(&self) -> u64 {
         self.latency_ms.load(Ordering::Relaxed)
+    }
+
+    /// How far the time of the simulated AWS is ahead of the machine's.
+    pub fn clock_offset_seconds(&self) -> i64 {
+        self.clock_offset_seconds.load(Ordering::Relaxed)
+    }
+
+    /// Sets [`Self::clock_offset_seconds`].
+    pub fn set_clock_offset_seconds(&self, value: i64) {
+        self.clock_offset_seconds.store(value, Ordering::Relaxed);
     }
 
     /// Sets [`Self::propagation_delay_ms`].
@@ -128,7 +139,7 @@ impl World {
             quotas: Quotas::default(),
         };
         // Older than any propagation delay: the administrator is there from the start.
-        let created_at = Utc::now() - TimeDelta::days(1);
+        let created_at = self.now() - TimeDelta::days(1);
         let mut states = self.iam.write();
         let state = states.get_or_create(account_id);
         // The crate gives the service-linked roles of every account the same ids.
@@ -186,9 +197,10 @@ impl World {
         self.of_account(account_id, |account| account.organization_id.clone())?
     }
 
-    /// The time of the simulated AWS.
+    /// The time of the simulated AWS: of sessions, condition keys, tokens and what is created. Signatures and one-time codes of MFA are made by the
+    /// clocks of others, so they are held against the time of the machine.
     pub fn now(&self) -> DateTime<Utc> {
-        Utc::now()
+        Utc::now() + TimeDelta::seconds(self.settings.clock_offset_seconds())
     }
 
     /// Whether something created at that time is known all over AWS by now (see [`Settings::propagation_delay_ms`]).

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod calls;
+pub mod clock;
 pub mod faults;
 pub mod quotas;
 pub mod service_principals;
@@ -68,6 +69,7 @@ pub fn routes() -> Router<Arc<Simulation>> {
         .route("/accounts", post(accounts::create))
         .route("/accounts/{id}/quotas", get(quotas::get).put(quotas::put))
         .route("/calls", get(calls::list).delete(calls::clear))
+        .route("/clock", get(clock::get).put(clock::put))
         .route("/counts", get(calls::counts))
         .route("/faults", get(faults::list).post(faults::create).delete(faults::clear))
         .route("/faults/{id}/release", post(faults::release))

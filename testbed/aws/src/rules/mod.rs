@@ -7,6 +7,7 @@ pub mod access_denied;
 pub mod account_details;
 pub mod assume_role;
 pub mod boundaries;
+pub mod clock;
 pub mod deletion;
 pub mod names;
 pub mod outsiders;

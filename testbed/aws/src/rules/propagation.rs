@@ -8,6 +8,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 /// seconds, rarely a minute, and new keys are refused with `InvalidClientTokenId`
 /// (TF `internal/service/iam/consts.go` retries for two minutes; TF#12436, TF#6566).
 pub fn has_propagated(created_at: DateTime<Utc>, now: DateTime<Utc>, delay_ms: u64) -> bool {
+    if delay_ms == 0 {
+        return true;
+    }
     let delay = i64::try_from(delay_ms).ok().and_then(TimeDelta::try_milliseconds).unwrap_or(TimeDelta::MAX);
     now.signed_duration_since(created_at) >= delay
 }
@@ -17,9 +20,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_a_delay_everything_is_known_at_once() {
+    fn without_a_delay_everything_is_known_at_once_even_when_the_clock_was_set_back() {
         let now = Utc::now();
         assert!(has_propagated(now, now, 0));
+        assert!(has_propagated(now, now - TimeDelta::days(1), 0));
     }
 
     #[test]

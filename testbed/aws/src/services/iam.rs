@@ -12,7 +12,7 @@ use fakecloud_iam::IamState;
 use super::take_request;
 use crate::{
     failure::Failure,
-    rules::{account_details, boundaries, deletion, names, principals, protected, quotas, tags, trust_policy, unique_ids},
+    rules::{account_details, boundaries, clock, deletion, names, principals, protected, quotas, tags, trust_policy, unique_ids},
     wire::Call,
     world::World,
 };
@@ -38,7 +38,11 @@ pub async fn handle(world: &World, call: &mut Call) -> Result<AwsResponse, Failu
         replaced.follow(&mut states, &account_id, &parameters);
     }
     if let Some(state) = states.get_mut(&account_id) {
+        clock::stamp(state, &operation, &parameters, world.now());
         after(state, &operation, &parameters, &mut reply);
+    }
+    if operation.starts_with("Create") {
+        edit(&mut reply, |document| clock::in_reply(document, world.now()));
     }
     if operation == "GetAccountSummary" {
         edit(&mut reply, |document| quotas::in_summary(&quotas_of(world, &account_id), document));

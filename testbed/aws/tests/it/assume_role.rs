@@ -148,7 +148,7 @@ async fn conditions_of_the_caller() {
 }
 
 /// A virtual MFA device of a user, and the code that it shows now.
-async fn mfa_device(utils: &Client, user: &str) -> (String, String) {
+pub async fn mfa_device(utils: &Client, user: &str) -> (String, String) {
     let device = utils.iam("CreateVirtualMFADevice", &[("VirtualMFADeviceName", user)]).await.ok();
     let (serial, seed) = (device.text("SerialNumber"), device.text("Base32StringSeed"));
     // The seed is a blob: base64 of the base32 text.

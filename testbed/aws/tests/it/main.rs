@@ -3,6 +3,7 @@
 
 mod assume_role;
 mod client;
+mod clock;
 mod control;
 mod entities;
 mod faults;
