@@ -395,6 +395,13 @@ impl AwsSim {
         self.send(Method::PUT, &format!("accounts/{account_id}/quotas"), Some(&json!(changes))).await
     }
 
+    /// Replaces the service control policies of an account: levels from the root of the organization down to the account, each a list of
+    /// documents. One document of every level must allow, and none may deny. No levels, no limit.
+    pub async fn set_service_control_policies(&self, account_id: &str, levels: &[Vec<Value>]) -> Result<()> {
+        let path = format!("accounts/{account_id}/service-control-policies");
+        self.send::<Value>(Method::PUT, &path, Some(&json!(levels))).await.map(drop)
+    }
+
     /// Moves the time of the simulated AWS to this many seconds ahead of the machine's, behind it when negative: sessions expire, and condition
     /// keys, the age of MFA and all dates follow. Signatures and one-time codes still go by the machine's time, since their makers do.
     pub async fn set_clock_offset(&self, seconds: i64) -> Result<()> {

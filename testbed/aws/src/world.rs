@@ -78,6 +78,8 @@ pub struct Account {
     pub organization_id: Option<String>,
     /// How large and how many things may be there.
     pub quotas: Quotas,
+    /// Service control policies by level of the organisation; none at all means no limit.
+    pub service_control_policies: Vec<Vec<serde_json::Value>>,
 }
 
 /// The simulated AWS.
@@ -137,6 +139,7 @@ impl World {
             secret_access_key: xml_responses::generate_secret_access_key(),
             organization_id: None,
             quotas: Quotas::default(),
+            service_control_policies: Vec::new(),
         };
         // Older than any propagation delay: the administrator is there from the start.
         let created_at = self.now() - TimeDelta::days(1);

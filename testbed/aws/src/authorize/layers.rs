@@ -9,12 +9,18 @@ use fakecloud_iam::{
 use super::Permission;
 use crate::{
     caller::Caller,
-    rules::access_denied::{Denial, Layer},
+    rules::{
+        access_denied::{Denial, Layer},
+        service_control,
+    },
+    world::World,
 };
 
 /// What each layer on the caller's side says. An absent layer (`None`) limits nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdentitySide {
+    /// The service control policies of the organisation.
+    pub service_control: Option<Decision>,
     /// Policies of the user, its groups, or the role.
     pub identity: Decision,
     /// The permissions boundary.
@@ -25,7 +31,7 @@ pub struct IdentitySide {
 
 impl IdentitySide {
     /// Asks each layer. `state` is that of the caller's account.
-    pub fn evaluate(state: &IamState, caller: &Caller, permission: &Permission, context: &ConditionContext) -> Self {
+    pub fn evaluate(world: &World, state: &IamState, caller: &Caller, permission: &Permission, context: &ConditionContext) -> Self {
         let request = EvalRequest {
             principal: &caller.principal,
             action: permission.action.clone(),
@@ -35,14 +41,23 @@ impl IdentitySide {
         let session_policies = caller.session.iter().flat_map(|session| &session.policies);
         let session_policies: Vec<PolicyDocument> = session_policies.map(|document| PolicyDocument::parse(document)).collect();
         Self {
+            service_control: world
+                .of_account(caller.account_id(), |account| service_control::decide(&account.service_control_policies, caller, &request))
+                .flatten(),
             identity: evaluator::evaluate(&evaluator::collect_identity_policies(state, &caller.principal), &request),
             boundary: evaluator::collect_boundary_policies(state, &caller.principal).map(|documents| evaluator::evaluate(&documents, &request)),
             session: (!session_policies.is_empty()).then(|| evaluator::evaluate(&session_policies, &request)),
         }
     }
 
-    fn layers(&self) -> [(Layer, Option<Decision>); 3] {
-        [(Layer::IdentityBased, Some(self.identity)), (Layer::PermissionsBoundary, self.boundary), (Layer::Session, self.session)]
+    /// In the order in which AWS asks them.
+    fn layers(&self) -> [(Layer, Option<Decision>); 4] {
+        [
+            (Layer::ServiceControl, self.service_control),
+            (Layer::IdentityBased, Some(self.identity)),
+            (Layer::PermissionsBoundary, self.boundary),
+            (Layer::Session, self.session),
+        ]
     }
 
     fn first(&self, decision: Decision, of: &[Layer]) -> Option<Denial> {
@@ -52,18 +67,27 @@ impl IdentitySide {
 
     /// The first layer in which a statement denies.
     pub fn explicit_denial(&self) -> Option<Denial> {
-        self.first(Decision::ExplicitDeny, &[Layer::IdentityBased, Layer::PermissionsBoundary, Layer::Session])
+        self.first(Decision::ExplicitDeny, &[Layer::ServiceControl, Layer::IdentityBased, Layer::PermissionsBoundary, Layer::Session])
     }
 
-    /// Whether boundary and session policies leave room, whatever the identity policies say.
+    /// Whether the organisation leaves room, whatever the account's own policies do not allow.
+    pub fn within_organization(&self) -> Result<(), Denial> {
+        self.explicit_denial().or_else(|| self.first(Decision::ImplicitDeny, &[Layer::ServiceControl])).map_or(Ok(()), Err)
+    }
+
+    /// Whether organisation, boundary and session policies leave room, whatever the identity policies say.
     pub fn within_limits(&self) -> Result<(), Denial> {
-        self.explicit_denial().or_else(|| self.first(Decision::ImplicitDeny, &[Layer::PermissionsBoundary, Layer::Session])).map_or(Ok(()), Err)
+        self.explicit_denial()
+            .or_else(|| self.first(Decision::ImplicitDeny, &[Layer::ServiceControl, Layer::PermissionsBoundary, Layer::Session]))
+            .map_or(Ok(()), Err)
     }
 
     /// Whether the caller's side allows: the identity policies do, and the limits leave room.
     pub fn allowed(&self) -> Result<(), Denial> {
         self.explicit_denial()
-            .or_else(|| self.first(Decision::ImplicitDeny, &[Layer::IdentityBased, Layer::PermissionsBoundary, Layer::Session]))
+            .or_else(|| {
+                self.first(Decision::ImplicitDeny, &[Layer::ServiceControl, Layer::IdentityBased, Layer::PermissionsBoundary, Layer::Session])
+            })
             .map_or(Ok(()), Err)
     }
 }
@@ -74,19 +98,33 @@ mod tests {
 
     #[test]
     fn an_explicit_deny_is_told_before_a_missing_allow() {
-        let side = IdentitySide { identity: Decision::ImplicitDeny, boundary: Some(Decision::ExplicitDeny), session: None };
+        let side = IdentitySide { service_control: None, identity: Decision::ImplicitDeny, boundary: Some(Decision::ExplicitDeny), session: None };
         assert_eq!(side.allowed(), Err(Denial { layer: Layer::PermissionsBoundary, explicit: true }));
     }
 
     #[test]
+    fn the_organisation_comes_first_and_limits_everything() {
+        let side = IdentitySide {
+            service_control: Some(Decision::ImplicitDeny),
+            identity: Decision::ImplicitDeny,
+            boundary: Some(Decision::ImplicitDeny),
+            session: None,
+        };
+        let by_organisation = Err(Denial { layer: Layer::ServiceControl, explicit: false });
+        for said in [side.within_organization(), side.within_limits(), side.allowed()] {
+            assert_eq!(said, by_organisation);
+        }
+    }
+
+    #[test]
     fn absent_layers_limit_nothing() {
-        let side = IdentitySide { identity: Decision::Allow, boundary: None, session: None };
+        let side = IdentitySide { service_control: None, identity: Decision::Allow, boundary: None, session: None };
         assert_eq!(side.allowed(), Ok(()));
     }
 
     #[test]
     fn the_limits_do_not_ask_the_identity_policies() {
-        let side = IdentitySide { identity: Decision::ImplicitDeny, boundary: Some(Decision::Allow), session: None };
+        let side = IdentitySide { service_control: None, identity: Decision::ImplicitDeny, boundary: Some(Decision::Allow), session: None };
         assert_eq!(side.within_limits(), Ok(()));
         assert_eq!(side.allowed(), Err(Denial { layer: Layer::IdentityBased, explicit: false }));
     }

@@ -54,7 +54,7 @@ pub fn iam(world: &World, call: &Call, caller: &Caller) -> Result<(), Failure> {
         context.service_keys.extend(resources::condition_keys(state, &call.operation, parameters, &resource_tags));
         context.resource_tags = Some(resource_tags.into_iter().collect());
         context.request_tags = Some(tags::of_request(parameters).into_iter().collect());
-        IdentitySide::evaluate(state, caller, &permission, &context).allowed().map_err(|denial| refusal(caller, &permission, denial))?;
+        IdentitySide::evaluate(world, state, caller, &permission, &context).allowed().map_err(|denial| refusal(caller, &permission, denial))?;
     }
     Ok(())
 }
@@ -84,7 +84,7 @@ pub fn s3(world: &World, call: &Call, caller: &Caller) -> Result<(), Failure> {
         };
         let states = world.iam.read();
         let Some(state) = states.get(caller.account_id()) else { return Err(crate::caller::unknown_key(true)) };
-        let identity = IdentitySide::evaluate(state, caller, &permission, &context);
+        let identity = IdentitySide::evaluate(world, state, caller, &permission, &context);
         let same_account = owner.is_none_or(|owner| owner == caller.account_id());
         let bucket = policy.map(|policy| bucket_says(&policy, caller, &permission, &context));
         decide_with_bucket(&identity, bucket, same_account).map_err(|denial| refusal(caller, &permission, denial))?;
@@ -119,7 +119,7 @@ fn decide_with_bucket(identity: &IdentitySide, bucket: Option<Decision>, same_ac
     }
     match (bucket.unwrap_or(Decision::ImplicitDeny), same_account) {
         (Decision::ExplicitDeny, _) => Err(Denial { layer: Layer::ResourceBased, explicit: true }),
-        (Decision::Allow, true) => Ok(()),
+        (Decision::Allow, true) => identity.within_organization(),
         (Decision::Allow, false) | (Decision::ImplicitDeny, true) => identity.allowed(),
         (Decision::ImplicitDeny, false) => identity.allowed().and(Err(Denial { layer: Layer::ResourceBased, explicit: false })),
     }
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     fn side(identity: Decision) -> IdentitySide {
-        IdentitySide { identity, boundary: None, session: None }
+        IdentitySide { service_control: None, identity, boundary: None, session: None }
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod calls;
 pub mod clock;
 pub mod faults;
 pub mod quotas;
+pub mod service_control;
 pub mod service_principals;
 pub mod settings;
 pub mod state;
@@ -68,6 +69,7 @@ pub fn routes() -> Router<Arc<Simulation>> {
     Router::new()
         .route("/accounts", post(accounts::create))
         .route("/accounts/{id}/quotas", get(quotas::get).put(quotas::put))
+        .route("/accounts/{id}/service-control-policies", get(service_control::get).put(service_control::put))
         .route("/calls", get(calls::list).delete(calls::clear))
         .route("/clock", get(clock::get).put(clock::put))
         .route("/counts", get(calls::counts))

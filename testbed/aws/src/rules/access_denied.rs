@@ -5,6 +5,8 @@ use crate::failure::Failure;
 /// The kinds of policy that can refuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layer {
+    /// The service control policies of the caller's organisation.
+    ServiceControl,
     /// Inline and attached policies of the user, its groups, or the role.
     IdentityBased,
     /// The permissions boundary of the user or role.
@@ -28,9 +30,11 @@ pub struct Denial {
 
 /// `AccessDenied` with the message that names the layer.
 ///
-/// Source: UG `troubleshoot_access-denied.md`, which has the text of each layer; the two of the trust policy name no resource.
+/// Source: UG `troubleshoot_access-denied.md`, which has the text of each layer; the two of the trust policy name no resource, and
+/// service control policies are said to deny explicitly also where they only do not allow.
 pub fn message(caller_arn: &str, action: &str, resource: &str, denial: Denial) -> Failure {
     let reason = match (denial.layer, denial.explicit) {
+        (Layer::ServiceControl, _) => "with an explicit deny in a service control policy".to_owned(),
         (Layer::IdentityBased, true) => "with an explicit deny in an identity-based policy".to_owned(),
         (Layer::PermissionsBoundary, true) => "with an explicit deny in a permissions boundary".to_owned(),
         (Layer::Session, true) => "with an explicit deny in a session policy".to_owned(),
@@ -89,6 +93,13 @@ mod tests {
             (Layer::ResourceBased, "a resource-based policy"),
         ] {
             assert_eq!(text(layer, true), format!("{start} {name}"));
+        }
+    }
+
+    #[test]
+    fn service_control_policies_always_say_that_they_deny() {
+        for explicit in [true, false] {
+            assert!(text(Layer::ServiceControl, explicit).ends_with(" with an explicit deny in a service control policy"));
         }
     }
 

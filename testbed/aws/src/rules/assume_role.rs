@@ -66,7 +66,7 @@ pub fn trust_side(trust: &Value, caller: &Caller, action: &str, context: &Condit
 }
 
 /// Decides from both sides. An explicit deny anywhere wins. Across accounts both sides must allow. Within one account:
-/// a trust policy that names the user (or session) is enough by itself; one that names the role needs no identity policy
+/// a trust policy that names the user (or session) is enough by itself, within what the organisation allows; one that names the role needs no identity policy
 /// but stays within boundary and session policies; one that names the account leaves it to the identity side.
 ///
 /// Sources: UG `reference_policies_evaluation-logic.md` ("Resource-based policies", same account) and
@@ -79,7 +79,7 @@ pub fn decide(identity: &IdentitySide, trust: TrustSide, same_account: bool) -> 
         return Err(Denial { layer: Layer::RoleTrust, explicit: true });
     }
     match (same_account, trust.admission) {
-        (true, Admission::Direct) => Ok(()),
+        (true, Admission::Direct) => identity.within_organization(),
         (true, Admission::Role) => identity.within_limits(),
         (_, Admission::None) => identity.allowed().and(Err(Denial { layer: Layer::RoleTrust, explicit: false })),
         (_, _) => identity.allowed(),
@@ -182,7 +182,7 @@ mod tests {
     const DENY: Decision = Decision::ExplicitDeny;
 
     fn side(identity: Decision, boundary: Option<Decision>, session: Option<Decision>) -> IdentitySide {
-        IdentitySide { identity, boundary, session }
+        IdentitySide { service_control: None, identity, boundary, session }
     }
 
     fn admits(admission: Admission) -> TrustSide {

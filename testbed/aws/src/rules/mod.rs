@@ -17,6 +17,7 @@ pub mod protected;
 pub mod quotas;
 pub mod resources;
 pub mod s3;
+pub mod service_control;
 pub mod sessions;
 pub mod tags;
 pub mod trust_policy;

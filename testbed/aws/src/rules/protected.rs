@@ -9,6 +9,11 @@ use crate::failure::Failure;
 /// The paths that AWS keeps for itself: service-linked roles, and those of IAM Identity Center.
 const RESERVED: [&str; 2] = ["/aws-service-role/", "/aws-reserved/"];
 
+/// Whether service-linked roles live under this path.
+pub fn is_service_linked(path: &str) -> bool {
+    path.starts_with(RESERVED[0])
+}
+
 /// Whether AWS keeps this path for itself.
 pub fn is_reserved(path: &str) -> bool {
     RESERVED.iter().any(|reserved| path.starts_with(reserved))

@@ -220,7 +220,7 @@ fn authorize_assumption(
     let state: &IamState = states.get(caller.account_id()).ok_or_else(|| crate::caller::unknown_key(false))?;
     for action in assume_role::required_actions(has_tags, has_source_identity) {
         let permission = Permission { action: action.to_owned(), resource: role.arn.clone() };
-        let identity = IdentitySide::evaluate(state, caller, &permission, context);
+        let identity = IdentitySide::evaluate(world, state, caller, &permission, context);
         let trust = assume_role::trust_side(&trust, caller, action, context);
         assume_role::decide(&identity, trust, caller.account_id() == account_id).map_err(|denial| authorize::refusal(caller, &permission, denial))?;
     }

@@ -12,4 +12,5 @@ mod permissions;
 mod principals;
 mod quotas;
 mod reads;
+mod service_control;
 mod sessions;
