@@ -232,6 +232,30 @@ pub struct Settings {
     pub latency_ms: Option<u64>,
 }
 
+/// A token bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct RateLimit {
+    /// Tokens that come back each second; 0 for none.
+    pub rate: f64,
+    /// Tokens that the bucket holds.
+    pub burst: u32,
+}
+
+/// How often the callers of an account may call; nothing means as often as they like.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Throttling {
+    /// What reads from IAM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iam_read: Option<RateLimit>,
+    /// What changes IAM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iam_write: Option<RateLimit>,
+    /// Everything of STS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sts: Option<RateLimit>,
+}
+
 /// A token of an OpenID Connect provider, for `AssumeRoleWithWebIdentity`. Start from [`WebIdentity::of`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WebIdentity {
@@ -400,6 +424,12 @@ impl AwsSim {
     pub async fn set_service_control_policies(&self, account_id: &str, levels: &[Vec<Value>]) -> Result<()> {
         let path = format!("accounts/{account_id}/service-control-policies");
         self.send::<Value>(Method::PUT, &path, Some(&json!(levels))).await.map(drop)
+    }
+
+    /// Replaces the token buckets of the callers of an account, full at first; what has none is not throttled. A call that finds no token is
+    /// answered `Throttling` with status 400 and has no effect.
+    pub async fn set_throttling(&self, account_id: &str, throttling: Throttling) -> Result<()> {
+        self.send::<Value>(Method::PUT, &format!("accounts/{account_id}/throttling"), Some(&serde_json::to_value(throttling)?)).await.map(drop)
     }
 
     /// Moves the time of the simulated AWS to this many seconds ahead of the machine's, behind it when negative: sessions expire, and condition

@@ -6,7 +6,10 @@ use crate::{
     authorize,
     caller::{self, Caller},
     failure::Failure,
-    rules::names,
+    rules::{
+        names,
+        throttling::{self, OperationClass},
+    },
     services,
     wire::{Call, Service, render},
     world::World,
@@ -44,6 +47,9 @@ async fn verified(world: &World, call: &mut Call) -> Result<Response<Body>, Fail
         return services::web_identity::assume(world, call);
     }
     let caller = caller::authenticate(world, call)?;
+    if let Some(class) = OperationClass::of(service, &call.operation) {
+        world.throttles.take(caller.account_id(), class)?;
+    }
     call.request.account_id = caller.account_id().to_owned();
     call.request.principal = Some(caller.principal.clone());
     match service {
@@ -59,9 +65,8 @@ async fn verified(world: &World, call: &mut Call) -> Result<Response<Body>, Fail
 
 async fn iam(world: &World, call: &mut Call, caller: &Caller) -> Result<Response<Body>, Failure> {
     names::default_to_caller(caller, &call.operation, &mut call.request.query_params)?;
-    let is_write = !["Get", "List", "Simulate", "Generate"].iter().any(|verb| call.operation.starts_with(verb));
     // Check and change under one lock: two creations of one name are decided one after the other.
-    let _one_at_a_time = if is_write { Some(world.writes.lock().await) } else { None };
+    let _one_at_a_time = if !throttling::is_read(&call.operation) { Some(world.writes.lock().await) } else { None };
     authorize::with_state(world, caller.account_id(), |state| {
         if let Some(state) = state {
             names::find_without_case(state, &call.operation, &mut call.request.query_params);

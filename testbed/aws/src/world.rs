@@ -14,7 +14,7 @@ use fakecloud_iam::{IamAccessKey, IamState, IamUser, SharedIamState, iam_service
 use fakecloud_s3::{S3Service, S3State, resource_policy::S3ResourcePolicyProvider};
 use parking_lot::RwLock;
 
-use crate::rules::{names, quotas::Quotas, sessions::Sessions};
+use crate::rules::{names, quotas::Quotas, sessions::Sessions, throttling::Throttles};
 
 /// The Region of requests that name none; also where the crates put what has no Region.
 pub const DEFAULT_REGION: &str = "us-east-1";
@@ -90,7 +90,9 @@ pub struct World {
     pub sessions: Sessions,
     /// Tokens of OpenID Connect providers that were minted here, with their claims.
     pub identity_tokens: RwLock<BTreeMap<String, serde_json::Value>>,
-    /// Delay and latency.
+    /// How often each account may call.
+    pub throttles: Throttles,
+    /// Delay, latency and clock.
     pub settings: Settings,
     /// Request handlers of IAM.
     pub iam_service: IamService,
@@ -114,6 +116,7 @@ impl Default for World {
             iam,
             sessions: Sessions::default(),
             identity_tokens: RwLock::default(),
+            throttles: Throttles::default(),
             settings: Settings::default(),
             writes: tokio::sync::Mutex::default(),
             accounts: RwLock::default(),

@@ -9,6 +9,7 @@ pub mod service_control;
 pub mod service_principals;
 pub mod settings;
 pub mod state;
+pub mod throttling;
 pub mod tokens;
 
 use std::sync::Arc;
@@ -70,6 +71,7 @@ pub fn routes() -> Router<Arc<Simulation>> {
         .route("/accounts", post(accounts::create))
         .route("/accounts/{id}/quotas", get(quotas::get).put(quotas::put))
         .route("/accounts/{id}/service-control-policies", get(service_control::get).put(service_control::put))
+        .route("/accounts/{id}/throttling", get(throttling::get).put(throttling::put))
         .route("/calls", get(calls::list).delete(calls::clear))
         .route("/clock", get(clock::get).put(clock::put))
         .route("/counts", get(calls::counts))

@@ -20,6 +20,7 @@ pub mod s3;
 pub mod service_control;
 pub mod sessions;
 pub mod tags;
+pub mod throttling;
 pub mod trust_policy;
 pub mod unique_ids;
 pub mod web_identity;

@@ -14,3 +14,4 @@ mod quotas;
 mod reads;
 mod service_control;
 mod sessions;
+mod throttling;
