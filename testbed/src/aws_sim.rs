@@ -518,6 +518,11 @@ impl AwsSim {
         self.send(Method::GET, "settings", None).await
     }
 
+    /// Makes the lists of IAM come in pages of at most this many entries, whatever is asked for; 0 for as many as are asked for.
+    pub async fn set_page_size(&self, entries: u64) -> Result<()> {
+        self.send::<Value>(Method::PUT, "settings", Some(&json!({"pageSize": entries}))).await.map(drop)
+    }
+
     /// The environment that makes an AWS SDK or CLI talk to the simulator, without credentials.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         vec![

@@ -33,6 +33,7 @@ pub struct Settings {
     propagation_delay_ms: AtomicU64,
     latency_ms: AtomicU64,
     clock_offset_seconds: AtomicI64,
+    page_size: AtomicU64,
 }
 
 impl Settings {
@@ -49,6 +50,16 @@ impl Settings {
     /// How far the time of the simulated AWS is ahead of the machine's.
     pub fn clock_offset_seconds(&self) -> i64 {
         self.clock_offset_seconds.load(Ordering::Relaxed)
+    }
+
+    /// How many entries a page of a list has at most; 0 for as many as are asked for.
+    pub fn page_size(&self) -> u64 {
+        self.page_size.load(Ordering::Relaxed)
+    }
+
+    /// Sets [`Self::page_size`].
+    pub fn set_page_size(&self, value: u64) {
+        self.page_size.store(value, Ordering::Relaxed);
     }
 
     /// Sets [`Self::clock_offset_seconds`].

@@ -7,13 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use super::Simulation;
 
-/// All settings, in milliseconds.
+/// All settings.
 #[derive(Debug, Serialize)]
 pub struct Settings {
     #[serde(rename = "propagationDelayMs")]
     propagation_delay_ms: u64,
     #[serde(rename = "latencyMs")]
     latency_ms: u64,
+    #[serde(rename = "pageSize")]
+    page_size: u64,
 }
 
 /// The settings to change; absent ones stay.
@@ -24,12 +26,14 @@ pub struct Change {
     propagation_delay_ms: Option<u64>,
     #[serde(rename = "latencyMs")]
     latency_ms: Option<u64>,
+    #[serde(rename = "pageSize")]
+    page_size: Option<u64>,
 }
 
 /// The settings as they are.
 pub async fn get(State(simulation): State<Arc<Simulation>>) -> Json<Settings> {
     let settings = &simulation.world.settings;
-    Json(Settings { propagation_delay_ms: settings.propagation_delay_ms(), latency_ms: settings.latency_ms() })
+    Json(Settings { propagation_delay_ms: settings.propagation_delay_ms(), latency_ms: settings.latency_ms(), page_size: settings.page_size() })
 }
 
 /// Changes settings and returns all of them.
@@ -40,6 +44,9 @@ pub async fn put(state: State<Arc<Simulation>>, Json(change): Json<Change>) -> J
     }
     if let Some(value) = change.latency_ms {
         settings.set_latency_ms(value);
+    }
+    if let Some(value) = change.page_size {
+        settings.set_page_size(value);
     }
     get(state).await
 }

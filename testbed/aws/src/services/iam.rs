@@ -12,7 +12,9 @@ use fakecloud_iam::IamState;
 use super::take_request;
 use crate::{
     failure::Failure,
-    rules::{account_details, boundaries, clock, deletion, names, principals, protected, quotas, tags, trust_policy, unique_ids},
+    rules::{
+        account_details, boundaries, clock, deletion, managed_policies, names, paging, principals, protected, quotas, tags, trust_policy, unique_ids,
+    },
     wire::Call,
     world::World,
 };
@@ -53,11 +55,13 @@ pub async fn handle(world: &World, call: &mut Call) -> Result<AwsResponse, Failu
 /// All rules that can refuse, and the form in which IAM stores what it is given.
 fn before(world: &World, account_id: &str, operation: &str, parameters: &mut Parameters) -> Result<(), Failure> {
     names::check_characters(operation, parameters)?;
+    paging::shorten(operation, parameters, world.settings.page_size());
     tags::check_reserved(&tags::of_request(parameters))?;
     let states = world.iam.read();
     let state = states.get(account_id).ok_or_else(|| crate::caller::unknown_key(false))?;
     names::check_unique(state, operation, parameters)?;
     protected::check(state, operation, parameters)?;
+    managed_policies::check_attachable(operation, parameters)?;
     boundaries::check_exists(state, parameters.get("PermissionsBoundary").map(String::as_str))?;
     let name = |parameter: &str| parameters.get(parameter).map_or("", String::as_str);
     match operation {
@@ -203,8 +207,9 @@ fn after(state: &mut IamState, operation: &str, parameters: &Parameters, reply: 
             }
         }
         "GetAccountAuthorizationDetails" => {
-            edit(reply, |document| account_details::with_boundaries(state, document));
+            edit(reply, |document| managed_policies::with_usage(state, &account_details::with_boundaries(state, document)));
         }
+        "GetPolicy" | "ListPolicies" => edit(reply, |document| managed_policies::with_usage(state, document)),
         "CreateAccessKey" => {
             let keys = parameters.get("UserName").and_then(|name| state.access_keys.get_mut(name));
             if let Some(key) = keys.and_then(|keys| keys.last_mut()) {

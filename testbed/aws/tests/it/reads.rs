@@ -148,6 +148,58 @@ async fn the_account_comes_back_in_pages() {
 }
 
 #[tokio::test]
+async fn pages_may_be_shorter_than_asked_and_only_is_truncated_tells_that_there_are_more() {
+    let (sim, utils, _prod) = Sim::with_accounts().await;
+    let names: BTreeSet<String> = (0..5).map(|n| format!("role-{n}")).collect();
+    for name in &names {
+        utils.role(name, &trust(json!(UTILS))).await;
+    }
+    sim.control("PUT", "/settings", json!({"pageSize": 2})).await;
+    for (operation, filter) in [("ListRoles", ("PathPrefix", "/")), ("GetAccountAuthorizationDetails", ("Filter.member.1", "Role"))] {
+        let (mut found, mut marker, mut pages) = (BTreeSet::new(), None::<String>, 0);
+        loop {
+            let mut parameters = vec![("MaxItems", "1000"), filter];
+            parameters.extend(marker.as_deref().map(|marker| ("Marker", marker)));
+            let page = utils.iam(operation, &parameters).await.ok();
+            let roles = page.texts("RoleName");
+            assert!(roles.len() <= 2, "{roles:?}");
+            found.extend(roles);
+            pages += 1;
+            if page.text("IsTruncated") == "false" {
+                break;
+            }
+            marker = Some(page.text("Marker"));
+        }
+        assert!(pages >= 3 && names.is_subset(&found), "{pages} {found:?}");
+    }
+    sim.control("PUT", "/settings", json!({"pageSize": 0})).await;
+    assert_eq!(utils.iam("ListRoles", &[]).await.ok().text("IsTruncated"), "false");
+}
+
+#[tokio::test]
+async fn a_policy_tells_how_often_it_is_attached_and_a_boundary_and_no_list_tells_its_tags() {
+    let (_sim, utils, _prod) = Sim::with_accounts().await;
+    let document = allow(json!("s3:*"), "*");
+    let create = [("PolicyName", "p"), ("PolicyDocument", document.as_str()), ("Tags.member.1.Key", "owner")];
+    let arn = utils.iam("CreatePolicy", &create).await.ok().text("Arn");
+    utils.iam("CreateUser", &[("UserName", "u"), ("PermissionsBoundary", &arn)]).await.ok();
+    utils.iam("CreateUser", &[("UserName", "v"), ("PermissionsBoundary", &arn)]).await.ok();
+    utils.iam("AttachUserPolicy", &[("UserName", "u"), ("PolicyArn", &arn)]).await.ok();
+    let one = utils.iam("GetPolicy", &[("PolicyArn", &arn)]).await.ok();
+    assert_eq!(one.text("Key"), "owner");
+    let list = utils.iam("ListPolicies", &[("Scope", "Local")]).await.ok();
+    let details = utils.iam("GetAccountAuthorizationDetails", &[("Filter.member.1", "LocalManagedPolicy")]).await.ok();
+    for read in [&one, &list, &details] {
+        assert_eq!((read.text("AttachmentCount"), read.text("PermissionsBoundaryUsageCount")), ("1".to_owned(), "2".to_owned()), "{}", read.body);
+    }
+    assert!(list.texts("Key").is_empty() && details.texts("Key").is_empty());
+    let bounded = [("PolicyArn", arn.as_str()), ("PolicyUsageFilter", "PermissionsBoundary")];
+    assert_eq!(utils.iam("ListEntitiesForPolicy", &bounded).await.ok().texts("UserName"), ["u", "v"]);
+    let service_only = [("PolicyArn", "arn:aws:iam::aws:policy/aws-service-role/AWSSupportServiceRolePolicy")];
+    assert_eq!(utils.iam("GetPolicy", &service_only).await.ok().text("IsAttachable"), "false");
+}
+
+#[tokio::test]
 async fn the_account_tells_its_quotas_and_alias() {
     let (_sim, utils, _prod) = Sim::with_accounts().await;
     let summary = utils.iam("GetAccountSummary", &[]).await.ok();

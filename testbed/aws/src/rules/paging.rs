@@ -1,0 +1,44 @@
+//! Pages that are shorter than was asked for.
+
+use std::collections::HashMap;
+
+/// Makes a list come in pages of at most `page_size` entries; 0 leaves it at what was asked for.
+///
+/// "IAM might return fewer than the MaxItems number of results, even when there are more results available", and `IsTruncated`
+/// alone tells whether there are more (BC, `maxItemsType` of all lists). Operations that the crates do not page stay whole.
+pub fn shorten(operation: &str, parameters: &mut HashMap<String, String>, page_size: u64) {
+    let is_list = operation.starts_with("List") || ["GetAccountAuthorizationDetails", "GetGroup"].contains(&operation);
+    if page_size == 0 || !is_list {
+        return;
+    }
+    // What is no number stays, and is refused as such.
+    let asked: Option<u64> = parameters.get("MaxItems").map_or(Some(page_size), |text| text.parse().ok());
+    if let Some(asked) = asked.filter(|asked| *asked >= page_size) {
+        parameters.insert("MaxItems".to_owned(), asked.min(page_size).to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shortened(operation: &str, asked: Option<&str>, page_size: u64) -> Option<String> {
+        let mut parameters: HashMap<_, _> = asked.map(|asked| ("MaxItems".to_owned(), asked.to_owned())).into_iter().collect();
+        shorten(operation, &mut parameters, page_size);
+        parameters.remove("MaxItems")
+    }
+
+    #[test]
+    fn a_page_is_as_short_as_the_setting_or_the_request_says() {
+        assert_eq!(shortened("ListRoles", Some("1000"), 2).as_deref(), Some("2"));
+        assert_eq!(shortened("GetAccountAuthorizationDetails", None, 2).as_deref(), Some("2"));
+        assert_eq!(shortened("ListRoles", Some("1"), 2).as_deref(), Some("1"));
+        assert_eq!(shortened("ListRoles", Some("many"), 2).as_deref(), Some("many"));
+    }
+
+    #[test]
+    fn without_a_setting_or_a_list_nothing_changes() {
+        assert_eq!(shortened("ListRoles", Some("1000"), 0).as_deref(), Some("1000"));
+        assert_eq!(shortened("GetRole", None, 2), None);
+    }
+}
