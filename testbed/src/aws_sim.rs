@@ -523,6 +523,12 @@ impl AwsSim {
         self.send::<Value>(Method::PUT, "settings", Some(&json!({"pageSize": entries}))).await.map(drop)
     }
 
+    /// For how many milliseconds a new login profile, and a user that was deleted and created again, refuse changes with
+    /// `EntityTemporarilyUnmodifiable`; 0 for not at all.
+    pub async fn set_unmodifiable_ms(&self, milliseconds: u64) -> Result<()> {
+        self.send::<Value>(Method::PUT, "settings", Some(&json!({"unmodifiableMs": milliseconds}))).await.map(drop)
+    }
+
     /// The environment that makes an AWS SDK or CLI talk to the simulator, without credentials.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         vec![

@@ -14,7 +14,7 @@ use fakecloud_iam::{IamAccessKey, IamState, IamUser, SharedIamState, iam_service
 use fakecloud_s3::{S3Service, S3State, resource_policy::S3ResourcePolicyProvider};
 use parking_lot::RwLock;
 
-use crate::rules::{names, quotas::Quotas, sessions::Sessions, throttling::Throttles};
+use crate::rules::{names, quotas::Quotas, sessions::Sessions, throttling::Throttles, unmodifiable::Recreations};
 
 /// The Region of requests that name none; also where the crates put what has no Region.
 pub const DEFAULT_REGION: &str = "us-east-1";
@@ -34,6 +34,7 @@ pub struct Settings {
     latency_ms: AtomicU64,
     clock_offset_seconds: AtomicI64,
     page_size: AtomicU64,
+    unmodifiable_ms: AtomicU64,
 }
 
 impl Settings {
@@ -55,6 +56,16 @@ impl Settings {
     /// How many entries a page of a list has at most; 0 for as many as are asked for.
     pub fn page_size(&self) -> u64 {
         self.page_size.load(Ordering::Relaxed)
+    }
+
+    /// How long users that were deleted and created again, and new login profiles, cannot be changed, in milliseconds.
+    pub fn unmodifiable_ms(&self) -> u64 {
+        self.unmodifiable_ms.load(Ordering::Relaxed)
+    }
+
+    /// Sets [`Self::unmodifiable_ms`].
+    pub fn set_unmodifiable_ms(&self, value: u64) {
+        self.unmodifiable_ms.store(value, Ordering::Relaxed);
     }
 
     /// Sets [`Self::page_size`].
@@ -101,6 +112,8 @@ pub struct World {
     pub sessions: Sessions,
     /// Tokens of OpenID Connect providers that were minted here, with their claims.
     pub identity_tokens: RwLock<BTreeMap<String, serde_json::Value>>,
+    /// Users that bear the name of one that was deleted.
+    pub recreations: Recreations,
     /// How often each account may call.
     pub throttles: Throttles,
     /// Delay, latency and clock.
@@ -127,6 +140,7 @@ impl Default for World {
             iam,
             sessions: Sessions::default(),
             identity_tokens: RwLock::default(),
+            recreations: Recreations::default(),
             throttles: Throttles::default(),
             settings: Settings::default(),
             writes: tokio::sync::Mutex::default(),

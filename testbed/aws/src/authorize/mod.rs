@@ -53,7 +53,9 @@ pub fn iam(world: &World, call: &Call, caller: &Caller) -> Result<(), Failure> {
         let mut context = context::global_keys(world, call, caller);
         context.service_keys.extend(resources::condition_keys(state, &call.operation, parameters, &resource_tags));
         context.resource_tags = Some(resource_tags.into_iter().collect());
-        context.request_tags = Some(tags::of_request(parameters).into_iter().collect());
+        let request_tags = tags::of_request(parameters);
+        // Without tags the keys about them are absent, not empty.
+        context.request_tags = (!request_tags.is_empty()).then(|| as_map(&request_tags));
         IdentitySide::evaluate(world, state, caller, &permission, &context).allowed().map_err(|denial| refusal(caller, &permission, denial))?;
     }
     Ok(())

@@ -16,6 +16,8 @@ pub struct Settings {
     latency_ms: u64,
     #[serde(rename = "pageSize")]
     page_size: u64,
+    #[serde(rename = "unmodifiableMs")]
+    unmodifiable_ms: u64,
 }
 
 /// The settings to change; absent ones stay.
@@ -28,12 +30,19 @@ pub struct Change {
     latency_ms: Option<u64>,
     #[serde(rename = "pageSize")]
     page_size: Option<u64>,
+    #[serde(rename = "unmodifiableMs")]
+    unmodifiable_ms: Option<u64>,
 }
 
 /// The settings as they are.
 pub async fn get(State(simulation): State<Arc<Simulation>>) -> Json<Settings> {
     let settings = &simulation.world.settings;
-    Json(Settings { propagation_delay_ms: settings.propagation_delay_ms(), latency_ms: settings.latency_ms(), page_size: settings.page_size() })
+    Json(Settings {
+        propagation_delay_ms: settings.propagation_delay_ms(),
+        latency_ms: settings.latency_ms(),
+        page_size: settings.page_size(),
+        unmodifiable_ms: settings.unmodifiable_ms(),
+    })
 }
 
 /// Changes settings and returns all of them.
@@ -47,6 +56,9 @@ pub async fn put(state: State<Arc<Simulation>>, Json(change): Json<Change>) -> J
     }
     if let Some(value) = change.page_size {
         settings.set_page_size(value);
+    }
+    if let Some(value) = change.unmodifiable_ms {
+        settings.set_unmodifiable_ms(value);
     }
     get(state).await
 }

@@ -33,6 +33,16 @@ pub fn check_policy(state: &IamState, policy_arn: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A virtual MFA device cannot be deleted while it is enabled for a user.
+///
+/// Source: BC DeleteVirtualMFADevice ("you must deactivate a user's virtual MFA device before you can delete it").
+pub fn check_mfa_device(state: &IamState, serial_number: &str) -> Result<(), Failure> {
+    if state.virtual_mfa_devices.get(serial_number).is_some_and(|device| device.user.is_some()) {
+        return Err(Failure::delete_conflict("Cannot delete entity, must deactivate MFA device first."));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::Utc;
@@ -89,6 +99,24 @@ mod tests {
     #[test]
     fn a_policy_that_is_a_boundary_stays() {
         assert_eq!(check_policy(&state(1, Some(POLICY)), POLICY).unwrap_err().code, "DeleteConflict");
+    }
+
+    #[test]
+    fn a_device_in_use_stays() {
+        let mut state = state(1, None);
+        let mut device = fakecloud_iam::VirtualMfaDevice {
+            serial_number: "arn:mfa".to_owned(),
+            base32_string_seed: String::new(),
+            qr_code_png: String::new(),
+            enable_date: None,
+            user: Some("alice".to_owned()),
+            tags: Vec::new(),
+        };
+        state.virtual_mfa_devices.insert("arn:mfa".to_owned(), device.clone());
+        assert_eq!(check_mfa_device(&state, "arn:mfa").unwrap_err().code, "DeleteConflict");
+        device.user = None;
+        state.virtual_mfa_devices.insert("arn:mfa".to_owned(), device);
+        assert_eq!(check_mfa_device(&state, "arn:mfa"), Ok(()));
     }
 
     #[test]

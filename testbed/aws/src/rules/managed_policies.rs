@@ -16,7 +16,7 @@ pub fn is_service_only(policy_arn: &str) -> bool {
 /// Refuses to attach a policy for service-linked roles, or to make it a boundary.
 ///
 /// Source: BC `PolicyNotAttachableException`, declared by these ("AWS service role policies can only be attached to the service-linked
-/// role for that service"); the text is the API's.
+/// role for that service"); aws-cdk#6131 quotes the text.
 pub fn check_attachable(operation: &str, parameters: &HashMap<String, String>) -> Result<(), Failure> {
     let parameter = match operation {
         "AttachUserPolicy" | "AttachRolePolicy" | "AttachGroupPolicy" => "PolicyArn",

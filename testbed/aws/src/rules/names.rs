@@ -105,9 +105,16 @@ pub fn check_characters(operation: &str, parameters: &HashMap<String, String>) -
     if !writes {
         return Ok(());
     }
-    for (parameter, maximum) in
-        [("UserName", 64), ("NewUserName", 64), ("RoleName", 64), ("PolicyName", 128), ("GroupName", 128), ("InstanceProfileName", 128)]
-    {
+    for (parameter, maximum) in [
+        ("UserName", 64),
+        ("NewUserName", 64),
+        ("RoleName", 64),
+        ("PolicyName", 128),
+        ("GroupName", 128),
+        ("NewGroupName", 128),
+        ("InstanceProfileName", 128),
+        ("VirtualMFADeviceName", 226),
+    ] {
         let Some(name) = parameters.get(parameter) else { continue };
         let member = format!("{}{}", parameter[..1].to_ascii_lowercase(), &parameter[1..]);
         if name.chars().count() > maximum {
@@ -120,6 +127,22 @@ pub fn check_characters(operation: &str, parameters: &HashMap<String, String>) -
             return Err(Failure::validation(format!(
                 "The specified value for {member} is invalid. It must contain only alphanumeric characters and/or the following: +=,.@_-"
             )));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses paths that do not begin and end with a slash, are longer than 512 characters, or have others than printable ASCII.
+///
+/// Source: BC `pathType` and `pathPrefixType`; the text is the API's, as moto's tests of `CreateVirtualMFADevice` have it.
+pub fn check_paths(parameters: &HashMap<String, String>) -> Result<(), Failure> {
+    let is_allowed = |path: &str| path.len() <= 512 && path.starts_with('/') && path.bytes().all(|byte| (0x21..=0x7e).contains(&byte));
+    for (parameter, is_whole) in [("Path", true), ("NewPath", true), ("PathPrefix", false)] {
+        let Some(path) = parameters.get(parameter) else { continue };
+        if !is_allowed(path) || (is_whole && !path.ends_with('/')) {
+            return Err(Failure::validation(
+                "The specified value for path is invalid. It must begin and end with / and contain only alphanumeric characters and/or / characters.",
+            ));
         }
     }
     Ok(())
@@ -274,6 +297,19 @@ mod tests {
         assert_eq!(check_characters("CreateRole", &parameters(&[("RoleName", &longest)])), Ok(()));
         assert!(check_characters("CreateRole", &parameters(&[("RoleName", &too_long)])).is_err());
         assert_eq!(check_characters("PutRolePolicy", &parameters(&[("PolicyName", "a_b+=,.@-")])), Ok(()));
+    }
+
+    #[test]
+    fn paths_have_a_slash_at_both_ends() {
+        let longest = format!("/{}/", "p".repeat(510));
+        for path in ["/", "/a/", "/a-b/c_d/", &longest] {
+            assert_eq!(check_paths(&parameters(&[("Path", path)])), Ok(()), "{path}");
+        }
+        let too_long = format!("/{}/", "p".repeat(511));
+        for path in ["", "a", "/a", "a/", "/a b/", "/\u{e9}/", &too_long] {
+            assert_eq!(check_paths(&parameters(&[("NewPath", path)])).unwrap_err().code, "ValidationError", "{path}");
+        }
+        assert_eq!(check_paths(&parameters(&[("PathPrefix", "/team")])), Ok(()));
     }
 
     #[test]

@@ -25,7 +25,9 @@ pub fn is_reserved(path: &str) -> bool {
 /// the role on your behalf"), declared by all of these; the text is the API's. Creation under such a path: UG
 /// `reference_identifiers.md` [inf: the code].
 pub fn check(state: &IamState, operation: &str, parameters: &HashMap<String, String>) -> Result<(), Failure> {
-    const CHANGES: [&str; 10] = [
+    const CHANGES: [&str; 12] = [
+        "AddRoleToInstanceProfile",
+        "RemoveRoleFromInstanceProfile",
         "AttachRolePolicy",
         "DetachRolePolicy",
         "PutRolePolicy",

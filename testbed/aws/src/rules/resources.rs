@@ -12,6 +12,7 @@ use crate::authorize::Permission;
 ///   (SAR: `arn:${Partition}:iam::${Account}:role/${RoleNameWithPath}`).
 /// - Group membership is authorised on the group (SAR: AddUserToGroup, RemoveUserFromGroup).
 /// - A creation with tags needs the tagging action too (SAR: dependent actions of CreateUser, CreateRole, CreatePolicy).
+/// - A role for an instance profile must be passed (SAR: AddRoleToInstanceProfile depends on `iam:PassRole`).
 /// - Listing all of a kind is authorised on the kind's path (SAR; UG `troubleshoot_access-denied.md`) for roles and users.
 pub fn permissions(state: &IamState, operation: &str, parameters: &HashMap<String, String>, resource: &str) -> Vec<Permission> {
     let name = |parameter: &str| parameters.get(parameter).filter(|value| !value.is_empty());
@@ -47,6 +48,9 @@ pub fn permissions(state: &IamState, operation: &str, parameters: &HashMap<Strin
     if let ("CreateUser" | "CreateRole" | "CreatePolicy", true) = (operation, parameters.contains_key("Tags.member.1.Key")) {
         needed.push(Permission { action: operation.replacen("Create", "iam:Tag", 1), resource });
     }
+    if let ("AddRoleToInstanceProfile", Some(role)) = (operation, name("RoleName").and_then(|name| state.roles.get(name))) {
+        needed.push(Permission { action: "iam:PassRole".to_owned(), resource: role.arn.clone() });
+    }
     needed
 }
 
@@ -68,7 +72,7 @@ pub fn tags_of(state: &IamState, arn: &str) -> Vec<(String, String)> {
     tags.into_iter().flatten().map(|tag| (tag.key.clone(), tag.value.clone())).collect()
 }
 
-/// The condition keys of IAM: `iam:PolicyARN` (attachments), `iam:PermissionsBoundary` and `iam:ResourceTag/...`.
+/// The condition keys of IAM: `iam:PolicyARN` (attachments), `iam:PermissionsBoundary`, `iam:ResourceTag/...`, and `aws:TagKeys` of what is untagged.
 ///
 /// The boundary is the one in the call, else the one that the user or role has: so a policy can demand that whoever gets
 /// permissions stays bounded. Calls that SAR does not list with the key do not have it.
@@ -111,6 +115,11 @@ pub fn condition_keys(
         if let Some(boundary) = parameters.get("PermissionsBoundary").or_else(own) {
             keys.insert("iam:permissionsboundary".to_owned(), vec![boundary.clone()]);
         }
+    }
+    // Untagging names keys only; what tags has them from the tags.
+    let untagged: Vec<String> = (1..).map_while(|n| parameters.get(&format!("TagKeys.member.{n}")).cloned()).collect();
+    if !untagged.is_empty() {
+        keys.insert("aws:tagkeys".to_owned(), untagged);
     }
     for (key, value) in resource_tags {
         keys.insert(format!("iam:resourcetag/{key}"), vec![value.clone()]);
@@ -192,6 +201,21 @@ mod tests {
             needed("AddUserToGroup", &[("UserName", "u"), ("GroupName", "g")], "arn:aws:iam::111111111111:user/u"),
             [pair("iam:AddUserToGroup", "arn:aws:iam::111111111111:group/team/g")]
         );
+    }
+
+    #[test]
+    fn a_role_for_an_instance_profile_is_passed() {
+        let pairs = [("RoleName", "r"), ("InstanceProfileName", "p")];
+        let needed = needed("AddRoleToInstanceProfile", &pairs, "arn:aws:iam::111111111111:instance-profile/p");
+        assert_eq!(needed[1], pair("iam:PassRole", "arn:aws:iam::111111111111:role/team/r"));
+    }
+
+    #[test]
+    fn untagging_tells_the_keys() {
+        let keys =
+            condition_keys(&state(), "UntagRole", &parameters(&[("RoleName", "r"), ("TagKeys.member.1", "a"), ("TagKeys.member.2", "b")]), &[]);
+        assert_eq!(keys["aws:tagkeys"], ["a", "b"]);
+        assert!(!condition_keys(&state(), "GetRole", &parameters(&[("RoleName", "r")]), &[]).contains_key("aws:tagkeys"));
     }
 
     #[test]

@@ -28,19 +28,37 @@ pub fn check_reserved(tags: &[(String, String)]) -> Result<(), Failure> {
     }
 }
 
+/// Refuses tags with keys of more than 128 or no characters, values of more than 256, or others than letters, numbers, spaces and `_.:/=+-@`.
+///
+/// Source: BC `tagKeyType` and `tagValueType`; UG `id_tags.md`.
+pub fn check_form(tags: &[(String, String)]) -> Result<(), Failure> {
+    let is_allowed = |character: char| character.is_alphanumeric() || character == ' ' || "_.:/=+-@".contains(character);
+    for (number, (key, value)) in (1..).zip(tags) {
+        for (member, text, lengths) in [("key", key, 1..=128), ("value", value, 0..=256)] {
+            if !lengths.contains(&text.chars().count()) || !text.chars().all(is_allowed) {
+                return Err(Failure::validation(format!(
+                    "1 validation error detected: Value at 'tags.{number}.member.{member}' failed to satisfy constraint: \
+                     {} to {} letters, numbers, spaces and _.:/=+-@",
+                    lengths.start(),
+                    lengths.end()
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Refuses session tags beyond AWS's limits: 50 of them, keys of up to 128 and values of up to 256 characters, each key once.
 ///
 /// Source: BC AssumeRole `Tags`, `tagKeyType`, `tagValueType`; UG `id_session-tags.md`.
 pub fn check_session_tags(tags: &[(String, String)]) -> Result<BTreeMap<String, String>, Failure> {
     check_reserved(tags)?;
+    check_form(tags)?;
     if tags.len() > 50 {
         return Err(Failure::validation("1 validation error detected: Value at 'tags' failed to satisfy constraint: at most 50"));
     }
     let mut checked = BTreeMap::new();
     for (key, value) in tags {
-        if !(1..=128).contains(&key.chars().count()) || value.chars().count() > 256 {
-            return Err(Failure::validation(format!("1 validation error detected: session tag {key:?} is too long or empty")));
-        }
         if checked.keys().any(|other: &String| other.eq_ignore_ascii_case(key)) {
             return Err(Failure::invalid_input("Duplicate tag keys found. Please note that Tag keys are case insensitive."));
         }
@@ -97,6 +115,15 @@ mod tests {
         assert_eq!(check_reserved(&tags(&[("awsome", "laws:x")])), Ok(()));
         for bad in [("aws:x", "1"), ("AWS:x", "1"), ("x", "aws:1")] {
             assert_eq!(check_reserved(&tags(&[bad])).unwrap_err().code, "InvalidInput");
+        }
+    }
+
+    #[test]
+    fn tags_have_a_form() {
+        let (key, value) = ("\u{e9}".repeat(128), "v".repeat(256));
+        assert_eq!(check_form(&tags(&[("a b", ""), (&key, &value), ("k:/=+-@_.1", "x@y")])), Ok(()));
+        for bad in [("", "1"), ("k".repeat(129).as_str(), ""), ("k", "v".repeat(257).as_str()), ("k*", ""), ("k", "a;b"), ("k", "a\nb")] {
+            assert_eq!(check_form(&tags(&[bad])).unwrap_err().code, "ValidationError", "{bad:?}");
         }
     }
 

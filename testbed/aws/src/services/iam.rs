@@ -13,7 +13,8 @@ use super::take_request;
 use crate::{
     failure::Failure,
     rules::{
-        account_details, boundaries, clock, deletion, managed_policies, names, paging, principals, protected, quotas, tags, trust_policy, unique_ids,
+        account_details, boundaries, characters, clock, deletion, managed_policies, names, paging, passwords, principals, protected, quotas, tags,
+        trust_policy, unique_ids, unmodifiable,
     },
     wire::Call,
     world::World,
@@ -36,10 +37,16 @@ pub async fn handle(world: &World, call: &mut Call) -> Result<AwsResponse, Failu
     let replaced = principal_before(world, &account_id, &operation, &parameters);
     let mut reply = world.iam_service.handle(take_request(call)).await.map_err(|error| in_the_apis_words(error.into()))?;
     let mut states = world.iam.write();
+    if let ("DeleteUser", Some(name)) = (operation.as_str(), parameters.get("UserName")) {
+        world.recreations.deleted(&account_id, name);
+    }
     if let Some(replaced) = replaced {
         replaced.follow(&mut states, &account_id, &parameters);
     }
     if let Some(state) = states.get_mut(&account_id) {
+        if let ("CreateUser", Some(user)) = (operation.as_str(), parameters.get("UserName").and_then(|name| state.users.get(name))) {
+            world.recreations.created(&account_id, &user.user_name, &user.user_id);
+        }
         clock::stamp(state, &operation, &parameters, world.now());
         after(state, &operation, &parameters, &mut reply);
     }
@@ -55,18 +62,25 @@ pub async fn handle(world: &World, call: &mut Call) -> Result<AwsResponse, Failu
 /// All rules that can refuse, and the form in which IAM stores what it is given.
 fn before(world: &World, account_id: &str, operation: &str, parameters: &mut Parameters) -> Result<(), Failure> {
     names::check_characters(operation, parameters)?;
+    names::check_paths(parameters)?;
+    characters::check_description(operation, parameters)?;
     paging::shorten(operation, parameters, world.settings.page_size());
-    tags::check_reserved(&tags::of_request(parameters))?;
+    let request_tags = tags::of_request(parameters);
+    tags::check_reserved(&request_tags)?;
+    tags::check_form(&request_tags)?;
     let states = world.iam.read();
     let state = states.get(account_id).ok_or_else(|| crate::caller::unknown_key(false))?;
     names::check_unique(state, operation, parameters)?;
     protected::check(state, operation, parameters)?;
     managed_policies::check_attachable(operation, parameters)?;
+    passwords::check(state, operation, parameters)?;
+    unmodifiable::check(state, operation, parameters, &world.recreations, world.now(), world.settings.unmodifiable_ms())?;
     boundaries::check_exists(state, parameters.get("PermissionsBoundary").map(String::as_str))?;
     let name = |parameter: &str| parameters.get(parameter).map_or("", String::as_str);
     match operation {
         "DeleteUser" => deletion::check_user(state, name("UserName"))?,
         "DeletePolicy" => deletion::check_policy(state, name("PolicyArn"))?,
+        "DeleteVirtualMFADevice" => deletion::check_mfa_device(state, name("SerialNumber"))?,
         "UntagUser" => {
             if let Some(user) = state.users.get(name("UserName")) {
                 tags::remove_without_case(&user.tags, parameters);
@@ -95,6 +109,9 @@ fn before(world: &World, account_id: &str, operation: &str, parameters: &mut Par
         if stored != checked {
             *document = stored.to_string();
         }
+    }
+    if trust.is_empty() {
+        characters::check_document(parameters)?;
     }
     quotas::check(state, &quotas_of(world, account_id), operation, parameters)
 }

@@ -197,7 +197,7 @@ fn add_request_keys(
         context.service_keys.insert(format!("iam:resourcetag/{key}"), vec![value]);
     }
     context.resource_tags = Some(role_tags.collect());
-    context.request_tags = Some(tags.clone().into_iter().collect());
+    context.request_tags = (!tags.is_empty()).then(|| tags.clone().into_iter().collect());
     if with_mfa {
         context.aws_mfa_present = Some(true);
         context.aws_mfa_age_seconds = Some(0);

@@ -120,7 +120,10 @@ async fn what_is_new_is_unknown_until_it_has_propagated() {
     let (sim, utils, prod) = Sim::with_accounts().await;
     // So long that it never ends within the test; setting it back is what ends it.
     let delay = json!({"propagationDelayMs": 3_600_000});
-    assert_eq!(sim.control("PUT", "/settings", delay).await, json!({"propagationDelayMs": 3_600_000, "latencyMs": 0, "pageSize": 0}));
+    assert_eq!(
+        sim.control("PUT", "/settings", delay).await,
+        json!({"propagationDelayMs": 3_600_000, "latencyMs": 0, "pageSize": 0, "unmodifiableMs": 0})
+    );
     let dave = utils.user("dave").await;
     assert_eq!(dave.sts("GetCallerIdentity", &[]).await.code(), "InvalidClientTokenId");
     let document = trust(json!(user_arn(UTILS, "dave")));

@@ -7,6 +7,7 @@ mod clock;
 mod control;
 mod entities;
 mod faults;
+mod limits;
 mod outsiders;
 mod permissions;
 mod principals;
