@@ -38,6 +38,11 @@ impl Caller {
         self.role_arn.is_some()
     }
 
+    /// The name of the role behind a session of a role.
+    pub fn role_name(&self) -> Option<&str> {
+        self.role_arn.as_deref().and_then(|arn| arn.rsplit('/').next())
+    }
+
     /// The name of the IAM user, also for a session of `GetSessionToken`.
     pub fn user_name(&self) -> Option<&str> {
         match self.principal.principal_type {

@@ -6,12 +6,12 @@ use fakecloud_iam::{
     evaluator::{self, Decision, EvalRequest, PolicyDocument},
 };
 
-use super::Permission;
+use super::{Permission, documents};
 use crate::{
     caller::Caller,
     rules::{
         access_denied::{Denial, Layer},
-        service_control,
+        condition_keys, service_control,
     },
     world::World,
 };
@@ -39,13 +39,13 @@ impl IdentitySide {
             context: context.clone(),
         };
         let session_policies = caller.session.iter().flat_map(|session| &session.policies);
-        let session_policies: Vec<PolicyDocument> = session_policies.map(|document| PolicyDocument::parse(document)).collect();
+        let session_policies: Vec<PolicyDocument> = session_policies.map(|document| condition_keys::parse(document)).collect();
         Self {
             service_control: world
                 .of_account(caller.account_id(), |account| service_control::decide(&account.service_control_policies, caller, &request))
                 .flatten(),
-            identity: evaluator::evaluate(&evaluator::collect_identity_policies(state, &caller.principal), &request),
-            boundary: evaluator::collect_boundary_policies(state, &caller.principal).map(|documents| evaluator::evaluate(&documents, &request)),
+            identity: evaluator::evaluate(&documents::identity_policies(state, caller), &request),
+            boundary: documents::boundary(state, caller).map(|documents| evaluator::evaluate(&documents, &request)),
             session: (!session_policies.is_empty()).then(|| evaluator::evaluate(&session_policies, &request)),
         }
     }

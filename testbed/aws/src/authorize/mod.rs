@@ -1,6 +1,7 @@
 //! Whether a verified caller may do what it asks for.
 
 pub mod context;
+pub mod documents;
 pub mod layers;
 
 use std::collections::HashMap;
@@ -8,7 +9,7 @@ use std::collections::HashMap;
 use fakecloud_core::{auth::ConditionContext, service::AwsService};
 use fakecloud_iam::{
     IamState,
-    evaluator::{self, Decision, EvalRequest, PolicyDocument},
+    evaluator::{self, Decision, EvalRequest},
 };
 
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
     failure::Failure,
     rules::{
         access_denied::{self, Denial, Layer},
-        resources, s3, tags,
+        condition_keys, resources, s3, tags,
     },
     wire::Call,
     world::World,
@@ -95,7 +96,7 @@ pub fn s3(world: &World, call: &Call, caller: &Caller) -> Result<(), Failure> {
 }
 
 fn bucket_says(policy: &str, caller: &Caller, permission: &Permission, context: &ConditionContext) -> Decision {
-    let document = PolicyDocument::parse(policy);
+    let document = condition_keys::parse(policy);
     let role = caller.role_arn.iter().map(|arn| fakecloud_core::auth::Principal { arn: arn.clone(), ..caller.principal.clone() });
     let said: Vec<Decision> = std::iter::once(caller.principal.clone())
         .chain(role)

@@ -4,13 +4,13 @@ use chrono::{DateTime, Utc};
 use fakecloud_core::auth::{ConditionContext, Principal};
 use fakecloud_iam::{
     IamState,
-    evaluator::{self, Decision, EvalRequest, PolicyDocument},
+    evaluator::{self, Decision, EvalRequest},
 };
 use serde_json::Value;
 
 use super::{
     access_denied::{Denial, Layer},
-    trust_policy,
+    condition_keys, trust_policy,
 };
 use crate::{authorize::layers::IdentitySide, caller::Caller, failure::Failure};
 
@@ -44,7 +44,7 @@ pub struct TrustSide {
 pub fn trust_side(trust: &Value, caller: &Caller, action: &str, context: &ConditionContext) -> TrustSide {
     let ask = |document: &Value, principal: &Principal| {
         let request = EvalRequest { principal, action: action.to_owned(), resource: "*".to_owned(), context: context.clone() };
-        evaluator::evaluate_resource_policy_only(&PolicyDocument::from_value(document), &request)
+        evaluator::evaluate_resource_policy_only(&condition_keys::read(document), &request)
     };
     let as_itself = &caller.principal;
     let as_role = caller.role_arn.as_ref().map(|arn| Principal { arn: arn.clone(), ..caller.principal.clone() });

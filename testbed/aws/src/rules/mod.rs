@@ -9,6 +9,7 @@ pub mod assume_role;
 pub mod boundaries;
 pub mod characters;
 pub mod clock;
+pub mod condition_keys;
 pub mod deletion;
 pub mod managed_policies;
 pub mod names;

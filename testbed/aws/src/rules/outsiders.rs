@@ -1,9 +1,12 @@
 //! Principals outside every account: services of AWS, and identities of a federation. The trust policy alone decides on them.
 
 use fakecloud_core::auth::{ConditionContext, Principal, PrincipalType};
-use fakecloud_iam::evaluator::{self, Decision, EvalRequest, PolicyDocument};
+use fakecloud_iam::evaluator::{self, Decision, EvalRequest};
 
-use super::access_denied::{Denial, Layer};
+use super::{
+    access_denied::{Denial, Layer},
+    condition_keys,
+};
 
 /// A service as it asks for a role, for example `pods.eks.amazonaws.com`.
 pub fn service(name: &str) -> Principal {
@@ -27,7 +30,7 @@ fn outsider(arn: &str, principal_type: PrincipalType) -> Principal {
 /// # Errors
 /// The refused action, and whether a statement denies it or none allows it.
 pub fn admitted<'a>(trust: &str, principal: &Principal, actions: &[&'a str], context: &ConditionContext) -> Result<(), (&'a str, Denial)> {
-    let document = PolicyDocument::parse(trust);
+    let document = condition_keys::parse(trust);
     for action in actions {
         let request = EvalRequest { principal, action: (*action).to_owned(), resource: "*".to_owned(), context: context.clone() };
         let decision = evaluator::evaluate_resource_policy_only(&document, &request);

@@ -3,7 +3,7 @@
 use fakecloud_iam::evaluator::{self, Decision, EvalRequest, PolicyDocument};
 use serde_json::Value;
 
-use super::protected;
+use super::{condition_keys, protected};
 use crate::caller::Caller;
 
 /// What the service control policies say of a request; `None` where there are none, or for a service-linked role, which they
@@ -21,7 +21,7 @@ pub fn decide(levels: &[Vec<Value>], caller: &Caller, request: &EvalRequest<'_>)
     let said: Vec<Decision> = levels
         .iter()
         .map(|policies| {
-            let documents: Vec<PolicyDocument> = policies.iter().map(PolicyDocument::from_value).collect();
+            let documents: Vec<PolicyDocument> = policies.iter().map(condition_keys::read).collect();
             evaluator::evaluate(&documents, request)
         })
         .collect();

@@ -13,7 +13,8 @@ pub fn statements(document: &Value) -> Vec<&Value> {
     }
 }
 
-fn statements_mut(document: &mut Value) -> Vec<&mut Value> {
+/// As [`statements`], to be changed.
+pub fn statements_mut(document: &mut Value) -> Vec<&mut Value> {
     match document.get_mut("Statement") {
         Some(Value::Array(list)) => list.iter_mut().collect(),
         Some(single) => vec![single],

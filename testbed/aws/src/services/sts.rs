@@ -6,11 +6,11 @@ use axum::{body::Body, http::Response};
 use chrono::{SecondsFormat, TimeDelta, Utc};
 use fakecloud_aws::xml::xml_escape;
 use fakecloud_core::auth::ConditionContext;
-use fakecloud_iam::{IamRole, IamState, managed_policies, xml_responses};
+use fakecloud_iam::{IamRole, IamState, xml_responses};
 use serde_json::Value;
 
 use crate::{
-    authorize::{self, Permission, context, layers::IdentitySide},
+    authorize::{self, Permission, context, documents, layers::IdentitySide},
     caller::Caller,
     failure::Failure,
     rules::{access_denied, assume_role, names, sessions, tags},
@@ -253,12 +253,7 @@ pub(super) fn session_policies(world: &World, call: &Call, account_id: &str) -> 
         return Err(Failure::validation("1 validation error detected: Value at 'policyArns' failed to satisfy constraint: at most 10"));
     }
     for arn in arns {
-        let document = authorize::with_state(world, account_id, |state| {
-            let own = state.and_then(|state| state.policies.get(&arn));
-            let default = own.and_then(|policy| policy.versions.iter().find(|version| version.is_default));
-            default.map(|version| version.document.clone())
-        });
-        let document = document.or_else(|| managed_policies::default_document(&arn).map(str::to_owned));
+        let document = authorize::with_state(world, account_id, |state| documents::managed(state?, &arn));
         policies.push(document.ok_or_else(|| Failure::validation(format!("Session policy {arn} does not exist")))?);
     }
     Ok(policies)

@@ -4,6 +4,7 @@
 mod assume_role;
 mod client;
 mod clock;
+mod conditions;
 mod control;
 mod entities;
 mod faults;
