@@ -407,6 +407,12 @@ impl AwsSim {
         self.send(Method::POST, "accounts", Some(&json!({"accountID": account_id, "organizationID": organization_id}))).await
     }
 
+    /// As [`AwsSim::account`], in a partition such as `aws-cn`, of which all ARNs of the account are, those of AWS's own policies too. Calls that are
+    /// signed for a Region elsewhere are taken as if they came to the account's partition. An error where the account is in another one already.
+    pub async fn account_in_partition(&self, account_id: &str, partition: &str) -> Result<Credentials> {
+        self.send(Method::POST, "accounts", Some(&json!({"accountID": account_id, "partition": partition}))).await
+    }
+
     /// The quotas of an account by their keys in `GetAccountSummary`, such as `RolesQuota`. An error when there is no such account.
     pub async fn quotas(&self, account_id: &str) -> Result<BTreeMap<String, u64>> {
         self.send(Method::GET, &format!("accounts/{account_id}/quotas"), None).await

@@ -7,7 +7,7 @@ use crate::{
     caller::{self, Caller},
     failure::Failure,
     rules::{
-        names,
+        names, partitions,
         throttling::{self, OperationClass},
     },
     services,
@@ -51,6 +51,10 @@ async fn verified(world: &World, call: &mut Call) -> Result<Response<Body>, Fail
         world.throttles.take(caller.account_id(), class)?;
     }
     call.request.account_id = caller.account_id().to_owned();
+    if service != Service::S3 {
+        let partition = world.partition_of(caller.account_id());
+        call.request.region = partitions::region(&partition, &call.request.region).to_owned();
+    }
     call.request.principal = Some(caller.principal.clone());
     match service {
         Service::Iam => iam(world, call, &caller).await,

@@ -14,7 +14,7 @@ use fakecloud_iam::{IamAccessKey, IamState, IamUser, SharedIamState, iam_service
 use fakecloud_s3::{S3Service, S3State, resource_policy::S3ResourcePolicyProvider};
 use parking_lot::RwLock;
 
-use crate::rules::{names, quotas::Quotas, sessions::Sessions, throttling::Throttles, unmodifiable::Recreations};
+use crate::rules::{names, partitions, quotas::Quotas, sessions::Sessions, throttling::Throttles, unmodifiable::Recreations};
 
 /// The Region of requests that name none; also where the crates put what has no Region.
 pub const DEFAULT_REGION: &str = "us-east-1";
@@ -96,6 +96,8 @@ pub struct Account {
     pub access_key_id: String,
     /// The secret that belongs to it.
     pub secret_access_key: String,
+    /// The partition that all of the account's ARNs are of.
+    pub partition: String,
     /// The organisation that the account is a member of, for `aws:PrincipalOrgID`.
     pub organization_id: Option<String>,
     /// How large and how many things may be there.
@@ -150,21 +152,22 @@ impl Default for World {
 }
 
 impl World {
-    /// Creates the account with its administrator, or finds it. A second registration keeps the key and, unless it names
-    /// another, the organisation.
-    pub fn register(&self, account_id: &str, organization_id: Option<String>) -> Account {
+    /// Creates the account with its administrator, or finds it. A second registration keeps the key, the partition and, unless it
+    /// names another, the organisation.
+    pub fn register(&self, account_id: &str, partition: &str, organization_id: Option<String>) -> Account {
         let mut accounts = self.accounts.write();
-        let account = accounts.entry(account_id.to_owned()).or_insert_with(|| self.create(account_id));
+        let account = accounts.entry(account_id.to_owned()).or_insert_with(|| self.create(account_id, partition));
         if organization_id.is_some() {
             account.organization_id = organization_id;
         }
         account.clone()
     }
 
-    fn create(&self, account_id: &str) -> Account {
+    fn create(&self, account_id: &str, partition: &str) -> Account {
         let account = Account {
             access_key_id: names::access_key_id("AKIA"),
             secret_access_key: xml_responses::generate_secret_access_key(),
+            partition: partition.to_owned(),
             organization_id: None,
             quotas: Quotas::default(),
             service_control_policies: Vec::new(),
@@ -172,7 +175,8 @@ impl World {
         // Older than any propagation delay: the administrator is there from the start.
         let created_at = self.now() - TimeDelta::days(1);
         let mut states = self.iam.write();
-        let state = states.get_or_create(account_id);
+        let region = partitions::region(partition, DEFAULT_REGION);
+        let state = states.get_or_create_with(account_id, |state| *state = IamState::new_in_region(account_id, region));
         // The crate gives the service-linked roles of every account the same ids.
         for role in state.roles.values_mut() {
             role.role_id = names::unique_id("AROA");
@@ -182,7 +186,7 @@ impl World {
             IamUser {
                 user_name: ADMINISTRATOR.to_owned(),
                 user_id: names::unique_id("AIDA"),
-                arn: format!("arn:aws:iam::{account_id}:user/{ADMINISTRATOR}"),
+                arn: format!("arn:{partition}:iam::{account_id}:user/{ADMINISTRATOR}"),
                 path: "/".to_owned(),
                 created_at,
                 tags: Vec::new(),
@@ -221,6 +225,11 @@ impl World {
     /// Changes an account; `None` when there is no such account.
     pub fn change_account<T>(&self, account_id: &str, change: impl FnOnce(&mut Account) -> T) -> Option<T> {
         self.accounts.write().get_mut(account_id).map(change)
+    }
+
+    /// The partition of an account; that of an account which does not exist is the default one.
+    pub fn partition_of(&self, account_id: &str) -> String {
+        self.of_account(account_id, |account| account.partition.clone()).unwrap_or_else(|| partitions::DEFAULT.to_owned())
     }
 
     /// The organisation that an account belongs to.

@@ -17,7 +17,7 @@ use crate::{
     failure::Failure,
     rules::{
         access_denied::{self, Denial, Layer},
-        condition_keys, resources, s3, tags,
+        condition_keys, partitions, resources, s3, tags,
     },
     wire::Call,
     world::World,
@@ -47,12 +47,15 @@ pub fn iam(world: &World, call: &Call, caller: &Caller) -> Result<(), Failure> {
     let Some(action) = world.iam_service.iam_action_for(&call.request) else {
         return Err(Failure::new(400, "InvalidAction", format!("Could not find operation {} for version 2010-05-08", call.operation)));
     };
+    let partition = world.partition_of(caller.account_id());
     let states = world.iam.read();
     let Some(state) = states.get(caller.account_id()) else { return Err(crate::caller::unknown_key(false)) };
-    for permission in resources::permissions(state, &call.operation, parameters, &action.resource) {
+    for permission in resources::permissions(state, &partition, &call.operation, parameters, &action.resource) {
         let resource_tags = resources::tags_of(state, &permission.resource);
         let mut context = context::global_keys(world, call, caller);
-        context.service_keys.extend(resources::condition_keys(state, &call.operation, parameters, &resource_tags));
+        let mut keys = resources::condition_keys(state, &call.operation, parameters, &resource_tags);
+        keys.values_mut().flatten().for_each(|value| *value = partitions::as_shown(&partition, value));
+        context.service_keys.extend(keys);
         context.resource_tags = Some(resource_tags.into_iter().collect());
         let request_tags = tags::of_request(parameters);
         // Without tags the keys about them are absent, not empty.

@@ -7,6 +7,7 @@ use fakecloud_iam::{IamPolicy, IamRole, IamState, IamUser, Tag};
 use serde_json::{Map, Value, json};
 
 use super::Simulation;
+use crate::rules::partitions::as_shown;
 
 /// A policy document as JSON; one that is none as text.
 fn document(text: &str) -> Value {
@@ -27,7 +28,11 @@ fn sorted<'a>(values: impl IntoIterator<Item = &'a String>) -> Vec<&'a str> {
     sorted
 }
 
-fn user(state: &IamState, user: &IamUser) -> Value {
+fn policies(partition: &str, attached: Option<&Vec<String>>) -> Vec<String> {
+    sorted(attached.into_iter().flatten()).into_iter().map(|arn| as_shown(partition, arn)).collect()
+}
+
+fn user(state: &IamState, partition: &str, user: &IamUser) -> Value {
     let name = &user.user_name;
     let mut keys: Vec<_> = state.access_keys.get(name).into_iter().flatten().collect();
     keys.sort_by(|a, b| a.access_key_id.cmp(&b.access_key_id));
@@ -37,16 +42,16 @@ fn user(state: &IamState, user: &IamUser) -> Value {
         "arn": user.arn,
         "userID": user.user_id,
         "tags": tags(&user.tags),
-        "permissionsBoundary": user.permissions_boundary,
+        "permissionsBoundary": user.permissions_boundary.as_deref().map(|arn| as_shown(partition, arn)),
         "inlinePolicies": documents(state.user_inline_policies.get(name)),
-        "attachedPolicies": sorted(state.user_policies.get(name).into_iter().flatten()),
+        "attachedPolicies": policies(partition, state.user_policies.get(name)),
         "groups": sorted(state.groups.values().filter(|group| group.members.contains(name)).map(|group| &group.group_name)),
         "hasLoginProfile": state.login_profiles.contains_key(name),
         "accessKeys": keys.iter().map(|key| json!({"accessKeyID": key.access_key_id, "status": key.status})).collect::<Vec<_>>(),
     })
 }
 
-fn role(state: &IamState, role: &IamRole) -> Value {
+fn role(state: &IamState, partition: &str, role: &IamRole) -> Value {
     let name = &role.role_name;
     let profiles = state.instance_profiles.values().filter(|profile| profile.roles.contains(name));
     json!({
@@ -57,10 +62,10 @@ fn role(state: &IamState, role: &IamRole) -> Value {
         "description": role.description,
         "maxSessionDuration": role.max_session_duration,
         "tags": tags(&role.tags),
-        "permissionsBoundary": role.permissions_boundary,
+        "permissionsBoundary": role.permissions_boundary.as_deref().map(|arn| as_shown(partition, arn)),
         "assumeRolePolicyDocument": document(&role.assume_role_policy_document),
         "inlinePolicies": documents(state.role_inline_policies.get(name)),
-        "attachedPolicies": sorted(state.role_policies.get(name).into_iter().flatten()),
+        "attachedPolicies": policies(partition, state.role_policies.get(name)),
         "instanceProfiles": sorted(profiles.map(|profile| &profile.instance_profile_name)),
     })
 }
@@ -86,10 +91,10 @@ pub async fn dump(State(simulation): State<Arc<Simulation>>) -> Json<Value> {
         .account_ids()
         .into_iter()
         .filter_map(|id| {
-            let state = states.get(&id)?;
+            let (state, partition) = (states.get(&id)?, world.partition_of(&id));
             let account = json!({
-                "users": state.users.values().map(|one| user(state, one)).collect::<Vec<_>>(),
-                "roles": state.roles.values().map(|one| role(state, one)).collect::<Vec<_>>(),
+                "users": state.users.values().map(|one| user(state, &partition, one)).collect::<Vec<_>>(),
+                "roles": state.roles.values().map(|one| role(state, &partition, one)).collect::<Vec<_>>(),
                 "policies": state.policies.values().map(policy).collect::<Vec<_>>(),
             });
             Some((id, account))

@@ -15,6 +15,7 @@ pub mod managed_policies;
 pub mod names;
 pub mod outsiders;
 pub mod paging;
+pub mod partitions;
 pub mod passwords;
 pub mod principals;
 pub mod propagation;

@@ -7,13 +7,14 @@ use fakecloud_iam::IamState;
 use super::trust_policy;
 
 /// Whether an AWS principal may be named in a trust policy: an account that exists, or a user, role or session of a role
-/// that exists there and has propagated. Unique ids (AIDA..., AROA...) may not: that is what a dead principal looks like,
+/// that exists there and has propagated, all in the same partition. Unique ids (AIDA..., AROA...) may not: that is what a dead principal looks like,
 /// and why a document that contains one cannot be written again.
 ///
 /// Sources: UG `reference_policies_elements_principal.md`; TF#12436 ("Invalid principal in policy" for new users);
 /// ministryofjustice/analytical-platform#4932 for dead ids.
 pub fn exists(
     states: &MultiAccountState<IamState>,
+    partition: &str,
     has_account: &dyn Fn(&str) -> bool,
     has_propagated: &dyn Fn(DateTime<Utc>) -> bool,
     principal: &str,
@@ -22,8 +23,8 @@ pub fn exists(
         return has_account(principal);
     }
     let parts: Vec<&str> = principal.splitn(6, ':').collect();
-    let ["arn", _, service, "", account_id, resource] = parts[..] else { return false };
-    if !has_account(account_id) {
+    let ["arn", of_partition, service, "", account_id, resource] = parts[..] else { return false };
+    if of_partition != partition || !has_account(account_id) {
         return false;
     }
     let Some(state) = states.get(account_id) else { return false };
@@ -82,7 +83,7 @@ mod tests {
     }
 
     fn known(principal: &str, propagated: bool) -> bool {
-        exists(&states(), &|account| account == ACCOUNT, &|_| propagated, principal)
+        exists(&states(), "aws", &|account| account == ACCOUNT, &|_| propagated, principal)
     }
 
     #[test]
@@ -109,6 +110,8 @@ mod tests {
             "arn:aws:sts::111111111111:assumed-role/r",
             "arn:aws:sts::111111111111:assumed-role/q/session",
             "arn:aws:iam::111111111111:group/g",
+            "arn:aws-cn:iam::111111111111:root",
+            "arn:aws-cn:iam::111111111111:user/team/alice",
             "AIDAALICE",
             "AROAR",
             "alice",

@@ -14,11 +14,11 @@ use crate::authorize::Permission;
 /// - A creation with tags needs the tagging action too (SAR: dependent actions of CreateUser, CreateRole, CreatePolicy).
 /// - A role for an instance profile must be passed (SAR: AddRoleToInstanceProfile depends on `iam:PassRole`).
 /// - Listing all of a kind is authorised on the kind's path (SAR; UG `troubleshoot_access-denied.md`) for roles and users.
-pub fn permissions(state: &IamState, operation: &str, parameters: &HashMap<String, String>, resource: &str) -> Vec<Permission> {
+pub fn permissions(state: &IamState, partition: &str, operation: &str, parameters: &HashMap<String, String>, resource: &str) -> Vec<Permission> {
     let name = |parameter: &str| parameters.get(parameter).filter(|value| !value.is_empty());
     let created = |kind: &str, name: &str| {
         let path = parameters.get("Path").map_or("/", String::as_str);
-        format!("{}:{kind}{path}{name}", arn_start(state, resource))
+        format!("arn:{partition}:iam::{}:{kind}{path}{name}", state.account_id)
     };
     let in_group = operation.ends_with("UserToGroup") || operation.ends_with("UserFromGroup");
     let with_path = match operation {
@@ -30,7 +30,7 @@ pub fn permissions(state: &IamState, operation: &str, parameters: &HashMap<Strin
         "ListRoles" | "ListUsers" => {
             let kind = if operation == "ListRoles" { "role" } else { "user" };
             let prefix = parameters.get("PathPrefix").map_or("/", String::as_str);
-            Some(format!("{}:{kind}{prefix}", arn_start(state, resource)))
+            Some(format!("arn:{partition}:iam::{}:{kind}{prefix}", state.account_id))
         }
         _ if in_group => name("GroupName").and_then(|name| state.groups.get(name)).map(|group| group.arn.clone()),
         _ if resource.contains(":instance-profile/") => {
@@ -52,11 +52,6 @@ pub fn permissions(state: &IamState, operation: &str, parameters: &HashMap<Strin
         needed.push(Permission { action: "iam:PassRole".to_owned(), resource: role.arn.clone() });
     }
     needed
-}
-
-fn arn_start(state: &IamState, resource: &str) -> String {
-    let partition = resource.strip_prefix("arn:").and_then(|rest| rest.split(':').next()).unwrap_or("aws");
-    format!("arn:{partition}:iam::{}", state.account_id)
 }
 
 /// The tags of the user, role or policy with this ARN.
@@ -172,7 +167,7 @@ mod tests {
     }
 
     fn needed(operation: &str, pairs: &[(&str, &str)], resource: &str) -> Vec<(String, String)> {
-        let needed = permissions(&state(), operation, &parameters(pairs), resource);
+        let needed = permissions(&state(), "aws", operation, &parameters(pairs), resource);
         needed.into_iter().map(|permission| (permission.action, permission.resource)).collect()
     }
 
@@ -191,8 +186,8 @@ mod tests {
     #[test]
     fn a_creation_is_named_with_the_path_asked_for_and_tags_need_their_action() {
         let call = [("RoleName", "n"), ("Path", "/rb/"), ("Tags.member.1.Key", "a")];
-        let arn = "arn:aws-cn:iam::111111111111:role/rb/n";
-        assert_eq!(needed("CreateRole", &call, "arn:aws-cn:iam::111111111111:role/n"), [pair("iam:CreateRole", arn), pair("iam:TagRole", arn)]);
+        let arn = "arn:aws:iam::111111111111:role/rb/n";
+        assert_eq!(needed("CreateRole", &call, "arn:aws:iam::111111111111:role/n"), [pair("iam:CreateRole", arn), pair("iam:TagRole", arn)]);
     }
 
     #[test]
@@ -222,6 +217,8 @@ mod tests {
     fn what_has_no_path_keeps_its_resource() {
         assert_eq!(needed("GetAccountSummary", &[], "*"), [pair("iam:GetAccountSummary", "*")]);
         assert_eq!(needed("ListRoles", &[], "*"), [pair("iam:ListRoles", "arn:aws:iam::111111111111:role/")]);
+        let in_china = permissions(&state(), "aws-cn", "ListUsers", &parameters(&[("PathPrefix", "/team/")]), "*");
+        assert_eq!(in_china[0].resource, "arn:aws-cn:iam::111111111111:user/team/");
     }
 
     #[test]

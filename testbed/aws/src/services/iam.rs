@@ -13,8 +13,8 @@ use super::take_request;
 use crate::{
     failure::Failure,
     rules::{
-        account_details, boundaries, characters, clock, deletion, managed_policies, names, paging, passwords, principals, protected, quotas, tags,
-        trust_policy, unique_ids, unmodifiable,
+        account_details, boundaries, characters, clock, deletion, managed_policies, names, paging, partitions, passwords, principals, protected,
+        quotas, tags, trust_policy, unique_ids, unmodifiable,
     },
     wire::Call,
     world::World,
@@ -27,9 +27,26 @@ type Parameters = HashMap<String, String>;
 /// # Errors
 /// The error of the rule that refuses, or what the crate's handler says.
 pub async fn handle(world: &World, call: &mut Call) -> Result<AwsResponse, Failure> {
+    let partition = world.partition_of(&call.request.account_id);
+    partitions::as_stored(&partition, &mut call.request.query_params)?;
+    match carry_out(world, call).await {
+        Ok(mut reply) => {
+            if partition != partitions::DEFAULT {
+                edit(&mut reply, |document| partitions::as_shown(&partition, document));
+            }
+            Ok(reply)
+        }
+        Err(failure) => Err(Failure { message: partitions::as_shown(&partition, &failure.message), ..failure }),
+    }
+}
+
+async fn carry_out(world: &World, call: &mut Call) -> Result<AwsResponse, Failure> {
     let operation = call.operation.clone();
     let account_id = call.request.account_id.clone();
-    before(world, &account_id, &operation, &mut call.request.query_params)?;
+    let parameters = &mut call.request.query_params;
+    check_form(&operation, parameters)?;
+    paging::shorten(&operation, parameters, world.settings.page_size());
+    check_state(world, &account_id, &operation, parameters)?;
     if operation == "UpdateAssumeRolePolicy" {
         return update_assume_role_policy(world, call);
     }
@@ -59,15 +76,22 @@ pub async fn handle(world: &World, call: &mut Call) -> Result<AwsResponse, Failu
     Ok(reply)
 }
 
-/// All rules that can refuse, and the form in which IAM stores what it is given.
-fn before(world: &World, account_id: &str, operation: &str, parameters: &mut Parameters) -> Result<(), Failure> {
+/// The rules about the parameters alone.
+fn check_form(operation: &str, parameters: &Parameters) -> Result<(), Failure> {
     names::check_characters(operation, parameters)?;
     names::check_paths(parameters)?;
     characters::check_description(operation, parameters)?;
-    paging::shorten(operation, parameters, world.settings.page_size());
+    // Trust policies are checked with the rest of their form.
+    if operation != "UpdateAssumeRolePolicy" {
+        characters::check_document(parameters)?;
+    }
     let request_tags = tags::of_request(parameters);
     tags::check_reserved(&request_tags)?;
-    tags::check_form(&request_tags)?;
+    tags::check_form(&request_tags)
+}
+
+/// The rules that depend on what is there, and the form in which IAM stores what it is given.
+fn check_state(world: &World, account_id: &str, operation: &str, parameters: &mut Parameters) -> Result<(), Failure> {
     let states = world.iam.read();
     let state = states.get(account_id).ok_or_else(|| crate::caller::unknown_key(false))?;
     names::check_unique(state, operation, parameters)?;
@@ -93,27 +117,36 @@ fn before(world: &World, account_id: &str, operation: &str, parameters: &mut Par
         }
         _ => {}
     }
-    let trust = match operation {
+    store_trust_policy(world, &states, account_id, operation, parameters)?;
+    quotas::check(state, &quotas_of(world, account_id), operation, parameters)
+}
+
+/// Checks the trust policy that a call brings, and puts it into the form that is stored.
+fn store_trust_policy(
+    world: &World,
+    states: &MultiAccountState<IamState>,
+    account_id: &str,
+    operation: &str,
+    parameters: &mut Parameters,
+) -> Result<(), Failure> {
+    let parameter = match operation {
         "CreateRole" => "AssumeRolePolicyDocument",
         "UpdateAssumeRolePolicy" => "PolicyDocument",
-        _ => "",
+        _ => return Ok(()),
     };
-    if let Some(document) = parameters.get_mut(trust) {
-        let exists = |principal: &str| {
-            principals::exists(&states, &|account| world.has_account(account), &|created_at| world.has_propagated(created_at), principal)
-        };
-        let checked = trust_policy::validate(document, &exists)?;
-        let mut stored = checked.clone();
-        trust_policy::accounts_as_root_arns(&mut stored, "aws");
-        // Otherwise the text stays as it came, white space included.
-        if stored != checked {
-            *document = stored.to_string();
-        }
+    let Some(document) = parameters.get_mut(parameter) else { return Ok(()) };
+    let partition = world.partition_of(account_id);
+    let has_account = |account: &str| world.has_account(account) && world.partition_of(account) == partition;
+    let has_propagated = |created_at| world.has_propagated(created_at);
+    let exists = |principal: &str| principals::exists(states, &partition, &has_account, &has_propagated, principal);
+    let checked = trust_policy::validate(document, &exists)?;
+    let mut stored = checked.clone();
+    trust_policy::accounts_as_root_arns(&mut stored, &partition);
+    // Otherwise the text stays as it came, white space included.
+    if stored != checked {
+        *document = stored.to_string();
     }
-    if trust.is_empty() {
-        characters::check_document(parameters)?;
-    }
-    quotas::check(state, &quotas_of(world, account_id), operation, parameters)
+    Ok(())
 }
 
 fn quotas_of(world: &World, account_id: &str) -> quotas::Quotas {

@@ -13,7 +13,7 @@ use crate::{
     authorize::{self, Permission, context, documents, layers::IdentitySide},
     caller::Caller,
     failure::Failure,
-    rules::{access_denied, assume_role, names, sessions, tags},
+    rules::{access_denied, assume_role, names, partitions, sessions, tags},
     wire::{Call, respond},
     world::World,
 };
@@ -132,7 +132,10 @@ fn assume(world: &World, call: &Call, caller: &Caller) -> Result<Response<Body>,
     let with_mfa = verify_mfa(world, call, caller)?;
 
     let account_id = role_arn.split(':').nth(4).unwrap_or_default();
-    let role = find_role(world, account_id, role_arn).ok_or_else(|| access_denied::unknown_role(caller.arn(), role_arn))?;
+    // Partitions do not know of each other.
+    let same_partition = world.partition_of(account_id) == world.partition_of(caller.account_id());
+    let role =
+        find_role(world, account_id, role_arn).filter(|_| same_partition).ok_or_else(|| access_denied::unknown_role(caller.arn(), role_arn))?;
     let mut context = context::global_keys(world, call, caller);
     add_request_keys(&mut context, call, &role, &tags, source_identity.as_deref(), with_mfa);
     authorize_assumption(world, caller, &role, account_id, &context, !tags.is_empty(), source_identity.is_some())?;
@@ -253,7 +256,7 @@ pub(super) fn session_policies(world: &World, call: &Call, account_id: &str) -> 
         return Err(Failure::validation("1 validation error detected: Value at 'policyArns' failed to satisfy constraint: at most 10"));
     }
     for arn in arns {
-        let document = authorize::with_state(world, account_id, |state| documents::managed(state?, &arn));
+        let document = authorize::with_state(world, account_id, |state| documents::managed(state?, &partitions::policy_as_stored(&arn)));
         policies.push(document.ok_or_else(|| Failure::validation(format!("Session policy {arn} does not exist")))?);
     }
     Ok(policies)

@@ -10,6 +10,7 @@ mod entities;
 mod faults;
 mod limits;
 mod outsiders;
+mod partitions;
 mod permissions;
 mod principals;
 mod quotas;
