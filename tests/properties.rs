@@ -23,7 +23,7 @@ use rolebridge::core::assume::{self, SessionRights};
 use rolebridge::core::canonical::Canonical;
 use rolebridge::core::desired::{Desired, desired_role, desired_user};
 use rolebridge::core::document::{Document, Effect, StatementRef};
-use rolebridge::core::grants::{AssumableRole, Presence};
+use rolebridge::core::grants::{AssumableRole, Grant, Presence};
 use rolebridge::core::identity::{ASSUME_POLICY, IdentityName, ManagedPolicy, REVOKE_SESSIONS_POLICY};
 use rolebridge::core::names::Arn;
 use rolebridge::core::observed::{Dependents, Observed, ObservedIdentity, ObservedPolicy};
@@ -98,8 +98,8 @@ struct RoleCase {
     /// Whether the account of the role takes the namespace, and lets roots be trusted.
     allowed: bool,
     root_trust: bool,
-    /// Entries: whether by the account's root, and the sources.
-    entries: Vec<(bool, Vec<&'static str>)>,
+    /// Entries: whether by the account's root, what is required, and the sources.
+    entries: Vec<(bool, u8, Vec<&'static str>)>,
     attached: Vec<&'static str>,
     inline: BTreeMap<&'static str, u8>,
     managed: BTreeMap<&'static str, u8>,
@@ -114,8 +114,8 @@ struct RoleCase {
 #[derive(Clone, Debug)]
 struct FoundRole {
     whose: Whose,
-    /// Statements of the trust policy: whether it allows, and the principals.
-    trust: Vec<(bool, Vec<&'static str>)>,
+    /// Statements of the trust policy: whether it allows, what it requires where it does, and the principals.
+    trust: Vec<(bool, u8, Vec<&'static str>)>,
     attached: Vec<&'static str>,
     attached_managed: Vec<&'static str>,
     inline: BTreeMap<&'static str, u8>,
@@ -142,6 +142,9 @@ struct FoundAll {
     policies: BTreeMap<&'static str, FoundPolicy>,
 }
 
+const MFA: u8 = 1;
+const EXTERNAL_ID: u8 = 2;
+
 fn arb_stage() -> impl Strategy<Value = Stage> {
     prop_oneof![1 => Just(Stage::Missing), 2 => Just(Stage::New), 2 => Just(Stage::Made), 4 => Just(Stage::Ready), 1 => Just(Stage::Deleting)]
 }
@@ -149,6 +152,11 @@ fn arb_stage() -> impl Strategy<Value = Stage> {
 fn arb_whose() -> impl Strategy<Value = Whose> {
     use Whose::*;
     prop_oneof![12 => Just(Ours), 2 => Just(OursBefore), 1 => Just(AnotherResource), 1 => Just(AnotherInstallation), 1 => Just(Nobody)]
+}
+
+/// What is required: bits for a second factor and for an external ID.
+fn arb_required() -> impl Strategy<Value = u8> {
+    prop_oneof![3 => Just(0), 1 => Just(MFA), 1 => Just(EXTERNAL_ID), 1 => Just(MFA | EXTERNAL_ID)]
 }
 
 fn arb_inline() -> impl Strategy<Value = BTreeMap<&'static str, u8>> {
@@ -164,7 +172,7 @@ fn arb_tags() -> impl Strategy<Value = BTreeMap<&'static str, u8>> {
 }
 
 fn arb_role_case() -> impl Strategy<Value = RoleCase> {
-    let entry = (prop::bool::weighted(0.2), subsequence(USERS.to_vec(), 1..=3));
+    let entry = (prop::bool::weighted(0.2), arb_required(), subsequence(USERS.to_vec(), 1..=3));
     let surroundings = ([arb_stage(), arb_stage(), arb_stage()], prop::bool::weighted(0.85), any::<bool>(), vec(entry, 0..3));
     let permissions = (
         subsequence(ATTACHABLE.to_vec(), 0..=3),
@@ -181,7 +189,7 @@ fn arb_role_case() -> impl Strategy<Value = RoleCase> {
 
 fn arb_found() -> impl Strategy<Value = FoundAll> {
     let principals = vec![alice(), bob(), carol(), ROOT, DEAD, "*"];
-    let statement = (prop::bool::weighted(0.85), subsequence(principals, 1..=3));
+    let statement = (prop::bool::weighted(0.85), arb_required(), subsequence(principals, 1..=3));
     let trust = (arb_whose(), vec(statement, 1..3), subsequence(ATTACHABLE.to_vec(), 0..=3), subsequence(MANAGED.to_vec(), 0..=3), arb_inline());
     let settings = (option::of(any::<bool>()), arb_tags(), any::<bool>(), any::<bool>(), option::of(select(BOUNDARIES.to_vec())), 0u8..12);
     let role = (trust, settings).prop_map(|(t, s)| {
@@ -238,9 +246,16 @@ impl RoleCase {
         let trust: Vec<Value> = self
             .entries
             .iter()
-            .map(|(root, users)| {
+            .map(|(root, required, users)| {
                 let from: Vec<Value> = users.iter().map(|user| json!({"user": {"name": user}})).collect();
-                json!({"from": from, "principal": if *root { "AccountRoot" } else { "Named" }})
+                let mut require = json!({});
+                if required & MFA != 0 {
+                    require["mfa"] = json!({});
+                }
+                if required & EXTERNAL_ID != 0 {
+                    require["externalID"] = json!("example-42");
+                }
+                json!({"from": from, "require": require, "principal": if *root { "AccountRoot" } else { "Named" }})
             })
             .collect();
         let listed =
@@ -292,9 +307,21 @@ impl FoundAll {
 
     fn observed(&self, owner: &Owner, wanted: &Desired) -> Observed {
         let role = self.role.as_ref().map(|role| {
-            let statements: Vec<Value> = role.trust.iter().map(|(allows, principals)| {
-                json!({"Effect": if *allows { "Allow" } else { "Deny" }, "Principal": {"AWS": principals}, "Action": "sts:AssumeRole"})
-            }).collect();
+            let statements: Vec<Value> = role
+                .trust
+                .iter()
+                .map(|(allows, required, principals)| {
+                    let mut condition = json!({});
+                    if *allows && required & MFA != 0 {
+                        condition["Bool"] = json!({"aws:MultiFactorAuthPresent": "true"});
+                    }
+                    if *allows && required & EXTERNAL_ID != 0 {
+                        condition["StringEquals"] = json!({"sts:ExternalId": "example-42"});
+                    }
+                    let effect = if *allows { "Allow" } else { "Deny" };
+                    json!({"Effect": effect, "Principal": {"AWS": principals}, "Action": "sts:AssumeRole", "Condition": condition})
+                })
+                .collect();
             let mut identity = wanted.identity.clone();
             let settings = identity.role.as_mut().expect("a role");
             settings.trust_policy = document(&json!({"Version": "2012-10-17", "Statement": statements}));
@@ -348,26 +375,41 @@ fn allows(statement: &StatementRef<'_>) -> bool {
     statement.effect() == Some(Effect::Allow)
 }
 
-/// The AWS principals that a role's trust policy names in statements that allow (or deny).
-fn named(observed: &Observed, effect: Effect) -> BTreeSet<String> {
+/// The AWS principals that a role's trust policy names in statements that allow (or deny), with what is required there.
+fn named(observed: &Observed, effect: Effect) -> BTreeSet<(String, u8)> {
     let role = observed.identity.as_ref().and_then(|found| found.identity.role.as_ref());
     let statements = role.map(|role| role.trust_policy.statements()).unwrap_or_default();
-    statements.iter().filter(|s| s.effect() == Some(effect)).flat_map(|s| s.principals("AWS")).map(str::to_owned).collect()
+    let of_effect = statements.iter().filter(|s| s.effect() == Some(effect));
+    of_effect.flat_map(|s| s.principals("AWS").into_iter().map(|name| (name.to_owned(), required(s)))).collect()
 }
 
-/// Whom principals stand for: the root for everybody in its account, `*` for everybody.
-fn everybody_in(principals: BTreeSet<String>) -> BTreeSet<String> {
-    let members = |principal: &str| {
-        match principal {
+fn required(statement: &StatementRef<'_>) -> u8 {
+    let bit = |key: &str| match key {
+        "aws:MultiFactorAuthPresent" => MFA,
+        "sts:ExternalId" => EXTERNAL_ID,
+        other => panic!("nothing here requires {other}"),
+    };
+    statement.conditions().iter().map(|condition| bit(condition.key)).fold(0, |all, bit| all | bit)
+}
+
+/// Who comes in, by name and by what they bring: the root stands for everybody in its account, `*` for everybody.
+fn everybody_in(principals: BTreeSet<(String, u8)>) -> BTreeSet<String> {
+    let members = |(principal, required): &(String, u8)| {
+        let required = *required;
+        let bringing = move |who: &str| {
+            let who = who.to_owned();
+            (0..=(MFA | EXTERNAL_ID)).filter(move |brought| brought & required == required).map(move |brought| format!("{who} with {brought}"))
+        };
+        match principal.as_str() {
             "*" => vec!["*", ROOT, alice(), bob(), carol(), DEAD],
             ROOT => vec![ROOT, alice(), bob(), carol()],
             other => vec![other],
         }
         .into_iter()
-        .map(str::to_owned)
+        .flat_map(bringing)
         .collect::<Vec<_>>()
     };
-    principals.iter().flat_map(|principal| members(principal)).collect()
+    principals.iter().flat_map(members).collect()
 }
 
 /// Whom a trust policy lets in: all that it allows and does not deny.
@@ -402,17 +444,35 @@ fn to_let_in(desired: &Desired, start: &Observed) -> BTreeSet<String> {
     everybody_in(standing(desired, start))
 }
 
-/// The principals of the grants that stand: what is merely kept stays where it is named and let in.
-fn standing(desired: &Desired, start: &Observed) -> BTreeSet<String> {
-    let there: BTreeSet<String> = named(start, Effect::Allow).intersection(&let_in(start)).cloned().collect();
-    let grants = desired.trust.iter().flatten().flatten();
-    let principals = grants.filter_map(|grant| Some((grant.presence, grant.admission.as_ref()?.principal.to_string())));
-    let stands = principals.filter(|(presence, principal)| match presence {
-        Presence::Wanted => true,
-        Presence::Kept => there.contains(principal),
-        Presence::Absent => false,
-    });
-    stands.map(|(_, principal)| principal).collect()
+/// The principals of the grants that stand. What is merely kept stays where it is named and let in: under what is required now, where that lets in
+/// nobody new, and otherwise as it was.
+fn standing(desired: &Desired, start: &Observed) -> BTreeSet<(String, u8)> {
+    let denied = everybody_in(named(start, Effect::Deny));
+    let alone = |(name, required): &(String, u8)| -> BTreeSet<String> {
+        (0..=(MFA | EXTERNAL_ID)).filter(|brought| brought & required == *required).map(|brought| format!("{name} with {brought}")).collect()
+    };
+    let there: BTreeSet<(String, u8)> = named(start, Effect::Allow).into_iter().filter(|entry| alone(entry).is_disjoint(&denied)).collect();
+    // A root of which some are denied lets in the others, but names nobody of them.
+    let let_in = let_in(start);
+    let stands = |grant: &Grant| -> Vec<(String, u8)> {
+        let Some(admission) = &grant.admission else { return vec![] };
+        let conditions = [("Bool", "aws:MultiFactorAuthPresent", MFA), ("StringEquals", "sts:ExternalId", EXTERNAL_ID)];
+        let required = conditions.iter().filter(|(operator, key, _)| admission.conditions.has(operator, key)).fold(0, |all, (.., bit)| all | bit);
+        let wanted = (admission.principal.to_string(), required);
+        let is_one_of = |many: &str| many == "*" || (many == ROOT && wanted.0.starts_with("arn:aws:iam::111111111111:"));
+        let exists = grant.source_id.is_some() || wanted.0 == ROOT;
+        let own = there.iter().filter(|(name, _)| *name == wanted.0 || (exists && is_one_of(name)));
+        let as_it_was = own.map(|(_, required)| (wanted.0.clone(), *required));
+        let as_it_was: Vec<(String, u8)> = as_it_was.filter(|entry| alone(entry).is_disjoint(&denied)).collect();
+        match grant.presence {
+            Presence::Wanted => vec![wanted],
+            Presence::Absent => vec![],
+            Presence::Kept if as_it_was.is_empty() => vec![],
+            Presence::Kept if alone(&wanted).is_subset(&let_in) => vec![wanted],
+            Presence::Kept => as_it_was,
+        }
+    };
+    desired.trust.iter().flatten().flatten().flat_map(stands).collect()
 }
 
 /// The tags of a role as IAM tells their keys apart, without those of AWS's own.
@@ -587,8 +647,10 @@ proptest! {
         prop_assert!(by_hand || now.is_subset(&before), "{now:?} is more than {before:?}");
         // Nobody is added, so a root that is to replace its users does not come in for them either.
         let stands = standing(&desired, &start);
-        prop_assert!(now.is_superset(&before.intersection(&stands).cloned().collect()), "{now:?} lacks what stands in {before:?}");
-        prop_assert!(now.is_subset(&to_let_in(&desired, &start)), "{now:?} is more than {stands:?}");
+        let alone = stands.iter().flat_map(|(name, required)| (0..=(MFA | EXTERNAL_ID)).filter(move |brought| brought & required == *required).map(move |brought| format!("{name} with {brought}")));
+        prop_assert!(now.is_superset(&before.intersection(&alone.collect()).cloned().collect()), "{now:?} lacks what stands in {before:?}");
+        let names = |all: BTreeSet<String>| all.iter().filter_map(|who| who.split_once(" with ")).map(|(name, _)| name.to_owned()).collect::<BTreeSet<_>>();
+        prop_assert!(names(now.clone()).is_subset(&names(to_let_in(&desired, &start))), "{now:?} is more than {stands:?}");
     }
 
     /// A removal leaves nothing of ours and changes nothing of anybody else's.
@@ -646,7 +708,12 @@ fn respell(document: &mut Document) {
             if let Some(actions) = statement["Action"].as_array_mut() {
                 actions.iter_mut().for_each(|action| *action = json!(action.as_str().unwrap_or_default().to_ascii_uppercase()));
             }
-            statement["Condition"] = json!({});
+            let respelled = |(operator, keys): (&String, &Value)| {
+                let keys = keys.as_object().into_iter().flatten().map(|(key, value)| (key.to_ascii_uppercase(), json!([value, value])));
+                (operator.to_ascii_lowercase(), Value::Object(keys.collect()))
+            };
+            let conditions = statement["Condition"].as_object().into_iter().flatten().map(respelled);
+            statement["Condition"] = Value::Object(conditions.collect());
         }
         if let [only] = statements.as_slice() {
             let only = only.clone();

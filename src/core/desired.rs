@@ -96,10 +96,7 @@ impl Desired {
     ) -> Option<Self> {
         let mut identity = found.identity.as_ref()?.identity.clone();
         let kept = |presence| if presence == Presence::Wanted { Presence::Kept } else { presence };
-        let there = found.identity.as_ref().and_then(|found| trust_of(&found.identity));
-        // Whoever the root of its account lets in already may be named: that adds nobody.
-        let is_in = |g: &Grant| there.as_ref().zip(g.admission.as_ref()).is_some_and(|(there, admission)| there.covers(admission));
-        let grant = |g: Grant| Grant { presence: if is_in(&g) { g.presence } else { kept(g.presence) }, ..g };
+        let grant = |g: Grant| Grant { presence: kept(g.presence), ..g };
         let trust = trust.map(|entries| entries.into_iter().map(|entry| entry.into_iter().map(grant).collect()).collect());
         // A policy that is somebody else's is a conflict for those who want it; here nothing is wanted of it.
         let ours = |policy: &ObservedPolicy| owner.check("policy", &policy.policy.tags, &policy.id, None).is_ok();
@@ -248,18 +245,33 @@ pub fn trust_of(identity: &Identity) -> Option<Trust> {
 fn trust_to_be(entries: &[Vec<Grant>], there: Option<&Trust>) -> Document {
     let nothing = Trust::default();
     let known = there.unwrap_or(&nothing);
-    let admitted = |grant: &Grant| -> Vec<Admission> {
-        let Some(admission) = grant.admission.as_ref().filter(|_| !grant.is_replaced(there)) else { return vec![] };
-        match grant.presence {
-            Presence::Wanted => vec![admission.clone()],
-            // A principal that is not there yet may not exist: IAM takes only those that do.
-            Presence::Kept if !known.names(&admission.principal) => vec![],
-            Presence::Kept if known.covers(admission) => vec![admission.clone()],
-            Presence::Kept => known.of_principal(&admission.principal).cloned().collect(),
-            Presence::Absent => vec![],
-        }
+    let as_declared = |grant: &Grant| {
+        let admission = grant.admission.as_ref().filter(|_| !grant.is_replaced(there))?;
+        let stands = match grant.presence {
+            Presence::Wanted => true,
+            Presence::Kept => known.covers(admission) && !kept(grant, admission, known).is_empty(),
+            Presence::Absent => false,
+        };
+        stands.then(|| admission.clone())
     };
-    trust_policy(entries.iter().map(|entry| entry.iter().flat_map(admitted).collect()))
+    let mut to_be: Vec<BTreeSet<Admission>> = entries.iter().map(|entry| entry.iter().filter_map(as_declared).collect()).collect();
+    for (index, grant) in entries.iter().enumerate().flat_map(|(index, entry)| entry.iter().map(move |grant| (index, grant))) {
+        let Some(admission) = grant.admission.as_ref().filter(|_| grant.presence == Presence::Kept && as_declared(grant).is_none()) else { continue };
+        // What another entry has is not repeated: several may name one principal under conditions of their own.
+        let missing = kept(grant, admission, known).into_iter().filter(|kept| !to_be.iter().flatten().any(|there| there.extends(kept)));
+        let missing: Vec<Admission> = if grant.is_replaced(there) { vec![] } else { missing.collect() };
+        to_be[index].extend(missing);
+    }
+    trust_policy(to_be)
+}
+
+/// What there is of a grant.
+fn kept(grant: &Grant, admission: &Admission, there: &Trust) -> Vec<Admission> {
+    let principal = &admission.principal;
+    // IAM takes only principals that exist. Of one that may not, it must be named already; others may come in by the root of their account.
+    let exists = grant.source_id.is_some() || principal.is_account() || (grant.key.is_none() && grant.told.is_none());
+    let own = |standing: &&Admission| exists || principal.covers(&standing.principal);
+    there.standing(principal).filter(own).map(|there| Admission { principal: principal.clone(), ..there.clone() }).collect()
 }
 
 /// A permissions policy that denies everything: what cuts a user off.

@@ -159,7 +159,7 @@ fn trust(found: &Identity, wanted: &Identity, first: &mut Vec<Action>, permissio
     let (before, after) = (Trust::of(&there.trust_policy), Trust::of(&to_be.trust_policy));
     // In doubt something is lost: what is not of the form that we write may allow more than its admissions tell.
     let loses = before.says_more || !before.admissions.iter().all(|there| after.covers(there));
-    let gains = before.denies || !after.admissions.iter().all(|to_be| before.covers(to_be));
+    let gains = !before.denied.is_empty() || !after.admissions.iter().all(|to_be| before.covers(to_be));
     if !loses {
         last.push(update(&to_be.trust_policy));
     } else if gains && permissions_change {

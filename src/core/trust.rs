@@ -34,6 +34,11 @@ impl Principal {
         }
     }
 
+    /// Whether this is a whole account, by the ARN of its root.
+    pub fn is_account(&self) -> bool {
+        matches!(self, Self::AWS(name) if account_of(name).is_some())
+    }
+
     /// Whether whoever is meant by `other` is meant by this, too: by itself, by the root of its account, or by everyone.
     pub fn covers(&self, other: &Self) -> bool {
         let (Self::AWS(this), Self::AWS(that)) = (self, other) else { return self == other };
@@ -165,6 +170,11 @@ impl Admission {
         self.principal.covers(&other.principal) && other.actions.iter().all(is_permitted) && self.conditions.cover(&other.conditions)
     }
 
+    /// Whether this lets in as much of the same principal.
+    pub fn extends(&self, other: &Self) -> bool {
+        self.covers(other) && other.principal.covers(&self.principal)
+    }
+
     /// What comes in by either of two; None where nobody does.
     fn and(&self, other: &Self) -> Option<Self> {
         let principal = match (self.principal.covers(&other.principal), other.principal.covers(&self.principal)) {
@@ -189,31 +199,34 @@ fn gives_credentials(action: &str) -> bool {
 pub struct Trust {
     /// The ways in that the policy allows and does not deny.
     pub admissions: BTreeSet<Admission>,
-    /// Whether it denies anybody.
-    pub denies: bool,
+    /// Who is denied, under whatever conditions.
+    pub denied: BTreeSet<Principal>,
     /// Whether it allows in a form that we never write, and so perhaps more than its admissions tell.
     pub says_more: bool,
 }
 
 impl Trust {
-    /// Reads a trust policy.
-    ///
-    /// Who is denied, under whatever conditions, is taken as let in by nothing.
+    /// Reads a trust policy. Who is denied is taken as let in by nothing.
     pub fn of(document: &Document) -> Self {
         let (allowing, denying): (Vec<_>, Vec<_>) = document.statements().into_iter().partition(|s| s.effect() == Some(Effect::Allow));
-        let denied: Vec<Principal> = denying.iter().flat_map(|s| principals(*s)).collect();
+        let denied: BTreeSet<Principal> = denying.iter().flat_map(|s| principals(*s)).collect();
         let admissions = allowing.iter().flat_map(|s| admissions(*s)).filter(|a| !denied.iter().any(|d| d.covers(&a.principal)));
-        Self { admissions: admissions.collect(), denies: !denied.is_empty(), says_more: !allowing.iter().all(|s| is_plain(*s)) }
+        Self { admissions: admissions.collect(), says_more: !allowing.iter().all(|s| is_plain(*s)), denied }
     }
 
     /// Whether an admission comes in already.
     pub fn covers(&self, admission: &Admission) -> bool {
-        self.admissions.iter().any(|there| there.covers(admission))
+        !self.denies(&admission.principal) && self.admissions.iter().any(|there| there.covers(admission))
+    }
+
+    /// Whether a principal is denied, by its own name or as one of many.
+    fn denies(&self, principal: &Principal) -> bool {
+        self.denied.iter().any(|denied| denied.covers(principal))
     }
 
     /// Whether this principal is named among those let in.
     pub fn names(&self, principal: &Principal) -> bool {
-        self.of_principal(principal).next().is_some()
+        self.standing(principal).any(|there| principal.covers(&there.principal))
     }
 
     /// The unique IDs among those let in: what IAM puts into the place of a principal that is gone (IAM user guide, "Principal").
@@ -221,16 +234,18 @@ impl Trust {
         self.admissions.iter().map(|there| there.principal.as_str()).filter(|name| is_unique_id(name))
     }
 
-    /// The ways in of this principal, by its own name.
-    pub fn of_principal<'a>(&'a self, principal: &'a Principal) -> impl Iterator<Item = &'a Admission> {
-        self.admissions.iter().filter(move |there| there.principal == *principal)
+    /// The ways in of this principal, by its own name or as one of many.
+    pub fn standing<'a>(&'a self, principal: &'a Principal) -> impl Iterator<Item = &'a Admission> {
+        self.admissions.iter().filter(|there| there.principal.covers(principal) && !self.denies(principal))
     }
 
     /// What both this and `other` let in.
     pub fn and(&self, other: &Self) -> BTreeSet<Admission> {
         let pairs = self.admissions.iter().flat_map(|ours| other.admissions.iter().filter_map(move |theirs| ours.and(theirs)));
         let all: BTreeSet<Admission> = pairs.collect();
-        all.iter().filter(|one| !all.iter().any(|more| more != *one && more.covers(one) && !(one.covers(more) && *one < more))).cloned().collect()
+        // Of one principal, what lets in more is enough. Who is named stays named even under a root: that it is, is a reason to keep it.
+        let more = |one: &Admission| all.iter().any(|more| more != one && more.extends(one) && !(one.extends(more) && one < more));
+        all.iter().filter(|one| !more(one)).cloned().collect()
     }
 }
 

@@ -23,5 +23,6 @@ mod secrets;
 mod stepper;
 mod support;
 mod sweep;
+mod trust;
 mod unreadable;
 mod waiting;

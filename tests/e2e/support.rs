@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use aws_sdk_iam::config::{BehaviorVersion, Region, SharedCredentialsProvider};
+use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use kube::{
     Api, Config, ResourceExt,
     config::{KubeConfigOptions, Kubeconfig},
@@ -189,21 +190,20 @@ impl World {
         Ok(self.testbed.aws.calls(0).await?.into_iter().filter(by_operator).collect())
     }
 
+    /// STS, with these credentials.
+    pub fn sts(&self, credentials: &Credentials) -> aws_sdk_sts::Client {
+        let config = aws_sdk_sts::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(REGION))
+            .endpoint_url(self.testbed.aws.url())
+            .credentials_provider(provider(credentials));
+        aws_sdk_sts::Client::from_conf(config.build())
+    }
+
     /// Whether these credentials may assume the role now.
     pub async fn may_assume(&self, credentials: &Credentials, role_arn: &str) -> Result<bool> {
-        let sts = aws_sdk_sts::Client::from_conf(
-            aws_sdk_sts::Config::builder()
-                .behavior_version(BehaviorVersion::latest())
-                .region(Region::new(REGION))
-                .endpoint_url(self.testbed.aws.url())
-                .credentials_provider(provider(credentials))
-                .build(),
-        );
-        match sts.assume_role().role_arn(role_arn).role_session_name("test").send().await {
-            Ok(_) => Ok(true),
-            Err(error) if error.as_service_error().is_some_and(|error| error.meta().code() == Some("AccessDenied")) => Ok(false),
-            Err(error) => Err(error).context("sts:AssumeRole"),
-        }
+        let asked = self.sts(credentials).assume_role().role_arn(role_arn).role_session_name("test").send().await;
+        Ok(unless_denied(asked.map(|answer| answer.credentials))?.is_some())
     }
 
     /// The AWS CLI's answer to these arguments, as a person with these credentials.
@@ -222,6 +222,25 @@ impl World {
         let error = String::from_utf8_lossy(&said.stderr);
         ensure!(!said.status.success() && error.contains("(AccessDenied)"), "`aws {}` was not denied: {error}", args.join(" "));
         Ok(())
+    }
+}
+
+/// The credentials that STS gave, or None where it denied them.
+pub fn unless_denied<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static>(
+    answer: Result<Option<aws_sdk_sts::types::Credentials>, SdkError<E>>,
+) -> Result<Option<Credentials>> {
+    match answer {
+        Ok(given) => {
+            let given = given.context("an answer of STS has no credentials")?;
+            Ok(Some(Credentials {
+                account_id: String::new(),
+                access_key_id: given.access_key_id,
+                secret_access_key: given.secret_access_key,
+                session_token: Some(given.session_token),
+            }))
+        }
+        Err(error) if error.code() == Some("AccessDenied") => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -93,6 +93,7 @@ impl Cluster {
         Arc::make_mut(user).status = Some(serde_json::from_value(status).expect("this is a status"));
     }
 
+    #[allow(dead_code, reason = "not all tests of the core have chains of roles")]
     /// Lets a role be in IAM; with `allowed` also its assume policy with every role that names it.
     pub fn make_role(&mut self, key: &ObjectKey, allowed: bool) {
         let naming = self.roles_naming(&SourceKey::Role(key.clone()));

@@ -78,7 +78,7 @@ fn a_policy_is_read_back_as_the_admissions_that_it_was_made_of() {
     let entry: BTreeSet<Admission> = [plain(ALICE), plain(BOB), service, token].into();
     let policy = trust_policy([entry.clone()]);
     assert_eq!(policy.statements().len(), 2, "those that agree stand in one statement");
-    assert_eq!(Trust::of(&policy), Trust { admissions: entry, denies: false, says_more: false });
+    assert_eq!(Trust::of(&policy), Trust { admissions: entry, ..Trust::default() });
 }
 
 #[test]
@@ -88,11 +88,13 @@ fn what_is_denied_or_in_another_form_is_told() {
     };
     let allow = json!({"Effect": "Allow", "Principal": {"AWS": [ALICE, OTHER_ROOT]}, "Action": "sts:AssumeRole"});
     let denied = read(json!([allow, {"Effect": "Deny", "Principal": {"AWS": ROOT}, "Action": "sts:AssumeRole"}]));
-    assert_eq!((denied.admissions, denied.denies), ([plain(OTHER_ROOT)].into(), true));
+    assert_eq!((denied.admissions, denied.denied), ([plain(OTHER_ROOT)].into(), [aws(ROOT)].into()));
+    let but_alice = json!([{"Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "sts:AssumeRole"}, {"Effect": "Deny", "Principal": {"AWS": ALICE}, "Action": "sts:AssumeRole"}]);
+    assert!(read(but_alice.clone()).covers(&plain(BOB)) && !read(but_alice).covers(&plain(ALICE)));
     assert!(read(json!([{"Effect": "Allow", "Principal": {"AWS": ALICE}, "Action": "sts:*"}])).says_more);
     assert!(read(json!([{"Effect": "Allow", "Principal": {"AWS": ALICE}, "NotAction": "sts:AssumeRole"}])).says_more);
     assert!(read(json!([{"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}])).says_more);
-    assert_eq!(Trust::of(&nobody()), Trust { denies: true, ..Trust::default() });
+    assert_eq!(Trust::of(&nobody()), Trust { denied: [aws("*")].into(), ..Trust::default() });
 }
 
 fn arb_conditions() -> impl Strategy<Value = Conditions> {
