@@ -6,13 +6,15 @@
 //!   version and namespace may be left out.
 //! - `roles`: so many CrossAccountRoles that are made already, `role-000` and so on in `prod`, each of which names the user `alice`. An assume policy for
 //!   some of them is then written as `assume: 0-33, 35`.
+//!   A policy whose size alone matters is written as `characters: 6145`.
 //! - `ready`, `made`: users, or `CrossAccountRole/name`, that are in IAM already; those that are ready have an assume policy with all their roles.
 //! - `of`: the resource that is planned for, as `Kind/name` or `Kind/namespace/name`; `removal` (`CutOff` or `Delete`): its removal instead.
 //! - `observed`: what AWS has: `user` or `role`, and `policies`. `owner` stands for the owner tags: `ours` (default), `ours-before` (of a resource
 //!   of the same name with another UID), `another-resource`, `another-installation` or `nobody`.
 //! - `dependents`: what keeps the identity from being deleted.
 //! - `expect`: the `plan`, in order, each action with what it writes; the `problems`, each a reason and a part of its message; and, where they
-//!   matter, the `grants`: whether each source is wanted in the trust policy, kept or absent, and why.
+//!   matter, the `grants`: whether each source is wanted in the trust policy, kept or absent, and why; what keeps `memberships` in groups
+//!   from being added; and the policies that are `reported` as unmanaged.
 //!
 //! `UPDATE_GOLDEN=1 cargo test --test golden` writes what comes out into the files. Every case is checked for convergence, too: planned again
 //! after the plan was carried out, there is nothing left to do.
@@ -30,7 +32,7 @@ use rolebridge::api::Managed;
 use rolebridge::api::role::GrantState;
 use rolebridge::core::action::{Action, Dependent, Tagged};
 use rolebridge::core::assume;
-use rolebridge::core::desired::{Desired, assume_policies, desired_role, desired_user, owner, trust_of};
+use rolebridge::core::desired::{Desired, desired_role, desired_user, owner, policies_of_role, policies_of_user, trust_of};
 use rolebridge::core::document::Document;
 use rolebridge::core::grants::{Grant, role_identity, user_identity};
 use rolebridge::core::identity::{DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, RoleSettings};
@@ -38,9 +40,10 @@ use rolebridge::core::names::{Arn, PolicyName};
 use rolebridge::core::observed::{Dependents, Observed, ObservedIdentity, ObservedPolicy};
 use rolebridge::core::outcome::Problem;
 use rolebridge::core::ownership::{INSTALLATION, OWNER, Owner, Tags, UID};
+use rolebridge::core::permissions::{ConfigTexts, Staying};
 use rolebridge::core::placement::{Placement, admit, find};
 use rolebridge::core::plan::{Plan, Removal, Removed, plan, plan_removal};
-use rolebridge::core::world::{ObjectKey, SourceKey, World};
+use rolebridge::core::world::{ObjectKey, World};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use support_core::{Cluster, NAMESPACE, document, id, states, unique_id};
@@ -98,6 +101,8 @@ struct FoundIdentity {
     inline: BTreeMap<String, Value>,
     #[serde(default)]
     attached: BTreeSet<String>,
+    #[serde(default)]
+    groups: BTreeSet<String>,
     description: Option<String>,
     max_session_duration: Option<u32>,
     trust: Option<Value>,
@@ -157,6 +162,8 @@ struct Expected {
     plan: Option<Vec<Value>>,
     problems: Option<Vec<Value>>,
     grants: Option<Vec<Value>>,
+    memberships: Option<Vec<Value>>,
+    reported: Option<Vec<Value>>,
 }
 
 /// What the core makes of a case.
@@ -226,23 +233,25 @@ impl Subject {
         let at = find(cluster, self.account()).map_err(|p| vec![p])?;
         admit(cluster, &at, self.namespace(), self.unique_id().is_some()).map_err(|p| vec![p])?;
         match self {
-            Self::User(user) => desired_user(cluster, user, &at, support_core::INSTALLATION),
-            Self::Role(role) => desired_role(cluster, role, &at, &cluster.texts(role), support_core::INSTALLATION),
+            Self::User(user) => desired_user(cluster, user, &at, &self.texts(cluster), support_core::INSTALLATION),
+            Self::Role(role) => desired_role(cluster, role, &at, &self.texts(cluster), support_core::INSTALLATION),
         }
+    }
+
+    fn texts(&self, cluster: &Cluster) -> ConfigTexts {
+        let permissions = match self {
+            Self::User(user) => user.spec.permissions.as_ref(),
+            Self::Role(role) => role.spec.permissions.as_ref(),
+        };
+        cluster.texts(Some(self.namespace()), permissions)
     }
 
     fn removed(&self, cluster: &Cluster, at: &Placement) -> Removed {
         let (name, path) = self.identity();
-        let (source, told) = match self {
-            Self::User(user) => (SourceKey::User(ObjectKey::of(&**user)), user.status().map(|s| s.assume_policies.clone())),
-            Self::Role(role) => (SourceKey::Role(ObjectKey::of(&**role)), role.status().map(|s| s.assume_policies.clone())),
+        let policies = match self {
+            Self::User(user) => policies_of_user(cluster, user, at, &path, &name),
+            Self::Role(role) => policies_of_role(cluster, role, at, &path, &name),
         };
-        let mut policies = assume_policies(cluster, &source, &told.unwrap_or_default(), at, &path, &name);
-        if let Self::Role(role) = self {
-            let declared = role.spec.permissions.iter().flat_map(|p| &p.customer_managed_policies);
-            policies.extend(declared.map(|p| Arn::policy(&at.partition, &at.id, &path, &p.name.parse().expect("a policy name"))));
-            policies.extend(role.status().into_iter().flat_map(|s| &s.policies).map(|p| p.arn.parse::<Arn>().expect("an ARN")));
-        }
         Removed { owner: self.owner(), pinned: self.unique_id().map(id), name, policies }
     }
 }
@@ -254,7 +263,10 @@ fn key(text: &str) -> ObjectKey {
 
 fn run(case: &Case) -> Made {
     let mut cluster = Cluster::classic();
-    case.manifests.iter().cloned().for_each(|manifest| cluster.apply(manifest));
+    for mut manifest in case.manifests.iter().cloned() {
+        write_out_sizes(&mut manifest);
+        cluster.apply(manifest);
+    }
     for number in 0..case.roles.unwrap_or_default() {
         let name = format!("role-{number:0>3}");
         let spec = json!({"accountRef": {"name": "prod"}, "trust": [{"from": [{"user": {"name": "alice"}}]}]});
@@ -332,6 +344,7 @@ fn observed(found: &Found, subject: &Subject) -> Observed {
                 permissions_boundary: i.boundary.as_ref().map(|arn| arn.parse().expect("an ARN")),
                 inline_policies: i.inline.iter().map(|(name, d)| (name.parse().expect("a policy name"), permissions(d))).collect(),
                 attached_policies: i.attached.iter().map(|arn| arn.parse().expect("an ARN")).collect(),
+                groups: role.is_none().then(|| i.groups.iter().map(|group| group.parse().expect("a group name")).collect()),
                 role,
             },
         }
@@ -359,8 +372,35 @@ fn numbered(number: usize) -> String {
     format!("arn:aws:iam::222222222222:role/role-{number:0>3}")
 }
 
-/// A policy, which may be written as `assume: 0-33, 35`.
+/// Shortest policy that is told by its size.
+const SHORTEST_SIZED: usize = 200;
+
+/// A policy of so many characters, as IAM counts them, about an object whose key fills it.
+fn sized(characters: u64) -> Value {
+    let policy = |key: &str| json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": format!("arn:aws:s3:::{key}")}]});
+    let frame = document(&policy("")).size();
+    policy(&"k".repeat(usize::try_from(characters).expect("a size") - frame))
+}
+
+/// Writes out the documents of a manifest that are told by their size.
+fn write_out_sizes(manifest: &mut Value) {
+    match manifest {
+        Value::Object(object) => match object.get("document").and_then(|document| document["characters"].as_u64()) {
+            Some(characters) => {
+                object.insert("document".into(), sized(characters));
+            }
+            None => object.values_mut().for_each(write_out_sizes),
+        },
+        Value::Array(items) => items.iter_mut().for_each(write_out_sizes),
+        _ => {}
+    }
+}
+
+/// A policy, which may be written as `assume: 0-33, 35` or `characters: 6145`.
 fn permissions(value: &Value) -> Document {
+    if let Some(characters) = value["characters"].as_u64() {
+        return document(&sized(characters));
+    }
     let Some(numbers) = value["assume"].as_str() else { return document(value) };
     let range = |text: &str| {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
@@ -403,7 +443,14 @@ fn dependents(hold: &Hold) -> Dependents {
 
 /// An action as a case writes it: its line, and what it writes.
 fn shown_action(action: &Action, owner: &Owner, in_numbers: bool) -> Value {
-    let shown = |policy: &Document| if in_numbers { shown_permissions(policy) } else { json!(policy) };
+    let shown = |policy: &Document| {
+        let by_size = json!({"characters": policy.size()});
+        match policy.size() >= SHORTEST_SIZED && permissions(&by_size) == *policy {
+            true => by_size,
+            false if in_numbers => shown_permissions(policy),
+            false => json!(policy),
+        }
+    };
     let content = match action {
         Action::CreateIdentity(identity) => {
             let mut content = Map::new();
@@ -504,6 +551,11 @@ fn compare(case: &Case, made: &Made) -> (String, String) {
     // Grants that simply stand are not worth a word unless the case has some.
     let telling = case.expect.grants.is_some() || (case.expect.plan.is_none() && grants.iter().any(|g| g.problem.is_some()));
     section("grants", case.expect.grants.as_ref(), telling.then(|| grants.into_iter().map(shown_grant).collect()), false);
+    let memberships = made.desired.iter().flat_map(|desired| desired.memberships.iter().flatten());
+    let refused: Vec<Value> = memberships.filter_map(|membership| membership.problem.as_ref()).map(shown_problem).collect();
+    section("memberships", case.expect.memberships.as_ref(), (!refused.is_empty()).then_some(refused), false);
+    let reported = made.desired.iter().flat_map(|desired| Staying::reported(desired, &made.observed)).map(|policy| json!(policy)).collect::<Vec<_>>();
+    section("reported", case.expect.reported.as_ref(), (!reported.is_empty()).then_some(reported), true);
     (written, actual)
 }
 

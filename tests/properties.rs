@@ -290,7 +290,7 @@ impl RoleCase {
         let cluster = self.cluster(found.pinned());
         let role = cluster.role(&ObjectKey::new(NAMESPACE, "reader")).expect("the role");
         let at = find(&cluster, "prod").expect("the account");
-        desired_role(&cluster, &role, &at, &cluster.texts(&role), INSTALLATION).expect("the role is valid")
+        desired_role(&cluster, &role, &at, &cluster.texts(Some(NAMESPACE), role.spec.permissions.as_ref()), INSTALLATION).expect("the role is valid")
     }
 }
 
@@ -785,7 +785,7 @@ fn desired_of_user(naming: &[Naming], boundary: Option<&str>, tags_: &BTreeMap<&
     }
     let user = cluster.user(&ObjectKey::new(NAMESPACE, "alice")).expect("the user");
     let at = find(&cluster, "utils").expect("the account");
-    desired_user(&cluster, &user, &at, INSTALLATION).expect("the user is valid")
+    desired_user(&cluster, &user, &at, &cluster.texts(Some(NAMESPACE), user.spec.permissions.as_ref()), INSTALLATION).expect("the user is valid")
 }
 
 impl FoundUser {

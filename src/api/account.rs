@@ -145,6 +145,11 @@ pub struct Guardrails {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::principal_patterns")]
     pub principals: Vec<String>,
+    /// Patterns of the names of IAM groups that users of this account may be added to (`spec.groups`), where `*` stands for any characters. Case does
+    /// not count. Default: none, so that nobody is added to any group.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::group_patterns")]
+    pub joinable_groups: Vec<String>,
 }
 
 /// How fast the operator may call one account. IAM's own limits are per account and not published; these stay well below what is

@@ -56,6 +56,8 @@ pub enum Reason {
     PartitionMismatch,
     /// A guardrail of the account forbids the trust.
     TrustNotAllowed,
+    /// A guardrail of the account forbids to add the user to a group.
+    GroupNotAllowed,
     /// A ConfigMap, or its key, does not exist.
     ConfigMapNotFound,
     /// A policy document is not one.
@@ -76,6 +78,8 @@ pub enum Reason {
     QuotaExceeded,
     /// A policy that is to be attached or to be the boundary does not exist.
     PolicyNotFound,
+    /// A group that the user is to be in does not exist.
+    GroupNotFound,
     /// AWS does not let this policy be attached.
     PolicyNotAttachable,
     /// AWS refuses the request as it is.
@@ -101,7 +105,7 @@ pub struct Description {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::Ready,
         Self::Progressing,
         Self::AccountNotFound,
@@ -114,6 +118,7 @@ impl Reason {
         Self::SourceNotAllowed,
         Self::PartitionMismatch,
         Self::TrustNotAllowed,
+        Self::GroupNotAllowed,
         Self::ConfigMapNotFound,
         Self::InvalidDocument,
         Self::InvalidSpec,
@@ -124,6 +129,7 @@ impl Reason {
         Self::Propagating,
         Self::QuotaExceeded,
         Self::PolicyNotFound,
+        Self::GroupNotFound,
         Self::PolicyNotAttachable,
         Self::RequestRejected,
         Self::WaitingForRoles,
@@ -146,6 +152,7 @@ impl Reason {
             Self::SourceNotAllowed => "SourceNotAllowed",
             Self::PartitionMismatch => "PartitionMismatch",
             Self::TrustNotAllowed => "TrustNotAllowed",
+            Self::GroupNotAllowed => "GroupNotAllowed",
             Self::ConfigMapNotFound => "ConfigMapNotFound",
             Self::InvalidDocument => "InvalidDocument",
             Self::InvalidSpec => "InvalidSpec",
@@ -156,6 +163,7 @@ impl Reason {
             Self::Propagating => "Propagating",
             Self::QuotaExceeded => "QuotaExceeded",
             Self::PolicyNotFound => "PolicyNotFound",
+            Self::GroupNotFound => "GroupNotFound",
             Self::PolicyNotAttachable => "PolicyNotAttachable",
             Self::RequestRejected => "RequestRejected",
             Self::WaitingForRoles => "WaitingForRoles",
@@ -216,10 +224,15 @@ impl Reason {
                 "The role would trust a whole account, which its AWSAccount does not allow.",
                 "Name the users instead, or have a platform administrator set guardrails.accountRootTrust: true.",
             ),
+            Self::GroupNotAllowed => entry(
+                Stalled,
+                "The user would be added to a group that its AWSAccount does not allow. Where it is in the group it stays.",
+                "Take the group out of spec.groups, or have a platform administrator add it to guardrails.joinableGroups.",
+            ),
             Self::ConfigMapNotFound => entry(
                 Waiting,
                 "A ConfigMap, or the key in it, does not exist. What is in AWS stays as it is.",
-                "Create the ConfigMap with that key in the namespace of the role.",
+                "Create the ConfigMap with that key in the namespace of the user or role.",
             ),
             Self::InvalidDocument => entry(
                 Stalled,
@@ -251,6 +264,11 @@ impl Reason {
                 Stalled,
                 "A policy to attach, or the permissions boundary, does not exist.",
                 "Create the policy, or correct its name; the resource follows by itself.",
+            ),
+            Self::GroupNotFound => entry(
+                Stalled,
+                "A group that the user is to be in does not exist.",
+                "Create the group, or correct its name; the user follows by itself.",
             ),
             Self::PolicyNotAttachable => entry(Stalled, "AWS reserves this policy for its own service roles.", "Take it out of attachedPolicies."),
             Self::RequestRejected => entry(Stalled, "AWS refuses the request as it is.", "Correct what the message names."),

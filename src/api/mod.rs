@@ -7,6 +7,7 @@
 pub mod account;
 pub mod common;
 pub mod conditions;
+pub mod permissions;
 pub mod protection;
 pub mod role;
 pub mod schema;

@@ -45,9 +45,45 @@ pub fn identity_name(_: &mut SchemaGenerator) -> Schema {
     )
 }
 
-/// The name of a policy in IAM.
+/// The name of a policy in IAM that a manifest may declare: not one of those that the operator writes, nor that by which AWS's console revokes sessions.
 pub fn policy_name(_: &mut SchemaGenerator) -> Schema {
-    string(1, 128, &[("self.matches('^[A-Za-z0-9_+=,.@-]+$')", "a policy name has 1 to 128 letters, digits and _+=,.@- and no spaces or slashes")])
+    string(
+        1,
+        128,
+        &[
+            ("self.matches('^[A-Za-z0-9_+=,.@-]+$')", "a policy name has 1 to 128 letters, digits and _+=,.@- and no spaces or slashes"),
+            (
+                "!self.lowerAscii().startsWith('rolebridge-assume-roles') && !(self.lowerAscii() in ['rolebridgecutoff', 'awsrevokeoldersessions'])",
+                "policies named rolebridge-assume-roles..., RolebridgeCutOff and AWSRevokeOlderSessions are written by Rolebridge and by AWS's console; choose another name",
+            ),
+        ],
+    )
+}
+
+/// Names of IAM groups, which IAM compares without regard to case.
+pub fn groups(_: &mut SchemaGenerator) -> Schema {
+    let item = string(
+        1,
+        128,
+        &[("self.matches('^[A-Za-z0-9_+=,.@-]+$')", "a group name has 1 to 128 letters, digits and _+=,.@- and no spaces or slashes")],
+    );
+    json_schema!({
+        "type": "array", "maxItems": 10, "x-kubernetes-list-type": "set", "items": item,
+        "x-kubernetes-validations": [{
+            "rule": "self.all(a, self.exists_one(b, a.lowerAscii() == b.lowerAscii()))",
+            "message": "IAM compares group names without regard to case: keep one of those that differ only in case"
+        }]
+    })
+}
+
+/// Patterns of the names of IAM groups.
+pub fn group_patterns(_: &mut SchemaGenerator) -> Schema {
+    let item = string(
+        1,
+        128,
+        &[("self.matches('^[A-Za-z0-9_+=,.@*-]+$')", "a pattern of group names has letters, digits, _+=,.@- and *, which stands for any characters")],
+    );
+    json_schema!({"type": "array", "maxItems": 32, "x-kubernetes-list-type": "set", "items": item})
 }
 
 /// The path of a user or role in IAM: `/` or `/segment/.../`.
@@ -391,6 +427,11 @@ pub fn attached_policies(_: &mut SchemaGenerator) -> Schema {
         )],
     );
     json_schema!({"type": "array", "maxItems": 25, "x-kubernetes-list-type": "set", "items": item})
+}
+
+/// Names or ARNs of policies, as a status lists them.
+pub fn unmanaged_policies(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "array", "maxItems": 100, "items": {"type": "string", "maxLength": ARN_LENGTH}})
 }
 
 /// The name of a resource of Rolebridge's.

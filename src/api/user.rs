@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use super::common::{AccountReference, AllowRolesFrom, Condition, Managed};
+use super::permissions::{Permissions, PolicyStatus};
 use super::schema;
 
 /// An IAM user in a bastion account. The roles that name it as a source are what it may assume; nothing of that is written here.
@@ -56,6 +57,15 @@ pub struct BastionUserSpec {
     #[serde(default, rename = "permissionsBoundaryARN", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::policy_arn")]
     pub permissions_boundary_arn: Option<String>,
+    /// Names of existing IAM groups that the user is in; it is taken out of all others. Without it the user's groups are not looked at. A group is joined
+    /// only where guardrails.joinableGroups of the account allow it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::groups")]
+    pub groups: Option<Vec<String>>,
+    /// What the user may do beside assuming its roles. With it, policies that are on the user and not listed here are taken off it, unless unmanaged
+    /// says otherwise. Without it they are not looked at, so that what was listed before stays; to take all off, write `permissions: {}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<Permissions>,
     /// Which namespaces may name this user as a source of a role. Default: its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_roles_from: Option<AllowRolesFrom>,
@@ -82,6 +92,18 @@ pub struct BastionUserStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 11))]
     pub assume_policies: Vec<AssumePolicyStatus>,
+    /// The other customer-managed policies that belong to the user; at most 100 are listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub policies: Vec<PolicyStatus>,
+    /// Policies that are on the user and not declared, where permissions.unmanaged is Report: names of inline policies and ARNs of attached ones; the first
+    /// 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::unmanaged_policies")]
+    pub unmanaged_policies: Vec<String>,
+    /// How many of them there are.
+    #[serde(default)]
+    pub unmanaged_policies_total: i64,
     /// The roles that the user's assume policies allow, in the order of their namespaces and names; at most 100 are listed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]

@@ -73,15 +73,20 @@ pub fn classify(operation: &str, code: Option<&str>, message: &str, http_status:
 /// What NoSuchEntity means where it is an error at all: deletions and the reads that ask for existence never get here.
 ///
 /// Operations that name a policy report it when the policy is missing ("Policy ... does not exist or is not attachable", "Scope ARN: ..." for a
-/// boundary). In all others, and where the text says so, it is the user, role or policy itself: the caller has just made or seen that, so
+/// boundary), and the one that adds to a group when the group is. In all others, and where the text says so, it is the user, role or policy itself: the caller has just made or seen that, so
 /// IAM does not show it yet, or somebody has deleted it since, which the next read will show.
 fn no_such_entity(operation: &str, message: &str) -> Reason {
     let action = operation.split_once(':').map_or(operation, |(_, action)| action);
     let names_policy = action.starts_with("Attach")
         || (action.starts_with("Put") && action.ends_with("PermissionsBoundary"))
         || matches!(action, "CreateUser" | "CreateRole");
+    let names_group = action == "AddUserToGroup";
     let is_identity = ["The user with name", "The role with name"].iter().any(|start| message.starts_with(start));
-    if names_policy && !is_identity { Reason::PolicyNotFound } else { Reason::Propagating }
+    match (is_identity, names_policy, names_group) {
+        (false, true, _) => Reason::PolicyNotFound,
+        (false, _, true) => Reason::GroupNotFound,
+        _ => Reason::Propagating,
+    }
 }
 
 /// What is known after a request to which there was no answer, or none that could be read, or one that AWS failed.

@@ -1,14 +1,12 @@
 //! What the rest of the program may ask of an account of AWS.
 
-use std::collections::BTreeSet;
-
 use async_trait::async_trait;
 
 use crate::core::action::{Action, Receipt};
 use crate::core::failure::Failure;
 use crate::core::identity::IdentityName;
 use crate::core::names::{AccountID, Arn, Partition};
-use crate::core::observed::{Dependents, Observed};
+use crate::core::observed::{Dependents, Observed, Scope};
 use crate::core::sweep::Sweep;
 
 /// Who the operator is in an account, as STS says.
@@ -34,8 +32,8 @@ pub trait Gateway: Send + Sync {
     /// Where there are no valid credentials, or AWS gives no readable answer.
     async fn caller(&self) -> Result<Caller, Failure>;
 
-    /// Reads the user or role with all its policies, and those of `policies` (ARNs of customer-managed policies) that exist; of a user also the
-    /// assume policies that are attached to it, whether asked about or not.
+    /// Reads the user or role with all its policies, and those of the customer-managed policies asked about that exist; of a user also the assume
+    /// policies that are attached to it, whether asked about or not, and its groups only if they are.
     ///
     /// What is missing from the answer is known to be absent: IAM said so for each. Reads are not one snapshot: they may come from replicas
     /// of different age, and somebody may write between two of them.
@@ -43,7 +41,7 @@ pub trait Gateway: Send + Sync {
     /// # Errors
     /// Where anything could not be read or understood. A partial answer is never given. [`Reason::Conflict`](crate::api::Reason::Conflict)
     /// where the object's path or name is one that Rolebridge cannot have made, such as that of a service-linked role.
-    async fn observe(&self, who: &IdentityName, policies: &BTreeSet<Arn>) -> Result<Observed, Failure>;
+    async fn observe(&self, scope: &Scope) -> Result<Observed, Failure>;
 
     /// Reads what keeps the user or role from being deleted, apart from policies. Nothing, where there is no such user or role.
     ///

@@ -6,7 +6,6 @@ mod observe;
 pub(super) mod reply;
 mod sweep;
 
-use std::collections::BTreeSet;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,7 +21,7 @@ use crate::core::action::{Action, Receipt};
 use crate::core::failure::Failure;
 use crate::core::identity::IdentityName;
 use crate::core::names::{AccountID, Arn};
-use crate::core::observed::{Dependents, Observed};
+use crate::core::observed::{Dependents, Observed, Scope};
 use crate::core::sweep::Sweep;
 
 /// The clients of one account.
@@ -84,8 +83,8 @@ impl Gateway for Sdk {
         Ok(Caller { arn, account, partition })
     }
 
-    async fn observe(&self, who: &IdentityName, policies: &BTreeSet<Arn>) -> Result<Observed, Failure> {
-        self.observed(who, policies).await
+    async fn observe(&self, scope: &Scope) -> Result<Observed, Failure> {
+        self.observed(scope).await
     }
 
     async fn dependents(&self, who: &IdentityName) -> Result<Dependents, Failure> {

@@ -19,9 +19,10 @@ use super::kinds::count;
 use super::memory::Memory;
 use super::relations::{Need, Ref, Relations};
 use crate::api::conditions::kinds;
+use crate::api::permissions::Permissions;
 use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
-use crate::core::desired::config_references;
 use crate::core::grants::{namespaces_selected, selects, sources_named};
+use crate::core::permissions::config_references;
 use crate::core::world::{Labels, ObjectKey, SourceKey, World};
 
 /// The stores of all kinds that are watched.
@@ -110,6 +111,11 @@ fn ready(conditions: &[Condition]) -> &str {
     conditions.iter().find(|c| c.type_ == kinds::READY).map_or("", |c| c.reason.as_str())
 }
 
+/// The ConfigMaps that permissions take documents from.
+fn config_maps(namespace: &str, permissions: Option<&Permissions>) -> impl Iterator<Item = Need> {
+    config_references(permissions).into_iter().map(move |(name, _)| Need::ConfigMap(ObjectKey::new(namespace, name)))
+}
+
 impl Watched for AWSAccount {
     fn reference(key: ObjectKey) -> Ref {
         Ref::Account(key)
@@ -132,7 +138,7 @@ impl Watched for AWSAccount {
     }
 
     fn shown(status: &Self::Status) -> String {
-        ready(&status.conditions).into()
+        format!("{} {:?}", ready(&status.conditions), status.quotas)
     }
 }
 
@@ -150,7 +156,10 @@ impl Watched for BastionUser {
     }
 
     fn needs(&self) -> BTreeSet<Need> {
-        [Need::Account(self.spec.account_ref.name.clone()), Need::Namespace(self.namespace().unwrap_or_default())].into()
+        let namespace = self.namespace().unwrap_or_default();
+        let configs = config_maps(&namespace, self.spec.permissions.as_ref());
+        let own = [Need::Account(self.spec.account_ref.name.clone()), Need::Namespace(namespace.clone())];
+        own.into_iter().chain(configs).collect()
     }
 
     fn fulfils(key: &ObjectKey) -> Option<Need> {
@@ -184,7 +193,7 @@ impl Watched for CrossAccountRole {
             SourceKey::Role(key) => Need::Role(key),
         });
         let selected = namespaces_selected(self).into_iter().map(Need::UsersOf);
-        let configs = config_references(self).into_iter().map(|(name, _)| Need::ConfigMap(ObjectKey::new(&namespace, name)));
+        let configs = config_maps(&namespace, self.spec.permissions.as_ref());
         let own = [Need::Account(self.spec.account_ref.name.clone()), Need::Namespace(namespace.clone())];
         own.into_iter().chain(trusted).chain(sources).chain(selected).chain(configs).collect()
     }
@@ -312,7 +321,7 @@ impl Caches {
         }
     }
 
-    /// Whether a role names this ConfigMap.
+    /// Whether a user or role names this ConfigMap.
     pub fn needs_config_map(&self, key: &ObjectKey) -> bool {
         lock(&self.relations).needed_by(&Need::ConfigMap(key.clone())).next().is_some()
     }

@@ -112,7 +112,7 @@ impl From<Failure> for Stop {
 async fn remove(account: &Account, removed: &Removed, how_far: Removal) -> Result<(), Stop> {
     account.verify().await?;
     let gateway: &dyn Gateway = account.gateway();
-    let mut observed = match gateway.observe(&removed.name, &removed.policies).await {
+    let mut observed = match gateway.observe(&removed.scope()).await {
         // It is where we make nothing (a path of AWS's own), and nothing was made for this object.
         Err(failure) if failure.reason == Reason::Conflict && removed.pinned.is_none() => return Ok(()),
         observed => observed?,

@@ -10,17 +10,19 @@ use kube::{Api, Client, ResourceExt};
 use super::caches::Watched;
 use super::context::Context;
 use crate::api::conditions::{Class, kinds};
-use crate::api::role::{GrantState, GrantStatus, PolicyStatus, TrustStatus};
+use crate::api::permissions::PolicyStatus;
+use crate::api::role::{GrantState, GrantStatus, TrustStatus};
 use crate::api::user::{AssumableRole, AssumePolicyStatus};
 use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
 use crate::core::assume::{Found, Listed, number};
-use crate::core::desired::{Desired, assume_policies, desired_role, desired_user, owner};
+use crate::core::desired::{Desired, desired_role, desired_user, owner, policies_of_role, policies_of_user};
 use crate::core::grants::{AssumableRole as Assumed, Grant, Presence, role_identity, roles_of_role, roles_of_user, user_identity};
 use crate::core::identity::IdentityName;
 use crate::core::names::{Arn, UniqueID, switch_role_url};
-use crate::core::observed::Observed;
+use crate::core::observed::{Observed, ObservedPolicy};
 use crate::core::outcome::Problem;
 use crate::core::ownership::Owner;
+use crate::core::permissions::Staying;
 use crate::core::placement::{Placement, find};
 use crate::core::plan::Removed;
 use crate::core::sources::grants_of_role;
@@ -135,7 +137,8 @@ impl IdentityKind for BastionUser {
     }
 
     async fn desired(&self, context: &Context, at: &Placement) -> Result<Result<Desired, Vec<Problem>>, kube::Error> {
-        Ok(desired_user(&*context.caches, self, at, &context.settings.installation))
+        let texts = context.config_maps.texts(&context.caches, self.metadata.namespace.as_deref(), self.spec.permissions.as_ref()).await?;
+        Ok(desired_user(&*context.caches, self, at, &texts, &context.settings.installation))
     }
 
     fn retrenched(&self, context: &Context, at: &Placement, found: &Observed) -> Option<Desired> {
@@ -145,12 +148,16 @@ impl IdentityKind for BastionUser {
     }
 
     fn facts(&self, context: &Context, _: &Placement, desired: &Desired, observed: &Observed) -> Self::Status {
-        let Assuming { policies, roles, total } = assuming(context, desired, observed);
+        let Assuming { policies: assume_policies, roles, total: roles_total } = assuming(context, desired, observed);
+        let unmanaged = Staying::reported(desired, observed);
         Self::Status {
             user_arn: observed.identity.as_ref().map(|_| desired.arn.to_string()),
             user_id: observed.identity.as_ref().map(|found| found.id.to_string()),
-            assume_policies: policies,
-            roles_total: total,
+            policies: policies(desired, observed),
+            unmanaged_policies: unmanaged.iter().take(LISTED).map(|policy| (*policy).to_owned()).collect(),
+            unmanaged_policies_total: count(unmanaged.len()),
+            assume_policies,
+            roles_total,
             roles,
             ..Self::Status::default()
         }
@@ -159,8 +166,7 @@ impl IdentityKind for BastionUser {
     fn removed(&self, context: &Context, at: &Placement) -> Result<Removed, Problem> {
         let (name, path) = user_identity(self)?;
         let name = IdentityName::User(name);
-        let told = self.status.as_ref().map(|s| s.assume_policies.as_slice()).unwrap_or_default();
-        let policies = assume_policies(&*context.caches, &self.source(), told, at, &path, &name);
+        let policies = policies_of_user(&*context.caches, self, at, &path, &name);
         Ok(Removed { owner: self.owner(context), pinned: self.pinned(), name, policies })
     }
 
@@ -222,6 +228,13 @@ fn held_by(context: &Context, source: &ObjectMeta, key: &SourceKey, now: Timesta
         .collect()
 }
 
+/// The customer-managed policies of a resource but for assume policies. Also those that are to go: the status is how the next pass knows of them.
+fn policies(desired: &Desired, observed: &Observed) -> Vec<PolicyStatus> {
+    let ours = |found: &&ObservedPolicy| desired.owner.check("", &found.policy.tags, &found.id, None).is_ok();
+    let others = observed.policies.values().filter(|found| number(&desired.identity, &found.policy.arn).is_none());
+    others.filter(ours).take(LISTED).map(|found| PolicyStatus { arn: found.policy.arn.to_string() }).collect()
+}
+
 fn assume_policy_status(policy: Listed<'_>) -> AssumePolicyStatus {
     AssumePolicyStatus {
         name: policy.name.into(),
@@ -258,7 +271,7 @@ impl IdentityKind for CrossAccountRole {
     }
 
     async fn desired(&self, context: &Context, at: &Placement) -> Result<Result<Desired, Vec<Problem>>, kube::Error> {
-        let texts = context.config_maps.texts(&context.caches, self).await?;
+        let texts = context.config_maps.texts(&context.caches, self.metadata.namespace.as_deref(), self.spec.permissions.as_ref()).await?;
         Ok(desired_role(&*context.caches, self, at, &texts, &context.settings.installation))
     }
 
@@ -278,6 +291,7 @@ impl IdentityKind for CrossAccountRole {
         let principals: BTreeSet<&Principal> = trust.iter().flat_map(|trust| &trust.admissions).map(|a| &a.principal).collect();
         let Assuming { policies: assume_policies, roles, total: roles_total } = assuming(context, desired, observed);
         let IdentityName::Role(name) = &desired.identity.name else { return Self::Status::default() };
+        let unmanaged = Staying::reported(desired, observed);
         Self::Status {
             role_arn: found.map(|_| desired.arn.to_string()),
             role_id: found.map(|f| f.id.to_string()),
@@ -287,15 +301,9 @@ impl IdentityKind for CrossAccountRole {
                 quota: count(desired.quotas.trust_policy_size),
                 principals: count(principals.len()),
             }),
-            policies: observed
-                .policies
-                .values()
-                // Also those that are to go: the status is how the next pass knows of them.
-                .filter(|found| desired.owner.check("", &found.policy.tags, &found.id, None).is_ok())
-                .filter(|found| number(&desired.identity, &found.policy.arn).is_none())
-                .take(LISTED)
-                .map(|found| PolicyStatus { arn: found.policy.arn.to_string() })
-                .collect(),
+            policies: policies(desired, observed),
+            unmanaged_policies: unmanaged.iter().take(LISTED).map(|policy| (*policy).to_owned()).collect(),
+            unmanaged_policies_total: count(unmanaged.len()),
             grants_total: count(grants.len()),
             grants: grants.into_iter().take(LISTED).collect(),
             assume_policies,
@@ -307,18 +315,9 @@ impl IdentityKind for CrossAccountRole {
 
     fn removed(&self, context: &Context, at: &Placement) -> Result<Removed, Problem> {
         let (name, path) = role_identity(self)?;
-        let declared = self.spec.permissions.iter().flat_map(|p| &p.customer_managed_policies).filter_map(|p| p.name.parse().ok());
-        let declared = declared.map(|policy| Arn::policy(&at.partition, &at.id, &path, &policy));
-        let reported = self.status.iter().flat_map(|s| &s.policies).filter_map(|p| p.arn.parse().ok());
         let name = IdentityName::Role(name);
-        let told = self.status.as_ref().map(|s| s.assume_policies.as_slice()).unwrap_or_default();
-        let assuming = assume_policies(&*context.caches, &self.source(), told, at, &path, &name);
-        Ok(Removed {
-            owner: owner(self, &context.settings.installation),
-            pinned: self.pinned(),
-            name,
-            policies: declared.chain(reported).chain(assuming).collect(),
-        })
+        let policies = policies_of_role(&*context.caches, self, at, &path, &name);
+        Ok(Removed { owner: owner(self, &context.settings.installation), pinned: self.pinned(), name, policies })
     }
 
     fn held_by(&self, context: &Context, now: Timestamp) -> Vec<String> {

@@ -244,7 +244,7 @@ async fn converge<K: IdentityKind>(object: K, context: &Context) -> Result<Pass<
     let seen = context.observation(&of, &at, &uid(&object), &desired.arn, &desired.principal_ids());
     let made = desired.pinned.is_some() || seen.as_ref().is_some_and(|o| o.observed.identity.is_some());
     if !made && waits_for_sources(&desired, context.retries.wait(&of, Instant::now()).is_some()) {
-        return Ok(told(object, before, grant_problems(&desired).collect(), None));
+        return Ok(told(object, before, desired.problems().cloned().collect(), None));
     }
     // Roles that are about to be made wake the user then: its assume policy and its status are worth writing once.
     let coming = if desired.has_roles_coming() { context.retries.wait(&of, Instant::now()) } else { None };
@@ -256,7 +256,7 @@ async fn converge<K: IdentityKind>(object: K, context: &Context) -> Result<Pass<
         Err(closed) => return Ok(closed.told(object, vec![])),
     };
     let work = Work { object, observation: seen, account: &account, permit: None, desired: &desired, context, at: &at, done: vec![] };
-    let pass = work.finish(grant_problems(&desired).collect()).await?;
+    let pass = work.finish(desired.problems().cloned().collect()).await?;
     match (&pass, coming) {
         (Pass::Told { outcome, retry: None, .. }, Some(left)) if outcome.class() == Class::Done => Ok(Pass::Again(left)),
         _ => Ok(pass),
@@ -282,7 +282,7 @@ async fn retrench<K: IdentityKind>(object: K, context: &Context, problems: Vec<P
     };
     let observation = match context.observation(&of, &at, &uid(&object), &arn, &BTreeMap::new()).filter(Observation::is_ground) {
         Some(observation) => observation,
-        None => match account.gateway().observe(&known.name, &known.policies).await {
+        None => match account.gateway().observe(&known.scope()).await {
             Ok(observed) => Observation::now(uid(&object), arn, observed, BTreeMap::new()),
             Err(failure) => return Ok(Closed::Failure(failure).told(object, problems)),
         },
@@ -373,10 +373,6 @@ fn waits_for_sources(desired: &Desired, patient: bool) -> bool {
     nobody || (patient && grants.iter().any(|g| g.is_coming()))
 }
 
-fn grant_problems(desired: &Desired) -> impl Iterator<Item = Problem> {
-    desired.trust.iter().flatten().flatten().filter_map(|g| g.problem.clone())
-}
-
 enum Stop {
     /// The account has no room for the work now; it comes back after this pause.
     Busy(Duration),
@@ -457,6 +453,7 @@ impl<K: IdentityKind> Work<'_, K> {
     }
 
     async fn run(&mut self) -> Result<Result<(), Stop>, kube::Error> {
+        self.observation = self.observation.take().filter(|seen| self.desired.is_shown_by(&seen.observed));
         if self.observation.is_none() && self.desired.pinned.is_none() {
             // What was never made is taken not to be there: creating it finds out, and usually nothing has to be read.
             self.observation = Some(self.seen(Observed::default()));
@@ -505,16 +502,6 @@ impl<K: IdentityKind> Work<'_, K> {
         }
     }
 
-    /// Whether a quota is in the way of which the account has not been asked yet. Its first sweep does so, and wakes the resource.
-    fn asks_for_quotas(&self, problems: &[Problem]) -> bool {
-        let unknown = !self.desired.quotas.are_known && problems.iter().any(|problem| problem.reason == Reason::QuotaExceeded);
-        let asked = unknown && self.context.sweeps.ask(&self.at.name);
-        if asked {
-            self.context.caches.wake(&Ref::Account(ObjectKey::new("", &self.at.name)));
-        }
-        asked
-    }
-
     /// Plans from what is known and carries the plan out. Where there is no plan, withdrawn grants end all the same.
     async fn attempt(&mut self) -> Result<Result<(), Stop>, kube::Error> {
         let Some(seen) = &self.observation else { return Ok(Ok(())) };
@@ -526,7 +513,6 @@ impl<K: IdentityKind> Work<'_, K> {
         }
         match plan(self.desired, &seen.observed) {
             Ok(plan) => self.carry_out(&plan).await,
-            Err(problems) if self.asks_for_quotas(&problems) => Ok(Err(Stop::Busy(SWEEP_PATIENCE))),
             Err(problems) => {
                 let less = self.object.retrenched(self.context, self.at, &seen.observed);
                 if let Some(plan) = less.and_then(|less| plan(&less, &seen.observed).ok())
@@ -534,9 +520,25 @@ impl<K: IdentityKind> Work<'_, K> {
                 {
                     return Ok(Err(stop));
                 }
-                Ok(Err(Stop::Problems(problems)))
+                let pending = self.done.is_empty().then(|| self.quotas_pending(&problems)).flatten();
+                Ok(Err(pending.map_or(Stop::Problems(problems), Stop::Busy)))
             }
         }
+    }
+
+    /// Nothing is refused for good by quotas that nobody asked AWS for. The account's first sweep asks; its status wakes those that it concerns. Returns
+    /// how long that is to be waited for.
+    fn quotas_pending(&self, problems: &[Problem]) -> Option<Duration> {
+        let is_pending = !self.desired.quotas.are_known && self.at.account.metadata.deletion_timestamp.is_none();
+        if !is_pending || problems.iter().any(|problem| problem.reason != Reason::QuotaExceeded) {
+            return None;
+        }
+        if self.context.sweeps.ask(&self.at.name) {
+            self.context.caches.wake(&Ref::Account(ObjectKey::new("", &self.at.name)));
+            return Some(SWEEP_PATIENCE);
+        }
+        // What the sweep has found is on its way to the account's status, unless it found no quotas.
+        self.context.retries.wait(&K::reference(ObjectKey::of(&self.object)), Instant::now())
     }
 
     async fn carry_out(&mut self, plan: &Plan) -> Result<Result<(), Stop>, kube::Error> {
@@ -566,8 +568,12 @@ impl<K: IdentityKind> Work<'_, K> {
     }
 
     async fn read(&mut self) -> Result<(), Failure> {
-        self.observation = None;
-        let observed = self.account.gateway().observe(&self.desired.identity.name, &self.desired.known_policies()).await?;
+        let mut scope = self.desired.scope();
+        // What turned out to exist when it was to be made: an assume policy of which nothing was known.
+        if let Some(Ok(wanted)) = self.observation.take().map(|seen| self.desired.wanted(&seen.observed)) {
+            scope.policies.extend(wanted.policies.into_keys());
+        }
+        let observed = self.account.gateway().observe(&scope).await?;
         if let Some(pinned) = &self.desired.pinned {
             let lives = observed.identity.as_ref().is_some_and(|found| found.id == *pinned);
             self.context.memory.fates.settle(pinned.as_str(), lives);

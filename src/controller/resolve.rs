@@ -8,8 +8,8 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client};
 
 use super::caches::{Caches, lock};
-use crate::api::CrossAccountRole;
-use crate::core::desired::{ConfigTexts, config_references};
+use crate::api::permissions::Permissions;
+use crate::core::permissions::{ConfigTexts, config_references};
 use crate::core::world::ObjectKey;
 
 /// The texts of one ConfigMap by key, and the resource version that they were read at.
@@ -28,15 +28,14 @@ impl ConfigMaps {
         Self { client, read: Mutex::default() }
     }
 
-    /// The texts that a role takes from ConfigMaps of its namespace.
+    /// The texts that permissions take from ConfigMaps of the resource's namespace.
     ///
     /// # Errors
     /// Where the API server cannot be asked. A ConfigMap that does not exist is no error but a None.
-    pub async fn texts(&self, caches: &Caches, role: &CrossAccountRole) -> Result<ConfigTexts, kube::Error> {
-        let namespace = role.metadata.namespace.as_deref().unwrap_or_default();
+    pub async fn texts(&self, caches: &Caches, namespace: Option<&str>, permissions: Option<&Permissions>) -> Result<ConfigTexts, kube::Error> {
         let mut texts = ConfigTexts::new();
-        for (name, key) in config_references(role) {
-            let data = self.data(caches, &ObjectKey::new(namespace, &name)).await?;
+        for (name, key) in config_references(permissions) {
+            let data = self.data(caches, &ObjectKey::new(namespace.unwrap_or_default(), &name)).await?;
             texts.insert((name, key.clone()), data.and_then(|mut data| data.remove(&key)));
         }
         Ok(texts)
@@ -56,7 +55,7 @@ impl ConfigMaps {
         let Some(found) = Api::<ConfigMap>::namespaced(self.client.clone(), &key.namespace).get_opt(&key.name).await? else { return Ok(None) };
         let data = found.data.unwrap_or_default();
         let mut read = lock(&self.read);
-        // What no role names any more is let go, such as the generations of a ConfigMap whose name has a hash.
+        // What nobody names any more is let go, such as the generations of a ConfigMap whose name has a hash.
         read.retain(|key, _| caches.needs_config_map(key));
         read.insert(key.clone(), (found.metadata.resource_version, data.clone()));
         Ok(Some(data))

@@ -25,6 +25,7 @@ use crate::core::failure::Failure;
 use crate::core::grants::{role_identity, user_identity};
 use crate::core::identity::IdentityName;
 use crate::core::names::Arn;
+use crate::core::permissions::Staying;
 use crate::core::placement::Placement;
 use crate::core::plan::is_settled;
 use crate::core::sweep::Sweep;
@@ -194,8 +195,13 @@ impl Look<'_> {
         let principal_ids = desired.principal_ids();
         match self.sweep.of(&desired.identity.name, &desired.known_policies(), known.as_ref().map(|known| &known.observed)) {
             Some(observed) if is_settled(&desired, &observed) && known.as_ref().is_none_or(|known| known.has_same_principals(&principal_ids)) => {
+                // There is nothing to do, but something to tell.
+                let is_news = known.is_some_and(|known| Staying::reported(&desired, &known.observed) != Staying::reported(&desired, &observed));
                 let seen = Observation { uid: uid(object), arn: desired.arn, observed, principal_ids, read_at: self.began, basis: Basis::Swept };
                 memory.keep_swept(&of, self.began, seen);
+                if is_news {
+                    self.context.caches.wake(&of);
+                }
             }
             shown => {
                 let was_settled = match &known {

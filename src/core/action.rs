@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::document::Document;
 use super::identity::{Identity, IdentityName, ManagedPolicy};
-use super::names::{Arn, PolicyName, RoleName, UniqueID, UserName};
+use super::names::{Arn, GroupName, PolicyName, RoleName, UniqueID, UserName};
 use super::ownership::Tags;
 
 /// What tags are put on.
@@ -90,6 +90,10 @@ pub enum Action {
     PutPermissionsBoundary(IdentityName, Arn),
     /// Remove the permissions boundary.
     DeletePermissionsBoundary(IdentityName),
+    /// Put a user into a group.
+    AddToGroup(UserName, GroupName),
+    /// Take a user out of a group.
+    RemoveFromGroup(UserName, GroupName),
     /// Set these tags.
     Tag(Tagged, Tags),
     /// Remove the tags of these keys.
@@ -128,6 +132,8 @@ impl fmt::Display for Action {
             Self::UpdateRole(role, ..) => write!(f, "set description and session duration of role {role}"),
             Self::PutPermissionsBoundary(who, arn) => write!(f, "set the permissions boundary of {who} to {arn}"),
             Self::DeletePermissionsBoundary(who) => write!(f, "remove the permissions boundary of {who}"),
+            Self::AddToGroup(user, group) => write!(f, "add user {user} to group {group}"),
+            Self::RemoveFromGroup(user, group) => write!(f, "remove user {user} from group {group}"),
             Self::Tag(what, tags) => write!(f, "set tags {} of {what}", tags.keys().cloned().collect::<Vec<_>>().join(", ")),
             Self::Untag(what, keys) => write!(f, "remove tags {} of {what}", keys.join(", ")),
             Self::RemoveDependent(user, what) => write!(f, "remove {what} of user {user}"),

@@ -13,6 +13,7 @@ use super::identity::{ASSUME_POLICY, Identity, IdentityName};
 use super::names::{Arn, Path, PolicyName};
 use super::observed::Observed;
 use super::ownership::Owner;
+use super::quotas::Limits;
 
 /// Characters that all inline policies of a user may have together (IAM quotas).
 pub const INLINE_QUOTA: usize = 2048;
@@ -23,7 +24,7 @@ pub const MOST_SHARDS: usize = 10;
 /// How the names of a role's shards begin: not as a user's do, whatever the names of users are.
 const ROLE_SHARD: &str = "rolebridge-role-assumes";
 /// What of the inline quota is kept free for cutting the user off.
-const CUT_OFF_ROOM: usize = 256;
+pub const CUT_OFF_ROOM: usize = 256;
 /// Characters of an assume policy without its statements.
 const FRAME: usize = r#"{"Version":"2012-10-17","Statement":[]}"#.len();
 
@@ -86,6 +87,26 @@ struct Shard<'a> {
     is_attached: bool,
 }
 
+/// What the other policies of a user leave for its assume policies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Characters of the inline policy.
+    pub inline: usize,
+    /// How many shards can be attached.
+    pub shards: usize,
+}
+
+impl Room {
+    /// What there is for a user without other policies.
+    pub const WHOLE: Self = Self { inline: INLINE_QUOTA - CUT_OFF_ROOM, shards: MOST_SHARDS };
+
+    /// What is left of the limits beside what other policies take.
+    pub fn beside(taken: Limits, limits: Limits) -> Self {
+        let inline = limits.inline_policies_size.saturating_sub(taken.inline_policies_size);
+        Self { inline, shards: limits.attached_policies.saturating_sub(taken.attached_policies).min(MOST_SHARDS) }
+    }
+}
+
 /// More roles than the shards hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Excess {
@@ -136,8 +157,8 @@ pub fn attached(identity: &Identity) -> impl Iterator<Item = &Arn> {
 
 /// The numbers of the shards that are to be looked for, where `listed` are known to have been there and `roles` is all that may be wanted. Beyond what
 /// is known, a pass that died may have made as many as the roles take, and one more where they stand loosely.
-pub fn possible(listed: &BTreeSet<usize>, roles: &Roles<'_>) -> BTreeSet<usize> {
-    let needed = share(roles, &Found::default()).map_or(MOST_SHARDS, |shares| shares.shards.len());
+pub fn possible(listed: &BTreeSet<usize>, roles: &Roles<'_>, room: Room) -> BTreeSet<usize> {
+    let needed = share(roles, &Found::default(), room).map_or(MOST_SHARDS, |shares| shares.shards.len());
     if listed.is_empty() && needed == 0 {
         return BTreeSet::new();
     }
@@ -159,10 +180,9 @@ pub fn document(roles: &Roles<'_>) -> Document {
 /// room, then to new shards.
 ///
 /// # Errors
-/// [`Excess`] where they do not fit into [`MOST_SHARDS`].
-pub fn share<'a>(roles: &Roles<'a>, found: &Found<'a>) -> Result<Shares<'a>, Excess> {
-    let room = INLINE_QUOTA - CUT_OFF_ROOM;
-    if roles.is_empty() || size(roles) <= if found.shards.is_empty() { room } else { room / 2 } {
+/// [`Excess`] where they do not fit into the room that there is.
+pub fn share<'a>(roles: &Roles<'a>, found: &Found<'a>, room: Room) -> Result<Shares<'a>, Excess> {
+    if roles.is_empty() || size(roles) <= if found.shards.is_empty() { room.inline } else { room.inline / 2 } {
         return Ok(Shares { inline: roles.clone(), shards: BTreeMap::new() });
     }
     let mut shards: BTreeMap<usize, Filling<'a>> = found.shards.keys().map(|number| (*number, Filling::default())).collect();
@@ -178,7 +198,8 @@ pub fn share<'a>(roles: &Roles<'a>, found: &Found<'a>) -> Result<Shares<'a>, Exc
         if shards.values_mut().any(|shard| shard.put(role, rights)) {
             continue;
         }
-        match (1..=MOST_SHARDS).find(|number| !shards.contains_key(number)) {
+        let free = (1..=MOST_SHARDS).find(|number| !shards.contains_key(number));
+        match free.filter(|_| shards.len() < room.shards) {
             Some(free) => excess += usize::from(!shards.entry(free).or_default().put(role, rights)),
             None => excess += 1,
         }

@@ -51,6 +51,7 @@ const CALLS: &[(Access, &[&str])] = &[
         Access::Read,
         &[
             "iam:GetAccountAuthorizationDetails",
+            "iam:GetGroup",
             "iam:GetLoginProfile",
             "iam:GetPolicy",
             "iam:GetPolicyVersion",
@@ -115,7 +116,7 @@ const CALLS: &[(Access, &[&str])] = &[
             "iam:UpdateRole",
         ],
     ),
-    (Access::ChangeGroup, &["iam:RemoveUserFromGroup"]),
+    (Access::ChangeGroup, &["iam:AddUserToGroup", "iam:RemoveUserFromGroup"]),
     (Access::DeleteDevice, &["iam:DeleteVirtualMFADevice"]),
 ];
 

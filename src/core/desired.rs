@@ -2,25 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::assume::{self, Found, SessionRights, Shares, share};
-use super::document::{Document, DocumentKind, Statement};
+use super::assume::{self, Found, Room, SessionRights, Shares, share};
+use super::document::{Document, Statement};
 use super::grants::{
     AssumableRole, Grant, Presence, arns_naming, is_its_own_source, parse, role_identity, roles_of_role, roles_of_user, user_identity,
 };
-use super::identity::{
-    ASSUME_POLICY, CUT_OFF_POLICY, DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, REVOKE_SESSIONS_POLICY, RoleSettings,
-};
-use super::names::{Arn, Path, PolicyName, UniqueID, same_name};
-use super::observed::{Observed, ObservedPolicy};
+use super::groups::{self, Membership, memberships};
+use super::identity::{ASSUME_POLICY, DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, RoleSettings};
+use super::names::{Arn, Path, PolicyName, UniqueID};
+use super::observed::{Observed, ObservedPolicy, Scope};
 use super::outcome::Problem;
 use super::ownership::{Owner, Tags};
+use super::permissions::{ConfigTexts, Place, Staying, declared, owned_policies};
 use super::placement::Placement;
-use super::quotas::Quotas;
+use super::quotas::{Limits, Quotas};
 use super::sources::{grants_of_role, trust_problems};
 use super::trust::{Admission, Trust, nobody, trust_policy};
 use super::world::{ObjectKey, SourceKey, World};
-use crate::api::common::ConfigMapKeyReference;
-use crate::api::role::{DocumentSource, GrantState};
+use crate::api::permissions::{PolicyStatus, Unmanaged};
+use crate::api::role::GrantState;
 use crate::api::user::AssumePolicyStatus;
 use crate::api::{BastionUser, CrossAccountRole, Managed, Reason};
 
@@ -44,8 +44,10 @@ pub struct Desired {
     /// Customer-managed policies that may be there besides: those that it had when its status was last written, and what a pass that died may have
     /// made of a user's assume policies.
     pub former_policies: BTreeSet<Arn>,
-    /// Whether policies on the identity that are not wanted are taken off it.
-    pub exclusive: bool,
+    /// The groups that a user is to be in; None where they are not looked at.
+    pub memberships: Option<Vec<Membership>>,
+    /// What becomes of policies on the identity that are not declared; None where they are not looked at.
+    pub unmanaged: Option<Unmanaged>,
     /// Whether `identity` and `policies` have the assume policies already, each role where it stands.
     pub has_assume_policies: bool,
     /// How much the account lets it have.
@@ -75,13 +77,30 @@ impl Desired {
         if let (Some(role), Some(trust)) = (&mut wanted.identity.role, &self.trust) {
             role.trust_policy = trust_to_be(trust, found.and_then(trust_of).as_ref());
         }
+        if let Some(memberships) = &self.memberships {
+            let there = found.and_then(|f| f.groups.clone()).unwrap_or_default();
+            wanted.identity.groups = Some(groups::joined(memberships, &there));
+        }
         if !self.has_assume_policies {
             let found = Found::of(&self.identity, &self.owner, observed);
             let roles = standing_roles(&self.assumes, &found);
-            let shares = share(&roles, &found).map_err(|excess| too_many(&self.identity.name, roles.len(), excess.roles))?;
+            let room = self.room(observed);
+            let shares = share(&roles, &found, room).map_err(|excess| too_many(&self.identity.name, roles.len(), excess.roles, room.shards))?;
             wanted.put_assume_policies(&self.arn, &shares);
         }
         Ok(wanted)
+    }
+
+    /// What the other policies of the identity leave for its assume policies.
+    fn room(&self, observed: &Observed) -> Room {
+        let staying = Staying::of(self, observed);
+        let declared = Limits::taken_by(&self.identity);
+        let taken = Limits {
+            inline_policies_size: declared.inline_policies_size + staying.inline.into_values().map(Document::size).sum::<usize>(),
+            attached_policies: declared.attached_policies + staying.attached.len(),
+            ..declared
+        };
+        Room::beside(taken, self.quotas.limits(&self.identity.name))
     }
 
     /// What is wanted of an identity whose declaration cannot be carried out: that it stays as it is, less the grants that are withdrawn.
@@ -126,9 +145,10 @@ impl Desired {
             assumes,
             policies,
             former_policies: BTreeSet::new(),
-            exclusive: false,
+            memberships: None,
+            unmanaged: None,
             has_assume_policies: true,
-            // Whatever stands may stay.
+            // Nothing is added, and whatever stands may stay.
             quotas: Quotas { trust_policy_size: usize::MAX, ..Quotas::default() },
             is_its_own_source: false,
         })
@@ -149,6 +169,22 @@ impl Desired {
     /// The policies that the resource has or had, which are read together with the identity.
     pub fn known_policies(&self) -> BTreeSet<Arn> {
         self.policies.keys().chain(&self.former_policies).cloned().collect()
+    }
+
+    /// What is read of AWS for the resource.
+    pub fn scope(&self) -> Scope {
+        Scope { name: self.identity.name.clone(), policies: self.known_policies(), groups: self.memberships.is_some() }
+    }
+
+    /// Whether what was seen shows all that is asked: groups are not looked at before some are declared.
+    pub fn is_shown_by(&self, observed: &Observed) -> bool {
+        self.memberships.is_none() || observed.identity.as_ref().is_none_or(|found| found.identity.groups.is_some())
+    }
+
+    /// What keeps parts of the declaration from standing, and holds nothing else up: grants and memberships.
+    pub fn problems(&self) -> impl Iterator<Item = &Problem> {
+        let grants = self.trust.iter().flatten().flatten().filter_map(|grant| grant.problem.as_ref());
+        grants.chain(self.memberships.iter().flatten().filter_map(|membership| membership.problem.as_ref()))
     }
 
     /// The sources of the role with their unique IDs, by principal. A principal whose ID is another than when the trust policy was
@@ -222,15 +258,12 @@ fn standing_roles<'a>(assumes: &'a [AssumableRole], found: &Found<'_>) -> assume
     assumes.iter().filter(|role| role.presence.is_met(there.contains(role.arn.as_str()))).map(|role| (role.arn.as_str(), role.rights)).collect()
 }
 
-fn too_many(who: &IdentityName, roles: usize, excess: usize) -> Problem {
-    let (policies, size) = (assume::MOST_SHARDS, assume::SHARD_QUOTA);
+fn too_many(who: &IdentityName, roles: usize, excess: usize, policies: usize) -> Problem {
+    let (kind, size) = (who.kind(), assume::SHARD_QUOTA);
     Problem::new(
         Reason::QuotaExceeded,
         format!(
-            "of {roles} roles that name the {} {excess} find no place in the {policies} policies of {size} characters that a {} can have attached: let fewer roles name this {}; the roles it has stay",
-            who.kind(),
-            who.kind(),
-            who.kind()
+            "of {roles} roles that name the {kind} {excess} find no place in the {policies} policies of {size} characters that the {kind} can have attached for them: let fewer roles name this {kind}; the roles it has stay"
         ),
     )
 }
@@ -279,17 +312,6 @@ pub fn nothing() -> Document {
     Document::new(vec![Statement::deny().actions(["*"]).resources(["*"])])
 }
 
-/// The texts that a role takes from ConfigMaps; None where the ConfigMap or the key does not exist.
-pub type ConfigTexts = BTreeMap<(String, String), Option<String>>;
-
-/// The entries of ConfigMaps that a role takes documents from.
-pub fn config_references(role: &CrossAccountRole) -> BTreeSet<(String, String)> {
-    let Some(permissions) = &role.spec.permissions else { return BTreeSet::new() };
-    let managed = permissions.customer_managed_policies.iter().filter_map(|p| p.config_map_key_ref.as_ref());
-    let inline = permissions.inline_policies.iter().filter_map(|p| p.config_map_key_ref.as_ref());
-    managed.chain(inline).map(|r| (r.name.clone(), r.key.clone())).collect()
-}
-
 /// The owner of the objects of a resource.
 pub fn owner<K: Managed>(object: &K, installation: &str) -> Owner {
     let meta = object.meta();
@@ -300,33 +322,40 @@ pub fn owner<K: Managed>(object: &K, installation: &str) -> Owner {
 /// The wanted state of a user.
 ///
 /// # Errors
-/// All that is wrong with the resource itself.
-pub fn desired_user(world: &dyn World, user: &BastionUser, at: &Placement, installation: &str) -> Result<Desired, Vec<Problem>> {
+/// All that is wrong with the resource itself, and missing ConfigMaps.
+pub fn desired_user(world: &dyn World, user: &BastionUser, at: &Placement, texts: &ConfigTexts, installation: &str) -> Result<Desired, Vec<Problem>> {
     let (name, path) = user_identity(user).map_err(|p| vec![p])?;
     let mut problems = vec![];
     let owner = owner(user, installation);
+    let tags = with_owner(&user.spec.tags, &owner);
+    let permissions = user.spec.permissions.as_ref();
+    let declared = declared(permissions, &Place { at, path: &path, tags: &tags }, texts, &mut problems);
     let boundary = optional(&mut problems, "spec.permissionsBoundaryARN", user.spec.permissions_boundary_arn.as_deref());
-    let identity_name = IdentityName::User(name.clone());
-    let told = user.status().map(|s| s.assume_policies.as_slice()).unwrap_or_default();
+    let identity = Identity {
+        name: IdentityName::User(name.clone()),
+        path: path.clone(),
+        tags,
+        permissions_boundary: boundary,
+        inline_policies: declared.inline,
+        attached_policies: declared.attached,
+        groups: None,
+        role: None,
+    };
+    let quotas = Quotas::of(&at.account);
+    let status = user.status();
+    let assuming = assuming(world, &SourceKey::User(ObjectKey::of(user)), status.map(|s| s.assume_policies.as_slice()), at, &identity, &quotas);
     let desired = Desired {
         arn: Arn::user(&at.partition, &at.id, &path, &name),
-        pinned: user.status().and_then(|s| s.user_id.as_deref()).and_then(|id| id.parse().ok()),
-        identity: Identity {
-            name: identity_name.clone(),
-            path: path.clone(),
-            tags: with_owner(&user.spec.tags, &owner),
-            permissions_boundary: boundary,
-            inline_policies: BTreeMap::new(),
-            attached_policies: BTreeSet::new(),
-            role: None,
-        },
+        pinned: status.and_then(|s| s.user_id.as_deref()).and_then(|id| id.parse().ok()),
+        identity,
         trust: None,
         assumes: roles_of_user(world, user),
-        policies: BTreeMap::new(),
-        former_policies: assume_policies(world, &SourceKey::User(ObjectKey::of(user)), told, at, &path, &identity_name),
-        exclusive: false,
+        policies: declared.managed,
+        former_policies: assuming.into_iter().chain(told_policies(status.map(|s| s.policies.as_slice()))).collect(),
+        memberships: memberships(user, at, &mut problems),
+        unmanaged: permissions.map(|permissions| permissions.unmanaged),
+        quotas,
         has_assume_policies: false,
-        quotas: Quotas::of(&at.account),
         is_its_own_source: false,
         owner,
     };
@@ -338,29 +367,65 @@ pub fn desired_user(world: &dyn World, user: &BastionUser, at: &Placement, insta
 fn check_assumes(desired: &Desired) -> Option<Problem> {
     let all = desired.assumes.iter().filter(|role| role.presence != Presence::Absent);
     let all: assume::Roles<'_> = all.map(|role| (role.arn.as_str(), role.rights)).collect();
-    share(&all, &Found::default()).err().map(|excess| too_many(&desired.identity.name, all.len(), excess.roles))
+    let excess = share(&all, &Found::default(), Room::WHOLE).err()?;
+    Some(too_many(&desired.identity.name, all.len(), excess.roles, Room::WHOLE.shards))
+}
+
+/// The assume policies that an identity may have, with the room that is left beside what it declares.
+fn assuming(
+    world: &dyn World,
+    source: &SourceKey,
+    told: Option<&[AssumePolicyStatus]>,
+    at: &Placement,
+    identity: &Identity,
+    quotas: &Quotas,
+) -> BTreeSet<Arn> {
+    let room = Room::beside(Limits::taken_by(identity), quotas.limits(&identity.name));
+    assume_policies(world, source, told.unwrap_or_default(), at, (&identity.path, &identity.name), room)
 }
 
 /// The customer-managed policies that may hold the assume policies of a source: those that its status lists, and those that what names it may
-/// have taken since.
-pub fn assume_policies(
+/// have taken since, with this room.
+fn assume_policies(
     world: &dyn World,
     source: &SourceKey,
     told: &[AssumePolicyStatus],
     at: &Placement,
-    path: &Path,
-    name: &IdentityName,
+    (path, name): (&Path, &IdentityName),
+    room: Room,
 ) -> BTreeSet<Arn> {
-    let shard = |number: usize| {
-        // Of the ARN only partition and account matter.
-        assume::shard(&Arn::account_root(&at.partition, &at.id), path, name, number).map(|(_, arn)| arn)
-    };
+    // Of the ARN only partition and account matter.
+    let shard = |number: usize| assume::shard(&Arn::account_root(&at.partition, &at.id), path, name, number).map(|(_, arn)| arn);
     let told: BTreeSet<&str> = told.iter().filter_map(|p| p.arn.as_deref()).collect();
     let listed = (1..=assume::MOST_SHARDS).filter(|number| shard(*number).is_some_and(|arn| told.contains(arn.as_str()))).collect();
     let roles = arns_naming(world, source);
     // As much room as a role can take.
     let most = SessionRights { tag: true, set_source_identity: true };
-    assume::possible(&listed, &roles.iter().map(|arn| (arn.as_str(), most)).collect()).into_iter().filter_map(shard).collect()
+    assume::possible(&listed, &roles.iter().map(|arn| (arn.as_str(), most)).collect(), room).into_iter().filter_map(shard).collect()
+}
+
+/// The customer-managed policies that a user may have, whether or not its declaration can be carried out.
+pub fn policies_of_user(world: &dyn World, user: &BastionUser, at: &Placement, path: &Path, name: &IdentityName) -> BTreeSet<Arn> {
+    let told = user.status().map(|s| s.policies.as_slice()).unwrap_or_default();
+    let assuming = user.status().map(|s| s.assume_policies.as_slice()).unwrap_or_default();
+    let mut policies = owned_policies(user.spec.permissions.as_ref(), told, at, path);
+    let room = Room { inline: 0, ..Room::WHOLE };
+    policies.extend(assume_policies(world, &SourceKey::User(ObjectKey::of(user)), assuming, at, (path, name), room));
+    policies
+}
+
+/// The customer-managed policies that a role may have, whether or not its declaration can be carried out.
+pub fn policies_of_role(world: &dyn World, role: &CrossAccountRole, at: &Placement, path: &Path, name: &IdentityName) -> BTreeSet<Arn> {
+    let told = role.status().map(|s| s.policies.as_slice()).unwrap_or_default();
+    let assuming = role.status().map(|s| s.assume_policies.as_slice()).unwrap_or_default();
+    let mut policies = owned_policies(role.spec.permissions.as_ref(), told, at, path);
+    let room = Room { inline: 0, ..Room::WHOLE };
+    policies.extend(assume_policies(world, &SourceKey::Role(ObjectKey::of(role)), assuming, at, (path, name), room));
+    policies
+}
+
+fn told_policies(told: Option<&[PolicyStatus]>) -> impl Iterator<Item = Arn> {
+    told.unwrap_or_default().iter().filter_map(|policy| policy.arn.parse().ok())
 }
 
 /// The wanted state of a role.
@@ -381,69 +446,39 @@ pub fn desired_role(
     let boundary = optional(&mut problems, "spec.permissionsBoundaryARN", role.spec.permissions_boundary_arn.as_deref());
     let max_session_duration =
         role.spec.max_session_duration.as_deref().map_or(Some(DEFAULT_SESSION_SECONDS), |d| seconds(&mut problems, "spec.maxSessionDuration", d));
-    let mut attached_policies = BTreeSet::new();
-    let mut inline_policies = BTreeMap::new();
-    let mut policies = BTreeMap::new();
-    let permissions = role.spec.permissions.clone().unwrap_or_default();
-    for name in &permissions.attached_policies {
-        attached_policies.extend(attached(&mut problems, name, at));
-    }
-    for policy in &permissions.inline_policies {
-        let field = format!("spec.permissions.inlinePolicies[{}]", policy.name);
-        let name = keep(&mut problems, parse::<PolicyName>(&format!("{field}.name"), &policy.name).and_then(|name| unreserved(&field, name)));
-        if let (Some(name), Some(document)) = (name, document(&mut problems, &field, policy.source(), texts)) {
-            inline_policies.insert(name, document);
-        }
-    }
-    for policy in &permissions.customer_managed_policies {
-        let field = format!("spec.permissions.customerManagedPolicies[{}]", policy.name);
-        let name = keep(&mut problems, parse::<PolicyName>(&format!("{field}.name"), &policy.name));
-        if let (Some(name), Some(document)) = (name, document(&mut problems, &field, policy.source(), texts)) {
-            let arn = Arn::policy(&at.partition, &at.id, &path, &name);
-            attached_policies.insert(arn.clone());
-            let description = policy.description.clone().unwrap_or_default();
-            policies.insert(arn.clone(), ManagedPolicy { arn, name, path: path.clone(), description, document, tags: tags.clone() });
-        }
-    }
     problems.extend(trust_problems(role));
+    let declared = declared(role.spec.permissions.as_ref(), &Place { at, path: &path, tags: &tags }, texts, &mut problems);
     let (true, Some(max_session_duration)) = (problems.is_empty(), max_session_duration) else { return Err(problems) };
-    let identity_name = IdentityName::Role(name.clone());
     let status = role.status();
-    let told = status.map(|s| s.assume_policies.as_slice()).unwrap_or_default();
-    let own = status.into_iter().flat_map(|s| &s.policies).filter_map(|p| p.arn.parse().ok());
-    let assuming = assume_policies(world, &SourceKey::Role(ObjectKey::of(role)), told, at, &path, &identity_name);
+    let identity = Identity {
+        name: IdentityName::Role(name.clone()),
+        path: path.clone(),
+        tags,
+        permissions_boundary: boundary,
+        inline_policies: declared.inline,
+        attached_policies: declared.attached,
+        groups: None,
+        role: Some(RoleSettings { description: role.spec.description.clone().unwrap_or_default(), max_session_duration, trust_policy: nobody() }),
+    };
+    let quotas = Quotas::of(&at.account);
+    let assuming = assuming(world, &SourceKey::Role(ObjectKey::of(role)), status.map(|s| s.assume_policies.as_slice()), at, &identity, &quotas);
     let desired = Desired {
         arn: Arn::role(&at.partition, &at.id, &path, &name),
-        pinned: role.status().and_then(|s| s.role_id.as_deref()).and_then(|id| id.parse().ok()),
-        identity: Identity {
-            name: identity_name,
-            path,
-            tags,
-            permissions_boundary: boundary,
-            inline_policies,
-            attached_policies,
-            role: Some(RoleSettings { description: role.spec.description.clone().unwrap_or_default(), max_session_duration, trust_policy: nobody() }),
-        },
+        pinned: status.and_then(|s| s.role_id.as_deref()).and_then(|id| id.parse().ok()),
+        identity,
         trust: Some(grants_of_role(world, role, at)),
         assumes: roles_of_role(world, role),
-        policies,
-        former_policies: own.chain(assuming).collect(),
-        exclusive: true,
+        policies: declared.managed,
+        former_policies: assuming.into_iter().chain(told_policies(status.map(|s| s.policies.as_slice()))).collect(),
+        memberships: None,
+        unmanaged: Some(role.spec.permissions.as_ref().map_or(Unmanaged::Remove, |permissions| permissions.unmanaged)),
         has_assume_policies: false,
-        quotas: Quotas::of(&at.account),
+        quotas,
         is_its_own_source: is_its_own_source(world, role),
         owner,
     };
     problems.extend(check_assumes(&desired));
     if problems.is_empty() { Ok(desired) } else { Err(problems) }
-}
-
-/// Some names are spoken for: by Rolebridge itself, and by AWS's console for revoking sessions, which no declaration may undo.
-fn unreserved(field: &str, name: PolicyName) -> Result<PolicyName, Problem> {
-    if [ASSUME_POLICY, CUT_OFF_POLICY, REVOKE_SESSIONS_POLICY].iter().any(|reserved| same_name(reserved, name.as_str())) {
-        return Err(Problem::new(Reason::InvalidSpec, format!("{field}.name: {name} is reserved; choose another name")));
-    }
-    Ok(name)
 }
 
 fn with_owner(tags: &Tags, owner: &Owner) -> Tags {
@@ -469,59 +504,4 @@ fn seconds(problems: &mut Vec<Problem>, field: &str, value: &str) -> Option<u32>
         u32::try_from(duration.as_secs())
             .map_err(|_| Problem::new(Reason::InvalidSpec, format!("{field}: {value} is no length of time; choose from 1h to 12h"))),
     )
-}
-
-fn attached(problems: &mut Vec<Problem>, policy: &str, at: &Placement) -> Option<Arn> {
-    let field = "spec.permissions.attachedPolicies";
-    let arn = if policy.starts_with("arn:") {
-        parse(field, policy)
-    } else {
-        Arn::aws_managed_policy(&at.partition, policy).map_err(|e| Problem::new(Reason::InvalidSpec, format!("{field}: {e}")))
-    };
-    keep(problems, arn)
-}
-
-fn document(problems: &mut Vec<Problem>, field: &str, source: Option<DocumentSource<'_>>, texts: &ConfigTexts) -> Option<Document> {
-    let (place, parsed) = match source {
-        Some(DocumentSource::Document(value)) => (format!("{field}.document"), Document::from_value(serde_json::Value::Object(value.clone()))),
-        Some(DocumentSource::Json(text)) => (format!("{field}.json"), Document::parse(text)),
-        Some(DocumentSource::ConfigMap(reference)) => {
-            (format!("{field}: ConfigMap {} key {}", reference.name, reference.key), Document::parse(config_text(problems, field, reference, texts)?))
-        }
-        None => {
-            problems.push(Problem::new(Reason::InvalidSpec, format!("{field}: set exactly one of document, json and configMapKeyRef")));
-            return None;
-        }
-    };
-    let found = match parsed {
-        Ok(document) => {
-            let wrong = document.lint(DocumentKind::Permissions);
-            if wrong.is_empty() && document.allows_assume_role() {
-                problems.push(Problem::new(
-                    Reason::InvalidDocument,
-                    format!("{place} allows sts:AssumeRole: who may assume which role is told in the spec.trust of that role, not in a policy"),
-                ));
-                return None;
-            }
-            if wrong.is_empty() {
-                return Some(document);
-            }
-            wrong
-        }
-        Err(wrong) => wrong,
-    };
-    problems.extend(found.iter().map(|p| Problem::new(Reason::InvalidDocument, format!("{place}: {p}"))));
-    None
-}
-
-fn config_text<'a>(problems: &mut Vec<Problem>, field: &str, reference: &ConfigMapKeyReference, texts: &'a ConfigTexts) -> Option<&'a str> {
-    let text = texts.get(&(reference.name.clone(), reference.key.clone())).and_then(|t| t.as_deref());
-    if text.is_none() {
-        let message = format!(
-            "{field}: there is no ConfigMap {} with the key {} in this namespace; create it. What is in AWS stays as it is.",
-            reference.name, reference.key
-        );
-        problems.push(Problem::new(Reason::ConfigMapNotFound, message));
-    }
-    text
 }

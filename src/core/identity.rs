@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::document::Document;
-use super::names::{Arn, Path, PolicyName, RoleName, UserName};
+use super::names::{Arn, GroupName, Path, PolicyName, RoleName, UserName};
 use super::ownership::Tags;
 
 /// The inline policy that allows a source to assume its roles. Customer-managed ones have a name that begins like this: see [`super::assume`].
@@ -75,6 +75,8 @@ pub struct Identity {
     pub inline_policies: BTreeMap<PolicyName, Document>,
     /// ARNs of the attached policies.
     pub attached_policies: BTreeSet<Arn>,
+    /// The groups that a user is in; None where they are not looked at, as for a role.
+    pub groups: Option<BTreeSet<GroupName>>,
     /// What only roles have; None for a user.
     pub role: Option<RoleSettings>,
 }

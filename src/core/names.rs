@@ -127,6 +127,11 @@ name! {
 }
 
 name! {
+    /// The name of an IAM group.
+    GroupName, "group name", "1 to 128 letters, digits or characters of `+=,.@_-`", |value| is_name(value, 128)
+}
+
+name! {
     /// The path of an IAM object: `/`, or `/segment/segment/`.
     ///
     /// IAM allows any printable character in a path; here a segment is made of the characters of names, because a `*` or `$` in a path turns into a

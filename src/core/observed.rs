@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::action::{Action, Dependent, Receipt, Tagged};
-use super::identity::{Identity, ManagedPolicy};
+use super::identity::{Identity, IdentityName, ManagedPolicy};
 use super::names::{Arn, UniqueID, same_name};
 
 /// What AWS has of one resource. The default, nothing, is also what a resource that was never made is taken to have: the first write then
@@ -17,6 +17,17 @@ pub struct Observed {
     pub identity: Option<ObservedIdentity>,
     /// Those of the customer-managed policies asked about that exist.
     pub policies: BTreeMap<Arn, ObservedPolicy>,
+}
+
+/// What is read of one resource.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scope {
+    /// The user or role.
+    pub name: IdentityName,
+    /// Customer-managed policies. Those that hold the roles of a user and are attached to it are read in any case.
+    pub policies: BTreeSet<Arn>,
+    /// Whether the groups of a user are read.
+    pub groups: bool,
 }
 
 /// A user or role in IAM.
@@ -55,8 +66,9 @@ impl Observed {
     pub fn record(&mut self, action: &Action, receipt: &Receipt) {
         match (action, receipt) {
             (Action::CreateIdentity(identity), Receipt::Created(id)) => {
-                // Creation writes no policies: they come by actions of their own.
-                let made = Identity { inline_policies: BTreeMap::new(), attached_policies: BTreeSet::new(), ..(**identity).clone() };
+                // Creation writes no policies and no memberships: they come by actions of their own.
+                let groups = identity.role.is_none().then(BTreeSet::new);
+                let made = Identity { inline_policies: BTreeMap::new(), attached_policies: BTreeSet::new(), groups, ..(**identity).clone() };
                 self.identity = Some(ObservedIdentity { id: id.clone(), identity: made });
             }
             (Action::CreatePolicy(policy), Receipt::Created(id)) => {
@@ -80,6 +92,13 @@ impl Observed {
             }
         }
     }
+}
+
+/// The identity as an action that succeeds leaves it.
+pub(super) fn after(identity: &Identity, action: &Action) -> Identity {
+    let mut identity = identity.clone();
+    record_on_identity(&mut identity, action);
+    identity
 }
 
 fn record_on_policy(policy: &mut ObservedPolicy, action: &Action, receipt: &Receipt) {
@@ -111,6 +130,11 @@ fn record_on_identity(identity: &mut Identity, action: &Action) {
         }
         Action::PutPermissionsBoundary(_, arn) => identity.permissions_boundary = Some(arn.clone()),
         Action::DeletePermissionsBoundary(_) => identity.permissions_boundary = None,
+        // Of groups that were not looked at one alone says nothing.
+        Action::AddToGroup(_, group) => identity.groups.iter_mut().for_each(|groups| {
+            groups.insert(group.clone());
+        }),
+        Action::RemoveFromGroup(_, group) => identity.groups.iter_mut().for_each(|groups| groups.retain(|g| !same_name(g.as_str(), group.as_str()))),
         Action::Tag(_, tags) => {
             // IAM knows the keys of users and roles without regard to case: a tag set anew takes the place of its like.
             identity.tags.retain(|k, _| !tags.keys().any(|t| same_name(t, k)));

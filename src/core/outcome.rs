@@ -27,9 +27,13 @@ fn aspect(reason: Reason) -> &'static str {
     use Reason as R;
     match reason {
         R::AccountNotFound | R::AccountDeleting | R::AccountNotReady | R::AccountMismatch | R::NamespaceNotAllowed => kinds::ACCOUNT_READY,
-        R::SourceNotFound | R::SourceNotReady | R::SourceNotAllowed | R::PartitionMismatch | R::TrustNotAllowed | R::ConfigMapNotFound => {
-            kinds::REFERENCES_RESOLVED
-        }
+        R::SourceNotFound
+        | R::SourceNotReady
+        | R::SourceNotAllowed
+        | R::PartitionMismatch
+        | R::TrustNotAllowed
+        | R::GroupNotAllowed
+        | R::ConfigMapNotFound => kinds::REFERENCES_RESOLVED,
         _ => kinds::SYNCED,
     }
 }

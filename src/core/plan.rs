@@ -4,10 +4,12 @@
 //! else's gives a problem and no action. Every prefix of a plan is a state that is safe to stop in:
 //! - what narrows trust comes first, what widens it last, so that nobody assumes a role whose permissions are still being changed;
 //! - permissions are added before others are taken away, so that what both the old and the new declaration allow is never absent; only where one
-//!   permissions boundary takes the place of another is it the other way round;
+//!   permissions boundary takes the place of another, or IAM's quotas do not hold the old and the new at once, does something that is to go do so earlier;
 //! - an object that others depend on is made before them and deleted after them.
 //!
 //! [`Owner::check`]: super::ownership::Owner::check
+
+mod permissions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -17,11 +19,12 @@ use super::assume;
 use super::canonical::same;
 use super::desired::{Desired, Wanted, nothing};
 use super::document::Document;
-use super::identity::{ASSUME_POLICY, CUT_OFF_POLICY, Identity, IdentityName, ManagedPolicy, REVOKE_SESSIONS_POLICY};
+use super::identity::{CUT_OFF_POLICY, Identity, IdentityName, ManagedPolicy};
 use super::names::{Arn, PolicyName, same_name};
-use super::observed::{Dependents, Observed, ObservedIdentity, ObservedPolicy};
+use super::observed::{Dependents, Observed, ObservedIdentity, ObservedPolicy, Scope};
 use super::outcome::Problem;
 use super::ownership::Tags;
+use super::permissions::{Staying, was_made_for};
 use super::trust::{Trust, nobody, trust_policy};
 use crate::api::Reason;
 
@@ -49,7 +52,8 @@ impl fmt::Display for Plan {
 /// # Errors
 /// Where an object is somebody else's, or IAM has no way to change what differs. There is no plan then: never half a change.
 pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, Vec<Problem>> {
-    let Wanted { identity: wanted, policies: wanted_policies } = check(desired, observed)?;
+    let staying = Staying::of(desired, observed);
+    let Wanted { identity: wanted, policies: wanted_policies } = check(desired, observed, &staying)?;
     let found = observed.identity.as_ref().map(|f| &f.identity);
     let obsolete: BTreeMap<&Arn, &ObservedPolicy> = observed.policies.iter().filter(|(_, policy)| is_obsolete(policy, desired, &wanted)).collect();
     let mut first = vec![];
@@ -67,8 +71,8 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, Vec<Problem>
             create(&wanted, &mut middle);
         }
         Some(found) => {
-            let leaves = |arn: &Arn| desired.exclusive || obsolete.contains_key(arn);
-            permissions(&wanted, found, desired.exclusive, leaves, policies, &mut first, &mut middle);
+            let change = permissions::Change { wanted: &wanted, found, staying: &staying, policies, limits: desired.quotas.limits(&wanted.name) };
+            change.plan(&mut first, &mut middle);
             settings(&wanted, found, &mut middle);
             trust(found, &wanted, &mut first, !middle.is_empty(), &mut last);
         }
@@ -79,9 +83,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, Vec<Problem>
 
 /// Whether a policy is the resource's own and not wanted any more.
 fn is_obsolete(policy: &ObservedPolicy, desired: &Desired, wanted: &Identity) -> bool {
-    let arn = &policy.policy.arn;
-    let was_ours = desired.former_policies.contains(arn) || assume::number(wanted, arn).is_some();
-    was_ours && !wanted.attached_policies.contains(arn) && desired.owner.check("policy", &policy.policy.tags, &policy.id, None).is_ok()
+    !wanted.attached_policies.contains(&policy.policy.arn) && was_made_for(desired, policy)
 }
 
 /// Whether AWS is as wanted, so that nothing is to be done.
@@ -90,7 +92,7 @@ pub fn is_settled(desired: &Desired, observed: &Observed) -> bool {
 }
 
 /// What is wanted, where there is nothing that forbids to bring it about.
-fn check(desired: &Desired, observed: &Observed) -> Result<Wanted, Vec<Problem>> {
+fn check(desired: &Desired, observed: &Observed, staying: &Staying<'_>) -> Result<Wanted, Vec<Problem>> {
     let foreign = observed.identity.as_ref().and_then(|found| check_identity(desired, found).err());
     let wanted = match desired.wanted(observed) {
         Ok(wanted) => wanted,
@@ -108,6 +110,7 @@ fn check(desired: &Desired, observed: &Observed) -> Result<Wanted, Vec<Problem>>
             ));
         }
     }
+    problems.extend(permissions::excesses(&desired.quotas, &wanted, observed, staying));
     if problems.is_empty() { Ok(wanted) } else { Err(problems) }
 }
 
@@ -146,6 +149,9 @@ fn create(wanted: &Identity, actions: &mut Vec<Action>) {
     let inline = wanted.inline_policies.iter().map(|(name, document)| Action::PutInlinePolicy(wanted.name.clone(), name.clone(), document.clone()));
     actions.extend(inline);
     actions.extend(wanted.attached_policies.iter().map(|arn| Action::AttachPolicy(wanted.name.clone(), arn.clone())));
+    if let IdentityName::User(user) = &wanted.name {
+        actions.extend(wanted.groups.iter().flatten().map(|group| Action::AddToGroup(user.clone(), group.clone())));
+    }
 }
 
 /// A trust policy that only lets in more comes last; one that shuts anybody out comes first. One that does both, while permissions change as
@@ -171,80 +177,6 @@ fn trust(found: &Identity, wanted: &Identity, first: &mut Vec<Action>, permissio
     } else {
         first.insert(0, update(&to_be.trust_policy));
     }
-}
-
-/// A first boundary comes before everything else, one that is taken away after everything else. Where one boundary takes the place of another, what is to go
-/// or to change goes before it and what is new or changed comes after it: otherwise the old permissions would stand under the new boundary, or the new
-/// ones under the old, which neither declaration gave. Only the roles of a user stay: they are in both, and what they move from goes last. `policies` are the
-/// changes to customer-managed policies, `leaves` says which of the attached ones are to go where they are not wanted.
-fn permissions(
-    wanted: &Identity,
-    found: &Identity,
-    exclusive: bool,
-    leaves: impl Fn(&Arn) -> bool,
-    policies: Vec<Action>,
-    first: &mut Vec<Action>,
-    middle: &mut Vec<Action>,
-) {
-    let who = &wanted.name;
-    let changed =
-        wanted.inline_policies.iter().filter(|(name, document)| !found.inline_policies.get(*name).is_some_and(|there| same(there, document)));
-    let put = changed.map(|(name, document)| Action::PutInlinePolicy(who.clone(), name.clone(), document.clone()));
-    let attach = wanted.attached_policies.difference(&found.attached_policies).map(|arn| Action::AttachPolicy(who.clone(), arn.clone()));
-    let obsolete = found.attached_policies.difference(&wanted.attached_policies).filter(|arn| leaves(arn));
-    let detach = obsolete.map(|arn| Action::DetachPolicy(who.clone(), arn.clone()));
-    let unwanted = found
-        .inline_policies
-        .iter()
-        .filter(|(name, document)| !wanted.inline_policies.contains_key(*name) && is_ours_to_delete(name, document, exclusive));
-    let delete = unwanted.map(|(name, _)| Action::DeleteInlinePolicy(who.clone(), name.clone()));
-    match (&wanted.permissions_boundary, &found.permissions_boundary) {
-        (Some(boundary), Some(there)) if boundary != there => {
-            let roles_move = may_assume(wanted);
-            let (left_behind, gone): (Vec<_>, Vec<_>) = detach.chain(delete).partition(|action| roles_move && is_of_assume_policy(action, found));
-            let changed_inline = wanted.inline_policies.iter().filter(|(name, document)| {
-                name.as_str() != ASSUME_POLICY && found.inline_policies.get(*name).is_some_and(|there| !same(there, document))
-            });
-            let take_off = changed_inline.map(|(name, _)| Action::DeleteInlinePolicy(who.clone(), name.clone()));
-            let is_new = |action: &Action, arn: &Arn| match action {
-                Action::CreatePolicyVersion(of, _) => of == arn,
-                Action::CreatePolicy(policy) => policy.arn == *arn,
-                _ => false,
-            };
-            let stay = wanted.attached_policies.intersection(&found.attached_policies).filter(|arn| assume::number(found, arn).is_none());
-            let changed: Vec<&Arn> = stay.filter(|arn| policies.iter().any(|action| is_new(action, arn))).collect();
-            let attached = |make: fn(IdentityName, Arn) -> Action| changed.clone().into_iter().map(move |arn| make(who.clone(), arn.clone()));
-            middle.extend(gone.into_iter().chain(take_off).chain(attached(Action::DetachPolicy)));
-            middle.push(Action::PutPermissionsBoundary(who.clone(), boundary.clone()));
-            let again: Vec<Action> = attached(Action::AttachPolicy).collect();
-            middle.extend(policies.iter().cloned().chain(put).chain(attach).chain(again).chain(left_behind));
-        }
-        (boundary, there) => {
-            first.extend(boundary.iter().filter(|_| there.is_none()).map(|boundary| Action::PutPermissionsBoundary(who.clone(), boundary.clone())));
-            middle.extend(policies.into_iter().chain(put).chain(attach).chain(detach).chain(delete));
-            middle.extend(there.iter().filter(|_| boundary.is_none()).map(|_| Action::DeletePermissionsBoundary(who.clone())));
-        }
-    }
-}
-
-/// Whether an identity has an assume policy.
-fn may_assume(identity: &Identity) -> bool {
-    identity.inline_policies.keys().any(|name| name.as_str() == ASSUME_POLICY) || assume::attached(identity).next().is_some()
-}
-
-/// Whether an action takes an assume policy off a user.
-fn is_of_assume_policy(action: &Action, user: &Identity) -> bool {
-    match action {
-        Action::DetachPolicy(_, arn) => assume::number(user, arn).is_some(),
-        Action::DeleteInlinePolicy(_, name) => name.as_str() == ASSUME_POLICY,
-        _ => false,
-    }
-}
-
-/// Revoked sessions stay revoked: that policy is a person's, made by the console in an emergency, and does no more than deny.
-fn is_ours_to_delete(name: &PolicyName, document: &Document, exclusive: bool) -> bool {
-    let revokes = name.as_str() == REVOKE_SESSIONS_POLICY && document.all_statements_deny();
-    name.as_str() == ASSUME_POLICY || name.as_str() == CUT_OFF_POLICY || (exclusive && !revokes)
 }
 
 fn settings(wanted: &Identity, found: &Identity, actions: &mut Vec<Action>) {
@@ -311,6 +243,13 @@ pub struct Removed {
     pub name: IdentityName,
     /// The customer-managed policies that the resource has or had.
     pub policies: BTreeSet<Arn>,
+}
+
+impl Removed {
+    /// What is read of AWS for the removal. What else keeps the identity from being deleted is read by itself.
+    pub fn scope(&self) -> Scope {
+        Scope { name: self.name.clone(), policies: self.policies.clone(), groups: false }
+    }
 }
 
 /// Plans the removal of what a resource owns. What is somebody else's is left as it is.

@@ -1,5 +1,10 @@
 //! IAM's quotas: what an account says of itself, and what a new account has.
 
+use std::collections::BTreeSet;
+
+use super::assume::CUT_OFF_ROOM;
+use super::document::Document;
+use super::identity::{Identity, IdentityName};
 use crate::api::AWSAccount;
 use crate::api::account::QuotaStatus;
 
@@ -42,9 +47,66 @@ impl Default for Quotas {
 }
 
 impl Quotas {
+    /// What a user or role may have at most. Of a user's inline policies so much is kept free as cutting it off takes.
+    pub fn limits(&self, who: &IdentityName) -> Limits {
+        match who {
+            IdentityName::User(_) => Limits {
+                inline_policies_size: self.inline_policies_size_per_user.saturating_sub(CUT_OFF_ROOM),
+                attached_policies: self.attached_policies_per_user,
+                groups: self.groups_per_user,
+            },
+            IdentityName::Role(_) => {
+                Limits { inline_policies_size: self.inline_policies_size_per_role, attached_policies: self.attached_policies_per_role, groups: 0 }
+            }
+        }
+    }
+
     /// What the account's status says, or the defaults where it says nothing yet.
     pub fn of(account: &AWSAccount) -> Self {
         account.status.as_ref().and_then(|status| status.quotas).map_or_else(Self::default, Self::from)
+    }
+}
+
+/// What one user or role may have at most, or has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Characters of all its inline policies together.
+    pub inline_policies_size: usize,
+    /// Attached policies.
+    pub attached_policies: usize,
+    /// Groups that it is in.
+    pub groups: usize,
+}
+
+impl Limits {
+    /// What an identity has.
+    pub fn taken_by(identity: &Identity) -> Self {
+        Self {
+            inline_policies_size: identity.inline_policies.values().map(Document::size).sum(),
+            attached_policies: identity.attached_policies.len(),
+            groups: identity.groups.as_ref().map_or(0, BTreeSet::len),
+        }
+    }
+
+    /// The larger of each.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            inline_policies_size: self.inline_policies_size.max(other.inline_policies_size),
+            attached_policies: self.attached_policies.max(other.attached_policies),
+            groups: self.groups.max(other.groups),
+        }
+    }
+
+    /// How much of it is beyond the limits.
+    pub fn beyond(self, limits: Self) -> usize {
+        let beyond = |of: fn(&Self) -> usize| of(&self).saturating_sub(of(&limits));
+        beyond(|of| of.inline_policies_size) + beyond(|of| of.attached_policies) + beyond(|of| of.groups)
+    }
+
+    /// Whether nothing is beyond the limits.
+    pub fn is_within(self, limits: Self) -> bool {
+        self.beyond(limits) == 0
     }
 }
 

@@ -97,6 +97,13 @@ async fn rows_08_and_09_names_are_those_of_iam() -> Result<()> {
         (user("userName: ''"), &["spec.userName"]),
         (permissions("inlinePolicies: [{name: two words, document: {}}]"), &["inlinePolicies[0].name", "a policy name has"]),
         (permissions("customerManagedPolicies: [{name: a/b, document: {}}]"), &["customerManagedPolicies[0].name", "a policy name has"]),
+        (permissions("inlinePolicies: [{name: Rolebridge-Assume-Roles, document: {}}]"), &["inlinePolicies[0].name", "choose another name"]),
+        (
+            user("permissions: {customerManagedPolicies: [{name: rolebridge-assume-roles-alice-1, document: {}}]}"),
+            &["customerManagedPolicies[0].name", "choose another name"],
+        ),
+        (user("permissions: {inlinePolicies: [{name: RolebridgeCutOff, document: {}}]}"), &["inlinePolicies[0].name", "choose another name"]),
+        (user("permissions: {inlinePolicies: [{name: AWSRevokeOlderSessions, document: {}}]}"), &["inlinePolicies[0].name", "choose another name"]),
         (
             permissions(&format!("customerManagedPolicies: [{{name: {}, document: {{}}}}]", "p".repeat(129))),
             &["customerManagedPolicies[0].name", "may not be more than 128"],

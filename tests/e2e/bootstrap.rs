@@ -74,6 +74,8 @@ async fn it_suffices_for_everything_that_the_operator_does() -> Result<()> {
     let world = World::with_operator().await?;
     let tenant = world.tenant().await?;
     let (utils, prod) = (prepared(&tenant, "utils", &[]).await?, prepared(&tenant, "prod", &["--installation", INSTALLATION]).await?);
+    tenant.apply(&utils.manifest(&tenant.only_here(), "guardrails: {joinableGroups: [joiners]}")).await?;
+    utils.iam.create_group().group_name("joiners").send().await?;
     let before = (tenant.state(&utils).await?, tenant.state(&prod).await?);
     let since = world.last_call().await?;
 
@@ -105,7 +107,8 @@ async fn it_suffices_for_everything_that_the_operator_does() -> Result<()> {
     let made = role(&state, "reader").context("no role")?;
     assert_eq!(trusted(made), [utils.arn("user/alice"), utils.arn("user/bob")]);
     assert_eq!((&made["description"], &made["tags"]["b"]), (&json!("two"), &json!("2")));
-    tenant.apply(&(bastion_user("alice", &utils, "tags: {a: '1'}") + &cross_account_role("reader", &prod, sources, &first))).await?;
+    let again = bastion_user("alice", &utils, "tags: {a: '1'}, groups: [joiners], permissions: {attachedPolicies: [ReadOnlyAccess]}");
+    tenant.apply(&(again + &cross_account_role("reader", &prod, sources, &first))).await?;
     tenant.ready(&tenant.users(), "alice").await?;
     tenant.ready(&tenant.roles(), "reader").await?;
 
@@ -117,7 +120,9 @@ async fn it_suffices_for_everything_that_the_operator_does() -> Result<()> {
     // All kinds of writes were among it.
     let (writes, _) = world.counts_in(&[&utils, &prod], since).await?;
     let kinds = once(&[
+        "AddUserToGroup",
         "AttachRolePolicy",
+        "AttachUserPolicy",
         "CreatePolicy",
         "CreatePolicyVersion",
         "CreateRole",

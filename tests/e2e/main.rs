@@ -17,6 +17,7 @@ mod isolation;
 mod namespace;
 mod order;
 mod ownership;
+mod permissions;
 mod recipe;
 mod restart;
 mod secrets;

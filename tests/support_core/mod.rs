@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rolebridge::api::permissions::Permissions;
 use rolebridge::api::{AWSAccount, BastionUser, CrossAccountRole, FINALIZER, Managed};
 use rolebridge::core::action::{Action, Receipt};
-use rolebridge::core::desired::{ConfigTexts, config_references};
 use rolebridge::core::document::Document;
 use rolebridge::core::grants::{selects, sources_named};
 use rolebridge::core::names::UniqueID;
 use rolebridge::core::observed::Observed;
+use rolebridge::core::permissions::{ConfigTexts, config_references};
 use rolebridge::core::world::{Labels, ObjectKey, SourceKey, World};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -103,11 +104,11 @@ impl Cluster {
         Arc::make_mut(role).status = Some(serde_json::from_value(status).expect("this is a status"));
     }
 
-    /// What a role takes from ConfigMaps.
-    pub fn texts(&self, role: &CrossAccountRole) -> ConfigTexts {
-        let namespace = role.metadata.namespace.as_deref().unwrap_or_default();
+    /// What permissions take from ConfigMaps of a namespace.
+    pub fn texts(&self, namespace: Option<&str>, permissions: Option<&Permissions>) -> ConfigTexts {
+        let namespace = namespace.unwrap_or_default();
         let text = |name: &str, key: &str| self.config_maps.get(&ObjectKey::new(namespace, name)).and_then(|data| data.get(key).cloned());
-        config_references(role).into_iter().map(|(name, key)| ((name.clone(), key.clone()), text(&name, &key))).collect()
+        config_references(permissions).into_iter().map(|(name, key)| ((name.clone(), key.clone()), text(&name, &key))).collect()
     }
 }
 

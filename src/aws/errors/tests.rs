@@ -35,7 +35,12 @@ fn expected(operation: &str, code: &str) -> (Reason, Effect) {
         "InvalidInput" | "UnmodifiableEntity" | "NotSupportedService" => (Reason::RequestRejected, Effect::None),
         "NoSuchEntity" => {
             let on_policy = ["AttachRolePolicy", "AttachUserPolicy", "PutRolePermissionsBoundary", "PutUserPermissionsBoundary", "CreateUser"];
-            (if on_policy.contains(&operation) { Reason::PolicyNotFound } else { Reason::Propagating }, Effect::None)
+            let reason = match operation {
+                "AddUserToGroup" => Reason::GroupNotFound,
+                operation if on_policy.contains(&operation) => Reason::PolicyNotFound,
+                _ => Reason::Propagating,
+            };
+            (reason, Effect::None)
         }
         _ => panic!("{operation}: nobody has said what {code} means"),
     }
@@ -73,6 +78,8 @@ fn what_does_not_exist_is_told_by_the_text_where_an_operation_names_two_things()
         classify("iam:CreateRole", "Scope ARN: arn:aws:iam::111111111111:policy/b does not exist or is not attachable."),
         Reason::PolicyNotFound
     );
+    assert_eq!(classify("iam:AddUserToGroup", "The group with name g cannot be found."), Reason::GroupNotFound);
+    assert_eq!(classify("iam:AddUserToGroup", "The user with name u cannot be found."), Reason::Propagating);
     assert_eq!(classify("iam:PutRolePolicy", "The role with name r cannot be found."), Reason::Propagating);
 }
 

@@ -12,6 +12,7 @@ impl Sdk {
     /// The list is that of DeleteUser in the IAM API reference. A user that does not exist has nothing.
     pub(super) async fn dependents_of_user(&self, user: &UserName) -> Result<Dependents, Failure> {
         let iam = &self.iam;
+        let groups = self.groups(user).await?;
         let user = user.as_str();
         let mut found = Dependents::default();
         let mut add = |dependents: Option<Vec<Dependent>>| found.of_user.extend(dependents.unwrap_or_default());
@@ -46,10 +47,7 @@ impl Sdk {
             page.mfa_devices().iter().map(|device| Dependent::MFADevice(device.serial_number().to_owned()))
         }))?);
 
-        let request = iam.list_groups_for_user().user_name(user);
-        add(existing(list!(self, "iam:ListGroupsForUser", request.clone(), |page| {
-            page.groups().iter().map(|group| Dependent::Group(group.group_name().to_owned()))
-        }))?);
+        add(Some(groups.into_iter().map(Dependent::Group).collect()));
         Ok(found)
     }
 

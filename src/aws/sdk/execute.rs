@@ -1,4 +1,4 @@
-//! Executing actions: one call for each, but for a virtual MFA device, which takes two.
+//! Executing actions: one call for each, but for a virtual MFA device, which takes two, and a group that cannot be joined, of which is asked why.
 
 use aws_sdk_iam::error::BuildError;
 use aws_sdk_iam::types::Tag;
@@ -10,7 +10,7 @@ use crate::api::Reason;
 use crate::core::action::{Action, Dependent, Receipt, Tagged};
 use crate::core::failure::{Effect, Failure};
 use crate::core::identity::{Identity, IdentityName, ManagedPolicy};
-use crate::core::names::{Arn, PolicyName, UserName};
+use crate::core::names::{Arn, GroupName, PolicyName, UserName};
 use crate::core::ownership::Tags;
 
 impl Sdk {
@@ -45,6 +45,8 @@ impl Sdk {
             }
             Action::PutPermissionsBoundary(who, arn) => self.put_boundary(who, arn).await,
             Action::DeletePermissionsBoundary(who) => self.delete_boundary(who).await,
+            Action::AddToGroup(user, group) => self.add_to_group(user, group).await,
+            Action::RemoveFromGroup(user, group) => self.remove_from_group(user, group.as_str()).await,
             Action::Tag(what, tags) => self.tag(what, tags).await,
             Action::Untag(what, keys) => self.untag(what, keys).await,
             Action::RemoveDependent(user, dependent) => self.remove_dependent(user, dependent).await,
@@ -191,9 +193,29 @@ impl Sdk {
         }
     }
 
-    async fn remove_dependent(&self, user: &UserName, dependent: &Dependent) -> Result<Receipt, Failure> {
+    /// IAM authorises a call about a group that does not exist on no group at all, and denies it to who may change groups below a path only. Which of the
+    /// two it was is then asked.
+    async fn add_to_group(&self, user: &UserName, group: &GroupName) -> Result<Receipt, Failure> {
+        let request = self.iam.add_user_to_group().user_name(user.as_str()).group_name(group.as_str());
+        let failure = match done(self.call("iam:AddUserToGroup", request.send()).await) {
+            Err(failure) if failure.reason == Reason::AccessDenied => failure,
+            answered => return answered,
+        };
+        let request = self.iam.get_group().group_name(group.as_str()).max_items(1);
+        match existing(self.call("iam:GetGroup", request.send()).await) {
+            Ok(None) => Err(Failure::refused(Reason::GroupNotFound, format!("iam:AddUserToGroup: there is no group {group}"))),
+            _ => Err(failure),
+        }
+    }
+
+    async fn remove_from_group(&self, user: &UserName, group: &str) -> Result<Receipt, Failure> {
+        let request = self.iam.remove_user_from_group().user_name(user.as_str()).group_name(group);
+        gone(self.call("iam:RemoveUserFromGroup", request.send()).await)
+    }
+
+    async fn remove_dependent(&self, name: &UserName, dependent: &Dependent) -> Result<Receipt, Failure> {
         let iam = &self.iam;
-        let user = user.as_str();
+        let user = name.as_str();
         match dependent {
             Dependent::LoginProfile => gone(self.call("iam:DeleteLoginProfile", iam.delete_login_profile().user_name(user).send()).await),
             Dependent::AccessKey(id) => {
@@ -219,10 +241,7 @@ impl Sdk {
                 }
                 Ok(Receipt::Done)
             }
-            Dependent::Group(group) => {
-                let request = iam.remove_user_from_group().user_name(user).group_name(group);
-                gone(self.call("iam:RemoveUserFromGroup", request.send()).await)
-            }
+            Dependent::Group(group) => self.remove_from_group(name, group).await,
         }
     }
 }

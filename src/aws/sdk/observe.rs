@@ -11,17 +11,17 @@ use crate::core::assume::attached;
 use crate::core::document::Document;
 use crate::core::failure::Failure;
 use crate::core::identity::{Identity, IdentityName, ManagedPolicy, RoleSettings};
-use crate::core::names::{Arn, PolicyName, RoleName, UserName};
-use crate::core::observed::{Observed, ObservedIdentity, ObservedPolicy};
+use crate::core::names::{Arn, GroupName, PolicyName, RoleName, UserName};
+use crate::core::observed::{Observed, ObservedIdentity, ObservedPolicy, Scope};
 
 impl Sdk {
-    pub(super) async fn observed(&self, who: &IdentityName, policies: &BTreeSet<Arn>) -> Result<Observed, Failure> {
-        let identity = match who {
-            IdentityName::User(name) => self.user(name).await?,
+    pub(super) async fn observed(&self, scope: &Scope) -> Result<Observed, Failure> {
+        let identity = match &scope.name {
+            IdentityName::User(name) => self.user(name, scope.groups).await?,
             IdentityName::Role(name) => self.role(name).await?,
         };
         let assumed = identity.iter().flat_map(|found| attached(&found.identity));
-        let policies: BTreeSet<Arn> = policies.iter().chain(assumed).cloned().collect();
+        let policies: BTreeSet<Arn> = scope.policies.iter().chain(assumed).cloned().collect();
         let mut observed = Observed { identity, policies: BTreeMap::new() };
         for arn in &policies {
             if let Some(policy) = self.managed_policy(arn).await? {
@@ -31,10 +31,11 @@ impl Sdk {
         Ok(observed)
     }
 
-    async fn user(&self, name: &UserName) -> Result<Option<ObservedIdentity>, Failure> {
+    async fn user(&self, name: &UserName, with_groups: bool) -> Result<Option<ObservedIdentity>, Failure> {
         const OPERATION: &str = "iam:GetUser";
         let Some(answer) = existing(self.call(OPERATION, self.iam.get_user().user_name(name.as_str()).send()).await)? else { return Ok(None) };
         let user = answer.user().ok_or_else(|| unreadable(OPERATION, "there is no user in it"))?;
+        let groups = if with_groups { Some(names("iam:ListGroupsForUser", &self.groups(name).await?)?) } else { None };
         let name = IdentityName::User(value(OPERATION, "UserName", user.user_name())?);
         let identity = Identity {
             path: path(&name.to_string(), user.path())?,
@@ -42,6 +43,7 @@ impl Sdk {
             permissions_boundary: boundary(OPERATION, user.permissions_boundary())?,
             inline_policies: self.inline_policies(&name).await?,
             attached_policies: self.attached_policies(&name).await?,
+            groups,
             role: None,
             name,
         };
@@ -64,6 +66,7 @@ impl Sdk {
             permissions_boundary: boundary(OPERATION, role.permissions_boundary())?,
             inline_policies: self.inline_policies(&name).await?,
             attached_policies: self.attached_policies(&name).await?,
+            groups: None,
             role: Some(settings),
             name,
         };
@@ -141,6 +144,15 @@ impl Sdk {
         Ok(Some(ObservedPolicy { id, policy: managed, default_version, other_versions: versions }))
     }
 
+    /// The names of the groups that a user is in. A user that does not exist is in none.
+    pub(super) async fn groups(&self, name: &UserName) -> Result<Vec<String>, Failure> {
+        let request = self.iam.list_groups_for_user().user_name(name.as_str());
+        let groups = existing(list!(self, "iam:ListGroupsForUser", request.clone(), |page| {
+            page.groups().iter().map(|group| group.group_name().to_owned())
+        }))?;
+        Ok(groups.unwrap_or_default())
+    }
+
     /// The document of one version of a policy.
     async fn policy_document(&self, arn: &Arn, version: &str) -> Result<Document, Failure> {
         const OPERATION: &str = "iam:GetPolicyVersion";
@@ -155,6 +167,11 @@ impl Sdk {
         let versions = list!(self, "iam:ListPolicyVersions", request.clone(), |page| page.versions().iter().cloned())?;
         oldest_first("iam:ListPolicyVersions", versions.iter().map(|version| version.version_id()))
     }
+}
+
+/// Names of groups as IAM lists them.
+pub(super) fn names(operation: &str, groups: &[String]) -> Result<BTreeSet<GroupName>, Failure> {
+    groups.iter().map(|group| value(operation, "GroupName", group)).collect()
 }
 
 pub(super) fn boundary(operation: &str, boundary: Option<&AttachedPermissionsBoundary>) -> Result<Option<Arn>, Failure> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use aws_sdk_iam::types::{AttachedPolicy, EntityType, ManagedPolicyDetail, PolicyDetail, RoleDetail, UserDetail};
 use tracing::debug;
 
-use super::observe::boundary;
+use super::observe::{boundary, names};
 use super::reply::{document, oldest_first, path, session_seconds, tags, unreadable, value};
 use super::{Sdk, list};
 use crate::core::document::Document;
@@ -79,6 +79,7 @@ fn user_shown(user: &UserDetail) -> Result<ObservedIdentity, Failure> {
         permissions_boundary: boundary(DETAILS, user.permissions_boundary())?,
         inline_policies: inline(user.user_policy_list())?,
         attached_policies: attached(user.attached_managed_policies())?,
+        groups: Some(names(DETAILS, user.group_list())?),
         role: None,
         name,
     };
@@ -97,6 +98,7 @@ fn role_shown(role: &RoleDetail, settings: &Settings) -> Result<Option<ObservedI
         permissions_boundary: boundary(DETAILS, role.permissions_boundary())?,
         inline_policies: inline(role.role_policy_list())?,
         attached_policies: attached(role.attached_managed_policies())?,
+        groups: None,
         role: Some(RoleSettings { description, max_session_duration, trust_policy }),
         name,
     };

@@ -9,7 +9,7 @@ use crate::core::encoding::encode;
 use crate::core::failure::{Effect, Failure};
 use crate::core::identity::{Identity, IdentityName, ManagedPolicy, RoleSettings};
 use crate::core::names::{Arn, Path};
-use crate::core::observed::{Observed, ObservedIdentity, ObservedPolicy};
+use crate::core::observed::{Observed, ObservedIdentity, ObservedPolicy, Scope};
 
 const TRUST: &str =
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::222222222222:user/u"},"Action":"sts:AssumeRole"}]}"#;
@@ -43,6 +43,7 @@ fn wanted_role() -> Identity {
         permissions_boundary: Some(boundary()),
         inline_policies: [("one".parse().unwrap(), document(READ)), ("two".parse().unwrap(), document(READ))].into(),
         attached_policies: ["arn:aws:iam::aws:policy/ReadOnlyAccess".parse().unwrap()].into(),
+        groups: None,
         role: Some(RoleSettings { description: "Reads.".into(), max_session_duration: 7200, trust_policy: document(TRUST) }),
     }
 }
@@ -92,8 +93,12 @@ async fn account(server: &Server) -> Account {
     Account::new(&server.base(), ambient()).await.unwrap()
 }
 
+fn scope(who: &IdentityName, policies: &[Arn]) -> Scope {
+    Scope { name: who.clone(), policies: policies.iter().cloned().collect(), groups: false }
+}
+
 async fn observe(server: &Server, who: &IdentityName, policies: &[Arn]) -> Result<Observed, Failure> {
-    account(server).await.gateway().observe(who, &policies.iter().cloned().collect()).await
+    account(server).await.gateway().observe(&scope(who, policies)).await
 }
 
 async fn execute(server: &Server, action: Action) -> Result<Receipt, Failure> {
@@ -171,7 +176,7 @@ async fn a_write_whose_answer_cannot_be_read_may_have_been_made() {
 async fn an_answer_that_does_not_come_in_time_is_neither() {
     let server = Server::start(|_| Reply::Silence);
     let account = Account::new(&server.impatient(), ambient()).await.unwrap();
-    let failure = account.gateway().observe(&role(), &Default::default()).await.unwrap_err();
+    let failure = account.gateway().observe(&scope(&role(), &[])).await.unwrap_err();
     assert_eq!((failure.reason, failure.effect), (Reason::AWSUnavailable, Effect::None));
     let failure = account.gateway().execute(&Action::DeleteIdentity(role())).await.unwrap_err();
     assert_eq!((failure.reason, failure.effect), (Reason::AWSUnavailable, Effect::Unknown));
@@ -298,6 +303,7 @@ fn removals() -> Vec<(Action, Vec<&'static str>)> {
         (dependent(Dependent::MFADevice("arn:aws:iam::111111111111:mfa/ana".into())), vec!["DeactivateMFADevice", "DeleteVirtualMFADevice"]),
         (dependent(Dependent::MFADevice("arn:aws:iam::111111111111:u2f/user/ana/key".into())), vec!["DeactivateMFADevice"]),
         (dependent(Dependent::Group("developers".into())), vec!["RemoveUserFromGroup"]),
+        (Action::RemoveFromGroup("ana".parse().unwrap(), "developers".parse().unwrap()), vec!["RemoveUserFromGroup"]),
     ]
 }
 
@@ -319,6 +325,7 @@ async fn what_cannot_be_written_to_is_not_done() {
         (Action::PutInlinePolicy(user(), name(), document(READ)), "PutUserPolicy", Reason::Propagating),
         (Action::AttachPolicy(role(), policy_arn()), "AttachRolePolicy", Reason::PolicyNotFound),
         (Action::AttachPolicy(user(), policy_arn()), "AttachUserPolicy", Reason::PolicyNotFound),
+        (Action::AddToGroup("ana".parse().unwrap(), "developers".parse().unwrap()), "AddUserToGroup", Reason::GroupNotFound),
         (Action::UpdateTrustPolicy("reader".parse().unwrap(), document(TRUST)), "UpdateAssumeRolePolicy", Reason::Propagating),
         (Action::UpdateRole("reader".parse().unwrap(), String::new(), 3600), "UpdateRole", Reason::Propagating),
         (Action::PutPermissionsBoundary(role(), boundary()), "PutRolePermissionsBoundary", Reason::PolicyNotFound),
@@ -398,6 +405,7 @@ async fn a_user_is_created_at_the_root_path_without_what_it_has_not() {
         permissions_boundary: None,
         inline_policies: BTreeMap::new(),
         attached_policies: Default::default(),
+        groups: None,
         role: None,
     };
     execute(&server, Action::CreateIdentity(Box::new(identity))).await.unwrap();

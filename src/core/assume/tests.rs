@@ -18,6 +18,7 @@ fn user(attached: &[&str]) -> Identity {
         permissions_boundary: None,
         inline_policies: Default::default(),
         attached_policies: attached.iter().map(|arn| arn.parse().unwrap()).collect(),
+        groups: None,
         role: None,
     }
 }
@@ -67,20 +68,20 @@ fn nothing_is_repacked_to_make_room() {
     let shards = arns.iter().zip(&documents).map(|(arn, document)| Shard { arn, document, is_attached: true });
     let found = Found { inline: None, shards: (1..).zip(shards).collect() };
     // Each shard has room for one more of these, and none for a longer one.
-    assert_eq!(share(&refer(&roles), &found).unwrap().shards[&1].len(), 3);
+    assert_eq!(share(&refer(&roles), &found, Room::WHOLE).unwrap().shards[&1].len(), 3);
     let longer = format!("{}{}", long(99), "p".repeat(400));
     let wanted: Roles<'_> = refer(&roles[..2 * MOST_SHARDS]).into_iter().chain([(longer.as_str(), SessionRights::default())]).collect();
-    assert_eq!(share(&wanted, &found), Err(Excess { roles: 1 }));
-    assert_eq!(share(&wanted, &Found::default()).unwrap().shards.len(), 8);
+    assert_eq!(share(&wanted, &found, Room::WHOLE), Err(Excess { roles: 1 }));
+    assert_eq!(share(&wanted, &Found::default(), Room::WHOLE).unwrap().shards.len(), 8);
 }
 
 #[test]
 fn what_a_pass_that_died_may_have_made_is_looked_for() {
     let (few, many) = (roles(40), roles(200));
-    assert_eq!(possible(&BTreeSet::new(), &refer(&few)), BTreeSet::new());
-    assert_eq!(possible(&BTreeSet::new(), &refer(&many)), BTreeSet::from([1, 2, 3]));
-    assert_eq!(possible(&BTreeSet::from([2]), &refer(&few)), BTreeSet::from([1, 2]));
-    assert_eq!(possible(&BTreeSet::from([1, 4]), &refer(&many)), BTreeSet::from([1, 2, 4]));
+    assert_eq!(possible(&BTreeSet::new(), &refer(&few), Room::WHOLE), BTreeSet::new());
+    assert_eq!(possible(&BTreeSet::new(), &refer(&many), Room::WHOLE), BTreeSet::from([1, 2, 3]));
+    assert_eq!(possible(&BTreeSet::from([2]), &refer(&few), Room::WHOLE), BTreeSet::from([1, 2]));
+    assert_eq!(possible(&BTreeSet::from([1, 4]), &refer(&many), Room::WHOLE), BTreeSet::from([1, 2, 4]));
     let far_too_many = roles(2000);
-    assert_eq!(possible(&BTreeSet::new(), &refer(&far_too_many)), (1..=MOST_SHARDS).collect());
+    assert_eq!(possible(&BTreeSet::new(), &refer(&far_too_many), Room::WHOLE), (1..=MOST_SHARDS).collect());
 }

@@ -17,6 +17,7 @@ fn role(name: &str, tags: Tags, trusted: &[&str]) -> ObservedIdentity {
         permissions_boundary: None,
         inline_policies: BTreeMap::new(),
         attached_policies: BTreeSet::new(),
+        groups: None,
         role: Some(RoleSettings { description: String::new(), max_session_duration: 3600, trust_policy }),
     };
     ObservedIdentity { id: format!("AROAEXAMPLE{:0>9}", name.to_ascii_uppercase().replace('-', "0")).parse().unwrap(), identity }

@@ -1,0 +1,195 @@
+//! What an identity is declared to be able to do, and what of it is taken off or stays: the same for users and roles.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::assume;
+use super::desired::Desired;
+use super::document::{Document, DocumentKind};
+use super::grants::parse;
+use super::identity::{ASSUME_POLICY, CUT_OFF_POLICY, ManagedPolicy, REVOKE_SESSIONS_POLICY};
+use super::names::{Arn, Path, PolicyName, same_name};
+use super::observed::{Observed, ObservedPolicy};
+use super::outcome::Problem;
+use super::ownership::Tags;
+use super::placement::Placement;
+use crate::api::Reason;
+use crate::api::common::ConfigMapKeyReference;
+use crate::api::permissions::{DocumentSource, Permissions, PolicyStatus, Unmanaged};
+
+/// The texts that a resource takes from ConfigMaps; None where the ConfigMap or the key does not exist.
+pub type ConfigTexts = BTreeMap<(String, String), Option<String>>;
+
+/// The entries of ConfigMaps that permissions take documents from.
+pub fn config_references(permissions: Option<&Permissions>) -> BTreeSet<(String, String)> {
+    let Some(permissions) = permissions else { return BTreeSet::new() };
+    let managed = permissions.customer_managed_policies.iter().filter_map(|p| p.config_map_key_ref.as_ref());
+    let inline = permissions.inline_policies.iter().filter_map(|p| p.config_map_key_ref.as_ref());
+    managed.chain(inline).map(|r| (r.name.clone(), r.key.clone())).collect()
+}
+
+/// Where the policies of a resource are made, and what they are marked with.
+pub struct Place<'a> {
+    /// The account.
+    pub at: &'a Placement,
+    /// The path of the identity, which its policies share.
+    pub path: &'a Path,
+    /// The tags of the identity, which its policies share.
+    pub tags: &'a Tags,
+}
+
+/// The declared policies of an identity.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Declared {
+    /// Inline policies by name.
+    pub inline: BTreeMap<PolicyName, Document>,
+    /// ARNs of the policies to attach, those of `managed` among them.
+    pub attached: BTreeSet<Arn>,
+    /// The customer-managed policies that belong to the resource, by ARN.
+    pub managed: BTreeMap<Arn, ManagedPolicy>,
+}
+
+/// Reads the declaration. What is wrong with it is added to `problems`, and left out.
+pub fn declared(permissions: Option<&Permissions>, place: &Place<'_>, texts: &ConfigTexts, problems: &mut Vec<Problem>) -> Declared {
+    let mut declared = Declared::default();
+    let Some(permissions) = permissions else { return declared };
+    declared.attached = permissions.attached_policies.iter().filter_map(|policy| keep(problems, attached(policy, place.at))).collect();
+    for policy in &permissions.inline_policies {
+        let field = format!("spec.permissions.inlinePolicies[{}]", policy.name);
+        let name = keep(problems, policy_name(&field, &policy.name));
+        if let (Some(name), Some(document)) = (name, document(problems, &field, policy.source(), texts)) {
+            declared.inline.insert(name, document);
+        }
+    }
+    for policy in &permissions.customer_managed_policies {
+        let field = format!("spec.permissions.customerManagedPolicies[{}]", policy.name);
+        let name = keep(problems, policy_name(&field, &policy.name));
+        if let (Some(name), Some(document)) = (name, document(problems, &field, policy.source(), texts)) {
+            let arn = Arn::policy(&place.at.partition, &place.at.id, place.path, &name);
+            let (path, tags) = (place.path.clone(), place.tags.clone());
+            declared.attached.insert(arn.clone());
+            let description = policy.description.clone().unwrap_or_default();
+            declared.managed.insert(arn.clone(), ManagedPolicy { arn, name, path, description, document, tags });
+        }
+    }
+    declared
+}
+
+/// The customer-managed policies that a resource declares, and those that its status lists.
+pub fn owned_policies(permissions: Option<&Permissions>, told: &[PolicyStatus], at: &Placement, path: &Path) -> BTreeSet<Arn> {
+    let names = permissions.into_iter().flat_map(|p| &p.customer_managed_policies).filter_map(|p| p.name.parse().ok());
+    let declared = names.map(|name| Arn::policy(&at.partition, &at.id, path, &name));
+    declared.chain(told.iter().filter_map(|policy| policy.arn.parse().ok())).collect()
+}
+
+/// What is on an identity, is not declared, and stays.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Staying<'a> {
+    /// Inline policies by name.
+    pub inline: BTreeMap<&'a PolicyName, &'a Document>,
+    /// ARNs of attached policies.
+    pub attached: BTreeSet<&'a Arn>,
+}
+
+impl<'a> Staying<'a> {
+    /// What stays of what is there. The resource's own policies and those that it no longer wants are none of it.
+    pub fn of(desired: &Desired, observed: &'a Observed) -> Self {
+        let Some(found) = observed.identity.as_ref().map(|found| &found.identity) else { return Self::default() };
+        let ours = |name: &PolicyName| [ASSUME_POLICY, CUT_OFF_POLICY].contains(&name.as_str());
+        let undeclared = found.inline_policies.iter().filter(|(name, _)| !desired.identity.inline_policies.contains_key(*name) && !ours(name));
+        let remove = desired.unmanaged == Some(Unmanaged::Remove);
+        let inline = undeclared.filter(|(name, document)| !remove || revokes_sessions(name, document)).collect();
+        let undeclared = found.attached_policies.iter().filter(|arn| !desired.identity.attached_policies.contains(*arn));
+        let ours = |arn: &Arn| observed.policies.get(arn).is_some_and(|policy| was_made_for(desired, policy));
+        let attached = undeclared.filter(|arn| !remove && !ours(arn)).collect();
+        Self { inline, attached }
+    }
+
+    /// What of it a person is told of: names of inline policies and ARNs of attached ones. Not the denial that is kept in any case.
+    pub fn reported(desired: &Desired, observed: &'a Observed) -> Vec<&'a str> {
+        if desired.unmanaged != Some(Unmanaged::Report) {
+            return vec![];
+        }
+        let staying = Self::of(desired, observed);
+        let inline = staying.inline.into_iter().filter(|(name, document)| !revokes_sessions(name, document)).map(|(name, _)| name.as_str());
+        inline.chain(staying.attached.into_iter().map(Arn::as_str)).collect()
+    }
+}
+
+/// Whether a customer-managed policy that is there is the resource's own: it is, or was, one of its policies by name, and says so by its tags.
+pub fn was_made_for(desired: &Desired, policy: &ObservedPolicy) -> bool {
+    let arn = &policy.policy.arn;
+    let is_named = desired.former_policies.contains(arn) || assume::number(&desired.identity, arn).is_some();
+    is_named && desired.owner.check("policy", &policy.policy.tags, &policy.id, None).is_ok()
+}
+
+/// Revoked sessions stay revoked: that policy is a person's, made by the console in an emergency, and does no more than deny.
+fn revokes_sessions(name: &PolicyName, document: &Document) -> bool {
+    name.as_str() == REVOKE_SESSIONS_POLICY && document.all_statements_deny()
+}
+
+fn keep<T>(problems: &mut Vec<Problem>, result: Result<T, Problem>) -> Option<T> {
+    result.map_err(|p| problems.push(p)).ok()
+}
+
+/// Some names are spoken for: by Rolebridge itself, and by AWS's console for revoking sessions, which no declaration may undo.
+fn policy_name(field: &str, name: &str) -> Result<PolicyName, Problem> {
+    let name: PolicyName = parse(&format!("{field}.name"), name)?;
+    let is_assume_policy = name.as_str().to_ascii_lowercase().starts_with(ASSUME_POLICY);
+    if is_assume_policy || [CUT_OFF_POLICY, REVOKE_SESSIONS_POLICY].iter().any(|reserved| same_name(reserved, name.as_str())) {
+        return Err(Problem::new(Reason::InvalidSpec, format!("{field}.name: {name} is reserved; choose another name")));
+    }
+    Ok(name)
+}
+
+fn attached(policy: &str, at: &Placement) -> Result<Arn, Problem> {
+    let field = "spec.permissions.attachedPolicies";
+    if policy.starts_with("arn:") {
+        return parse(field, policy);
+    }
+    Arn::aws_managed_policy(&at.partition, policy).map_err(|e| Problem::new(Reason::InvalidSpec, format!("{field}: {e}")))
+}
+
+fn document(problems: &mut Vec<Problem>, field: &str, source: Option<DocumentSource<'_>>, texts: &ConfigTexts) -> Option<Document> {
+    let (place, parsed) = match source {
+        Some(DocumentSource::Document(value)) => (format!("{field}.document"), Document::from_value(serde_json::Value::Object(value.clone()))),
+        Some(DocumentSource::Json(text)) => (format!("{field}.json"), Document::parse(text)),
+        Some(DocumentSource::ConfigMap(reference)) => {
+            (format!("{field}: ConfigMap {} key {}", reference.name, reference.key), Document::parse(config_text(problems, field, reference, texts)?))
+        }
+        None => {
+            problems.push(Problem::new(Reason::InvalidSpec, format!("{field}: set exactly one of document, json and configMapKeyRef")));
+            return None;
+        }
+    };
+    let found = match parsed {
+        Ok(document) => {
+            let wrong = document.lint(DocumentKind::Permissions);
+            if wrong.is_empty() && document.allows_assume_role() {
+                problems.push(Problem::new(
+                    Reason::InvalidDocument,
+                    format!("{place} allows sts:AssumeRole: who may assume which role is told in the spec.trust of that role, not in a policy"),
+                ));
+                return None;
+            }
+            if wrong.is_empty() {
+                return Some(document);
+            }
+            wrong
+        }
+        Err(wrong) => wrong,
+    };
+    problems.extend(found.iter().map(|p| Problem::new(Reason::InvalidDocument, format!("{place}: {p}"))));
+    None
+}
+
+fn config_text<'a>(problems: &mut Vec<Problem>, field: &str, reference: &ConfigMapKeyReference, texts: &'a ConfigTexts) -> Option<&'a str> {
+    let text = texts.get(&(reference.name.clone(), reference.key.clone())).and_then(|t| t.as_deref());
+    if text.is_none() {
+        let message = format!(
+            "{field}: there is no ConfigMap {} with the key {} in this namespace; create it. What is in AWS stays as it is.",
+            reference.name, reference.key
+        );
+        problems.push(Problem::new(Reason::ConfigMapNotFound, message));
+    }
+    text
+}
