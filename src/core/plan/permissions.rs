@@ -123,15 +123,17 @@ fn in_order(found: &Identity, mut additions: Vec<Action>, mut removals: Vec<Acti
         *now = after(now, &action);
         ordered.push(action);
     };
-    while let Some(next) = additions.first() {
+    while !additions.is_empty() {
         if let Some(fits) = additions.iter().position(|action| Limits::taken_by(&after(&now, action)).is_within(limits)) {
             take(additions.remove(fits), &mut now);
             continue;
         }
-        let over = |identity: &Identity| Limits::taken_by(&after(identity, next)).beyond(limits);
+        let over = |identity: &Identity, next: &Action| Limits::taken_by(&after(identity, next)).beyond(limits);
         let roles_to_come = additions.iter().any(|action| gives_roles(action, found));
-        let frees = |action: &Action| over(&after(&now, action)) < over(&now) && !(roles_to_come && is_of_assume_policy(action, found));
-        match removals.iter().position(frees) {
+        let may_go = |action: &Action| !(roles_to_come && is_of_assume_policy(action, found));
+        let frees = |action: &Action, next: &Action| over(&after(&now, action), next) < over(&now, next);
+        let first = additions.iter().find_map(|next| removals.iter().position(|action| may_go(action) && frees(action, next)));
+        match first {
             Some(first) => take(removals.remove(first), &mut now),
             None => break,
         }
@@ -162,14 +164,15 @@ fn is_of_assume_policy(action: &Action, user: &Identity) -> bool {
     }
 }
 
-/// What of the wanted state IAM's quotas do not hold. They forbid only to add: what is there already was let in once.
+/// What of the wanted state IAM's quotas do not hold. They forbid only to add: what is there already was let in once, and may always become less.
 pub(super) fn excesses(quotas: &Quotas, wanted: &Wanted, observed: &Observed, staying: &Staying<'_>) -> Vec<Problem> {
     let identity = &wanted.identity;
     let (who, limits) = (&identity.name, quotas.limits(&identity.name));
-    let there = observed.identity.as_ref().map(|found| Limits::taken_by(&found.identity)).unwrap_or_default();
+    let found = observed.identity.as_ref().map(|found| &found.identity);
     let mut excesses = vec![];
     let (attached, others) = (identity.attached_policies.len(), staying.attached.len());
-    if attached + others > limits.attached_policies.max(there.attached_policies) {
+    let is_attached = |arn: &Arn| found.is_some_and(|found| found.attached_policies.contains(arn));
+    if attached + others > limits.attached_policies && !identity.attached_policies.iter().all(is_attached) {
         let for_roles = assume::attached(identity).count();
         let parts = [(attached - for_roles, "are declared"), (for_roles, "hold the roles that it may assume"), (others, "were put there by others")];
         let parts: Vec<String> = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
@@ -178,7 +181,9 @@ pub(super) fn excesses(quotas: &Quotas, wanted: &Wanted, observed: &Observed, st
     }
     let sizes = |documents: &mut dyn Iterator<Item = &Document>| documents.map(Document::size).sum::<usize>();
     let (declared, others) = (sizes(&mut identity.inline_policies.values()), sizes(&mut staying.inline.values().copied()));
-    if declared + others > limits.inline_policies_size.max(there.inline_policies_size) {
+    let size_there = |name| found.and_then(|found| found.inline_policies.get(name)).map_or(0, Document::size);
+    let grows = identity.inline_policies.iter().any(|(name, document)| document.size() > size_there(name));
+    if declared + others > limits.inline_policies_size && grows {
         let own = identity.inline_policies.iter().map(|(name, document)| (name.as_str(), document.size()));
         let parts: Vec<String> =
             own.chain((others > 0).then_some(("those of others", others))).map(|(what, size)| format!("{what} {size}")).collect();
@@ -192,7 +197,8 @@ pub(super) fn excesses(quotas: &Quotas, wanted: &Wanted, observed: &Observed, st
         ));
     }
     let taken = Limits::taken_by(identity);
-    if taken.groups > limits.groups.max(there.groups) {
+    let is_in = |group: &GroupName| found.and_then(|found| found.groups.as_ref()).is_some_and(|groups| includes(groups, group));
+    if taken.groups > limits.groups && !identity.groups.iter().flatten().all(is_in) {
         excesses.push(format!("{who} would be in {} groups, and IAM lets it be in {}: name fewer in spec.groups", taken.groups, limits.groups));
     }
     let is_there = |arn: &Arn, document: &Document| observed.policies.get(arn).is_some_and(|found| same(&found.policy.document, document));
