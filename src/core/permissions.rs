@@ -143,10 +143,22 @@ fn policy_name(field: &str, name: &str) -> Result<PolicyName, Problem> {
 
 fn attached(policy: &str, at: &Placement) -> Result<Arn, Problem> {
     let field = "spec.permissions.attachedPolicies";
-    if policy.starts_with("arn:") {
-        return parse(field, policy);
+    let arn = if policy.starts_with("arn:") {
+        parse(field, policy)?
+    } else {
+        Arn::aws_managed_policy(&at.partition, policy).map_err(|e| Problem::new(Reason::InvalidSpec, format!("{field}: {e}")))?
+    };
+    if is_of_a_service(&arn) {
+        let message = format!("{field}: {arn} is for a service of AWS, which attaches it to its own service roles; take it out");
+        return Err(Problem::new(Reason::PolicyNotAttachable, message));
     }
-    Arn::aws_managed_policy(&at.partition, policy).map_err(|e| Problem::new(Reason::InvalidSpec, format!("{field}: {e}")))
+    Ok(arn)
+}
+
+/// Whether a policy is one of those that AWS keeps for service-linked roles, all of which lie in a path of their own (IAM user guide, "Create a
+/// service-linked role").
+fn is_of_a_service(policy: &Arn) -> bool {
+    policy.account() == "aws" && policy.iam_entity().is_some_and(|entity| entity.path.starts_with("/aws-service-role/"))
 }
 
 fn document(problems: &mut Vec<Problem>, field: &str, source: Option<DocumentSource<'_>>, texts: &ConfigTexts) -> Option<Document> {

@@ -1,7 +1,10 @@
 //! What users and roles may do beside assuming: their policies and groups. "Row" is a row of the table of bad inputs that the project keeps.
 
 use anyhow::{Context, Result, ensure};
-use rolebridge_testbed::Seen;
+use rolebridge_testbed::{
+    Seen,
+    aws_sim::{Fault, FaultKind},
+};
 use serde_json::json;
 
 use crate::support::{
@@ -248,5 +251,80 @@ async fn a_user_is_in_the_groups_that_it_declares_and_its_account_allows() -> Re
     tenant.apply(&alice("team-data")).await?;
     tenant.ready(&tenant.users(), "alice").await?;
     assert_eq!(groups_of(&tenant, &utils, "alice").await?, json!(["team-data"]));
+    operator.ensure_running()
+}
+
+#[tokio::test]
+async fn row_25_a_policy_that_does_not_exist_is_missed_until_it_does() -> Result<()> {
+    let world = World::with_operator().await?;
+    let tenant = world.tenant().await?;
+    let prod = tenant.ready_account("prod", "").await?;
+    let later = prod.arn("policy/later");
+    let policies = format!("permissions: {{attachedPolicies: [job-function/ViewOnlyAccess, 'arn:aws:iam::aws:policy/ReadOnlyAccess', '{later}']}}");
+    tenant.apply(&(bastion_user("alice", &prod, &policies) + &cross_account_role("reader", &prod, "", &policies))).await?;
+    assert_told(&tenant.concluded(&tenant.users(), "alice", "PolicyNotFound").await?, "Stalled", &[&later])?;
+    assert_told(&tenant.concluded(&tenant.roles(), "reader", "PolicyNotFound").await?, "Stalled", &[&later])?;
+    prod.iam.create_policy().policy_name("later").policy_document(LIST).send().await?;
+    tenant.ready(&tenant.users(), "alice").await?;
+    tenant.ready(&tenant.roles(), "reader").await?;
+    let state = tenant.state(&prod).await?;
+    let attached = json!([later, "arn:aws:iam::aws:policy/ReadOnlyAccess", "arn:aws:iam::aws:policy/job-function/ViewOnlyAccess"]);
+    assert_eq!(user(&state, "alice").context("no user")?["attachedPolicies"], attached);
+    assert_eq!(role(&state, "reader").context("no role")?["attachedPolicies"], attached);
+    Ok(())
+}
+
+#[tokio::test]
+async fn row_26_a_policy_of_a_service_of_aws_is_refused_before_anything_is_made() -> Result<()> {
+    let world = World::with_operator().await?;
+    let tenant = world.tenant().await?;
+    let prod = tenant.ready_account("prod", "").await?;
+    let by_name = "permissions: {attachedPolicies: [aws-service-role/AmazonECSServiceRolePolicy]}";
+    let by_arn = "permissions: {attachedPolicies: ['arn:aws:iam::aws:policy/aws-service-role/AmazonECSServiceRolePolicy']}";
+    tenant.apply(&(bastion_user("alice", &prod, by_name) + &cross_account_role("reader", &prod, "", by_arn))).await?;
+    let advice = ["AmazonECSServiceRolePolicy", "take it out"];
+    assert_told(&tenant.concluded(&tenant.users(), "alice", "PolicyNotAttachable").await?, "Stalled", &advice)?;
+    assert_told(&tenant.concluded(&tenant.roles(), "reader", "PolicyNotAttachable").await?, "Stalled", &advice)?;
+    let (writes, _) = world.counts_in(&[&prod], 0).await?;
+    assert_eq!(writes, Counts::new());
+    Ok(())
+}
+
+#[tokio::test]
+async fn row_53_the_newest_version_is_the_default_wherever_the_operator_dies_while_there_are_five() -> Result<()> {
+    let world = World::own().await?;
+    let mut operator = world.operator()?;
+    let tenant = world.tenant().await?;
+    let prod = tenant.ready_account("prod", "").await?;
+    let with = |number: usize| {
+        let policy = LIST.replace("s3:ListAllMyBuckets", &format!("s3:Get{number}"));
+        cross_account_role("reader", &prod, "", &format!("permissions: {{customerManagedPolicies: [{{name: own, json: '{policy}'}}]}}"))
+    };
+    for number in 0..5 {
+        tenant.apply(&with(number)).await?;
+        tenant.ready(&tenant.roles(), "reader").await?;
+    }
+    let hold = |operation: &str| Fault::of(FaultKind::Hold, operation).in_account(&prod.id);
+    let points = [hold("DeletePolicyVersion"), hold("DeletePolicyVersion").after(), hold("CreatePolicyVersion"), hold("CreatePolicyVersion").after()];
+    for (number, point) in (5..).zip(points) {
+        let fault = world.testbed.aws.inject(&point).await?;
+        tenant.apply(&with(number)).await?;
+        let held = || async {
+            let hits = world.testbed.aws.faults().await?.iter().find(|status| status.id == fault).map_or(0, |status| status.hits);
+            Ok(Seen::from_option((hits > 0).then_some(()), || "nothing is held yet".to_owned()))
+        };
+        world.testbed.wait_for("the call is held", held).await?;
+        operator.kill();
+        world.testbed.aws.clear_faults().await?;
+        operator = world.operator()?;
+        tenant.ready(&tenant.roles(), "reader").await?;
+        let state = tenant.state(&prod).await?;
+        let policy = state.policies.iter().find(|policy| policy["policyName"] == "own").context("no policy")?;
+        let versions = policy["versions"].as_object().context("no versions")?;
+        let default = policy["defaultVersionID"].as_str().context("no default")?;
+        ensure!(versions[default].to_string().contains(&format!("s3:Get{number}")), "{policy}");
+        let newest = versions.keys().max_by_key(|id| id[1..].parse::<u32>().unwrap_or_default());
+        ensure!(newest.map(String::as_str) == Some(default) && versions.len() <= 5, "{policy}");
+    }
     operator.ensure_running()
 }
