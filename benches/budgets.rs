@@ -169,8 +169,8 @@ async fn fleet(table: &mut Table) -> Result<()> {
     let operator = world.operator_that_logs("warn")?;
     let swept = || async {
         let (_, reads) = world.counts_in(&all, since).await?;
-        // The second of the two reads of a sweep.
-        let swept = reads.get("ListRoles").copied().unwrap_or_default();
+        // The last of the reads of a sweep.
+        let swept = reads.get("ListAccountAliases").copied().unwrap_or_default();
         Ok(if swept >= ACCOUNTS as u64 { Seen::Done(()) } else { Seen::NotYet(format!("{swept} of {ACCOUNTS} accounts swept")) })
     };
     wait_for("every account has been looked at again", swept).await?;
@@ -182,7 +182,8 @@ async fn fleet(table: &mut Table) -> Result<()> {
     table.add(&work, "AWS writes", sum(writes.values()), Some(0.0));
     table.add(&work, "AWS reads", sum(reads.values()), None);
     let now: usize = team.operator_writes().await?.values().map(Vec::len).sum();
-    table.add(&work, "Kubernetes writes", (now - kubernetes) as f64, Some(0.0));
+    // The first sweep of each account reads its quotas, which its status tells.
+    table.add(&work, "Kubernetes writes", (now - kubernetes) as f64, Some(ACCOUNTS as f64));
     table.add(&work, "peak memory of the operator, MiB", operator.peak_rss().unwrap_or_default() as f64 / 1048576.0, None);
     drop(operator);
     // What the API server alone takes of this machine for as many writes: without it the seconds above say as much of the machine as of the operator.

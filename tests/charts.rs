@@ -67,3 +67,20 @@ fn every_value_has_a_schema() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn secrets_are_read_by_name_only() -> Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/rolebridge/templates");
+    let mut rules = 0;
+    for file in fs::read_dir(&folder)? {
+        let text = fs::read_to_string(file?.path())?;
+        for rule in text.split("- apiGroups:").skip(1).filter(|rule| rule.lines().any(|line| line.contains("resources:") && line.contains("secrets")))
+        {
+            rules += 1;
+            ensure!(rule.contains("resourceNames:") && rule.contains("verbs: [get]\n"), "{rule}");
+        }
+        ensure!(!text.contains("[\"*\"]") && !text.contains("['*']"), "a wildcard has Secrets in it");
+    }
+    assert_eq!(rules, 1);
+    Ok(())
+}

@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::{Condition, LabelSelector, Managed};
+use super::common::{AccountReference, Condition, LabelSelector, Managed};
 use super::schema;
 
 /// An AWS account that Rolebridge works in: how it gets there, and which namespaces may place users and roles there.
@@ -22,6 +22,8 @@ use super::schema;
     derive = "PartialEq",
     doc = "An AWS account that Rolebridge works in: how it gets there, and which namespaces may place users and roles there. Writing an AWSAccount is IAM administration of everything that it reaches.",
     validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name has at most 63 characters"),
+    validation = Rule::new("!has(self.spec.access.assumeRole) || !has(self.spec.access.assumeRole.via) || self.spec.access.assumeRole.via.name != self.metadata.name")
+        .message("an account cannot be reached through itself: name another AWSAccount in spec.access.assumeRole.via, or leave it out"),
     printcolumn(name = "Account ID", type_ = "string", json_path = ".spec.accountID"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
@@ -47,6 +49,10 @@ pub struct AWSAccountSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::region")]
     pub region: Option<String>,
+    /// The account's name in links to the console, instead of its ID. Default: the alias that the account has, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::console_alias")]
+    pub console_alias: Option<String>,
     /// How the operator gets into the account. Exactly one way.
     pub access: Access,
     /// Which namespaces may place users and roles in this account. Checked at every reconcile.
@@ -68,7 +74,8 @@ fn default_partition() -> String {
 
 /// How the operator gets into an account. Exactly one of the fields is set.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
-#[x_kube(validation = Rule::new("[has(self.ambient), has(self.assumeRole)].exists_one(x, x)").message("set exactly one of ambient and assumeRole"))]
+#[x_kube(validation = Rule::new("[has(self.ambient), has(self.assumeRole), has(self.secretRef)].exists_one(x, x)")
+    .message("set exactly one of ambient, assumeRole and secretRef"))]
 #[serde(rename_all = "camelCase")]
 pub struct Access {
     /// The operator's own credentials are already in this account: IRSA, EKS Pod Identity or its environment. Write `ambient: {}`.
@@ -77,6 +84,18 @@ pub struct Access {
     /// The operator assumes a management role in the account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assume_role: Option<AssumeRole>,
+    /// Keys of a user of the account, from a Secret in the operator's own namespace that the operator was allowed to read. They are long-lived: prefer a
+    /// role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretReference>,
+}
+
+/// The Secret with the keys AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, for a session, AWS_SESSION_TOKEN. What is put into it counts within a minute.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+pub struct SecretReference {
+    /// Name of the Secret, in the operator's own namespace.
+    #[schemars(schema_with = "schema::object_name")]
+    pub name: String,
 }
 
 /// The operator's own credentials are used as they are.
@@ -84,9 +103,14 @@ pub struct Access {
 pub struct Ambient {}
 
 /// The management role that the operator assumes.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[x_kube(validation = Rule::new("!has(self.via) || !has(self.duration) || !self.duration.matches('^([0-9]{1,5}(h|m|s)){1,3}$') || duration(self.duration) <= duration('1h')")
+    .message("a session of a role that was assumed by a session of a role lasts 1h at most: with via, choose 1h or less").field_path(".duration"))]
 #[serde(rename_all = "camelCase")]
 pub struct AssumeRole {
+    /// The AWSAccount whose management role assumes this one, up to four in a row. Default: the operator assumes it with its own credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<AccountReference>,
     /// ARN of the management role.
     #[serde(rename = "roleARN")]
     #[schemars(schema_with = "schema::role_arn")]
@@ -99,7 +123,7 @@ pub struct AssumeRole {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::session_name")]
     pub session_name: Option<String>,
-    /// How long a session lasts before the operator assumes the role again: 15m to 12h, at most the role's own maximum. Default: 1h.
+    /// How long a session lasts before the operator assumes the role again: 15m to 12h, at most the role's own maximum, and 1h with via. Default: 1h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::session_duration")]
     pub duration: Option<String>,
@@ -234,10 +258,14 @@ pub struct AWSAccountStatus {
     #[schemars(schema_with = "schema::observed_generation")]
     #[serde(default)]
     pub observed_generation: i64,
-    /// Who the operator is in this account, as STS says it.
+    /// Who the operator is in this account, as STS says it; absent while it is refused there.
     #[serde(default, rename = "callerARN", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub caller_arn: Option<String>,
+    /// The alias that the account has in the console, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub console_alias: Option<String>,
     /// The quotas of IAM in this account; absent until they were read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quotas: Option<QuotaStatus>,

@@ -60,6 +60,8 @@ pub enum Reason {
     GroupNotAllowed,
     /// A ConfigMap, or its key, does not exist.
     ConfigMapNotFound,
+    /// The Secret with the keys of an account cannot be used.
+    SecretNotUsable,
     /// A policy document is not one.
     InvalidDocument,
     /// The spec has a value that cannot be used.
@@ -88,7 +90,7 @@ pub enum Reason {
     WaitingForRoles,
     /// Something in AWS keeps the object from being deleted.
     DeletionBlocked,
-    /// Users or roles still refer to the account that is being deleted.
+    /// Users, roles or other accounts still refer to the account that is being deleted.
     InUse,
 }
 
@@ -105,7 +107,7 @@ pub struct Description {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Ready,
         Self::Progressing,
         Self::AccountNotFound,
@@ -120,6 +122,7 @@ impl Reason {
         Self::TrustNotAllowed,
         Self::GroupNotAllowed,
         Self::ConfigMapNotFound,
+        Self::SecretNotUsable,
         Self::InvalidDocument,
         Self::InvalidSpec,
         Self::Conflict,
@@ -154,6 +157,7 @@ impl Reason {
             Self::TrustNotAllowed => "TrustNotAllowed",
             Self::GroupNotAllowed => "GroupNotAllowed",
             Self::ConfigMapNotFound => "ConfigMapNotFound",
+            Self::SecretNotUsable => "SecretNotUsable",
             Self::InvalidDocument => "InvalidDocument",
             Self::InvalidSpec => "InvalidSpec",
             Self::Conflict => "Conflict",
@@ -234,6 +238,11 @@ impl Reason {
                 "A ConfigMap, or the key in it, does not exist. What is in AWS stays as it is.",
                 "Create the ConfigMap with that key in the namespace of the user or role.",
             ),
+            Self::SecretNotUsable => entry(
+                Stalled,
+                "The Secret with the keys of the account, or a key in it, does not exist, is malformed or may not be read.",
+                "Put right what the message names; the account follows within minutes.",
+            ),
             Self::InvalidDocument => entry(
                 Stalled,
                 "A policy document is not valid. What is in AWS stays as it is.",
@@ -282,9 +291,11 @@ impl Reason {
                 "Something in AWS keeps the object from being deleted.",
                 "Remove in AWS what the message names; the deletion goes on by itself.",
             ),
-            Self::InUse => {
-                entry(Waiting, "Users or roles still refer to the account that is being deleted.", "Delete those first; the message names them.")
-            }
+            Self::InUse => entry(
+                Waiting,
+                "Users, roles or other AWSAccounts still refer to the account that is being deleted.",
+                "Delete those first; the message names them.",
+            ),
         }
     }
 }

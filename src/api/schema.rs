@@ -33,6 +33,18 @@ pub fn region(_: &mut SchemaGenerator) -> Schema {
     string(1, 32, &[("self.matches('^[a-z]+(-[a-z]+)+-[0-9]+$')", "a region looks like us-east-1 or eu-central-1")])
 }
 
+/// An account alias (IAM API reference, CreateAccountAlias). Twelve digits alone would read as the ID of an account.
+pub fn console_alias(_: &mut SchemaGenerator) -> Schema {
+    string(
+        3,
+        63,
+        &[
+            ("self.matches('^[a-z0-9]+(-[a-z0-9]+)*$')", "a console alias has 3 to 63 lower-case letters, digits and single dashes between them"),
+            ("!self.matches('^[0-9]{12}$')", "an account ID is no alias: leave consoleAlias out"),
+        ],
+    )
+}
+
 /// The name of a user or role in IAM.
 pub fn identity_name(_: &mut SchemaGenerator) -> Schema {
     string(

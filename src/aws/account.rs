@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use aws_config::sts::AssumeRoleProvider;
 use aws_sdk_iam::config::retry::RetryPartition;
-use aws_sdk_iam::config::{IdentityCache, Region, SharedCredentialsProvider};
+use aws_sdk_iam::config::{IdentityCache, Region};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
-use super::config::{AccessConfig, AccountConfig, BaseConfig};
+use super::config::{AccountConfig, BaseConfig};
+use super::credentials::CachedCredentials;
 use super::gateway::{Caller, Gateway};
 use super::limits::Budget;
 use super::sdk::Sdk;
@@ -24,17 +24,17 @@ const VERIFICATION_TTL: Duration = Duration::from_secs(3600);
 const BUSY_RETRY: Duration = Duration::from_millis(100);
 /// Removals at the same time, beside other work.
 const REMOVALS: usize = 4;
-/// Longest time for fetching credentials: less than a request may take, so that what is slow is told from AWS being slow.
-const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// One account of AWS.
 ///
-/// Nothing is shared with other accounts but the operator's own credentials and the pool of connections. The SDK makes one attempt
+/// Nothing is shared with other accounts but the operator's own credentials, those of the account that leads into this one, and the pool of connections. The SDK makes one attempt
 /// for each call and no retries: the controller retries, with its own backoff, so that each attempt passes the budget, and so that a write of which
 /// nothing is known is followed by a read and not by the same write.
 #[derive(Debug)]
 pub struct Account {
     config: AccountConfig,
+    via: Option<Arc<Account>>,
+    credentials: Arc<CachedCredentials>,
     sdk: Sdk,
     budget: Arc<Budget>,
     slots: Arc<Semaphore>,
@@ -48,11 +48,12 @@ pub struct Account {
 pub struct Permit(#[expect(dead_code, reason = "held for its Drop")] OwnedSemaphorePermit);
 
 impl Account {
-    /// Makes the clients. No call is made yet.
+    /// Makes the clients. No call is made yet. `via` is the account whose session assumes this one's management role; None for the operator's own
+    /// credentials.
     ///
     /// # Errors
     /// [`Reason::InvalidSpec`] where neither the configuration names a region nor the partition has one that is known here.
-    pub async fn new(base: &BaseConfig, config: AccountConfig) -> Result<Self, Failure> {
+    pub async fn new(base: &BaseConfig, config: AccountConfig, via: Option<Arc<Account>>) -> Result<Self, Failure> {
         let Some(region) = config.region.clone().or_else(|| config.partition.default_region().map(str::to_owned)) else {
             return Err(Failure::refused(
                 Reason::InvalidSpec,
@@ -60,21 +61,11 @@ impl Account {
             ));
         };
         let region = Region::new(region);
-        let mut sdk = base.sdk.to_builder().region(region.clone());
-        if let AccessConfig::AssumeRole { role_arn, external_id, session_name, duration } = &config.access {
-            let mut provider = AssumeRoleProvider::builder(role_arn.as_str())
-                .configure(&base.sdk)
-                .region(region)
-                .session_name(session_name)
-                .session_length(*duration);
-            if let Some(external_id) = external_id {
-                provider = provider.external_id(external_id);
-            }
-            // One provider and one cache for both clients: the role is assumed once, and again shortly before the session ends.
-            let cache = IdentityCache::lazy().load_timeout(CREDENTIALS_TIMEOUT).build();
-            sdk = sdk.credentials_provider(SharedCredentialsProvider::new(provider.build().await)).identity_cache(cache);
-        }
-        let sdk = sdk.build();
+        let through = via.as_ref().map(|via| via.credentials.clone());
+        let credentials = CachedCredentials::of(base, &config.access, region.clone(), through).await;
+        // The one cache is that of the credentials: both clients, and the accounts behind this one, share a session.
+        let provider = credentials.clone().shared();
+        let sdk = base.sdk.to_builder().region(region).credentials_provider(provider).identity_cache(IdentityCache::no_cache()).build();
         // Without retries the partition has no effect today; with them, one throttled account must never use up another's.
         let retries = RetryPartition::custom(format!("{}/{}", config.partition, config.id)).build();
         let iam = aws_sdk_iam::config::Builder::from(&sdk).retry_partition(retries.clone()).interceptor(CompleteReply).build();
@@ -84,16 +75,17 @@ impl Account {
             iam: aws_sdk_iam::Client::from_conf(iam),
             sts: aws_sdk_sts::Client::from_conf(sts),
             budget: budget.clone(),
-            access: config.access.clone(),
+            credentials: credentials.clone(),
         };
         let slots = Arc::new(Semaphore::new(config.limits.concurrency.max(1)));
         let removals = Arc::new(Semaphore::new(REMOVALS));
-        Ok(Self { config, sdk, budget, slots, removals, verification: Verification::default() })
+        Ok(Self { config, via, credentials, sdk, budget, slots, removals, verification: Verification::default() })
     }
 
-    /// What the account was made from.
-    pub fn config(&self) -> &AccountConfig {
-        &self.config
+    /// Whether the account was made from this.
+    pub fn is_made_from(&self, config: &AccountConfig, via: Option<&Arc<Account>>) -> bool {
+        let same = |a: &Arc<Account>, b: &Arc<Account>| Arc::ptr_eq(a, b);
+        self.config == *config && (self.via.as_ref().zip(via).map_or(self.via.is_none() && via.is_none(), |(a, b)| same(a, b)))
     }
 
     /// IAM and STS. Nobody writes by it before [`Account::verify`] has succeeded, nor begins a piece of work without a [`Permit`].

@@ -1,15 +1,21 @@
 //! What is to be known before an account can be spoken to.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, SdkConfig};
+use aws_credential_types::credential_fn::provide_credentials_fn;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_iam::config::SharedHttpClient;
 use aws_sdk_iam::config::retry::RetryConfig;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::{Builder, ConnectorBuilder, tls};
 
+use super::credentials::CachedCredentials;
+use super::secret::Secrets;
 use crate::core::names::{AccountID, Arn, Partition};
 
 /// How the SDK behaves by default: fixed, so that an update of the SDK does not change timeouts or retries behind our back.
@@ -28,13 +34,16 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct BaseConfig {
     pub(super) sdk: SdkConfig,
+    pub(super) own: Arc<CachedCredentials>,
+    pub(super) secrets: Arc<dyn Secrets>,
 }
 
 impl BaseConfig {
-    /// Reads the environment and AWS's configuration files. `AWS_ENDPOINT_URL` and its like are honoured.
+    /// Reads the environment and AWS's configuration files. `AWS_ENDPOINT_URL` and its like are honoured. `secrets` has the keys of the accounts that are entered
+    /// by such.
     ///
     /// No credentials are fetched yet: that there are none shows with the first call.
-    pub async fn load() -> Self {
+    pub async fn load(secrets: Arc<dyn Secrets>) -> Self {
         let loader = aws_config::defaults(BEHAVIOR())
             .http_client(http_client(ProxyConfig::from_env))
             .timeout_config(timeouts())
@@ -43,13 +52,21 @@ impl BaseConfig {
             Ok(name) => loader.app_name(name),
             Err(_) => loader,
         };
-        Self { sdk: loader.load().await }
+        Self::new(loader.load().await, secrets)
+    }
+
+    fn new(sdk: SdkConfig, secrets: Arc<dyn Secrets>) -> Self {
+        // Where there is not even a chain to ask, the first call says so.
+        let provider = sdk
+            .credentials_provider()
+            .unwrap_or_else(|| SharedCredentialsProvider::new(provide_credentials_fn(|| async { Err(CredentialsError::not_loaded_no_source()) })));
+        Self { sdk, own: Arc::new(CachedCredentials::own(provider)), secrets }
     }
 
     /// For tests: fixed credentials and an endpoint on this machine.
     #[cfg(test)]
-    pub(super) fn for_endpoint(url: &str, attempt_timeout: Duration) -> Self {
-        use aws_sdk_iam::config::{Credentials, SharedCredentialsProvider};
+    pub(super) fn for_endpoint(url: &str, attempt_timeout: Duration, secrets: Arc<dyn Secrets>) -> Self {
+        use aws_sdk_iam::config::Credentials;
 
         let sdk = SdkConfig::builder()
             .behavior_version(BEHAVIOR())
@@ -60,7 +77,7 @@ impl BaseConfig {
             .credentials_provider(SharedCredentialsProvider::new(Credentials::new("AKIAEXAMPLE", "secret", None, None, "test")))
             .time_source(aws_smithy_async::time::SystemTimeSource::new())
             .build();
-        Self { sdk }
+        Self::new(sdk, secrets)
     }
 }
 
@@ -100,7 +117,9 @@ pub struct AccountConfig {
 pub enum AccessConfig {
     /// By its own credentials, as they are.
     Ambient,
-    /// By assuming a management role with its own credentials.
+    /// By the keys in this Secret.
+    Secret(String),
+    /// By assuming a management role, with its own credentials or those of another account.
     AssumeRole {
         /// The management role.
         role_arn: Arn,
@@ -123,7 +142,7 @@ impl AccessConfig {
     /// The management role, where one is assumed.
     pub fn role_arn(&self) -> Option<&Arn> {
         match self {
-            Self::Ambient => None,
+            Self::Ambient | Self::Secret(_) => None,
             Self::AssumeRole { role_arn, .. } => Some(role_arn),
         }
     }
@@ -141,6 +160,7 @@ impl fmt::Debug for AccessConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ambient => f.write_str("Ambient"),
+            Self::Secret(name) => f.debug_tuple("Secret").field(name).finish(),
             Self::AssumeRole { role_arn, external_id, session_name, duration } => f
                 .debug_struct("AssumeRole")
                 .field("role_arn", role_arn)
@@ -172,6 +192,31 @@ impl Default for LimitsConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_sdk_iam::config::endpoint::{DefaultResolver as IAMEndpoints, Params as IAMParams, ResolveEndpoint as _};
+    use aws_sdk_sts::config::endpoint::{DefaultResolver as STSEndpoints, Params as STSParams, ResolveEndpoint as _};
+
+    /// Each partition that AWS has, with the endpoints of IAM and STS in its default region (General Reference, "Service endpoints").
+    const ENDPOINTS: [(&str, &str, &str); 8] = [
+        ("aws", "https://iam.amazonaws.com", "https://sts.us-east-1.amazonaws.com"),
+        ("aws-cn", "https://iam.cn-north-1.amazonaws.com.cn", "https://sts.cn-north-1.amazonaws.com.cn"),
+        ("aws-us-gov", "https://iam.us-gov.amazonaws.com", "https://sts.us-gov-west-1.amazonaws.com"),
+        ("aws-eusc", "https://iam.eusc-de-east-1.amazonaws.eu", "https://sts.eusc-de-east-1.amazonaws.eu"),
+        ("aws-iso", "https://iam.us-iso-east-1.c2s.ic.gov", "https://sts.us-iso-east-1.c2s.ic.gov"),
+        ("aws-iso-b", "https://iam.us-isob-east-1.sc2s.sgov.gov", "https://sts.us-isob-east-1.sc2s.sgov.gov"),
+        ("aws-iso-e", "https://iam.eu-isoe-west-1.cloud.adc-e.uk", "https://sts.eu-isoe-west-1.cloud.adc-e.uk"),
+        ("aws-iso-f", "https://iam.us-isof-south-1.csp.hci.ic.gov", "https://sts.us-isof-south-1.csp.hci.ic.gov"),
+    ];
+
+    #[tokio::test]
+    async fn the_default_region_of_each_partition_leads_to_its_own_iam_and_to_a_regional_sts() {
+        for (partition, iam, sts) in ENDPOINTS {
+            let region = partition.parse::<Partition>().unwrap().default_region().unwrap();
+            let parameters = IAMParams::builder().region(region).build().unwrap();
+            assert_eq!(IAMEndpoints::new().resolve_endpoint(&parameters).await.unwrap().url(), iam, "{partition}");
+            let parameters = STSParams::builder().region(region).build().unwrap();
+            assert_eq!(STSEndpoints::new().resolve_endpoint(&parameters).await.unwrap().url(), sts, "{partition}");
+        }
+    }
 
     fn access() -> AccessConfig {
         AccessConfig::AssumeRole {

@@ -3,16 +3,19 @@
 //! Two questions are answered: why, for people and for what to do next ([`Reason`]), and what is known of the state of AWS ([`Effect`]).
 //! The codes are those of IAM's and STS's API references (the errors of each operation, and "Common Error Types").
 
-use std::error::Error;
+use std::error::Error as StdError;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_iam::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
+use thiserror::Error;
 
 use super::config::AccessConfig;
+use super::secret::SecretError;
 use crate::api::Reason;
 use crate::core::failure::{Effect, Failure};
+use crate::core::names::Arn;
 
 /// Longest text of AWS's that is passed on, in characters. Some repeat a whole policy document.
 const TEXT_LENGTH: usize = 1000;
@@ -25,6 +28,7 @@ pub fn classify(operation: &str, code: Option<&str>, message: &str, http_status:
     let Some(code) = code else { return (Reason::AWSUnavailable, effect_of_silence(operation)) };
     let status = http_status.unwrap_or_default();
     match code {
+        _ if is_skew(code, message) => (Reason::AWSUnavailable, Effect::None),
         "Throttling"
         | "ThrottlingException"
         | "ThrottledException"
@@ -36,8 +40,8 @@ pub fn classify(operation: &str, code: Option<&str>, message: &str, http_status:
         | "BandwidthLimitExceeded"
         | "PriorRequestNotComplete" => (Reason::AWSUnavailable, Effect::None),
         _ if status == 429 => (Reason::AWSUnavailable, Effect::None),
-        // The provider fetches new credentials, and the clock comes right, or the next try says so again.
-        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "IDPCommunicationError" => (Reason::AWSUnavailable, Effect::None),
+        // The next try has new credentials, or says so again.
+        "ExpiredToken" | "ExpiredTokenException" | "IDPCommunicationError" => (Reason::AWSUnavailable, Effect::None),
         "ServiceFailure" | "InternalFailure" | "InternalError" | "ServiceUnavailable" | "RequestTimeout" | "RequestTimeoutException" => {
             (Reason::AWSUnavailable, effect_of_silence(operation))
         }
@@ -67,6 +71,35 @@ pub fn classify(operation: &str, code: Option<&str>, message: &str, http_status:
         _ if status == 403 => (Reason::AccessDenied, Effect::None),
         // ValidationError, InvalidInput, UnmodifiableEntity and what else AWS will say to the same request the next time.
         _ => (Reason::RequestRejected, Effect::None),
+    }
+}
+
+/// Whether AWS found the time of the request too far from its own (IAM User Guide, "Troubleshoot Signature Version 4 signing": a signature counts for
+/// five minutes). Waiting or a person at the clock helps, and new credentials or permissions do not.
+fn is_skew(code: &str, message: &str) -> bool {
+    const TEXTS: [&str; 2] = ["Signature expired", "Signature not yet current"];
+    matches!(code, "RequestExpired" | "RequestTimeTooSkewed" | "RequestInTheFuture")
+        || (code.contains("Signature") && TEXTS.iter().any(|text| message.starts_with(text)))
+}
+
+/// What AWS's text leaves to be said. A refusal names the kind of policy that it comes from (IAM User Guide, "Troubleshoot access denied error messages"); those of
+/// the organization are out of reach of whoever administers the account.
+fn hint(code: &str, message: &str) -> Option<&'static str> {
+    let says = |text: &str| message.contains(text);
+    if is_skew(code, message) {
+        Some("The clock of the operator's node and that of AWS differ by minutes (clock skew): set the node's clock right.")
+    } else if !code.starts_with("AccessDenied") {
+        None
+    } else if says("service control policy") {
+        Some(
+            "A service control policy of the organization denies it, and no policy of the account can allow it: ask who administers the organization.",
+        )
+    } else if says("resource control policy") {
+        Some(
+            "A resource control policy of the organization denies it, and no policy of the account can allow it: ask who administers the organization.",
+        )
+    } else {
+        None
     }
 }
 
@@ -102,6 +135,7 @@ fn effect_of_silence(operation: &str) -> Effect {
 pub(super) struct CallError {
     failure: Failure,
     no_such_entity: bool,
+    credentials_are_refused: bool,
 }
 
 impl From<CallError> for Failure {
@@ -113,7 +147,7 @@ impl From<CallError> for Failure {
 impl From<Failure> for CallError {
     /// A failure that AWS did not report: never that something is absent.
     fn from(failure: Failure) -> Self {
-        Self { failure, no_such_entity: false }
+        Self { failure, no_such_entity: false, credentials_are_refused: false }
     }
 }
 
@@ -127,20 +161,21 @@ pub(super) fn existing<T>(result: Result<T, CallError>) -> Result<Option<T>, Fai
 }
 
 impl CallError {
-    /// Classes an error of the SDK. `access` is how the credentials of the call were come by.
-    pub(super) fn new<E>(operation: &str, error: &SdkError<E>, access: &AccessConfig) -> Self
+    /// Classes an error of the SDK. `redact` takes out of a text what must not be told.
+    pub(super) fn new<E>(operation: &str, error: &SdkError<E>, redact: impl Fn(&str) -> String) -> Self
     where
-        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
         let silence = |what: String| (Reason::AWSUnavailable, effect_of_silence(operation), format!("{operation}: {what}"));
-        let (reason, effect, message) = if let Some(cause) = chain(error).find_map(|cause| cause.downcast_ref::<CredentialsError>()) {
-            let (reason, message) = without_credentials(cause, access);
-            (reason, Effect::None, message)
+        let mut credentials_are_refused = false;
+        let (reason, effect, message) = if let Some(none) = chain(error).find_map(|cause| cause.downcast_ref::<NoCredentials>()) {
+            (none.reason, Effect::None, none.message.clone())
         } else {
             match error {
                 SdkError::ServiceError(answer) => {
                     let refusal = Refusal::of(answer.err(), answer.raw().status().as_u16());
                     let (reason, effect) = refusal.classify(operation);
+                    credentials_are_refused = refusal.is_of_credentials();
                     (reason, effect, refusal.message(operation))
                 }
                 SdkError::ConstructionFailure(_) => {
@@ -155,7 +190,12 @@ impl CallError {
             }
         };
         let no_such_entity = matches!(error, SdkError::ServiceError(answer) if answer.err().code() == Some("NoSuchEntity"));
-        Self { failure: Failure { reason, message: access.redact(&message), effect, retry_after: None }, no_such_entity }
+        Self { failure: Failure { reason, message: redact(&message), effect, retry_after: None }, no_such_entity, credentials_are_refused }
+    }
+
+    /// Whether AWS refused the credentials themselves, and not what was asked with them: others may do.
+    pub(super) fn credentials_are_refused(&self) -> bool {
+        self.credentials_are_refused
     }
 }
 
@@ -177,7 +217,29 @@ impl Refusal {
         classify(operation, self.code.as_deref(), &self.text, Some(self.status))
     }
 
+    /// Whether AWS refused the credentials themselves, other than for the time.
+    fn is_of_credentials(&self) -> bool {
+        const CODES: [&str; 6] = [
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "InvalidClientTokenId",
+            "UnrecognizedClientException",
+            "SignatureDoesNotMatch",
+            "InvalidSignatureException",
+        ];
+        self.code.as_deref().is_some_and(|code| CODES.contains(&code) && !is_skew(code, &self.text))
+    }
+
+    fn hint(&self) -> Option<&'static str> {
+        hint(self.code.as_deref()?, &self.text)
+    }
+
     fn message(&self, operation: &str) -> String {
+        let said = self.said(operation);
+        self.hint().map_or(said.clone(), |hint| format!("{said} ({hint})"))
+    }
+
+    fn said(&self, operation: &str) -> String {
         match &self.code {
             None => format!("{operation}: AWS's answer (HTTP {}) cannot be read", self.status),
             Some(code) if self.text.is_empty() => format!("{operation}: {code}"),
@@ -187,31 +249,64 @@ impl Refusal {
 }
 
 /// Why there were no credentials to make a call with. The call was not made.
-fn without_credentials(cause: &CredentialsError, access: &AccessConfig) -> (Reason, String) {
-    // AssumeRole may itself fail for want of the operator's own credentials: the innermost refusal is the one to be told.
-    let refusals = chain(cause).filter_map(|error| {
-        let assume_role = error.downcast_ref::<SdkError<AssumeRoleError>>().and_then(service_refusal).map(|r| ("sts:AssumeRole", r));
-        assume_role.or_else(|| {
-            let web_identity = error.downcast_ref::<SdkError<AssumeRoleWithWebIdentityError>>().and_then(service_refusal);
-            web_identity.map(|r| ("sts:AssumeRoleWithWebIdentity", r))
-        })
-    });
-    if let Some((operation, refusal)) = refusals.last() {
-        let (reason, _) = refusal.classify(operation);
-        let mut message = refusal.message(operation);
-        if let ("sts:AssumeRole", Reason::AccessDenied, Some(role)) = (operation, reason, access.role_arn()) {
-            message.push_str(&format!(
-                " (Check that {role} exists, that its trust policy names the operator's own identity, with the external ID of spec.access if it asks \
-                 for one, and that the operator may call sts:AssumeRole on it.)"
-            ));
+#[derive(Clone, Debug, Error)]
+#[error("{message}")]
+pub(super) struct NoCredentials {
+    reason: Reason,
+    message: String,
+    /// Whether AWS refused the credentials with which these were to be got.
+    pub(super) credentials_are_refused: bool,
+}
+
+impl NoCredentials {
+    /// Classes an error of a provider. `access` is what it was to provide credentials for, and `through` the role whose session it used for that, if any.
+    ///
+    /// Where the credentials that it needed were not to be had, that was classed already, and is the thing to be told.
+    pub(super) fn of(cause: &CredentialsError, access: &AccessConfig, through: Option<&Arn>) -> Self {
+        if let Some(behind) = chain(cause).find_map(|error| error.downcast_ref::<Self>()) {
+            return Self { credentials_are_refused: false, ..behind.clone() };
         }
-        return (reason, message);
+        let told = |reason, message: String| Self { reason, message: access.redact(&message), credentials_are_refused: false };
+        if let Some(SecretError(failure)) = chain(cause).find_map(|error| error.downcast_ref()) {
+            return told(failure.reason, failure.message.clone());
+        }
+        let refusals = chain(cause).filter_map(|error| {
+            let assume_role = error.downcast_ref::<SdkError<AssumeRoleError>>().and_then(service_refusal).map(|r| ("sts:AssumeRole", r));
+            assume_role.or_else(|| {
+                let web_identity = error.downcast_ref::<SdkError<AssumeRoleWithWebIdentityError>>().and_then(service_refusal);
+                web_identity.map(|r| ("sts:AssumeRoleWithWebIdentity", r))
+            })
+        });
+        // A provider of the default chain may use others: the innermost refusal is the one to be told.
+        if let Some((operation, refusal)) = refusals.last() {
+            let (reason, _) = refusal.classify(operation);
+            let mut message = refusal.message(operation);
+            if let ("sts:AssumeRole", Reason::AccessDenied, Some(role), None) = (operation, reason, access.role_arn(), refusal.hint()) {
+                message.push_str(&advice(&refusal.text, role, through));
+            }
+            return Self { credentials_are_refused: refusal.is_of_credentials(), ..told(reason, message) };
+        }
+        match cause {
+            CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_) => {
+                told(Reason::AccessDenied, format!("the operator has no AWS credentials: {}", root_cause(cause)))
+            }
+            _ => told(Reason::AWSUnavailable, format!("the operator's AWS credentials cannot be fetched: {}", root_cause(cause))),
+        }
     }
-    match cause {
-        CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_) => {
-            (Reason::AccessDenied, format!("the operator has no AWS credentials: {}", root_cause(cause)))
-        }
-        _ => (Reason::AWSUnavailable, format!("the operator's AWS credentials cannot be fetched: {}", root_cause(cause))),
+}
+
+/// What to look at where a management role is not to be assumed: the side that the refusal names, or both.
+fn advice(refusal: &str, role: &Arn, through: Option<&Arn>) -> String {
+    let who = through.map_or_else(|| "the operator's own identity".to_owned(), ToString::to_string);
+    let may = if through.is_some() { "that role" } else { "the operator" };
+    let trust = format!("its trust policy names {who}, with the external ID of spec.access if it asks for one");
+    let permission = format!("that {may} may call sts:AssumeRole on it");
+    if refusal.contains("role trust policy") {
+        format!(" (The trust policy of {role} refuses it: check that {trust}.)")
+    } else if refusal.contains("identity-based policy") {
+        format!(" (The policies of {who} refuse it: check {permission}; the role is {role}.)")
+    } else {
+        format!(" (Check that {role} exists, that {trust}, and {permission}.)")
     }
 }
 
@@ -223,12 +318,12 @@ fn service_refusal<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<Refus
 }
 
 /// An error and all that caused it.
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
 }
 
 /// The text of the last error of the chain; those before it say only in which layer it came up.
-fn root_cause(error: &(dyn Error + 'static)) -> String {
+fn root_cause(error: &(dyn StdError + 'static)) -> String {
     chain(error).last().map(|cause| shortened(&cause.to_string())).unwrap_or_default()
 }
 

@@ -7,6 +7,7 @@ use crate::core::failure::Failure;
 use crate::core::identity::IdentityName;
 use crate::core::names::{AccountID, Arn, Partition};
 use crate::core::observed::{Dependents, Observed, Scope};
+use crate::core::quotas::Quotas;
 use crate::core::sweep::Sweep;
 
 /// Who the operator is in an account, as STS says.
@@ -57,6 +58,18 @@ pub trait Gateway: Send + Sync {
     /// # Errors
     /// Where either could not be read to its end.
     async fn sweep(&self) -> Result<Sweep, Failure>;
+
+    /// Reads the quotas of IAM in the account (GetAccountSummary).
+    ///
+    /// # Errors
+    /// Where they could not be read, or the answer holds none.
+    async fn quotas(&self) -> Result<Quotas, Failure>;
+
+    /// Reads the alias that the account has instead of its ID in the console's addresses, if it has one (ListAccountAliases).
+    ///
+    /// # Errors
+    /// Where it could not be read.
+    async fn console_alias(&self) -> Result<Option<String>, Failure>;
 
     /// Makes one change.
     ///

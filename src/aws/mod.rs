@@ -8,16 +8,19 @@
 
 mod account;
 mod config;
+mod credentials;
 pub mod errors;
 mod gateway;
 mod limits;
 mod sdk;
+mod secret;
 #[cfg(test)]
 mod test_server;
 
 pub use account::{Account, Permit};
 pub use config::{AccessConfig, AccountConfig, BaseConfig, LimitsConfig};
 pub use gateway::{Caller, Gateway};
+pub use secret::{SecretEntries, Secrets};
 
 /// Parts of the SDK (log targets) that warn of an error with the whole answer of AWS. It can have in it the external ID, where AWS finds fault with it,
 /// or the session token, where AWS finds the signature wrong. The same error becomes a [`Failure`](crate::core::failure::Failure) without them.

@@ -3,6 +3,7 @@
 mod dependents;
 mod execute;
 mod observe;
+mod quotas;
 pub(super) mod reply;
 mod sweep;
 
@@ -13,7 +14,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use aws_sdk_iam::error::{ProvideErrorMetadata, SdkError};
 
-use super::config::AccessConfig;
+use super::credentials::CachedCredentials;
 use super::errors::CallError;
 use super::gateway::{Caller, Gateway};
 use super::limits::Budget;
@@ -22,6 +23,7 @@ use crate::core::failure::Failure;
 use crate::core::identity::IdentityName;
 use crate::core::names::{AccountID, Arn};
 use crate::core::observed::{Dependents, Observed, Scope};
+use crate::core::quotas::Quotas;
 use crate::core::sweep::Sweep;
 
 /// The clients of one account.
@@ -30,7 +32,7 @@ pub(super) struct Sdk {
     pub(super) iam: aws_sdk_iam::Client,
     pub(super) sts: aws_sdk_sts::Client,
     pub(super) budget: Arc<Budget>,
-    pub(super) access: AccessConfig,
+    pub(super) credentials: Arc<CachedCredentials>,
 }
 
 impl Sdk {
@@ -40,7 +42,13 @@ impl Sdk {
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
         self.budget.spend(Instant::now());
-        request.await.map_err(|error| CallError::new(operation, &error, &self.access))
+        request.await.map_err(|error| {
+            let error = CallError::new(operation, &error, |text| self.credentials.redact(text));
+            if error.credentials_are_refused() {
+                self.credentials.refuse();
+            }
+            error
+        })
     }
 }
 
@@ -96,6 +104,14 @@ impl Gateway for Sdk {
 
     async fn sweep(&self) -> Result<Sweep, Failure> {
         self.swept().await
+    }
+
+    async fn quotas(&self) -> Result<Quotas, Failure> {
+        self.summed_up().await
+    }
+
+    async fn console_alias(&self) -> Result<Option<String>, Failure> {
+        self.alias().await
     }
 
     async fn execute(&self, action: &Action) -> Result<Receipt, Failure> {

@@ -5,11 +5,27 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
+
 use super::config::{AccessConfig, AccountConfig, BaseConfig, LimitsConfig};
+use super::secret::{SecretEntries, Secrets};
+use crate::api::Reason;
 use crate::core::encoding::decode_document;
+use crate::core::failure::Failure;
 
 /// The account that every answer is about.
 pub(super) const ACCOUNT: &str = "111111111111";
+
+/// A namespace without Secrets.
+#[derive(Debug)]
+struct NoSecrets;
+
+#[async_trait]
+impl Secrets for NoSecrets {
+    async fn read(&self, name: &str) -> Result<SecretEntries, Failure> {
+        Err(Failure::refused(Reason::SecretNotUsable, format!("Secret {name} does not exist")))
+    }
+}
 
 /// What the server does with one request.
 pub(super) enum Reply {
@@ -77,12 +93,17 @@ impl Server {
 
     /// Credentials and clients that lead here.
     pub(super) fn base(&self) -> BaseConfig {
-        BaseConfig::for_endpoint(&self.url, Duration::from_secs(20))
+        self.base_with(Arc::new(NoSecrets))
+    }
+
+    /// As [`Server::base`], with these Secrets.
+    pub(super) fn base_with(&self, secrets: Arc<dyn Secrets>) -> BaseConfig {
+        BaseConfig::for_endpoint(&self.url, Duration::from_secs(20), secrets)
     }
 
     /// As [`Server::base`], for a server that says nothing.
     pub(super) fn impatient(&self) -> BaseConfig {
-        BaseConfig::for_endpoint(&self.url, Duration::from_millis(300))
+        BaseConfig::for_endpoint(&self.url, Duration::from_millis(300), Arc::new(NoSecrets))
     }
 }
 

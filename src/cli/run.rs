@@ -1,6 +1,7 @@
 //! `rolebridge run`: the controller.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -10,7 +11,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::aws::BaseConfig;
-use crate::controller::{self, Health, Settings};
+use crate::controller::{self, Health, NamespaceSecrets, Settings};
 use crate::runtime::{server, shutdown, telemetry};
 
 /// What the controller is told.
@@ -29,6 +30,10 @@ pub struct Arguments {
     /// How many resources of one kind are worked on at the same time.
     #[arg(long, env = "ROLEBRIDGE_CONCURRENCY", value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     concurrency: u16,
+
+    /// The operator's own namespace: Secrets with the keys of accounts are read from there. Default: that of the service account or of the kubeconfig.
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAME")]
+    namespace: Option<String>,
 
     /// Where /livez and /readyz are served over plain HTTP, for the kubelet; port 0 takes a free one, and the log says which.
     #[arg(long, env = "ROLEBRIDGE_HEALTH_ADDRESS", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8081")]
@@ -91,7 +96,8 @@ async fn control(arguments: Arguments, health: &Health, mut stopped: watch::Rece
         },
     };
     info!(installation, "objects in AWS are tagged for this installation");
-    let aws = BaseConfig::load().await;
+    let namespace = arguments.namespace.unwrap_or_else(|| client.default_namespace().to_owned());
+    let aws = BaseConfig::load(Arc::new(NamespaceSecrets::new(client.clone(), namespace))).await;
     let settings = Settings { installation, sweep_interval: arguments.sweep_interval, concurrency: arguments.concurrency };
     controller::run(client, aws, settings, health, stopped).await
 }

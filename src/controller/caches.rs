@@ -21,6 +21,7 @@ use super::relations::{Need, Ref, Relations};
 use crate::api::conditions::kinds;
 use crate::api::permissions::Permissions;
 use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
+use crate::core::access::via;
 use crate::core::grants::{namespaces_selected, selects, sources_named};
 use crate::core::permissions::config_references;
 use crate::core::world::{Labels, ObjectKey, SourceKey, World};
@@ -130,7 +131,7 @@ impl Watched for AWSAccount {
     }
 
     fn needs(&self) -> BTreeSet<Need> {
-        BTreeSet::new()
+        via(self).map(|name| Need::Account(name.into())).into_iter().collect()
     }
 
     fn fulfils(key: &ObjectKey) -> Option<Need> {
@@ -138,7 +139,7 @@ impl Watched for AWSAccount {
     }
 
     fn shown(status: &Self::Status) -> String {
-        format!("{} {:?}", ready(&status.conditions), status.quotas)
+        format!("{} {:?} {:?} {:?}", ready(&status.conditions), status.caller_arn, status.console_alias, status.quotas)
     }
 }
 

@@ -13,12 +13,15 @@ use super::relations::Ref;
 use super::resolve::ConfigMaps;
 use super::retry::Retries;
 use super::sweep::Sweeps;
-use crate::api::AWSAccount;
+use crate::api::{AWSAccount, Reason};
 use crate::aws::{AccessConfig, Account, AccountConfig, BaseConfig, LimitsConfig};
+use crate::core::access::way;
 use crate::core::grants::parse;
 use crate::core::names::Arn;
 use crate::core::outcome::Problem;
 use crate::core::placement::Placement;
+use crate::core::quotas::Quotas;
+use crate::core::world::ObjectKey;
 
 /// How many sweeps may be missed before what is remembered counts for nothing.
 const FRESH: u32 = 2;
@@ -73,20 +76,25 @@ impl Context {
         }
     }
 
-    /// The account's own client, budget and verification; made anew when its spec changes.
+    /// The account's own client, budget and verification; made anew when its spec changes, or that of an account by which it is reached.
     ///
     /// # Errors
-    /// Where the spec cannot be used, which the API server's own checks should have refused.
+    /// Where the spec cannot be used, which the API server's own checks should have refused, or an account by which it is reached cannot.
     pub async fn account(&self, placement: &Placement) -> Result<Arc<Account>, Problem> {
-        let config = account_config(placement)?;
+        let way = way(&*self.caches, placement)?;
         let mut accounts = self.accounts.lock().await;
-        if let Some(account) = accounts.get(&placement.name).filter(|a| *a.config() == config) {
-            return Ok(account.clone());
+        let mut last = None;
+        for at in &way {
+            let config = account_config(at)?;
+            let account = match accounts.get(&at.name).filter(|account| account.is_made_from(&config, last.as_ref())) {
+                Some(account) => account.clone(),
+                None => Arc::new(Account::new(&self.aws, config, last.clone()).await.map_err(|failure| failure.problem())?),
+            };
+            accounts.insert(at.name.clone(), account.clone());
+            last = Some(account);
         }
-        let account = Account::new(&self.aws, config).await.map_err(|failure| failure.problem())?;
-        let account = Arc::new(account);
-        accounts.insert(placement.name.clone(), account.clone());
-        Ok(account)
+        // The way ends with the account itself.
+        last.ok_or_else(|| Problem::new(Reason::AccountNotReady, format!("AWSAccount {} is not reached", placement.name)))
     }
 
     /// Wakes whom it concerns that a user or role has come to be in AWS: the other halves of its grants can now be written. Its status tells the
@@ -104,6 +112,22 @@ impl Context {
     pub async fn forget_account(&self, name: &str) {
         self.accounts.lock().await.remove(name);
         self.sweeps.forget(name);
+    }
+
+    /// Asks for the first sweep of an account, after which its resources are woken. Tells whether that is still to come: an account that is being deleted
+    /// is swept no more.
+    pub fn awaits_sweep(&self, at: &Placement) -> bool {
+        let awaited = at.account.metadata.deletion_timestamp.is_none() && self.sweeps.ask(&at.name);
+        if awaited {
+            self.caches.wake(&Ref::Account(ObjectKey::new("", &at.name)));
+        }
+        awaited
+    }
+
+    /// Asks for the quotas of an account that was entered, where they are not known, before something is refused for one. Tells whether they are on
+    /// their way: the account's status then wakes its resources.
+    pub fn awaits_quotas(&self, at: &Placement) -> bool {
+        !Quotas::of(&at.account).are_known && (self.awaits_sweep(at) || self.sweeps.has_quotas(&at.name))
     }
 
     /// How often an account is read in bulk.
@@ -140,12 +164,19 @@ fn account_config(placement: &Placement) -> Result<AccountConfig, Problem> {
 }
 
 fn access(account: &AWSAccount) -> Result<AccessConfig, Problem> {
+    if let Some(secret) = &account.spec.access.secret_ref {
+        return Ok(AccessConfig::Secret(secret.name.clone()));
+    }
     let Some(role) = &account.spec.access.assume_role else { return Ok(AccessConfig::Ambient) };
     let duration = role.duration.as_deref().map(|text| parse::<jiff::SignedDuration>("spec.access.assumeRole.duration", text)).transpose()?;
+    let duration = duration.map_or(AccessConfig::DEFAULT_DURATION, jiff::SignedDuration::unsigned_abs);
+    if role.via.is_some() && duration > AccessConfig::DEFAULT_DURATION {
+        return Err(Problem::new(Reason::InvalidSpec, "spec.access.assumeRole.duration: with via, a session lasts 1h at most; choose 1h or less"));
+    }
     Ok(AccessConfig::AssumeRole {
         role_arn: parse("spec.access.assumeRole.roleARN", &role.role_arn)?,
         external_id: role.external_id.clone(),
         session_name: role.session_name.clone().unwrap_or_else(|| AccessConfig::DEFAULT_SESSION_NAME.into()),
-        duration: duration.map_or(AccessConfig::DEFAULT_DURATION, jiff::SignedDuration::unsigned_abs),
+        duration,
     })
 }

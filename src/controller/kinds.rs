@@ -14,6 +14,7 @@ use crate::api::permissions::PolicyStatus;
 use crate::api::role::{GrantState, GrantStatus, TrustStatus};
 use crate::api::user::{AssumableRole, AssumePolicyStatus};
 use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
+use crate::core::access::LONG_LIVED_KEYS;
 use crate::core::assume::{Found, Listed, number};
 use crate::core::desired::{Desired, desired_role, desired_user, owner, policies_of_role, policies_of_user};
 use crate::core::grants::{AssumableRole as Assumed, Grant, Presence, role_identity, roles_of_role, roles_of_user, user_identity};
@@ -47,6 +48,11 @@ pub trait Kind: Watched {
 
     /// Puts the generation and the conditions into a status.
     fn conclude(status: &mut Self::Status, generation: i64, conditions: Vec<Condition>);
+
+    /// What is to be told with Ready although all is as declared.
+    fn warning(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// A kind that stands for a user or role in IAM.
@@ -89,6 +95,10 @@ impl Kind for AWSAccount {
     fn conclude(status: &mut Self::Status, generation: i64, conditions: Vec<Condition>) {
         status.observed_generation = generation;
         status.conditions = conditions;
+    }
+
+    fn warning(&self) -> Option<&'static str> {
+        self.spec.access.secret_ref.as_ref().map(|_| LONG_LIVED_KEYS)
     }
 }
 
@@ -197,7 +207,7 @@ fn assuming(context: &Context, desired: &Desired, observed: &Observed) -> Assumi
     let allowed = found.assumable();
     let link = |role: &Assumed| {
         let at = find(&*context.caches, &role.account).ok()?;
-        switch_role_url(&at.partition, at.id.as_str(), &role.path, &role.name, &role.key.name)
+        switch_role_url(&at.partition, at.console_name(), &role.path, &role.name, &role.key.name)
     };
     let told = |role: &Assumed| AssumableRole {
         name: role.key.name.clone(),
@@ -295,7 +305,7 @@ impl IdentityKind for CrossAccountRole {
         Self::Status {
             role_arn: found.map(|_| desired.arn.to_string()),
             role_id: found.map(|f| f.id.to_string()),
-            switch_role_url: found.and_then(|_| switch_role_url(&at.partition, at.id.as_str(), &desired.identity.path, name, &self.name_any())),
+            switch_role_url: found.and_then(|_| switch_role_url(&at.partition, at.console_name(), &desired.identity.path, name, &self.name_any())),
             trust: policy.map(|policy| TrustStatus {
                 bytes: count(policy.size()),
                 quota: count(desired.quotas.trust_policy_size),

@@ -16,8 +16,10 @@ mod report;
 mod resolve;
 mod retry;
 mod run;
+mod secrets;
 mod sweep;
 
 pub use context::Settings;
 pub use health::Health;
 pub use run::{run, watched};
+pub use secrets::NamespaceSecrets;

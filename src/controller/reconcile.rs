@@ -18,7 +18,7 @@ use super::relations::Ref;
 use super::report::{add_finalizer, report, tell_repaired};
 use super::sweep::sweep_when_due;
 use crate::api::conditions::Class;
-use crate::api::{AWSAccount, BastionUser, CrossAccountRole, Managed, Reason};
+use crate::api::{AWSAccount, AWSAccountStatus, BastionUser, CrossAccountRole, Managed, Reason};
 use crate::aws::{Account, Permit};
 use crate::core::desired::Desired;
 use crate::core::failure::{Effect, Failure};
@@ -132,6 +132,7 @@ async fn conclude<K: Kind>(context: &Context, of: &Ref, pass: Pass<K>) -> Next {
     };
     let now = Instant::now();
     outcome.problems = outcome.problems.into_iter().map(|p| context.retries.soften(of, p, now)).collect();
+    outcome.warnings.extend(object.warning().map(str::to_owned));
     let class = outcome.class();
     let pause = match &retry {
         Some(Retry { not_before: Some(pause), .. }) => *pause,
@@ -176,22 +177,27 @@ impl Reconciled for AWSAccount {
     async fn converge(self, context: &Context) -> Result<Pass<Self>, kube::Error> {
         let facts = self.status.clone().unwrap_or_default();
         let name = self.name_any();
+        // What leads through this account is told by that, too.
+        let outside = |facts| AWSAccountStatus { caller_arn: None, ..facts };
         if let Some(problem) = double(&*context.caches, &self) {
-            return Ok(told(self, facts, vec![problem], None));
+            return Ok(told(self, outside(facts), vec![problem], None));
         }
         let object = if self.is_finalized() { self } else { add_finalizer(context, &self).await? };
         let (at, account) = match own_account(context, &name).await {
             Ok(account) => account,
-            Err(problem) => return Ok(told(object, facts, vec![problem], None)),
+            Err(problem) => return Ok(told(object, outside(facts), vec![problem], None)),
         };
         // Asked anew each time: this is the one pass that says whether the account can be used.
         account.forget_verification();
         match account.verify().await {
             Ok(caller) => {
-                let facts = crate::api::AWSAccountStatus { caller_arn: Some(caller.arn.to_string()), ..facts };
+                let facts = AWSAccountStatus { caller_arn: Some(caller.arn.to_string()), ..facts };
                 Ok(sweep_when_due(object, context, &at, &account, facts).await)
             }
-            Err(failure) => Ok(told(object, facts, vec![failure.problem()], Some(Retry::after(&failure)))),
+            Err(failure) => {
+                let facts = if failure.reason.class() == Class::Transient { facts } else { outside(facts) };
+                Ok(told(object, facts, vec![failure.problem()], Some(Retry::after(&failure))))
+            }
         }
     }
 
@@ -323,7 +329,8 @@ impl Closed {
 
 /// Goes into an account: its client, and the proof that it is the one declared.
 async fn enter(context: &Context, at: &Placement) -> Result<Arc<Account>, Closed> {
-    let account = context.account(at).await.map_err(Closed::Unusable)?;
+    let unusable = |problem: Problem| Problem::new(Reason::AccountNotReady, format!("AWSAccount {}: {}", at.name, problem.message));
+    let account = context.account(at).await.map_err(|problem| Closed::Unusable(unusable(problem)))?;
     account.verify().await.map_err(|failure| {
         let message = format!("AWSAccount {}: {}", at.name, failure.message);
         Closed::Failure(Failure { reason: Reason::AccountNotReady, message, ..failure })
@@ -458,11 +465,8 @@ impl<K: IdentityKind> Work<'_, K> {
             // What was never made is taken not to be there: creating it finds out, and usually nothing has to be read.
             self.observation = Some(self.seen(Observed::default()));
         }
-        // An account that is being deleted is swept no more.
-        let swept = self.at.account.metadata.deletion_timestamp.is_none();
-        if swept && self.observation.is_none() && self.desired.pinned.is_some() && self.context.sweeps.ask(&self.at.name) {
+        if self.observation.is_none() && self.desired.pinned.is_some() && self.context.awaits_sweep(self.at) {
             // An earlier process made it. One sweep shows all of these at once, and wakes them.
-            self.context.caches.wake(&Ref::Account(ObjectKey::new("", &self.at.name)));
             return Ok(Err(Stop::Busy(SWEEP_PATIENCE)));
         }
         // That there is nothing to do is all that older knowledge is good for.
@@ -520,25 +524,12 @@ impl<K: IdentityKind> Work<'_, K> {
                 {
                     return Ok(Err(stop));
                 }
-                let pending = self.done.is_empty().then(|| self.quotas_pending(&problems)).flatten();
-                Ok(Err(pending.map_or(Stop::Problems(problems), Stop::Busy)))
+                // Nothing is refused for good by quotas that nobody asked AWS for.
+                let only_quotas = self.done.is_empty() && problems.iter().all(|problem| problem.reason == Reason::QuotaExceeded);
+                let awaited = only_quotas && self.context.awaits_quotas(self.at);
+                Ok(Err(if awaited { Stop::Busy(SWEEP_PATIENCE) } else { Stop::Problems(problems) }))
             }
         }
-    }
-
-    /// Nothing is refused for good by quotas that nobody asked AWS for. The account's first sweep asks; its status wakes those that it concerns. Returns
-    /// how long that is to be waited for.
-    fn quotas_pending(&self, problems: &[Problem]) -> Option<Duration> {
-        let is_pending = !self.desired.quotas.are_known && self.at.account.metadata.deletion_timestamp.is_none();
-        if !is_pending || problems.iter().any(|problem| problem.reason != Reason::QuotaExceeded) {
-            return None;
-        }
-        if self.context.sweeps.ask(&self.at.name) {
-            self.context.caches.wake(&Ref::Account(ObjectKey::new("", &self.at.name)));
-            return Some(SWEEP_PATIENCE);
-        }
-        // What the sweep has found is on its way to the account's status, unless it found no quotas.
-        self.context.retries.wait(&K::reference(ObjectKey::of(&self.object)), Instant::now())
     }
 
     async fn carry_out(&mut self, plan: &Plan) -> Result<Result<(), Stop>, kube::Error> {

@@ -16,7 +16,7 @@ use super::kinds::{IdentityKind, Kind, LISTED, count};
 use super::memory::{Basis, Observation};
 use super::reconcile::{Pass, Retry, resolve, told, uid};
 use super::relations::Ref;
-use crate::api::account::{OrphanStatus, ShadowGrantStatus};
+use crate::api::account::{OrphanStatus, QuotaStatus, ShadowGrantStatus};
 use crate::api::conditions::kinds;
 use crate::api::{AWSAccount, AWSAccountStatus, BastionUser, CrossAccountRole};
 use crate::aws::Account;
@@ -31,7 +31,7 @@ use crate::core::plan::is_settled;
 use crate::core::sweep::Sweep;
 use crate::core::world::ObjectKey;
 
-/// How soon a sweep that failed is tried again, unless the account's interval is shorter.
+/// How soon what failed is tried again, unless the account's interval is shorter.
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
 /// The next sweep comes at the latest after so many intervals.
 const LATEST: f64 = 1.1;
@@ -48,8 +48,8 @@ enum First {
 struct Schedule {
     first: First,
     next: Option<Instant>,
-    /// What the last one failed with.
-    failure: Option<Failure>,
+    /// What the last one found.
+    found: Found,
 }
 
 /// When each account is swept next.
@@ -81,14 +81,26 @@ impl Sweeps {
         next.saturating_duration_since(now)
     }
 
-    /// What the last sweep failed with, if it did.
-    fn failure(&self, account: &str) -> Option<Failure> {
-        lock(&self.0).get(account)?.failure.clone()
+    /// What the last sweep found.
+    fn found(&self, account: &str) -> Found {
+        lock(&self.0).get(account).map(|schedule| schedule.found.clone()).unwrap_or_default()
     }
 
-    /// Notes that a sweep is over, how it failed if it did, and when the next one is. Tells whether it was the first that was asked for.
-    fn over(&self, account: &str, failure: Option<Failure>, next: Instant) -> bool {
-        let schedule = Schedule { first: First::Over, next: Some(next), failure };
+    /// Adds to what the last sweep found.
+    fn keep(&self, account: &str, found: Found) {
+        if let Some(schedule) = lock(&self.0).get_mut(account) {
+            schedule.found = found;
+        }
+    }
+
+    /// Whether the last sweep has read the account's quotas: its status tells them as soon as that is written.
+    pub fn has_quotas(&self, account: &str) -> bool {
+        lock(&self.0).get(account).is_some_and(|schedule| schedule.found.quotas.is_some())
+    }
+
+    /// Notes that a sweep is over, what it found, and when the next one is. Tells whether it was the first that was asked for.
+    fn over(&self, account: &str, found: Found, next: Instant) -> bool {
+        let schedule = Schedule { first: First::Over, next: Some(next), found };
         lock(&self.0).insert(account.into(), schedule).is_some_and(|before| before.first == First::Asked)
     }
 
@@ -98,13 +110,18 @@ impl Sweeps {
     }
 }
 
-/// Ends the pass over an account that can be used: with a sweep, where one is due.
+/// Ends the pass over an account that can be used: with a sweep, where one is due. What the last one found is told by each pass, so that no
+/// conflict over the status loses it.
 pub async fn sweep_when_due(object: AWSAccount, context: &Context, at: &Placement, account: &Account, facts: AWSAccountStatus) -> Pass<AWSAccount> {
     let interval = context.sweep_interval(&object);
     let left = context.sweeps.left(&at.name, interval, Instant::now());
     if !left.is_zero() {
-        let problems = context.sweeps.failure(&at.name).map(|failure| failure.problem()).into_iter().collect();
-        return told(object, facts, problems, Some(Retry::in_a_while(left)));
+        let mut found = context.sweeps.found(&at.name);
+        if found.lacks_account_facts() {
+            found = found.with_account_facts(account).await;
+            context.sweeps.keep(&at.name, found.clone());
+        }
+        return found.told(object, facts, left);
     }
     let swept = sweep(context, at, account).await;
     let pause = match &swept {
@@ -114,35 +131,69 @@ pub async fn sweep_when_due(object: AWSAccount, context: &Context, at: &Placemen
             interval.min(AFTER_FAILURE)
         }
     };
-    if context.sweeps.over(&at.name, swept.as_ref().err().cloned(), Instant::now() + pause) {
+    let found = match swept {
+        Ok(strangers) => Found { strangers: Some(strangers), ..Found::default() }.with_account_facts(account).await,
+        Err(failure) => Found { failures: vec![failure], ..Found::default() },
+    };
+    if context.sweeps.over(&at.name, found.clone(), Instant::now() + pause) {
         resources_of(context, &at.name).iter().for_each(|resource| context.caches.wake(resource));
     }
-    let again = Some(Retry::in_a_while(pause));
-    match swept {
-        Ok(found) => told(object, found.told(facts), vec![], again),
-        Err(failure) => told(object, facts, vec![failure.problem()], again),
-    }
+    found.told(object, facts, pause)
 }
 
-/// What a sweep found that no resource stands for.
+/// What a sweep found. What it could not read is absent, and stays in the status as it was.
+#[derive(Clone, Default)]
 struct Found {
+    strangers: Option<Strangers>,
+    quotas: Option<QuotaStatus>,
+    /// The alias, if the account has one.
+    console_alias: Option<Option<String>>,
+    /// What could not be read.
+    failures: Vec<Failure>,
+}
+
+/// What no resource stands for.
+#[derive(Clone)]
+struct Strangers {
     orphans: Vec<OrphanStatus>,
     shadow_grants: Vec<ShadowGrantStatus>,
 }
 
 impl Found {
-    fn told(self, facts: AWSAccountStatus) -> AWSAccountStatus {
-        AWSAccountStatus {
-            orphans_total: count(self.orphans.len()),
-            orphans: self.orphans.into_iter().take(LISTED).collect(),
-            shadow_grants_total: count(self.shadow_grants.len()),
-            shadow_grants: self.shadow_grants.into_iter().take(LISTED).collect(),
-            ..facts
+    /// Whether the sweep came through and only what the account says of itself could not be read.
+    fn lacks_account_facts(&self) -> bool {
+        self.strangers.is_some() && !self.failures.is_empty()
+    }
+
+    /// Adds what the account says of itself. Each of these reads takes an action of its own: where the management role lacks it, the rest goes on.
+    async fn with_account_facts(mut self, account: &Account) -> Self {
+        self.failures.clear();
+        match account.gateway().quotas().await {
+            Ok(quotas) => self.quotas = Some(quotas.into()),
+            Err(failure) => self.failures.push(failure),
         }
+        match account.gateway().console_alias().await {
+            Ok(alias) => self.console_alias = Some(alias),
+            Err(failure) => self.failures.push(failure),
+        }
+        self
+    }
+
+    /// Tells it; the account is looked at again after a pause.
+    fn told(self, object: AWSAccount, mut facts: AWSAccountStatus, pause: Duration) -> Pass<AWSAccount> {
+        if let Some(Strangers { orphans, shadow_grants }) = self.strangers {
+            (facts.orphans_total, facts.shadow_grants_total) = (count(orphans.len()), count(shadow_grants.len()));
+            facts.orphans = orphans.into_iter().take(LISTED).collect();
+            facts.shadow_grants = shadow_grants.into_iter().take(LISTED).collect();
+        }
+        facts.quotas = self.quotas.or(facts.quotas);
+        facts.console_alias = self.console_alias.unwrap_or(facts.console_alias);
+        let pause = if self.failures.is_empty() { pause } else { pause.min(AFTER_FAILURE) };
+        told(object, facts, self.failures.iter().map(Failure::problem).collect(), Some(Retry::in_a_while(pause)))
     }
 }
 
-async fn sweep(context: &Context, at: &Placement, account: &Account) -> Result<Found, Failure> {
+async fn sweep(context: &Context, at: &Placement, account: &Account) -> Result<Strangers, Failure> {
     // What belonged to a resource when the sweep began, or does when it has ended, is no orphan: the one may be deleted meanwhile, the other made.
     let mut owned = owned_in(context, &at.name);
     let began = Instant::now();
@@ -163,7 +214,7 @@ async fn sweep(context: &Context, at: &Placement, account: &Account) -> Result<F
     let management_role = at.account.spec.access.assume_role.as_ref().and_then(|role| role.role_arn.parse::<Arn>().ok());
     let shadow_grants = sweep.shadow_grants(installation, &owned, &bastion, management_role.as_ref());
     info!(users = users.len(), roles = roles.len(), changed = look.changed, orphans = orphans.len(), "swept");
-    Ok(Found {
+    Ok(Strangers {
         orphans: orphans.into_iter().map(|o| OrphanStatus { identity: o.what, id: o.id.to_string(), owner: o.owner }).collect(),
         shadow_grants: shadow_grants.into_iter().map(|g| ShadowGrantStatus { role_name: g.role, principal: g.principal }).collect(),
     })
@@ -251,6 +302,7 @@ fn owned_in(context: &Context, account: &str) -> BTreeSet<(String, IdentityName)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::quotas::Quotas;
 
     #[test]
     fn the_first_sweep_comes_when_asked_for_and_the_others_at_the_interval() {
@@ -260,13 +312,14 @@ mod tests {
         assert!(left >= interval / 2 && left <= interval, "{left:?}");
         assert!(sweeps.ask("prod"), "it is to come");
         assert_eq!(sweeps.left("prod", interval, now), Duration::ZERO);
-        assert!(sweeps.over("prod", None, now + interval), "somebody waits for it");
+        assert!(sweeps.over("prod", Found::default(), now + interval), "somebody waits for it");
         assert!(!sweeps.ask("prod"));
+        assert!(!sweeps.has_quotas("prod"));
         assert_eq!(sweeps.left("prod", interval, now), interval);
         assert_eq!(sweeps.left("prod", interval, now + interval), Duration::ZERO);
-        let failure = Failure::refused(crate::api::Reason::AccessDenied, "no");
-        assert!(!sweeps.over("prod", Some(failure.clone()), now + 2 * interval), "nobody waits for this one");
-        assert_eq!(sweeps.failure("prod"), Some(failure));
+        let found = Found { quotas: Some(Quotas::default().into()), ..Found::default() };
+        assert!(!sweeps.over("prod", found, now + 2 * interval), "nobody waits for this one");
+        assert!(sweeps.has_quotas("prod"));
         assert!(sweeps.left("prod", interval / 10, now) < interval / 5, "the interval has become shorter");
     }
 }

@@ -51,6 +51,7 @@ const CALLS: &[(Access, &[&str])] = &[
         Access::Read,
         &[
             "iam:GetAccountAuthorizationDetails",
+            "iam:GetAccountSummary",
             "iam:GetGroup",
             "iam:GetLoginProfile",
             "iam:GetPolicy",
@@ -60,6 +61,7 @@ const CALLS: &[(Access, &[&str])] = &[
             "iam:GetUser",
             "iam:GetUserPolicy",
             "iam:ListAccessKeys",
+            "iam:ListAccountAliases",
             "iam:ListAttachedRolePolicies",
             "iam:ListAttachedUserPolicies",
             "iam:ListGroupsForUser",

@@ -5,6 +5,7 @@
 //! AWS has, [`plan`] is the ordered list of [`action`]s from one to the other, and [`outcome`] says it in conditions. [`sweep`] says of many
 //! resources at once whether their plan is empty.
 
+pub mod access;
 pub mod action;
 pub mod assume;
 pub mod bootstrap;

@@ -22,6 +22,14 @@ pub struct Placement {
     pub partition: Partition,
 }
 
+impl Placement {
+    /// What stands for the account in links to the console: the alias that was declared or found, or the ID.
+    pub fn console_name(&self) -> &str {
+        let found = || self.account.status.as_ref()?.console_alias.as_deref();
+        self.account.spec.console_alias.as_deref().or_else(found).unwrap_or(self.id.as_str())
+    }
+}
+
 /// Finds the account that a resource refers to, whether or not the namespace may use it, and makes sure that no older AWSAccount has it.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! IAM's quotas: what an account says of itself, and what a new account has.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::assume::CUT_OFF_ROOM;
 use super::document::Document;
@@ -65,6 +65,23 @@ impl Quotas {
     pub fn of(account: &AWSAccount) -> Self {
         account.status.as_ref().and_then(|status| status.quotas).map_or_else(Self::default, Self::from)
     }
+
+    /// What the entries of GetAccountSummary say, by their keys. What an entry is missing for, or has a number that is none, is as by default: IAM names
+    /// not every quota in every partition.
+    pub fn from_summary(summary: &BTreeMap<String, i32>) -> Self {
+        let default = Self::default();
+        let size = |key: &str, default: usize| summary.get(key).and_then(|n| usize::try_from(*n).ok()).unwrap_or(default);
+        Self {
+            trust_policy_size: size("AssumeRolePolicySizeQuota", default.trust_policy_size),
+            attached_policies_per_role: size("AttachedPoliciesPerRoleQuota", default.attached_policies_per_role),
+            attached_policies_per_user: size("AttachedPoliciesPerUserQuota", default.attached_policies_per_user),
+            inline_policies_size_per_role: size("RolePolicySizeQuota", default.inline_policies_size_per_role),
+            inline_policies_size_per_user: size("UserPolicySizeQuota", default.inline_policies_size_per_user),
+            managed_policy_size: size("PolicySizeQuota", default.managed_policy_size),
+            groups_per_user: size("GroupsPerUserQuota", default.groups_per_user),
+            are_known: true,
+        }
+    }
 }
 
 /// What one user or role may have at most, or has.
@@ -124,5 +141,53 @@ impl From<QuotaStatus> for Quotas {
             groups_per_user: size(told.groups_per_user),
             are_known: true,
         }
+    }
+}
+
+impl From<Quotas> for QuotaStatus {
+    fn from(quotas: Quotas) -> Self {
+        let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        Self {
+            trust_policy_size: number(quotas.trust_policy_size),
+            attached_policies_per_role: number(quotas.attached_policies_per_role),
+            attached_policies_per_user: number(quotas.attached_policies_per_user),
+            inline_policies_size_per_role: number(quotas.inline_policies_size_per_role),
+            inline_policies_size_per_user: number(quotas.inline_policies_size_per_user),
+            managed_policy_size: number(quotas.managed_policy_size),
+            groups_per_user: number(quotas.groups_per_user),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_quota_has_its_key_and_what_the_account_does_not_say_is_as_by_default() {
+        let keys = [
+            "AssumeRolePolicySizeQuota",
+            "AttachedPoliciesPerRoleQuota",
+            "AttachedPoliciesPerUserQuota",
+            "RolePolicySizeQuota",
+            "UserPolicySizeQuota",
+            "PolicySizeQuota",
+            "GroupsPerUserQuota",
+        ];
+        let summary: BTreeMap<String, i32> = keys.iter().zip(1..).map(|(key, n)| ((*key).to_owned(), n)).collect();
+        let told = QuotaStatus::from(Quotas::from_summary(&summary));
+        let expected = QuotaStatus {
+            trust_policy_size: 1,
+            attached_policies_per_role: 2,
+            attached_policies_per_user: 3,
+            inline_policies_size_per_role: 4,
+            inline_policies_size_per_user: 5,
+            managed_policy_size: 6,
+            groups_per_user: 7,
+        };
+        assert_eq!(told, expected);
+        assert_eq!(Quotas::from(told), Quotas::from_summary(&summary));
+        let odd = BTreeMap::from([("Users".to_owned(), 3), ("PolicySizeQuota".to_owned(), -1)]);
+        assert_eq!(Quotas::from_summary(&odd), Quotas { are_known: true, ..Quotas::default() });
     }
 }

@@ -68,7 +68,7 @@ pub trait World: Send + Sync {
     fn users_in(&self, namespace: &str) -> Vec<Arc<BastionUser>>;
     /// The keys of the roles whose trust names this source, or selects it, in order.
     fn roles_naming(&self, source: &SourceKey) -> Vec<ObjectKey>;
-    /// The users and roles that refer to this account, as `Kind/namespace/name`, in order.
+    /// The AWSAccounts that are reached through this one, and the users and roles that refer to it, as `Kind/namespace/name`, in order.
     fn dependents_of_account(&self, name: &str) -> Vec<String>;
     /// The unique ID of the IAM user that was made for a BastionUser: from its status, or known already and on its way there.
     fn user_id(&self, user: &BastionUser) -> Option<String>;

@@ -200,13 +200,25 @@ async fn row_20_descriptions_have_the_characters_that_iam_stores() -> Result<()>
 
 #[tokio::test]
 async fn an_account_has_one_kind_of_access() -> Result<()> {
-    let one = "set exactly one of ambient and assumeRole";
+    let one = "set exactly one of ambient, assumeRole and secretRef";
+    let through = |via: &str, fields: &str| {
+        access(&format!("{{assumeRole: {{roleARN: 'arn:aws:iam::222222222222:role/rolebridge', via: {{name: {via}}}, {fields}}}}}"))
+    };
+    let aliased = |alias: &str| {
+        account(&format!("accountID: '222222222222', consoleAlias: {alias}, access: {{ambient: {{}}}}, allowedNamespaces: {{from: All}}"))
+    };
     refused(&[
         (access("{}"), &["spec.access", one]),
         (access("{ambient: {}, assumeRole: {roleARN: 'arn:aws:iam::222222222222:role/rolebridge'}}"), &["spec.access", one]),
         (account("accountID: '222222222222', allowedNamespaces: {from: All}"), &["spec.access", "Required value"]),
         (account("accountID: '222222222222', access: {ambient: {}}"), &["spec.allowedNamespaces", "Required value"]),
-        (access("{ambient: {}, secretRef: {name: keys}}"), &["unknown field", "secretRef"]),
+        (access("{ambient: {}, secretRef: {name: keys}}"), &["spec.access", one]),
+        (access("{secretRef: {name: Keys}}"), &["spec.access.secretRef.name", "lower-case letters"]),
+        (access("{secretRef: {name: keys, namespace: default}}"), &["unknown field", "namespace"]),
+        (through("hub", "duration: 61m"), &["spec.access.assumeRole.duration", "with via, choose 1h or less"]),
+        (through("hub", "duration: soon"), &["spec.access.assumeRole.duration", "a duration is hours, minutes and seconds"]),
+        (through("Hub", ""), &["spec.access.assumeRole.via.name", "lower-case letters"]),
+        (through("prod", ""), &["an account cannot be reached through itself"]),
         (
             account("accountID: '222222222222', partition: gcp, access: {ambient: {}}, allowedNamespaces: {from: All}"),
             &["spec.partition", "a partition is aws, aws-us-gov, aws-cn"],
@@ -215,6 +227,11 @@ async fn an_account_has_one_kind_of_access() -> Result<()> {
             account("accountID: '222222222222', region: Frankfurt, access: {ambient: {}}, allowedNamespaces: {from: All}"),
             &["spec.region", "looks like us-east-1"],
         ),
+        (aliased("ab"), &["spec.consoleAlias", "at least 3 chars"]),
+        (aliased("'-prod'"), &["spec.consoleAlias", "3 to 63 lower-case letters"]),
+        (aliased("Prod"), &["spec.consoleAlias", "3 to 63 lower-case letters"]),
+        (aliased("pro--d"), &["spec.consoleAlias", "single dashes"]),
+        (aliased("'222222222222'"), &["spec.consoleAlias", "an account ID is no alias"]),
         (
             account("accountID: '222222222222', limits: {requestsPerSecond: 0}, access: {ambient: {}}, allowedNamespaces: {from: All}"),
             &["spec.limits.requestsPerSecond", "greater than or equal to 1"],
@@ -423,12 +440,14 @@ async fn everything_that_is_valid_is_accepted() -> Result<()> {
         &tenant,
         &[
             access("{ambient: {}}"),
+            access("{secretRef: {name: keys.of-prod}}"),
+            access("{assumeRole: {roleARN: 'arn:aws:iam::222222222222:role/rolebridge', via: {name: hub}, duration: 60m}}"),
             account("accountID: '012345678901', partition: aws, access: {ambient: {}}, allowedNamespaces: {from: All}, guardrails: {}, limits: {}"),
             account(
                 "accountID: '222222222222', partition: aws-us-gov, region: us-gov-west-1, allowedNamespaces: {from: Names, names: [team-a, team-b]}, \
                  access: {assumeRole: {roleARN: 'arn:aws-us-gov:iam::222222222222:role/ops/rolebridge', externalID: 'a:b/c=d,e.f@g-h+i_j', \
                  sessionName: rolebridge@test, duration: 15m}}, guardrails: {accountRootTrust: true}, \
-                 limits: {requestsPerSecond: 100, burst: 1000, concurrency: 64}",
+                 limits: {requestsPerSecond: 100, burst: 1000, concurrency: 64}, consoleAlias: gov-2-prod",
             ),
             allowing("{from: Selector, selector: {matchLabels: {team: data}}}"),
             allowing("{from: Selector, selector: {matchExpressions: [{key: team, operator: In, values: [a, b]}, {key: x, operator: Exists}]}}"),

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     authorization::v1::{SelfSubjectRulesReview, SelfSubjectRulesReviewSpec},
-    core::v1::{Container, Pod},
+    core::v1::{Container, EnvVar, Pod},
     rbac::v1::{ClusterRole, ClusterRoleBinding},
 };
 use kube::{Api, Client, api::PostParams, core::ObjectMeta};
@@ -99,6 +99,29 @@ async fn the_operator_has_the_rights_that_it_uses_and_no_others() -> Result<()> 
 }
 
 #[tokio::test]
+async fn of_secrets_the_operator_may_get_those_that_are_named_to_it() -> Result<()> {
+    let world = World::own().await?;
+    let testbed = &world.testbed;
+    let secrets = async || {
+        let token = testbed.control_plane.service_account_token(charts::NAMESPACE, charts::RELEASE).await?;
+        let client = testbed.control_plane.client_for_token(&token).await?;
+        let mut found = BTreeSet::new();
+        for namespace in [charts::NAMESPACE, "kube-system", "default"] {
+            found.extend(
+                rights(&client, namespace).await?.into_iter().filter(|right| right.contains("secrets")).map(|right| format!("{namespace}: {right}")),
+            );
+        }
+        anyhow::Ok(found)
+    };
+    assert_eq!(secrets().await?, BTreeSet::new());
+    testbed.install(&["accessSecrets={keys,more.keys}"]).await?;
+    assert_eq!(secrets().await?, [format!("{}: get secrets. keys,more.keys", charts::NAMESPACE)].into());
+    testbed.install(&[]).await?;
+    assert_eq!(secrets().await?, BTreeSet::new());
+    Ok(())
+}
+
+#[tokio::test]
 async fn with_the_token_of_the_operator_nothing_else_can_be_done() -> Result<()> {
     let world = World::shared().await?;
     let tenant = world.tenant().await?;
@@ -146,6 +169,13 @@ fn container(deployment: &Deployment) -> Result<&Container> {
     pod.containers.first().context("no container")
 }
 
+/// The value that a Pod of the release has in a variable.
+fn value_of(variable: &EnvVar) -> String {
+    let field = variable.value_from.as_ref().and_then(|from| from.field_ref.as_ref()).map(|field| field.field_path.as_str());
+    let of_field = field.map(|path| if path == "metadata.namespace" { charts::NAMESPACE.to_owned() } else { format!("(no value of {path})") });
+    variable.value.clone().or(of_field).unwrap_or_default()
+}
+
 #[tokio::test]
 async fn the_pod_keeps_the_strictest_standard() -> Result<()> {
     let world = World::shared().await?;
@@ -177,7 +207,7 @@ async fn the_operator_runs_as_the_deployment_says_and_answers_its_probes() -> Re
             .flatten()
             // The port is taken where tests run side by side.
             .filter(|variable| variable.name != "ROLEBRIDGE_HEALTH_ADDRESS")
-            .map(|variable| (variable.name.clone(), variable.value.clone().unwrap_or_default()))
+            .map(|variable| (variable.name.clone(), value_of(variable)))
             .collect();
         let arguments: Vec<_> = container.args.iter().flatten().map(String::as_str).collect();
         let operator = testbed.operator(Path::new(BINARY), &kubeconfig, &environment, &arguments)?;
@@ -319,6 +349,9 @@ async fn values_that_cannot_work_are_refused_with_their_place() -> Result<()> {
         ("log.format=xml", "/log/format"),
         ("health.port=80", "/health/port"),
         ("env[0].name=ROLEBRIDGE_LOG", "/env/0/name"),
+        ("env[0].name=POD_NAMESPACE", "/env/0/name"),
+        ("accessSecrets={Keys}", "/accessSecrets/0"),
+        ("accessSecrets={keys,keys}", "/accessSecrets"),
         ("serviceAccount.create=false", "/serviceAccount/name"),
         ("podLabels.number=1", "/podLabels/number"),
     ] {

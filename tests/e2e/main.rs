@@ -1,5 +1,6 @@
 //! End-to-end tests: a real API server, the real kubectl and AWS CLI, the operator's real binary, and an AWS that enforces policies.
 
+mod access;
 mod admission;
 mod api_server;
 mod assume;

@@ -2,13 +2,18 @@
 //! written to the same place as the log.)
 
 use anyhow::{Context, Result, ensure};
+use k8s_openapi::ByteString;
+use kube::{
+    Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
 use rolebridge_testbed::{
-    Credentials, Operator, Seen,
+    ApiGate, Credentials, Operator, Seen,
     aws_sim::{Fault, FaultKind},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Account, Tenant, World, bastion_user, cross_account_role};
+use crate::support::{Account, INSTALLATION, Tenant, World, bastion_user, cross_account_role};
 
 /// Everything, and by name what says whole requests, answers or objects. The AWS SDK has targets of its own that a bare level does not reach.
 const EVERYTHING: &str = "trace,aws_config=trace,aws_runtime=trace,aws_sigv4=trace,aws_smithy_runtime=trace,aws_smithy_http_client=trace,\
@@ -137,5 +142,45 @@ async fn what_goes_wrong_with_good_credentials_does_not_tell_them() -> Result<()
     ensure!(!gate.is_about_to_cut(), "no answer was cut");
     let secrets = [&session.secret_access_key, &token, world.operator_secret(), &utils.external_id, &prod.external_id];
     assert_untold(&tenant, &operator, &secrets.map(|secret| secret as &str)).await?;
+    operator.ensure_running()
+}
+
+#[tokio::test]
+async fn the_keys_in_a_secret_are_told_nowhere() -> Result<()> {
+    let world = World::own().await?;
+    let kubeconfig = world.testbed.install(&[&format!("installation={INSTALLATION}"), "accessSecrets={keys}"]).await?;
+    let tenant = world.tenant().await?;
+    let config = Config::from_custom_kubeconfig(Kubeconfig::read_from(&kubeconfig)?, &KubeConfigOptions::default()).await?;
+    let gate = ApiGate::start(kube::Client::try_from(config)?, world.testbed.dir()).await?;
+    let (utils, other) = (tenant.bare_account("utils").await?, tenant.bare_account("other").await?);
+    let key = utils.manager().await?;
+    let token = "canary/session+token==";
+    let entries = |id: &'static str, token: &'static str| {
+        [("AWS_ACCESS_KEY_ID", id), ("AWS_SECRET_ACCESS_KEY", "canary/secret+access/key"), ("AWS_SESSION_TOKEN", token)]
+    };
+    // Keys that AWS does not know, and such as cannot be any.
+    tenant.put_secret("keys", &entries("AKIACANARYCANARY0001", token)).await?;
+    let answer = Fault { message: Some(wrong_signature(token)), ..Fault::error("GetCallerIdentity", "SignatureDoesNotMatch", 403) };
+    world.testbed.aws.inject(&answer).await?;
+    // The API server's answer with the Secret ends in its middle.
+    gate.cut_next("/secrets/keys");
+    let operator = world.start_operator(gate.kubeconfig(), world.operator_credentials(), EVERYTHING)?;
+    tenant.apply(&(utils.manifest_by_secret("keys", &tenant.only_here()) + &other.manifest_by_secret("missing", &tenant.only_here()))).await?;
+    tenant.concluded(&tenant.accounts(), &utils.name, "AccessDenied").await?;
+    tenant.concluded(&tenant.accounts(), &other.name, "SecretNotUsable").await?;
+    // Who has changed a Secret need not wait for the next try.
+    let touch = async |times: &str| world.testbed.kubectl(&["annotate", "--overwrite", "awsaccount", &utils.name, &format!("touched={times}")]).await;
+    tenant.put_secret("keys", &entries("canary-id", "canäry")).await?;
+    touch("once").await?;
+    tenant.says(&tenant.accounts(), &utils.name, &["Secret keys", "AWS_SESSION_TOKEN is malformed"]).await?;
+    tenant.put_secret("keys", &[("AWS_ACCESS_KEY_ID", &key.access_key_id), ("AWS_SECRET_ACCESS_KEY", &key.secret_access_key)]).await?;
+    touch("twice").await?;
+    tenant.ready(&tenant.accounts(), &utils.name).await?;
+    ensure!(!gate.is_about_to_cut(), "no answer was cut");
+    let secrets = ["canary/secret+access/key", token, "canary-id", "canäry", &key.secret_access_key];
+    let encoded: Vec<String> =
+        secrets.iter().filter_map(|secret| json!(ByteString(secret.as_bytes().to_vec())).as_str().map(str::to_owned)).collect();
+    let all: Vec<&str> = secrets.into_iter().chain(encoded.iter().map(String::as_str)).collect();
+    assert_untold(&tenant, &operator, &all).await?;
     operator.ensure_running()
 }

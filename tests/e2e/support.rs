@@ -13,8 +13,10 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use aws_sdk_iam::config::{BehaviorVersion, Region, SharedCredentialsProvider};
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
     Api, Config, ResourceExt,
+    api::{Patch, PatchParams},
     config::{KubeConfigOptions, Kubeconfig},
     core::NamespaceResourceScope,
 };
@@ -104,7 +106,7 @@ impl World {
     /// As [`World::operator`], by another way to the API server, with other credentials and with this filter of what it logs.
     pub fn start_operator(&self, kubeconfig: &Path, credentials: &Credentials, filter: &str) -> Result<Operator> {
         let env = self.testbed.aws.environment_for(credentials);
-        let args = ["run", "--installation", INSTALLATION, "--sweep-interval", "1h", "--log", filter];
+        let args = ["run", "--installation", INSTALLATION, "--namespace", charts::NAMESPACE, "--sweep-interval", "1h", "--log", filter];
         self.testbed.operator(Path::new(env!("CARGO_BIN_EXE_rolebridge")), kubeconfig, &env, &args)
     }
 
@@ -326,6 +328,28 @@ impl Account {
         manifest("AWSAccount", &self.name, &format!("{{accountID: '{}', access: {access}, allowedNamespaces: {namespaces}, {fields}}}", self.id))
     }
 
+    /// The AWSAccount reached through another one, whose management role this one's trusts: see [`Tenant::account_behind`].
+    pub fn manifest_via(&self, via: &Account, namespaces: &str, fields: &str) -> String {
+        let (role, external_id) = (self.management_role(), &self.external_id);
+        let access = format!("{{assumeRole: {{roleARN: '{role}', externalID: '{external_id}', via: {{name: {}}}}}}}", via.name);
+        manifest("AWSAccount", &self.name, &format!("{{accountID: '{}', access: {access}, allowedNamespaces: {namespaces}, {fields}}}", self.id))
+    }
+
+    /// A user who may do what the management role may, and the key of that user.
+    pub async fn manager(&self) -> Result<Credentials> {
+        let [_, permissions] = management_role(&self.id, &self.arn("user/manager"), &self.external_id, Some(INSTALLATION))?;
+        self.iam.create_user().user_name("manager").send().await?;
+        self.iam.create_policy().policy_name("manage-iam").policy_document(permissions).send().await?;
+        self.iam.attach_user_policy().user_name("manager").policy_arn(self.arn("policy/manage-iam")).send().await?;
+        new_key(&self.iam, "manager").await
+    }
+
+    /// The AWSAccount entered by the keys in a Secret.
+    pub fn manifest_by_secret(&self, secret: &str, namespaces: &str) -> String {
+        let spec = format!("{{accountID: '{}', access: {{secretRef: {{name: {secret}}}}}, allowedNamespaces: {namespaces}}}", self.id);
+        manifest("AWSAccount", &self.name, &spec)
+    }
+
     /// ARN of a user or role of this account, such as `user/alice`.
     pub fn arn(&self, resource: &str) -> String {
         format!("arn:aws:iam::{}:{resource}", self.id)
@@ -348,8 +372,21 @@ impl<'w> Tenant<'w> {
 
     /// A new AWS account, known to the simulator only, with the management role of `rolebridge bootstrap`; apply its [`Account::manifest`].
     pub async fn account(&self, name: &str) -> Result<Account> {
+        self.account_trusting(name, &self.world.operator_arn()).await
+    }
+
+    /// The same, where the management role trusts that of `via` instead of the operator, which in turn may assume it.
+    pub async fn account_behind(&self, name: &str, via: &Account) -> Result<Account> {
+        let account = self.account_trusting(name, &via.management_role()).await?;
+        let policy = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": ["sts:AssumeRole", "sts:TagSession"], "Resource": account.management_role()}});
+        via.iam.put_role_policy().role_name(MANAGEMENT_ROLE).policy_name(&account.name).policy_document(policy.to_string()).send().await?;
+        Ok(account)
+    }
+
+    /// The same, where the management role trusts this user or role.
+    pub async fn account_trusting(&self, name: &str, operator: &str) -> Result<Account> {
         let account = self.bare_account(name).await?;
-        let [trust, permissions] = management_role(&account.id, &self.world.operator_arn(), &account.external_id, Some(INSTALLATION))?;
+        let [trust, permissions] = management_role(&account.id, operator, &account.external_id, Some(INSTALLATION))?;
         account.iam.create_role().role_name(MANAGEMENT_ROLE).assume_role_policy_document(trust).send().await?;
         account.iam.put_role_policy().role_name(MANAGEMENT_ROLE).policy_name("manage-iam").policy_document(permissions).send().await?;
         Ok(account)
@@ -500,6 +537,25 @@ impl<'w> Tenant<'w> {
     pub async fn events(&self) -> Result<Vec<Value>> {
         let events = self.world.testbed.kubectl(&["get", "events", "--namespace", &self.namespace, "--output", "json"]).await?;
         Ok(serde_json::from_value(serde_json::from_str::<Value>(&events)?["items"].take())?)
+    }
+
+    /// Puts a Secret into the operator's namespace, in place of one of that name.
+    pub async fn put_secret(&self, name: &str, entries: &[(&str, &str)]) -> Result<()> {
+        let data: BTreeMap<_, _> = entries.iter().map(|(key, value)| (*key, ByteString(value.as_bytes().to_vec()))).collect();
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data});
+        let secrets = Api::<Secret>::namespaced(self.client.clone(), charts::NAMESPACE);
+        secrets.patch(name, &PatchParams::apply("tests").force(), &Patch::Apply(secret)).await?;
+        Ok(())
+    }
+
+    /// Waits until the object's condition Ready has each of `words` in its message.
+    pub async fn says<K: Managed>(&self, api: &Api<K>, name: &str, words: &[&str]) -> Result<()> {
+        let seen = || async {
+            let object = api.get(name).await?;
+            let message = condition(&object, "Ready").map(|ready| ready.message.clone()).unwrap_or_default();
+            Ok(Seen::from_option(words.iter().all(|word| message.contains(word)).then_some(()), || message))
+        };
+        self.world.testbed.wait_for(&format!("{} {name} says {words:?}", K::KIND), seen).await
     }
 
     /// What an account holds now.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rolebridge::api::permissions::Permissions;
 use rolebridge::api::{AWSAccount, BastionUser, CrossAccountRole, FINALIZER, Managed};
+use rolebridge::core::access::via;
 use rolebridge::core::action::{Action, Receipt};
 use rolebridge::core::document::Document;
 use rolebridge::core::grants::{selects, sources_named};
@@ -187,7 +188,8 @@ impl World for Cluster {
     fn dependents_of_account(&self, name: &str) -> Vec<String> {
         let users = self.users.values().filter(|u| u.spec.account_ref.name == name).map(|u| format!("BastionUser/{}", ObjectKey::of(&**u)));
         let roles = self.roles.values().filter(|r| r.spec.account_ref.name == name).map(|r| format!("CrossAccountRole/{}", ObjectKey::of(&**r)));
-        users.chain(roles).collect()
+        let accounts = self.accounts.iter().filter(|(_, account)| via(account) == Some(name)).map(|(behind, _)| format!("AWSAccount/{behind}"));
+        accounts.chain(users).chain(roles).collect()
     }
 
     fn user_id(&self, user: &BastionUser) -> Option<String> {

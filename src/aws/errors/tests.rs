@@ -121,3 +121,67 @@ fn long_texts_are_cut_at_a_character() {
     assert!(shortened(&long).ends_with("é…"));
     assert_eq!(shortened("short"), "short");
 }
+
+/// Both clocks are told, since either may be wrong.
+const EXPIRED: &str = "Signature expired: 20260101T000000Z is now earlier than 20260101T001000Z (20260101T001500Z - 5 min.)";
+const TOO_EARLY: &str = "Signature not yet current: 20260101T001000Z is still later than 20260101T000500Z (20260101T000000Z + 5 min.)";
+
+fn told(code: &str, text: &str) -> (Refusal, String) {
+    let refusal = Refusal { code: Some(code.into()), text: text.into(), status: 403 };
+    let message = refusal.message("iam:CreateRole");
+    (refusal, message)
+}
+
+#[test]
+fn row_58_clock_skew_is_named_and_goes_away_by_itself() {
+    for (code, text) in
+        [("SignatureDoesNotMatch", EXPIRED), ("InvalidSignatureException", TOO_EARLY), ("RequestExpired", ""), ("RequestTimeTooSkewed", "")]
+    {
+        let (refusal, message) = told(code, text);
+        assert_eq!(refusal.classify("iam:CreateRole"), (Reason::AWSUnavailable, Effect::None), "{code}");
+        assert!(message.contains("clock skew") && message.contains(text), "{message}");
+        assert!(!refusal.is_of_credentials(), "new credentials would not help");
+    }
+    let (refusal, message) = told("SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided.");
+    assert_eq!(refusal.classify("iam:CreateRole").0, Reason::AccessDenied);
+    assert!(refusal.is_of_credentials() && !message.contains("skew"), "{message}");
+}
+
+#[test]
+fn row_58_an_expired_token_is_replaced_and_tried_again() {
+    for code in ["ExpiredToken", "ExpiredTokenException"] {
+        let (refusal, _) = told(code, "The security token included in the request is expired");
+        assert_eq!(refusal.classify("iam:CreateRole"), (Reason::AWSUnavailable, Effect::None));
+        assert!(refusal.is_of_credentials());
+    }
+}
+
+#[test]
+fn row_59_what_an_organization_denies_is_told_from_what_the_account_does() {
+    let said = |how: &str| told("AccessDenied", &format!("User: arn:aws:iam::9:user/o is not authorized to perform: iam:CreateRole {how}")).1;
+    for (how, policy) in [
+        ("with an explicit deny in a service control policy", "A service control policy"),
+        ("because no service control policy allows the iam:CreateRole action", "A service control policy"),
+        ("with an explicit deny in a resource control policy", "A resource control policy"),
+    ] {
+        assert!(said(how).contains(&format!("{policy} of the organization denies it")), "{}", said(how));
+    }
+    for how in ["with an explicit deny in an identity-based policy", "because no role trust policy allows the sts:AssumeRole action", ""] {
+        assert!(!said(how).contains("organization"), "{}", said(how));
+    }
+}
+
+#[test]
+fn row_59_a_refusal_to_assume_names_the_side_to_look_at() {
+    let role: Arn = "arn:aws:iam::222222222222:role/rolebridge".parse().unwrap();
+    let hub: Arn = "arn:aws:iam::111111111111:role/hub".parse().unwrap();
+    let trust = advice("because no role trust policy allows the sts:AssumeRole action", &role, None);
+    assert!(
+        trust.contains("trust policy of arn:aws:iam::222222222222:role/rolebridge refuses") && trust.contains("the operator's own identity"),
+        "{trust}"
+    );
+    let permission = advice("because no identity-based policy allows the sts:AssumeRole action", &role, Some(&hub));
+    assert!(permission.contains("policies of arn:aws:iam::111111111111:role/hub refuse") && !permission.contains("external ID"), "{permission}");
+    let either = advice("", &role, Some(&hub));
+    assert!(either.contains("exists") && either.contains("external ID") && either.contains("that role may call"), "{either}");
+}

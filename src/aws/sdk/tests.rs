@@ -10,6 +10,7 @@ use crate::core::failure::{Effect, Failure};
 use crate::core::identity::{Identity, IdentityName, ManagedPolicy, RoleSettings};
 use crate::core::names::{Arn, Path};
 use crate::core::observed::{Observed, ObservedIdentity, ObservedPolicy, Scope};
+use crate::core::quotas::Quotas;
 
 const TRUST: &str =
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::222222222222:user/u"},"Action":"sts:AssumeRole"}]}"#;
@@ -90,7 +91,7 @@ fn iam(request: &Request) -> Reply {
 }
 
 async fn account(server: &Server) -> Account {
-    Account::new(&server.base(), ambient()).await.unwrap()
+    Account::new(&server.base(), ambient(), None).await.unwrap()
 }
 
 fn scope(who: &IdentityName, policies: &[Arn]) -> Scope {
@@ -175,7 +176,7 @@ async fn a_write_whose_answer_cannot_be_read_may_have_been_made() {
 #[tokio::test]
 async fn an_answer_that_does_not_come_in_time_is_neither() {
     let server = Server::start(|_| Reply::Silence);
-    let account = Account::new(&server.impatient(), ambient()).await.unwrap();
+    let account = Account::new(&server.impatient(), ambient(), None).await.unwrap();
     let failure = account.gateway().observe(&scope(&role(), &[])).await.unwrap_err();
     assert_eq!((failure.reason, failure.effect), (Reason::AWSUnavailable, Effect::None));
     let failure = account.gateway().execute(&Action::DeleteIdentity(role())).await.unwrap_err();
@@ -412,4 +413,32 @@ async fn a_user_is_created_at_the_root_path_without_what_it_has_not() {
     let request = &server.requests()[0];
     assert_eq!((request.get("UserName"), request.get("Path")), (Some("ana"), Some("/")));
     assert_eq!((request.get("PermissionsBoundary"), request.get("Tags.member.1.Key")), (None, None));
+}
+
+#[tokio::test]
+async fn an_account_tells_its_quotas_and_its_alias_if_it_has_one() {
+    let server = Server::start(|request| match request.action.as_str() {
+        "GetAccountSummary" => success(
+            "GetAccountSummary",
+            "<SummaryMap><entry><key>AssumeRolePolicySizeQuota</key><value>4096</value></entry>\
+             <entry><key>AttachedPoliciesPerRoleQuota</key><value>25</value></entry></SummaryMap>",
+        ),
+        action => success(action, "<AccountAliases><member>prod</member></AccountAliases><IsTruncated>false</IsTruncated>"),
+    });
+    let account = account(&server).await;
+    let quotas = account.gateway().quotas().await.unwrap();
+    let expected = Quotas { trust_policy_size: 4096, attached_policies_per_role: 25, are_known: true, ..Quotas::default() };
+    assert_eq!(quotas, expected);
+    assert_eq!(account.gateway().console_alias().await.unwrap().as_deref(), Some("prod"));
+}
+
+#[tokio::test]
+async fn an_empty_summary_is_no_answer_and_no_alias_is_one() {
+    let server = Server::start(|request| match request.action.as_str() {
+        "GetAccountSummary" => success("GetAccountSummary", "<SummaryMap/>"),
+        action => success(action, "<AccountAliases/><IsTruncated>false</IsTruncated>"),
+    });
+    let account = account(&server).await;
+    assert_eq!(account.gateway().quotas().await.unwrap_err().reason, Reason::AWSUnavailable);
+    assert_eq!(account.gateway().console_alias().await.unwrap(), None);
 }

@@ -1,0 +1,176 @@
+//! The credentials of one way into AWS, fetched once for all who need them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use aws_config::sts::AssumeRoleProvider;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use aws_sdk_iam::config::Region;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use super::config::{AccessConfig, BaseConfig};
+use super::errors::NoCredentials;
+use super::secret::SecretKeys;
+use crate::core::names::Arn;
+
+/// Longest time for fetching credentials, through all accounts of a chain: less than a request may take, so that what is slow is told from AWS being
+/// slow.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(8);
+/// So long before they expire, credentials are fetched anew.
+const EARLY: Duration = Duration::from_secs(60);
+/// How long credentials count that do not say when they expire.
+const MAX_AGE: Duration = Duration::from_secs(15 * 60);
+/// The same of keys from a Secret: so long after somebody has changed it, the new ones are used. Only who makes calls reads it.
+const SECRET_MAX_AGE: Duration = Duration::from_secs(60);
+/// What was fetched so recently is not fetched again, whatever AWS says to it: many may ask at once, and all hear the same.
+const MIN_AGE: Duration = Duration::from_secs(1);
+
+/// Credentials that are fetched by one caller at a time, shared by all, and fetched anew shortly before they expire or after AWS has refused them.
+///
+/// Those of a role are got with other credentials, which are shared in the same way: whatever leads through an account uses the one session there.
+#[derive(Debug)]
+pub(super) struct CachedCredentials {
+    provider: SharedCredentialsProvider,
+    access: AccessConfig,
+    /// What these are got with, where that is not AWS's default chain.
+    through: Option<Arc<CachedCredentials>>,
+    known: Mutex<Option<Known>>,
+    /// Whether AWS has refused what is known.
+    refused: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Known {
+    credentials: Credentials,
+    at: Instant,
+}
+
+impl CachedCredentials {
+    /// The operator's own, from AWS's default chain.
+    pub(super) fn own(provider: SharedCredentialsProvider) -> Self {
+        Self::new(provider, AccessConfig::Ambient, None)
+    }
+
+    fn new(provider: SharedCredentialsProvider, access: AccessConfig, through: Option<Arc<Self>>) -> Self {
+        Self { provider, access, through, known: Mutex::default(), refused: AtomicBool::new(false) }
+    }
+
+    /// Those of an account that is entered in this way, through another one where there is one. No call is made yet.
+    pub(super) async fn of(base: &BaseConfig, access: &AccessConfig, region: Region, through: Option<Arc<Self>>) -> Arc<Self> {
+        let (provider, through) = match access {
+            AccessConfig::Ambient => return base.own.clone(),
+            AccessConfig::Secret(name) => (SharedCredentialsProvider::new(SecretKeys::new(base.secrets.clone(), name)), None),
+            AccessConfig::AssumeRole { role_arn, external_id, session_name, duration } => {
+                let source = through.unwrap_or_else(|| base.own.clone());
+                let mut role = AssumeRoleProvider::builder(role_arn.as_str())
+                    .configure(&base.sdk)
+                    .region(region)
+                    .session_name(session_name)
+                    .session_length(*duration);
+                if let Some(external_id) = external_id {
+                    role = role.external_id(external_id);
+                }
+                (SharedCredentialsProvider::new(role.build_from_provider(source.clone().shared()).await), Some(source))
+            }
+        };
+        Arc::new(Self::new(provider, access.clone(), through))
+    }
+
+    /// As the SDK takes them.
+    pub(super) fn shared(self: Arc<Self>) -> SharedCredentialsProvider {
+        SharedCredentialsProvider::from(self as Arc<dyn ProvideCredentials>)
+    }
+
+    /// Notes that AWS has refused them: who needs them next has them fetched anew.
+    pub(super) fn refuse(&self) {
+        self.refused.store(true, Ordering::Release);
+    }
+
+    /// A text of AWS's without the external IDs, which AWS repeats where it finds fault with one.
+    pub(super) fn redact(&self, text: &str) -> String {
+        let text = self.access.redact(text);
+        self.through.as_ref().map_or(text.clone(), |through| through.redact(&text))
+    }
+
+    /// The role whose session these are; None for the operator's own.
+    pub(super) fn role_arn(&self) -> Option<&Arn> {
+        self.access.role_arn()
+    }
+
+    /// How long the credentials count where they do not say when they expire.
+    fn max_age(&self) -> Duration {
+        if matches!(self.access, AccessConfig::Secret(_)) { SECRET_MAX_AGE } else { MAX_AGE }
+    }
+
+    async fn get(&self) -> Result<Credentials, CredentialsError> {
+        let mut known = self.known.lock().await;
+        let refused = self.refused.load(Ordering::Acquire);
+        if let Some(known) = known.as_ref().filter(|known| known.counts(self.max_age(), refused, Instant::now(), SystemTime::now())) {
+            return Ok(known.credentials.clone());
+        }
+        *known = None;
+        self.refused.store(false, Ordering::Release);
+        let credentials = self.provider.provide_credentials().await?;
+        *known = Some(Known { credentials: credentials.clone(), at: Instant::now() });
+        Ok(credentials)
+    }
+
+    /// As [`CachedCredentials::get`], in time and with an error that says why for all who are behind.
+    async fn provided(&self) -> Result<Credentials, CredentialsError> {
+        let got = timeout(FETCH_TIMEOUT, self.get()).await.unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(FETCH_TIMEOUT)));
+        got.map_err(|error| {
+            let none = NoCredentials::of(&error, &self.access, self.through.as_ref().and_then(|through| through.role_arn()));
+            if let Some(through) = self.through.as_ref().filter(|_| none.credentials_are_refused) {
+                through.refuse();
+            }
+            CredentialsError::provider_error(none)
+        })
+    }
+}
+
+impl Known {
+    fn counts(&self, max_age: Duration, refused: bool, now: Instant, time: SystemTime) -> bool {
+        let age = now.saturating_duration_since(self.at);
+        let in_force = match self.credentials.expiry() {
+            Some(expiry) => time + EARLY < expiry,
+            None => age < max_age,
+        };
+        age < MIN_AGE || (in_force && !refused)
+    }
+}
+
+impl ProvideCredentials for CachedCredentials {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.provided())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_count_until_shortly_before_they_expire_or_until_aws_refuses_them() {
+        let (now, time) = (Instant::now(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000));
+        let known = |expiry: Option<Duration>| Known {
+            credentials: Credentials::new("AKIAEXAMPLE", "secret", None, expiry.map(|left| time + left), "test"),
+            at: now,
+        };
+        let after = |known: &Known, refused, seconds| {
+            let passed = Duration::from_secs(seconds);
+            known.counts(MAX_AGE, refused, now + passed, time + passed)
+        };
+        let session = known(Some(Duration::from_secs(3600)));
+        assert!(after(&session, false, 3539) && !after(&session, false, 3540), "a minute before it ends");
+        assert!(after(&session, true, 0) && !after(&session, true, 1), "what was just fetched is not fetched again");
+        assert!(after(&known(None), false, 899) && !after(&known(None), false, 900), "long-term keys say nothing of an end");
+        assert!(after(&known(Some(Duration::ZERO)), false, 0), "nor where the clocks differ");
+    }
+}
