@@ -444,6 +444,18 @@ impl AwsSim {
         self.send::<Value>(Method::PUT, "clock", Some(&json!({"offsetSeconds": seconds}))).await.map(drop)
     }
 
+    /// Makes a role where only AWS can, such as IAM Identity Center's `/aws-reserved/sso.amazonaws.com/AWSReservedSSO_...`, and returns its ARN.
+    /// IAM refuses to change it.
+    pub async fn create_reserved_role(&self, account_id: &str, path: &str, role_name: &str, trust_policy: &Value) -> Result<String> {
+        #[derive(Deserialize)]
+        struct Made {
+            arn: String,
+        }
+        let wanted = json!({"roleName": role_name, "path": path, "assumeRolePolicyDocument": trust_policy});
+        let made: Made = self.send(Method::POST, &format!("accounts/{account_id}/reserved-roles"), Some(&wanted)).await?;
+        Ok(made.arn)
+    }
+
     /// A token of an OpenID Connect provider, to be passed to `AssumeRoleWithWebIdentity`. The provider exists for everybody; whether IAM of an
     /// account knows it is decided by `CreateOpenIDConnectProvider` there.
     pub async fn web_identity_token(&self, identity: &WebIdentity) -> Result<String> {
@@ -533,6 +545,12 @@ impl AwsSim {
     /// `EntityTemporarilyUnmodifiable`; 0 for not at all.
     pub async fn set_unmodifiable_ms(&self, milliseconds: u64) -> Result<()> {
         self.send::<Value>(Method::PUT, "settings", Some(&json!({"unmodifiableMs": milliseconds}))).await.map(drop)
+    }
+
+    /// For how many milliseconds after a trust policy was written reads show its users and roles as unique ids (`AIDA...`, `AROA...`) and not as
+    /// ARNs; 0 for not at all.
+    pub async fn set_unique_ids_ms(&self, milliseconds: u64) -> Result<()> {
+        self.send::<Value>(Method::PUT, "settings", Some(&json!({"uniqueIDsMs": milliseconds}))).await.map(drop)
     }
 
     /// The environment that makes an AWS SDK or CLI talk to the simulator, without credentials.

@@ -7,7 +7,7 @@ use crate::{
     caller::{self, Caller},
     failure::Failure,
     rules::{
-        names, partitions,
+        last_use, names, partitions,
         throttling::{self, OperationClass},
     },
     services,
@@ -56,11 +56,21 @@ async fn verified(world: &World, call: &mut Call) -> Result<Response<Body>, Fail
         call.request.region = partitions::region(&partition, &call.request.region).to_owned();
     }
     call.request.principal = Some(caller.principal.clone());
+    let reply = carry_out(world, call, &caller, service).await;
+    if let (None, Some(key)) = (&caller.session, call.access_key_id())
+        && let Some(state) = world.iam.write().get_mut(caller.account_id())
+    {
+        last_use::record(state, key, service.prefix(), &call.request.region, world.now());
+    }
+    reply
+}
+
+async fn carry_out(world: &World, call: &mut Call, caller: &Caller, service: Service) -> Result<Response<Body>, Failure> {
     match service {
-        Service::Iam => iam(world, call, &caller).await,
-        Service::Sts => services::sts::handle(world, call, &caller),
+        Service::Iam => iam(world, call, caller).await,
+        Service::Sts => services::sts::handle(world, call, caller),
         Service::S3 => {
-            authorize::s3(world, call, &caller)?;
+            authorize::s3(world, call, caller)?;
             let reply = services::s3::handle(world, call).await?;
             Ok(render(reply, &call.request.request_id).await)
         }

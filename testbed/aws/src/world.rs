@@ -14,7 +14,9 @@ use fakecloud_iam::{IamAccessKey, IamState, IamUser, SharedIamState, iam_service
 use fakecloud_s3::{S3Service, S3State, resource_policy::S3ResourcePolicyProvider};
 use parking_lot::RwLock;
 
-use crate::rules::{names, partitions, quotas::Quotas, sessions::Sessions, throttling::Throttles, unmodifiable::Recreations};
+use crate::rules::{
+    names, partitions, quotas::Quotas, sessions::Sessions, throttling::Throttles, unique_ids::TrustWrites, unmodifiable::Recreations,
+};
 
 /// The Region of requests that name none; also where the crates put what has no Region.
 pub const DEFAULT_REGION: &str = "us-east-1";
@@ -35,6 +37,7 @@ pub struct Settings {
     clock_offset_seconds: AtomicI64,
     page_size: AtomicU64,
     unmodifiable_ms: AtomicU64,
+    unique_ids_ms: AtomicU64,
 }
 
 impl Settings {
@@ -61,6 +64,16 @@ impl Settings {
     /// How long users that were deleted and created again, and new login profiles, cannot be changed, in milliseconds.
     pub fn unmodifiable_ms(&self) -> u64 {
         self.unmodifiable_ms.load(Ordering::Relaxed)
+    }
+
+    /// How long after a trust policy was written reads show its principals as unique ids, in milliseconds.
+    pub fn unique_ids_ms(&self) -> u64 {
+        self.unique_ids_ms.load(Ordering::Relaxed)
+    }
+
+    /// Sets [`Self::unique_ids_ms`].
+    pub fn set_unique_ids_ms(&self, value: u64) {
+        self.unique_ids_ms.store(value, Ordering::Relaxed);
     }
 
     /// Sets [`Self::unmodifiable_ms`].
@@ -116,6 +129,8 @@ pub struct World {
     pub identity_tokens: RwLock<BTreeMap<String, serde_json::Value>>,
     /// Users that bear the name of one that was deleted.
     pub recreations: Recreations,
+    /// When trust policies were last written.
+    pub trust_writes: TrustWrites,
     /// How often each account may call.
     pub throttles: Throttles,
     /// Delay, latency and clock.
@@ -143,6 +158,7 @@ impl Default for World {
             sessions: Sessions::default(),
             identity_tokens: RwLock::default(),
             recreations: Recreations::default(),
+            trust_writes: TrustWrites::default(),
             throttles: Throttles::default(),
             settings: Settings::default(),
             writes: tokio::sync::Mutex::default(),

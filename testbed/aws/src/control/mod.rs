@@ -5,6 +5,7 @@ pub mod calls;
 pub mod clock;
 pub mod faults;
 pub mod quotas;
+pub mod reserved_roles;
 pub mod service_control;
 pub mod service_principals;
 pub mod settings;
@@ -70,6 +71,7 @@ pub fn routes() -> Router<Arc<Simulation>> {
     Router::new()
         .route("/accounts", post(accounts::create))
         .route("/accounts/{id}/quotas", get(quotas::get).put(quotas::put))
+        .route("/accounts/{id}/reserved-roles", post(reserved_roles::create))
         .route("/accounts/{id}/service-control-policies", get(service_control::get).put(service_control::put))
         .route("/accounts/{id}/throttling", get(throttling::get).put(throttling::put))
         .route("/calls", get(calls::list).delete(calls::clear))

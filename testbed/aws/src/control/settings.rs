@@ -18,6 +18,8 @@ pub struct Settings {
     page_size: u64,
     #[serde(rename = "unmodifiableMs")]
     unmodifiable_ms: u64,
+    #[serde(rename = "uniqueIDsMs")]
+    unique_ids_ms: u64,
 }
 
 /// The settings to change; absent ones stay.
@@ -32,6 +34,8 @@ pub struct Change {
     page_size: Option<u64>,
     #[serde(rename = "unmodifiableMs")]
     unmodifiable_ms: Option<u64>,
+    #[serde(rename = "uniqueIDsMs")]
+    unique_ids_ms: Option<u64>,
 }
 
 /// The settings as they are.
@@ -42,6 +46,7 @@ pub async fn get(State(simulation): State<Arc<Simulation>>) -> Json<Settings> {
         latency_ms: settings.latency_ms(),
         page_size: settings.page_size(),
         unmodifiable_ms: settings.unmodifiable_ms(),
+        unique_ids_ms: settings.unique_ids_ms(),
     })
 }
 
@@ -59,6 +64,9 @@ pub async fn put(state: State<Arc<Simulation>>, Json(change): Json<Change>) -> J
     }
     if let Some(value) = change.unmodifiable_ms {
         settings.set_unmodifiable_ms(value);
+    }
+    if let Some(value) = change.unique_ids_ms {
+        settings.set_unique_ids_ms(value);
     }
     get(state).await
 }

@@ -66,9 +66,16 @@ async fn carry_out(world: &World, call: &mut Call) -> Result<AwsResponse, Failur
         }
         clock::stamp(state, &operation, &parameters, world.now());
         after(state, &operation, &parameters, &mut reply);
+        if let ("CreateRole", Some(role)) = (operation.as_str(), parameters.get("RoleName").and_then(|name| state.roles.get(name))) {
+            world.trust_writes.written(&role.role_id, world.now());
+        }
     }
     if operation.starts_with("Create") {
         edit(&mut reply, |document| clock::in_reply(document, world.now()));
+    }
+    if ["GetRole", "ListRoles", "GetAccountAuthorizationDetails"].contains(&operation.as_str()) {
+        let (now, duration_ms) = (world.now(), world.settings.unique_ids_ms());
+        edit(&mut reply, |document| unique_ids::shown_for_a_while(&states, &account_id, &world.trust_writes, now, duration_ms, document));
     }
     if operation == "GetAccountSummary" {
         edit(&mut reply, |document| quotas::in_summary(&quotas_of(world, &account_id), document));
@@ -163,6 +170,7 @@ fn update_assume_role_policy(world: &World, call: &Call) -> Result<AwsResponse, 
         .and_then(|state| state.roles.get_mut(role_name))
         .ok_or_else(|| Failure::no_such_entity(format!("The role with name {role_name} cannot be found.")))?;
     document.clone_into(&mut role.assume_role_policy_document);
+    world.trust_writes.written(&role.role_id, world.now());
     Ok(AwsResponse::xml(
         axum::http::StatusCode::OK,
         format!(

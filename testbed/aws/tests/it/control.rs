@@ -122,7 +122,7 @@ async fn what_is_new_is_unknown_until_it_has_propagated() {
     let delay = json!({"propagationDelayMs": 3_600_000});
     assert_eq!(
         sim.control("PUT", "/settings", delay).await,
-        json!({"propagationDelayMs": 3_600_000, "latencyMs": 0, "pageSize": 0, "unmodifiableMs": 0})
+        json!({"propagationDelayMs": 3_600_000, "latencyMs": 0, "pageSize": 0, "unmodifiableMs": 0, "uniqueIDsMs": 0})
     );
     let dave = utils.user("dave").await;
     assert_eq!(dave.sts("GetCallerIdentity", &[]).await.code(), "InvalidClientTokenId");

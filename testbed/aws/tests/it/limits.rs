@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::client::{Sim, UTILS, allow, trust};
+use crate::client::{Sim, UTILS, allow, role_arn, trust};
 
 const SERVICE_ONLY: &str = "arn:aws:iam::aws:policy/aws-service-role/AWSSupportServiceRolePolicy";
 
@@ -84,6 +84,26 @@ async fn a_new_login_profile_and_a_recreated_user_cannot_be_changed_for_a_while(
     assert_eq!(refused.message(), "Login Profile for User alice cannot be modified while login profile is being created.");
     sim.control("PUT", "/settings", json!({"unmodifiableMs": 0})).await;
     utils.iam("DeleteLoginProfile", &user).await.ok();
+}
+
+#[tokio::test]
+async fn roles_of_identity_center_are_there_can_be_used_and_cannot_be_changed() {
+    let (sim, utils, _prod) = Sim::with_accounts().await;
+    let (name, path) = ("AWSReservedSSO_Admin_0123456789abcdef", "/aws-reserved/sso.amazonaws.com/");
+    let wanted = |path: &str| {
+        let statement = json!({"Effect": "Allow", "Principal": {"AWS": UTILS}, "Action": "sts:AssumeRole"});
+        json!({"roleName": name, "path": path, "assumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [statement]}})
+    };
+    let arn = sim.control("POST", &format!("/accounts/{UTILS}/reserved-roles"), wanted(path)).await["arn"].as_str().unwrap().to_owned();
+    assert_eq!(arn, format!("arn:aws:iam::{UTILS}:role{path}{name}"));
+    assert_eq!(utils.iam("DeleteRole", &[("RoleName", name)]).await.code(), "UnmodifiableEntity");
+    let condition = json!({"ArnLike": {"aws:PrincipalArn": format!("arn:aws:iam::{UTILS}:role{path}AWSReservedSSO_Admin_????????????????")}});
+    utils.role("r", &crate::client::trust_if(json!("*"), condition)).await;
+    let session = utils.assumed(&arn, &[]).await;
+    session.assume(&role_arn(UTILS, "r"), &[]).await.ok();
+    assert!(utils.assume(&role_arn(UTILS, "r"), &[]).await.message().contains("no role trust policy"));
+    assert_eq!(sim.control_status("POST", &format!("/accounts/{UTILS}/reserved-roles"), wanted("/team/")).await.0, 400);
+    assert_eq!(sim.control_status("POST", "/accounts/999999999999/reserved-roles", wanted(path)).await.0, 404);
 }
 
 #[tokio::test]

@@ -75,6 +75,26 @@ async fn a_deleted_user_becomes_its_id_and_does_not_come_back() {
 }
 
 #[tokio::test]
+async fn a_trust_policy_just_written_shows_ids_for_a_while() {
+    let (sim, utils, prod) = Sim::with_accounts().await;
+    utils.iam("CreateUser", &[("UserName", "carol")]).await.ok();
+    let id = utils.iam("GetUser", &[("UserName", "carol")]).await.ok().text("UserId");
+    prod.role("r", &trust(json!([user_arn(UTILS, "carol"), UTILS]))).await;
+    sim.control("PUT", "/settings", json!({"uniqueIDsMs": 60_000})).await;
+    let root = format!("arn:aws:iam::{UTILS}:root");
+    assert_eq!(principals_of(&prod, "r").await, json!([id, root]));
+    for operation in ["ListRoles", "GetAccountAuthorizationDetails"] {
+        let reply = prod.iam(operation, &[]).await.ok();
+        assert!(reply.body.contains(&format!("%22{id}%22")), "{}", reply.body);
+    }
+    sim.control("PUT", "/clock", json!({"offsetSeconds": 60})).await;
+    assert_eq!(principals_of(&prod, "r").await, json!([user_arn(UTILS, "carol"), root]));
+    let again = trust(json!(user_arn(UTILS, "carol")));
+    prod.iam("UpdateAssumeRolePolicy", &[("RoleName", "r"), ("PolicyDocument", &again)]).await.ok();
+    assert_eq!(principals_of(&prod, "r").await, json!(id));
+}
+
+#[tokio::test]
 async fn a_deleted_role_becomes_its_id_in_every_account() {
     let (_sim, utils, prod) = Sim::with_accounts().await;
     utils.role("source", &trust(json!(UTILS))).await;

@@ -44,6 +44,25 @@ async fn an_inactive_key_is_unknown() {
 }
 
 #[tokio::test]
+async fn a_key_tells_when_and_where_it_was_last_used() {
+    let (sim, utils, _prod) = Sim::with_accounts().await;
+    let alice = utils.user("alice").await;
+    let last_used = async || {
+        let told = utils.iam("GetAccessKeyLastUsed", &[("AccessKeyId", &alice.access_key_id)]).await.ok();
+        (told.text("ServiceName"), told.texts("LastUsedDate").pop())
+    };
+    assert_eq!(last_used().await, ("N/A".to_owned(), None));
+    alice.sts("GetCallerIdentity", &[]).await.ok();
+    let (service, first) = last_used().await;
+    assert_eq!(service, "sts");
+    sim.control("PUT", "/clock", json!({"offsetSeconds": 86_400})).await;
+    // A refused request counts too.
+    assert_eq!(alice.iam("ListUsers", &[]).await.code(), "AccessDenied");
+    let (service, second) = last_used().await;
+    assert!(service == "iam" && second > first, "{service} {first:?} {second:?}");
+}
+
+#[tokio::test]
 async fn a_session_needs_its_token() {
     let (_sim, utils, prod) = Sim::with_accounts().await;
     prod.role("r", &trust(json!(UTILS))).await;
