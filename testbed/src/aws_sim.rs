@@ -332,6 +332,14 @@ impl ServiceAssumption {
 pub enum ServiceRefusal {
     /// There is no such role, or not yet.
     NoSuchRole,
+    /// A resource control policy of the role's organization refuses.
+    #[serde(rename_all = "camelCase")]
+    ResourceControlPolicy {
+        /// The first refused action, such as `sts:AssumeRole`.
+        action: String,
+        /// A statement denies it; otherwise none allows it.
+        explicit_deny: bool,
+    },
     /// The trust policy refuses.
     #[serde(rename_all = "camelCase")]
     RoleTrustPolicy {
@@ -436,6 +444,13 @@ impl AwsSim {
     /// answered `Throttling` with status 400 and has no effect.
     pub async fn set_throttling(&self, account_id: &str, throttling: Throttling) -> Result<()> {
         self.send::<Value>(Method::PUT, &format!("accounts/{account_id}/throttling"), Some(&serde_json::to_value(throttling)?)).await.map(drop)
+    }
+
+    /// As [`AwsSim::set_service_control_policies`], of the resource control policies, which limit who gets the account's roles and buckets, wherever
+    /// the caller is. Their statements have a `Principal`, which is `*`.
+    pub async fn set_resource_control_policies(&self, account_id: &str, levels: &[Vec<Value>]) -> Result<()> {
+        let path = format!("accounts/{account_id}/resource-control-policies");
+        self.send::<Value>(Method::PUT, &path, Some(&json!(levels))).await.map(drop)
     }
 
     /// Moves the time of the simulated AWS to this many seconds ahead of the machine's, behind it when negative: sessions expire, and condition
@@ -597,4 +612,83 @@ impl AwsSim {
 fn query_value(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/".contains(&byte);
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "tests may stop at the first surprise")]
+mod tests {
+    use super::*;
+
+    const ACCOUNT: &str = "111111111111";
+
+    async fn aws(sim: &AwsSim, credentials: &Credentials, args: &[&str]) -> Result<String> {
+        let mut command = sim.aws_cli(credentials).await?;
+        command.args(args);
+        crate::run(command).await
+    }
+
+    async fn refusal(sim: &AwsSim, credentials: &Credentials, args: &[&str]) -> Result<String> {
+        match aws(sim, credentials, args).await {
+            Ok(answer) => bail!("was not refused: {answer}"),
+            Err(error) => Ok(format!("{error:#}")),
+        }
+    }
+
+    /// One simulator for all controls, since starting one costs more than asking it: what this module sends is what the simulator takes, and what it
+    /// answers is what this module reads.
+    #[tokio::test]
+    async fn the_simulator_understands_every_control() -> Result<()> {
+        let sim = AwsSim::start().await?;
+        let admin = sim.account(ACCOUNT).await?;
+        let list = ["iam", "list-users"];
+
+        assert_eq!(sim.set_quotas(ACCOUNT, &[("RolesQuota", 3)]).await?["RolesQuota"], 3);
+        assert_eq!(sim.quotas(ACCOUNT).await?["AssumeRolePolicySizeQuota"], 2048);
+
+        let china = sim.account_in_partition("444444444444", "aws-cn").await?;
+        assert!(aws(&sim, &china, &["sts", "get-caller-identity"]).await?.contains("arn:aws-cn:iam::444444444444:user/administrator"));
+
+        let statement = |effect: &str| json!({"Version": "2012-10-17", "Statement": [{"Effect": effect, "Action": "*", "Resource": "*"}]});
+        sim.set_service_control_policies(ACCOUNT, &[vec![statement("Deny")]]).await?;
+        assert!(refusal(&sim, &admin, &list).await?.contains("service control policy"));
+        sim.set_service_control_policies(ACCOUNT, &[]).await?;
+
+        sim.set_throttling(ACCOUNT, Throttling { iam_read: Some(RateLimit { rate: 0.0, burst: 0 }), ..Throttling::default() }).await?;
+        assert!(refusal(&sim, &admin, &list).await?.contains("Throttling"));
+        sim.set_throttling(ACCOUNT, Throttling::default()).await?;
+        aws(&sim, &admin, &list).await?;
+
+        let trust = json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "pods.eks.amazonaws.com"}, "Action": ["sts:AssumeRole", "sts:TagSession"]},
+            {"Effect": "Allow", "Principal": {"Federated": "arn:aws:iam::111111111111:oidc-provider/token.example.com"},
+                "Action": "sts:AssumeRoleWithWebIdentity"}]});
+        let role = sim.create_reserved_role(ACCOUNT, "/aws-reserved/sso.amazonaws.com/", "AWSReservedSSO_Admin_0123456789abcdef", &trust).await?;
+        let pod = sim.assume_as_service(&ServiceAssumption::of_pod(&role, &[("kubernetes-namespace", "team")])).await?;
+        let Ok(pod) = pod else { bail!("{pod:?}") };
+        assert!(aws(&sim, &pod, &["sts", "get-caller-identity"]).await?.contains("assumed-role/AWSReservedSSO_Admin_0123456789abcdef"));
+        let lambda = ServiceAssumption::of("lambda.amazonaws.com", &role);
+        let refused = ServiceRefusal::RoleTrustPolicy { action: "sts:AssumeRole".to_owned(), explicit_deny: false };
+        assert_eq!(sim.assume_as_service(&lambda).await?, Err(refused));
+        let missing = ServiceAssumption::of("lambda.amazonaws.com", "arn:aws:iam::111111111111:role/none");
+        assert_eq!(sim.assume_as_service(&missing).await?, Err(ServiceRefusal::NoSuchRole));
+        sim.set_resource_control_policies(ACCOUNT, &[vec![]]).await?;
+        let refused = ServiceRefusal::ResourceControlPolicy { action: "sts:AssumeRole".to_owned(), explicit_deny: false };
+        assert_eq!(sim.assume_as_service(&lambda).await?, Err(refused));
+        sim.set_resource_control_policies(ACCOUNT, &[]).await?;
+
+        let provider = ["iam", "create-open-id-connect-provider", "--url", "https://token.example.com", "--client-id-list", "sts.amazonaws.com"];
+        aws(&sim, &admin, &provider).await?;
+        let token = sim.web_identity_token(&WebIdentity::of("https://token.example.com", "repo:team/app")).await?;
+        let assume = ["sts", "assume-role-with-web-identity", "--role-arn", &role, "--role-session-name", "job", "--web-identity-token", &token];
+        assert!(aws(&sim, &admin, &assume).await?.contains("repo:team/app"));
+
+        sim.set_clock_offset(7200).await?;
+        assert!(refusal(&sim, &pod, &["sts", "get-caller-identity"]).await?.contains("ExpiredToken"));
+        sim.set_clock_offset(0).await?;
+        sim.set_page_size(1).await?;
+        sim.set_unmodifiable_ms(2).await?;
+        sim.set_unique_ids_ms(3).await?;
+        assert_eq!(sim.settings().await?, Settings { propagation_delay_ms: Some(0), latency_ms: Some(0) });
+        Ok(())
+    }
 }

@@ -117,6 +117,8 @@ pub struct Account {
     pub quotas: Quotas,
     /// Service control policies by level of the organisation; none at all means no limit.
     pub service_control_policies: Vec<Vec<serde_json::Value>>,
+    /// Resource control policies, likewise.
+    pub resource_control_policies: Vec<Vec<serde_json::Value>>,
 }
 
 /// The simulated AWS.
@@ -187,6 +189,7 @@ impl World {
             organization_id: None,
             quotas: Quotas::default(),
             service_control_policies: Vec::new(),
+            resource_control_policies: Vec::new(),
         };
         // Older than any propagation delay: the administrator is there from the start.
         let created_at = self.now() - TimeDelta::days(1);

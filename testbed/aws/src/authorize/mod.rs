@@ -6,7 +6,10 @@ pub mod layers;
 
 use std::collections::HashMap;
 
-use fakecloud_core::{auth::ConditionContext, service::AwsService};
+use fakecloud_core::{
+    auth::{ConditionContext, Principal},
+    service::AwsService,
+};
 use fakecloud_iam::{
     IamState,
     evaluator::{self, Decision, EvalRequest},
@@ -17,7 +20,7 @@ use crate::{
     failure::Failure,
     rules::{
         access_denied::{self, Denial, Layer},
-        condition_keys, partitions, resources, s3, tags,
+        condition_keys, partitions, resource_control, resources, s3, tags,
     },
     wire::Call,
     world::World,
@@ -91,7 +94,10 @@ pub fn s3(world: &World, call: &Call, caller: &Caller) -> Result<(), Failure> {
         let states = world.iam.read();
         let Some(state) = states.get(caller.account_id()) else { return Err(crate::caller::unknown_key(true)) };
         let identity = IdentitySide::evaluate(world, state, caller, &permission, &context);
-        let same_account = owner.is_none_or(|owner| owner == caller.account_id());
+        let same_account = owner.as_ref().is_none_or(|owner| owner == caller.account_id());
+        let account_id = owner.as_deref().unwrap_or(caller.account_id());
+        within_resource_control(world, account_id, &caller.principal, &permission, &context)
+            .map_err(|denial| refusal(caller, &permission, denial))?;
         let bucket = policy.map(|policy| bucket_says(&policy, caller, &permission, &context));
         decide_with_bucket(&identity, bucket, same_account).map_err(|denial| refusal(caller, &permission, denial))?;
     }
@@ -100,7 +106,7 @@ pub fn s3(world: &World, call: &Call, caller: &Caller) -> Result<(), Failure> {
 
 fn bucket_says(policy: &str, caller: &Caller, permission: &Permission, context: &ConditionContext) -> Decision {
     let document = condition_keys::parse(policy);
-    let role = caller.role_arn.iter().map(|arn| fakecloud_core::auth::Principal { arn: arn.clone(), ..caller.principal.clone() });
+    let role = caller.role_arn.iter().map(|arn| Principal { arn: arn.clone(), ..caller.principal.clone() });
     let said: Vec<Decision> = std::iter::once(caller.principal.clone())
         .chain(role)
         .map(|principal| {
@@ -128,6 +134,24 @@ fn decide_with_bucket(identity: &IdentitySide, bucket: Option<Decision>, same_ac
         (Decision::Allow, true) => identity.within_organization(),
         (Decision::Allow, false) | (Decision::ImplicitDeny, true) => identity.allowed(),
         (Decision::ImplicitDeny, false) => identity.allowed().and(Err(Denial { layer: Layer::ResourceBased, explicit: false })),
+    }
+}
+
+/// Whether the organisation of the account that a resource is in lets a principal have it.
+///
+/// # Errors
+/// The denial of the resource control policies.
+pub fn within_resource_control(
+    world: &World,
+    account_id: &str,
+    principal: &Principal,
+    permission: &Permission,
+    context: &ConditionContext,
+) -> Result<(), Denial> {
+    let request = EvalRequest { principal, action: permission.action.clone(), resource: permission.resource.clone(), context: context.clone() };
+    match world.of_account(account_id, |account| resource_control::decide(&account.resource_control_policies, &request)).flatten() {
+        None | Some(Decision::Allow) => Ok(()),
+        Some(decision) => Err(Denial { layer: Layer::ResourceControl, explicit: decision == Decision::ExplicitDeny }),
     }
 }
 

@@ -4,9 +4,9 @@ pub mod accounts;
 pub mod calls;
 pub mod clock;
 pub mod faults;
+pub mod organization;
 pub mod quotas;
 pub mod reserved_roles;
-pub mod service_control;
 pub mod service_principals;
 pub mod settings;
 pub mod state;
@@ -72,8 +72,9 @@ pub fn routes() -> Router<Arc<Simulation>> {
         .route("/accounts", post(accounts::create))
         .route("/accounts/{id}/quotas", get(quotas::get).put(quotas::put))
         .route("/accounts/{id}/reserved-roles", post(reserved_roles::create))
-        .route("/accounts/{id}/service-control-policies", get(service_control::get).put(service_control::put))
         .route("/accounts/{id}/throttling", get(throttling::get).put(throttling::put))
+        .merge(organization::routes("/accounts/{id}/service-control-policies", |account| &mut account.service_control_policies))
+        .merge(organization::routes("/accounts/{id}/resource-control-policies", |account| &mut account.resource_control_policies))
         .route("/calls", get(calls::list).delete(calls::clear))
         .route("/clock", get(clock::get).put(clock::put))
         .route("/counts", get(calls::counts))

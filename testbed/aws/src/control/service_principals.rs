@@ -7,7 +7,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Refused, Simulation};
-use crate::services::service_principal::{self, Assumption, Refusal};
+use crate::{
+    rules::access_denied::Denial,
+    services::service_principal::{self, Assumption, Refusal},
+};
 
 /// What a service asks for.
 #[derive(Debug, Deserialize)]
@@ -31,6 +34,10 @@ pub struct Wanted {
 
 fn session_name() -> String {
     "service".to_owned()
+}
+
+fn refused(reason: &str, action: &str, denial: Denial) -> Json<Value> {
+    Json(json!({"allowed": false, "reason": reason, "action": action, "explicitDeny": denial.explicit}))
 }
 
 /// Tries it, and tells whether the service gets the role: `{"allowed": true}` with credentials, or `{"allowed": false}` with the
@@ -57,8 +64,7 @@ pub async fn assume(State(simulation): State<Arc<Simulation>>, Json(wanted): Jso
         }))),
         Err(Refusal::Invalid(failure)) => Err(Refused::bad_request(failure.message)),
         Err(Refusal::NoSuchRole) => Ok(Json(json!({"allowed": false, "reason": "NoSuchRole"}))),
-        Err(Refusal::Trust { action, denial }) => {
-            Ok(Json(json!({"allowed": false, "reason": "RoleTrustPolicy", "action": action, "explicitDeny": denial.explicit})))
-        }
+        Err(Refusal::ResourceControl { action, denial }) => Ok(refused("ResourceControlPolicy", action, denial)),
+        Err(Refusal::Trust { action, denial }) => Ok(refused("RoleTrustPolicy", action, denial)),
     }
 }

@@ -7,6 +7,8 @@ use crate::failure::Failure;
 pub enum Layer {
     /// The service control policies of the caller's organisation.
     ServiceControl,
+    /// The resource control policies of the organisation that the resource is in.
+    ResourceControl,
     /// Inline and attached policies of the user, its groups, or the role.
     IdentityBased,
     /// The permissions boundary of the user or role.
@@ -31,10 +33,11 @@ pub struct Denial {
 /// `AccessDenied` with the message that names the layer.
 ///
 /// Source: UG `troubleshoot_access-denied.md`, which has the text of each layer; the two of the trust policy name no resource, and
-/// service control policies are said to deny explicitly also where they only do not allow.
+/// service control policies are said to deny explicitly also where they only do not allow. That resource control policies are too is [inf].
 pub fn message(caller_arn: &str, action: &str, resource: &str, denial: Denial) -> Failure {
     let reason = match (denial.layer, denial.explicit) {
         (Layer::ServiceControl, _) => "with an explicit deny in a service control policy".to_owned(),
+        (Layer::ResourceControl, _) => "with an explicit deny in a resource control policy".to_owned(),
         (Layer::IdentityBased, true) => "with an explicit deny in an identity-based policy".to_owned(),
         (Layer::PermissionsBoundary, true) => "with an explicit deny in a permissions boundary".to_owned(),
         (Layer::Session, true) => "with an explicit deny in a session policy".to_owned(),
@@ -97,8 +100,9 @@ mod tests {
     }
 
     #[test]
-    fn service_control_policies_always_say_that_they_deny() {
+    fn policies_of_an_organisation_always_say_that_they_deny() {
         for explicit in [true, false] {
+            assert!(text(Layer::ResourceControl, explicit).ends_with(" with an explicit deny in a resource control policy"));
             assert!(text(Layer::ServiceControl, explicit).ends_with(" with an explicit deny in a service control policy"));
         }
     }

@@ -22,6 +22,7 @@ pub mod principals;
 pub mod propagation;
 pub mod protected;
 pub mod quotas;
+pub mod resource_control;
 pub mod resources;
 pub mod s3;
 pub mod service_control;

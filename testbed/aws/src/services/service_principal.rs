@@ -6,6 +6,7 @@ use fakecloud_core::auth::ConditionContext;
 
 use super::sts;
 use crate::{
+    authorize::{self, Permission},
     failure::Failure,
     rules::{access_denied::Denial, assume_role, outsiders, sessions::Session, tags},
     world::World,
@@ -35,6 +36,13 @@ pub enum Refusal {
     Invalid(Failure),
     /// There is no such role, or it has not propagated.
     NoSuchRole,
+    /// The organisation that the role is in refuses an action.
+    ResourceControl {
+        /// For example `sts:AssumeRole`.
+        action: &'static str,
+        /// By a statement, or because none allows it.
+        denial: Denial,
+    },
     /// The trust policy refuses an action, the first of those that are needed.
     Trust {
         /// For example `sts:TagSession`.
@@ -65,12 +73,20 @@ pub fn assume(world: &World, asked: &Assumption) -> Result<Session, Refusal> {
         ..ConditionContext::default()
     };
     context.service_keys = asked.keys.iter().map(|(key, value)| (key.to_ascii_lowercase(), vec![value.clone()])).collect();
+    context.service_keys.insert("aws:principalisawsservice".to_owned(), vec!["true".to_owned()]);
+    context.service_keys.insert("aws:principalservicename".to_owned(), vec![asked.service.clone()]);
     context.service_keys.insert("sts:rolesessionname".to_owned(), vec![asked.session_name.clone()]);
     if !asked.transitive_tag_keys.is_empty() {
         context.service_keys.insert("sts:transitivetagkeys".to_owned(), asked.transitive_tag_keys.clone());
     }
     let actions = assume_role::required_actions(!session_tags.is_empty(), false);
-    outsiders::admitted(&role.assume_role_policy_document, &outsiders::service(&asked.service), &actions, &context)
+    let caller = outsiders::service(&asked.service);
+    for action in &actions {
+        let permission = Permission { action: (*action).to_owned(), resource: role.arn.clone() };
+        authorize::within_resource_control(world, account_id, &caller, &permission, &context)
+            .map_err(|denial| Refusal::ResourceControl { action, denial })?;
+    }
+    outsiders::admitted(&role.assume_role_policy_document, &caller, &actions, &context)
         .map_err(|(action, denial)| Refusal::Trust { action, denial })?;
     let mut session = sts::role_session(world, account_id, &role, &asked.session_name, 3_600);
     session.tags = session_tags;

@@ -6,7 +6,7 @@ use fakecloud_core::auth::ConditionContext;
 
 use super::sts;
 use crate::{
-    authorize::as_map,
+    authorize::{self, Permission, as_map},
     failure::Failure,
     rules::{assume_role, outsiders, sessions::Federation, tags, web_identity},
     wire::Call,
@@ -38,8 +38,12 @@ pub fn assume(world: &World, call: &Call) -> Result<Response<Body>, Failure> {
     let mut actions = vec!["sts:AssumeRoleWithWebIdentity"];
     actions.extend(assume_role::required_actions(!session_tags.is_empty(), identity.source_identity.is_some()).into_iter().skip(1));
     let context = context(world, call, &identity, &provider_arn, session_name);
-    outsiders::admitted(&role.assume_role_policy_document, &outsiders::federated(&provider_arn), &actions, &context)
-        .map_err(|(action, _)| refused(action))?;
+    let caller = outsiders::federated(&provider_arn);
+    for action in &actions {
+        let permission = Permission { action: (*action).to_owned(), resource: role.arn.clone() };
+        authorize::within_resource_control(world, account_id, &caller, &permission, &context).map_err(|_| refused(action))?;
+    }
+    outsiders::admitted(&role.assume_role_policy_document, &caller, &actions, &context).map_err(|(action, _)| refused(action))?;
     let seconds = assume_role::session_seconds(call.parameter("DurationSeconds"), role.max_session_duration, false)?;
 
     let mut session = sts::role_session(world, account_id, &role, session_name, seconds);

@@ -1,4 +1,4 @@
-//! Service control policies, and how their refusals differ from those of a trust policy.
+//! Policies of an organisation, and how their refusals differ from those of a trust policy.
 
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -71,6 +71,32 @@ async fn the_sessions_of_an_account_are_limited_too() {
     session.iam("ListUsers", &[]).await.ok();
     limit(&sim, PROD, json!([[policy("Allow", json!("s3:*"))]])).await;
     assert!(session.iam("ListUsers", &[]).await.message().ends_with(REFUSED));
+}
+
+#[tokio::test]
+async fn resource_control_policies_limit_who_gets_a_role_wherever_from() {
+    let (sim, utils, prod) = Sim::with_accounts().await;
+    let statement =
+        |effect: &str, condition: Value| json!({"Effect": effect, "Principal": "*", "Action": "*", "Resource": "*", "Condition": condition});
+    let foreign = json!({"StringNotEqualsIfExists": {"aws:PrincipalAccount": PROD}, "BoolIfExists": {"aws:PrincipalIsAWSService": "false"}});
+    let document = json!({"Version": "2012-10-17", "Statement": [statement("Allow", json!({})), statement("Deny", foreign)]});
+    let services = json!({"Effect": "Allow", "Principal": {"AWS": [UTILS, PROD], "Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"});
+    prod.role("r", &json!({"Version": "2012-10-17", "Statement": [services]}).to_string()).await;
+    prod.s3(Method::PUT, "/prod-bucket").await.ok();
+    let path = format!("/accounts/{PROD}/resource-control-policies");
+    assert_eq!(sim.control("PUT", &path, json!([[document]])).await, json!([[document]]));
+
+    let refused = utils.assume(&role_arn(PROD, "r"), &[]).await.message();
+    assert!(refused.ends_with("with an explicit deny in a resource control policy"), "{refused}");
+    prod.assume(&role_arn(PROD, "r"), &[]).await.ok();
+    prod.s3(Method::GET, "/prod-bucket").await.ok();
+    let asked = json!({"service": "lambda.amazonaws.com", "roleARN": role_arn(PROD, "r")});
+    assert_eq!(sim.control("POST", "/service-assumptions", asked.clone()).await["allowed"], true);
+    sim.control("PUT", &path, json!([[]])).await;
+    assert_eq!(sim.control("POST", "/service-assumptions", asked).await["reason"], "ResourceControlPolicy");
+    assert!(prod.s3(Method::GET, "/prod-bucket").await.message().ends_with("in a resource control policy"));
+    sim.control("PUT", &path, json!([])).await;
+    utils.assume(&role_arn(PROD, "r"), &[]).await.ok();
 }
 
 #[tokio::test]
