@@ -84,7 +84,7 @@ impl Call {
         let scope = signature.as_ref().map(|signature| signature.service.as_str());
         let service = match scope {
             Some(scope) => Service::from_prefix(scope),
-            // Unsigned calls are refused unless a token takes the place of the signature, but the refusal has the shape of the service that was meant.
+            // Unsigned calls are refused unless a token takes the place of the signature, in the shape of the service that was meant.
             None if parameters.get("Version").is_some_and(|version| version == "2011-06-15") => Some(Service::Sts),
             None if parameters.contains_key("Action") => Some(Service::Iam),
             None => Some(Service::S3),

@@ -66,8 +66,9 @@ pub fn trust_side(trust: &Value, caller: &Caller, action: &str, context: &Condit
 }
 
 /// Decides from both sides. An explicit deny anywhere wins. Across accounts both sides must allow. Within one account:
-/// a trust policy that names the user (or session) is enough by itself, within what the organisation allows; one that names the role needs no identity policy
-/// but stays within boundary and session policies; one that names the account leaves it to the identity side.
+/// a trust policy that names the user (or session) is enough by itself, within what the organisation allows; one that names
+/// the role needs no identity policy but stays within boundary and session policies; one that names the account leaves it
+/// to the identity side.
 ///
 /// Sources: UG `reference_policies_evaluation-logic.md` ("Resource-based policies", same account) and
 /// `access_policies_boundaries.md`; UG cross-account page; BC AssumeRole.

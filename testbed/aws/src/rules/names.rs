@@ -132,11 +132,13 @@ pub fn check_characters(operation: &str, parameters: &HashMap<String, String>) -
     Ok(())
 }
 
-/// Refuses paths that do not begin and end with a slash, are longer than 512 characters, or have others than printable ASCII.
+/// Refuses paths that do not begin and end with a slash, are longer than 512 characters, or have others than printable ASCII. Three characters
+/// that IAM takes are refused too, since the crates do not escape them in replies.
 ///
 /// Source: BC `pathType` and `pathPrefixType`; the text is the API's, as moto's tests of `CreateVirtualMFADevice` have it.
 pub fn check_paths(parameters: &HashMap<String, String>) -> Result<(), Failure> {
-    let is_allowed = |path: &str| path.len() <= 512 && path.starts_with('/') && path.bytes().all(|byte| (0x21..=0x7e).contains(&byte));
+    let is_allowed =
+        |path: &str| path.len() <= 512 && path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>&".contains(&byte));
     for (parameter, is_whole) in [("Path", true), ("NewPath", true), ("PathPrefix", false)] {
         let Some(path) = parameters.get(parameter) else { continue };
         if !is_allowed(path) || (is_whole && !path.ends_with('/')) {

@@ -54,7 +54,8 @@ mod tests {
         actions: &[&'static str],
         context: &ConditionContext,
     ) -> Option<&'static str> {
-        let statement = json!({"Effect": "Allow", "Principal": principals, "Action": ["sts:AssumeRole", "sts:AssumeRoleWithWebIdentity"], "Condition": condition});
+        let all = ["sts:AssumeRole", "sts:AssumeRoleWithWebIdentity"];
+        let statement = json!({"Effect": "Allow", "Principal": principals, "Action": all, "Condition": condition});
         let trust = json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
         admitted(&trust, principal, actions, context).err().map(|(action, _)| action)
     }

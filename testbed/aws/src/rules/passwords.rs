@@ -9,11 +9,15 @@ use crate::failure::Failure;
 /// Refuses a password that breaks the policy of the account; without one, the default of AWS: at least 8 characters, and three of
 /// capital letters, small letters, digits and symbols.
 ///
-/// Source: UG `id_credentials_passwords_account-policy.md`; BC CreateLoginProfile (`PasswordPolicyViolation`). The texts are [inf].
+/// Source: UG `id_credentials_passwords_account-policy.md`; BC CreateLoginProfile, UpdateLoginProfile and
+/// ChangePassword (`PasswordPolicyViolation`). The texts are [inf].
 pub fn check(state: &IamState, operation: &str, parameters: &HashMap<String, String>) -> Result<(), Failure> {
-    let (true, Some(password)) = (["CreateLoginProfile", "UpdateLoginProfile"].contains(&operation), parameters.get("Password")) else {
-        return Ok(());
+    let parameter = match operation {
+        "CreateLoginProfile" | "UpdateLoginProfile" => "Password",
+        "ChangePassword" => "NewPassword",
+        _ => return Ok(()),
     };
+    let Some(password) = parameters.get(parameter) else { return Ok(()) };
     let has = |kind: fn(&char) -> bool| password.chars().any(|character| kind(&character));
     let (upper, lower, digits) = (has(char::is_ascii_uppercase), has(char::is_ascii_lowercase), has(char::is_ascii_digit));
     let symbols = has(char::is_ascii_punctuation);
@@ -68,6 +72,13 @@ mod tests {
         assert_eq!(refusal(&state, "abcDEF12"), None);
         assert!(refusal(&state, "aB1-").unwrap().contains("minimum length of 8"));
         assert!(refusal(&state, "abcdefgh12").unwrap().contains("three of"));
+    }
+
+    #[test]
+    fn who_changes_the_own_password_obeys_too() {
+        let change = |password: &str| HashMap::from([("OldPassword".to_owned(), "x".to_owned()), ("NewPassword".to_owned(), password.to_owned())]);
+        assert_eq!(check(&IamState::new("1"), "ChangePassword", &change("correct-Horse")), Ok(()));
+        assert!(check(&IamState::new("1"), "ChangePassword", &change("short")).is_err());
     }
 
     #[test]

@@ -76,7 +76,8 @@ async fn tag_keys_are_those_that_are_set_or_removed_and_absent_otherwise() {
     let alice = utils.user("alice").await;
     utils.role("r", &trust(json!(UTILS))).await;
     let document = json!({"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Action": ["iam:TagRole", "iam:UntagRole"], "Resource": "*", "Condition": {"ForAllValues:StringEquals": {"aws:TagKeys": ["team"]}}},
+        {"Effect": "Allow", "Action": ["iam:TagRole", "iam:UntagRole"], "Resource": "*",
+            "Condition": {"ForAllValues:StringEquals": {"aws:TagKeys": ["team"]}}},
         {"Effect": "Allow", "Action": "iam:GetRole", "Resource": "*", "Condition": {"Null": {"aws:TagKeys": "true"}}}]});
     utils.iam("PutUserPolicy", &[("UserName", "alice"), ("PolicyName", "p"), ("PolicyDocument", &document.to_string())]).await.ok();
     let role = ("RoleName", "r");

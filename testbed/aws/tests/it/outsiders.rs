@@ -147,7 +147,8 @@ async fn pod_identity_passes_tags_that_every_further_role_must_allow() {
 
     prod.role("closed", &trust(json!(UTILS))).await;
     assert!(pod.assume(&role_arn(PROD, "closed"), &[]).await.message().contains("no role trust policy allows the sts:TagSession action"));
-    let open = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": UTILS}, "Action": ["sts:AssumeRole", "sts:TagSession"],
+    let open = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": UTILS},
+        "Action": ["sts:AssumeRole", "sts:TagSession"],
         "Condition": {"StringEquals": {"aws:PrincipalTag/kubernetes-namespace": "team"}}}]});
     prod.role("open", &open.to_string()).await;
     pod.assume(&role_arn(PROD, "open"), &[]).await.ok();

@@ -57,7 +57,8 @@ async fn tags_at_creation_need_the_tagging_permission() {
 async fn attaching_can_be_limited_to_policies_and_changes_to_tagged_roles() {
     let (_sim, utils, _prod) = Sim::with_accounts().await;
     let statements = json!([
-        {"Effect": "Allow", "Action": "iam:AttachRolePolicy", "Resource": "*", "Condition": {"ArnLike": {"iam:PolicyARN": "arn:aws:iam::aws:policy/Read*"}}},
+        {"Effect": "Allow", "Action": "iam:AttachRolePolicy", "Resource": "*",
+            "Condition": {"ArnLike": {"iam:PolicyARN": "arn:aws:iam::aws:policy/Read*"}}},
         {"Effect": "Allow", "Action": "iam:UpdateRole", "Resource": "*", "Condition": {"StringEquals": {"iam:ResourceTag/owner": "us"}}},
         {"Effect": "Allow", "Action": "iam:DeleteRole", "Resource": "*", "Condition": {"StringEquals": {"aws:ResourceTag/owner": "us"}}},
         {"Effect": "Allow", "Action": "iam:TagRole", "Resource": "*", "Condition": {"StringEquals": {"aws:RequestTag/owner": "us"}}}
