@@ -78,7 +78,7 @@ pub fn condition_keys(
     parameters: &HashMap<String, String>,
     resource_tags: &[(String, String)],
 ) -> BTreeMap<String, Vec<String>> {
-    const BOUNDED: [&str; 16] = [
+    const BOUNDED: [&str; 14] = [
         "CreateUser",
         "CreateRole",
         "PutUserPermissionsBoundary",
@@ -93,8 +93,6 @@ pub fn condition_keys(
         "PutRolePolicy",
         "DeleteUserPolicy",
         "DeleteRolePolicy",
-        "AttachGroupPolicy",
-        "DetachGroupPolicy",
     ];
     let mut keys = BTreeMap::new();
     let attaches = operation.starts_with("Attach") || operation.starts_with("Detach");
