@@ -30,6 +30,20 @@ pub fn with_boundaries(state: &IamState, document: &str) -> String {
     complete
 }
 
+/// A filter for the policies of AWS finds none: they are not listed here, and the crate would list those of the account instead.
+///
+/// Source: BC `entityListType` (`LocalManagedPolicy` and `AWSManagedPolicy` are apart).
+pub fn without_policies_of_aws(operation: &str, parameters: &mut HashMap<String, String>) {
+    if operation != "GetAccountAuthorizationDetails" {
+        return;
+    }
+    for (name, value) in parameters.iter_mut() {
+        if name.starts_with("Filter.member.") && value == "AWSManagedPolicy" {
+            "None".clone_into(value);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::Utc;
@@ -47,6 +61,18 @@ mod tests {
             tags: Vec::new(),
             permissions_boundary: boundary.map(str::to_owned),
         }
+    }
+
+    #[test]
+    fn a_filter_for_policies_of_aws_finds_no_others() {
+        let filter =
+            |first: &str| HashMap::from([("Filter.member.1".to_owned(), first.to_owned()), ("Filter.member.2".to_owned(), "Role".to_owned())]);
+        let mut parameters = filter("AWSManagedPolicy");
+        without_policies_of_aws("GetAccountAuthorizationDetails", &mut parameters);
+        assert_eq!(parameters, filter("None"));
+        let mut local = filter("LocalManagedPolicy");
+        without_policies_of_aws("GetAccountAuthorizationDetails", &mut local);
+        assert_eq!(local, filter("LocalManagedPolicy"));
     }
 
     #[test]

@@ -193,6 +193,8 @@ async fn a_policy_tells_how_often_it_is_attached_and_a_boundary_and_no_list_tell
         assert_eq!((read.text("AttachmentCount"), read.text("PermissionsBoundaryUsageCount")), ("1".to_owned(), "2".to_owned()), "{}", read.body);
     }
     assert!(list.texts("Key").is_empty() && details.texts("Key").is_empty());
+    let of_aws = utils.iam("GetAccountAuthorizationDetails", &[("Filter.member.1", "AWSManagedPolicy")]).await.ok();
+    assert!(of_aws.texts("PolicyName").is_empty(), "{}", of_aws.body);
     let bounded = [("PolicyArn", arn.as_str()), ("PolicyUsageFilter", "PermissionsBoundary")];
     assert_eq!(utils.iam("ListEntitiesForPolicy", &bounded).await.ok().texts("UserName"), ["u", "v"]);
     let service_only = [("PolicyArn", "arn:aws:iam::aws:policy/aws-service-role/AWSSupportServiceRolePolicy")];
