@@ -173,15 +173,17 @@ impl World {
     /// Creates the account with its administrator, or finds it. A second registration keeps the key, the partition and, unless it
     /// names another, the organisation.
     pub fn register(&self, account_id: &str, partition: &str, organization_id: Option<String>) -> Account {
+        // Whoever holds both takes the IAM states first.
+        let mut states = self.iam.write();
         let mut accounts = self.accounts.write();
-        let account = accounts.entry(account_id.to_owned()).or_insert_with(|| self.create(account_id, partition));
+        let account = accounts.entry(account_id.to_owned()).or_insert_with(|| self.create(&mut states, account_id, partition));
         if organization_id.is_some() {
             account.organization_id = organization_id;
         }
         account.clone()
     }
 
-    fn create(&self, account_id: &str, partition: &str) -> Account {
+    fn create(&self, states: &mut MultiAccountState<IamState>, account_id: &str, partition: &str) -> Account {
         let account = Account {
             access_key_id: names::access_key_id("AKIA"),
             secret_access_key: xml_responses::generate_secret_access_key(),
@@ -193,7 +195,6 @@ impl World {
         };
         // Older than any propagation delay: the administrator is there from the start.
         let created_at = self.now() - TimeDelta::days(1);
-        let mut states = self.iam.write();
         let region = partitions::region(partition, DEFAULT_REGION);
         let state = states.get_or_create_with(account_id, |state| *state = IamState::new_in_region(account_id, region));
         // The crate gives the service-linked roles of every account the same ids.

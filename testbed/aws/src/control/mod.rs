@@ -1,4 +1,5 @@
-//! The control endpoints under `/_sim/`: accounts, the log of calls, faults, settings and the state, all as JSON.
+//! The control endpoints under `/_sim/`: accounts and what holds in them, identities from outside, the clock, settings, faults, the log of calls
+//! and the state, all as JSON.
 
 pub mod accounts;
 pub mod calls;

@@ -55,21 +55,13 @@ async fn carry_out(world: &World, call: &mut Call) -> Result<AwsResponse, Failur
     let replaced = principal_before(world, &account_id, &operation, &parameters);
     let mut reply = world.iam_service.handle(take_request(call)).await.map_err(|error| in_the_apis_words(error.into()))?;
     let mut states = world.iam.write();
-    if let ("DeleteUser", Some(name)) = (operation.as_str(), parameters.get("UserName")) {
-        world.recreations.deleted(&account_id, name);
-    }
     if let Some(replaced) = replaced {
         replaced.follow(&mut states, &account_id, &parameters);
     }
     if let Some(state) = states.get_mut(&account_id) {
-        if let ("CreateUser", Some(user)) = (operation.as_str(), parameters.get("UserName").and_then(|name| state.users.get(name))) {
-            world.recreations.created(&account_id, &user.user_name, &user.user_id);
-        }
         clock::stamp(state, &operation, &parameters, world.now());
         after(state, &operation, &parameters, &mut reply);
-        if let ("CreateRole", Some(role)) = (operation.as_str(), parameters.get("RoleName").and_then(|name| state.roles.get(name))) {
-            world.trust_writes.written(&role.role_id, world.now());
-        }
+        remember(world, state, &operation, &parameters);
     }
     if operation.starts_with("Create") {
         edit(&mut reply, |document| clock::in_reply(document, world.now()));
@@ -82,6 +74,25 @@ async fn carry_out(world: &World, call: &mut Call) -> Result<AwsResponse, Failur
         edit(&mut reply, |document| quotas::in_summary(&quotas_of(world, &account_id), document));
     }
     Ok(reply)
+}
+
+/// What later rules ask about calls that were carried out.
+fn remember(world: &World, state: &IamState, operation: &str, parameters: &Parameters) {
+    let name = |parameter: &str| parameters.get(parameter).map_or("", String::as_str);
+    match operation {
+        "DeleteUser" => world.recreations.deleted(&state.account_id, name("UserName")),
+        "CreateUser" => {
+            if let Some(user) = state.users.get(name("UserName")) {
+                world.recreations.created(&state.account_id, &user.user_name, &user.user_id);
+            }
+        }
+        "CreateRole" => {
+            if let Some(role) = state.roles.get(name("RoleName")) {
+                world.trust_writes.written(&role.role_id, world.now());
+            }
+        }
+        _ => {}
+    }
 }
 
 /// The rules about the parameters alone.

@@ -30,6 +30,28 @@ async fn accounts_can_be_added_later() {
     assert_eq!(utils.assume(&role_arn(PROD, "r"), &[]).await.code(), "AccessDenied");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn accounts_can_be_added_while_others_are_busy() {
+    let (sim, utils, prod) = Sim::with_accounts().await;
+    let busy: Vec<_> = [utils, prod]
+        .into_iter()
+        .map(|account| {
+            tokio::spawn(async move {
+                for n in 0..60 {
+                    account.role(&format!("r{n}"), &trust(json!([UTILS, PROD]))).await;
+                    account.assume(&role_arn(UTILS, "r0"), &[]).await;
+                }
+            })
+        })
+        .collect();
+    for n in 0..60 {
+        sim.account(&format!("7{n:011}")).await;
+    }
+    for calls in busy {
+        calls.await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn the_log_tells_who_did_what_and_what_came_of_it() {
     let (sim, utils, _prod) = Sim::with_accounts().await;
