@@ -31,6 +31,7 @@ use rolebridge::core::outcome::{Outcome, Problem};
 use rolebridge::core::ownership::{Owner, Tags};
 use rolebridge::core::placement::find;
 use rolebridge::core::plan::{Plan, Removal, Removed, plan, plan_removal};
+use rolebridge::core::trust::Admission;
 use rolebridge::core::world::{ObjectKey, World};
 use serde_json::{Value, json};
 use support_core::{Cluster, INSTALLATION, NAMESPACE, document, id, states, unique_id};
@@ -444,6 +445,12 @@ fn to_let_in(desired: &Desired, start: &Observed) -> BTreeSet<String> {
     everybody_in(standing(desired, start))
 }
 
+/// What an admission requires.
+fn bits(admission: &Admission) -> u8 {
+    let conditions = [("Bool", "aws:MultiFactorAuthPresent", MFA), ("StringEquals", "sts:ExternalId", EXTERNAL_ID)];
+    conditions.iter().filter(|(operator, key, _)| admission.conditions.has(operator, key)).fold(0, |all, (.., bit)| all | bit)
+}
+
 /// The principals of the grants that stand. What is merely kept stays where it is named and let in: under what is required now, where that lets in
 /// nobody new, and otherwise as it was.
 fn standing(desired: &Desired, start: &Observed) -> BTreeSet<(String, u8)> {
@@ -452,13 +459,13 @@ fn standing(desired: &Desired, start: &Observed) -> BTreeSet<(String, u8)> {
         (0..=(MFA | EXTERNAL_ID)).filter(|brought| brought & required == *required).map(|brought| format!("{name} with {brought}")).collect()
     };
     let there: BTreeSet<(String, u8)> = named(start, Effect::Allow).into_iter().filter(|entry| alone(entry).is_disjoint(&denied)).collect();
-    // A root of which some are denied lets in the others, but names nobody of them.
-    let let_in = let_in(start);
+    // Who is to be let in by a root in any case may be named, too.
+    let wanted = desired.trust.iter().flatten().flatten().filter(|grant| grant.presence == Presence::Wanted);
+    let by_root = wanted.filter_map(|grant| grant.admission.as_ref()).map(|admission| (admission.principal.to_string(), bits(admission)));
+    let let_in: BTreeSet<String> = let_in(start).union(&everybody_in(by_root.collect())).cloned().collect();
     let stands = |grant: &Grant| -> Vec<(String, u8)> {
         let Some(admission) = &grant.admission else { return vec![] };
-        let conditions = [("Bool", "aws:MultiFactorAuthPresent", MFA), ("StringEquals", "sts:ExternalId", EXTERNAL_ID)];
-        let required = conditions.iter().filter(|(operator, key, _)| admission.conditions.has(operator, key)).fold(0, |all, (.., bit)| all | bit);
-        let wanted = (admission.principal.to_string(), required);
+        let wanted = (admission.principal.to_string(), bits(admission));
         let is_one_of = |many: &str| many == "*" || (many == ROOT && wanted.0.starts_with("arn:aws:iam::111111111111:"));
         let exists = grant.source_id.is_some() || wanted.0 == ROOT;
         let own = there.iter().filter(|(name, _)| *name == wanted.0 || (exists && is_one_of(name)));

@@ -278,21 +278,25 @@ pub fn trust_of(identity: &Identity) -> Option<Trust> {
 fn trust_to_be(entries: &[Vec<Grant>], there: Option<&Trust>) -> Document {
     let nothing = Trust::default();
     let known = there.unwrap_or(&nothing);
+    let declared = |grant: &'_ Grant| grant.admission.clone().filter(|_| !grant.is_replaced(there));
+    // Who comes in anyway may be named: that adds nobody.
+    let wanted = entries.iter().flatten().filter(|grant| grant.presence == Presence::Wanted).filter_map(declared);
+    let let_in = Trust { admissions: known.admissions.iter().cloned().chain(wanted).collect(), ..known.clone() };
     let as_declared = |grant: &Grant| {
-        let admission = grant.admission.as_ref().filter(|_| !grant.is_replaced(there))?;
+        let admission = declared(grant)?;
         let stands = match grant.presence {
             Presence::Wanted => true,
-            Presence::Kept => known.covers(admission) && !kept(grant, admission, known).is_empty(),
+            Presence::Kept => let_in.covers(&admission) && !kept(grant, &admission, known).is_empty(),
             Presence::Absent => false,
         };
-        stands.then(|| admission.clone())
+        stands.then_some(admission)
     };
     let mut to_be: Vec<BTreeSet<Admission>> = entries.iter().map(|entry| entry.iter().filter_map(as_declared).collect()).collect();
     for (index, grant) in entries.iter().enumerate().flat_map(|(index, entry)| entry.iter().map(move |grant| (index, grant))) {
-        let Some(admission) = grant.admission.as_ref().filter(|_| grant.presence == Presence::Kept && as_declared(grant).is_none()) else { continue };
+        let Some(admission) = declared(grant).filter(|_| grant.presence == Presence::Kept && as_declared(grant).is_none()) else { continue };
         // What another entry has is not repeated: several may name one principal under conditions of their own.
-        let missing = kept(grant, admission, known).into_iter().filter(|kept| !to_be.iter().flatten().any(|there| there.extends(kept)));
-        let missing: Vec<Admission> = if grant.is_replaced(there) { vec![] } else { missing.collect() };
+        let missing = kept(grant, &admission, known).into_iter().filter(|kept| !to_be.iter().flatten().any(|there| there.extends(kept)));
+        let missing: Vec<Admission> = missing.collect();
         to_be[index].extend(missing);
     }
     trust_policy(to_be)

@@ -169,9 +169,14 @@ pub(super) fn excesses(quotas: &Quotas, wanted: &Wanted, observed: &Observed, st
     let identity = &wanted.identity;
     let (who, limits) = (&identity.name, quotas.limits(&identity.name));
     let found = observed.identity.as_ref().map(|found| &found.identity);
+    // Where one boundary takes the place of another, what changes is taken off and put on again: then it is an addition.
+    let boundary_there = found.and_then(|found| found.permissions_boundary.as_ref());
+    let renews = identity.permissions_boundary.is_some() && boundary_there.is_some() && identity.permissions_boundary.as_ref() != boundary_there;
+    let is_same = |arn: &Arn, document: &Document| observed.policies.get(arn).is_some_and(|found| same(&found.policy.document, document));
     let mut excesses = vec![];
     let (attached, others) = (identity.attached_policies.len(), staying.attached.len());
-    let is_attached = |arn: &Arn| found.is_some_and(|found| found.attached_policies.contains(arn));
+    let is_renewed = |arn: &Arn| renews && wanted.policies.get(arn).is_some_and(|policy| !is_same(arn, &policy.document));
+    let is_attached = |arn: &Arn| found.is_some_and(|found| found.attached_policies.contains(arn)) && !is_renewed(arn);
     if attached + others > limits.attached_policies && !identity.attached_policies.iter().all(is_attached) {
         let for_roles = assume::attached(identity).count();
         let parts = [(attached - for_roles, "are declared"), (for_roles, "hold the roles that it may assume"), (others, "were put there by others")];
@@ -181,8 +186,11 @@ pub(super) fn excesses(quotas: &Quotas, wanted: &Wanted, observed: &Observed, st
     }
     let sizes = |documents: &mut dyn Iterator<Item = &Document>| documents.map(Document::size).sum::<usize>();
     let (declared, others) = (sizes(&mut identity.inline_policies.values()), sizes(&mut staying.inline.values().copied()));
-    let size_there = |name| found.and_then(|found| found.inline_policies.get(name)).map_or(0, Document::size);
-    let grows = identity.inline_policies.iter().any(|(name, document)| document.size() > size_there(name));
+    let there = |name| found.and_then(|found| found.inline_policies.get(name));
+    let grows = identity.inline_policies.iter().any(|(name, document)| match there(name) {
+        Some(there) => document.size() > there.size() || (renews && !same(there, document)),
+        None => true,
+    });
     if declared + others > limits.inline_policies_size && grows {
         let own = identity.inline_policies.iter().map(|(name, document)| (name.as_str(), document.size()));
         let parts: Vec<String> =
@@ -201,9 +209,8 @@ pub(super) fn excesses(quotas: &Quotas, wanted: &Wanted, observed: &Observed, st
     if taken.groups > limits.groups && !identity.groups.iter().flatten().all(is_in) {
         excesses.push(format!("{who} would be in {} groups, and IAM lets it be in {}: name fewer in spec.groups", taken.groups, limits.groups));
     }
-    let is_there = |arn: &Arn, document: &Document| observed.policies.get(arn).is_some_and(|found| same(&found.policy.document, document));
     let large =
-        wanted.policies.values().filter(|policy| policy.document.size() > quotas.managed_policy_size && !is_there(&policy.arn, &policy.document));
+        wanted.policies.values().filter(|policy| policy.document.size() > quotas.managed_policy_size && !is_same(&policy.arn, &policy.document));
     excesses.extend(large.map(|policy| {
         let (size, quota) = (policy.document.size(), quotas.managed_policy_size);
         format!("the document of policy {} has {size} characters, and IAM lets it have {quota}: share it out to several policies", policy.arn)
