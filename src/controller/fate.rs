@@ -1,6 +1,7 @@
 //! What has become of users and roles in whose places trust policies show unique IDs.
 //!
-//! IAM puts the unique ID of a principal that was deleted into its place, and who bears its name afterwards is another one (IAM user guide, "Principal").
+//! IAM puts the unique ID of a principal that was deleted into its place, and who bears its name afterwards is another one (IAM user guide, "Principal");
+//! so is who takes the name of a user that was renamed.
 //! For moments it may show the ID of one that lives, too, so each is read by itself before anything is done about it.
 
 use std::collections::{BTreeSet, HashMap};
@@ -11,6 +12,7 @@ use super::caches::lock;
 use super::context::Context;
 use super::relations::Ref;
 use crate::core::desired::{Desired, trust_of};
+use crate::core::grants::Presence;
 use crate::core::observed::Observed;
 use crate::core::world::SourceKey;
 
@@ -23,7 +25,8 @@ enum Fate {
     /// To be read; since when.
     Suspected(Instant),
     Gone,
-    Lives,
+    /// It was seen; when.
+    Lives(Instant),
 }
 
 /// What has become of users and roles, by their unique IDs, of which IAM gives none twice.
@@ -43,14 +46,18 @@ impl Fates {
                 fates.insert(id.to_owned(), Fate::Gone);
                 (false, false)
             }
+            Some(Fate::Lives(seen)) if now.duration_since(*seen) > SUSPICION => {
+                fates.insert(id.to_owned(), Fate::Suspected(now));
+                (true, true)
+            }
             Some(fate) => (matches!(fate, Fate::Suspected(_)), false),
         }
     }
 
     /// Takes note of whether the one with this ID was seen to be there, where that was in doubt.
-    pub fn settle(&self, id: &str, lives: bool) {
+    pub fn settle(&self, id: &str, lives: bool, now: Instant) {
         if let Some(fate) = lock(&self.0).get_mut(id) {
-            *fate = if lives { Fate::Lives } else { Fate::Gone };
+            *fate = if lives { Fate::Lives(now) } else { Fate::Gone };
         }
     }
 
@@ -60,14 +67,19 @@ impl Fates {
     }
 }
 
-/// Whether the trust policy shows the unique IDs of sources in their places of which it is not known yet what has become of them: what bears their names
-/// must not be trusted before. Those sources are had read.
+/// Whether the trust policy does not name sources any more that it named, of which it is not known yet what has become of them: IAM shows their unique IDs in
+/// their places where they were deleted, and other names where they were renamed. What bears their names must not be trusted before. Those sources are had
+/// read.
 pub fn has_suspects(context: &Context, desired: &Desired, observed: &Observed) -> bool {
     let Some(there) = observed.identity.as_ref().and_then(|found| trust_of(&found.identity)) else { return false };
     let shown: BTreeSet<&str> = there.unique_ids().collect();
     let mut suspected = false;
     for grant in desired.trust.iter().flatten().flatten() {
-        let (Some(key), Some(id)) = (&grant.key, grant.source_id.as_deref().filter(|id| shown.contains(id))) else { continue };
+        let (Some(key), Some(id), Some(admission)) = (&grant.key, grant.source_id.as_deref(), &grant.admission) else { continue };
+        let has_vanished = grant.was_named && grant.presence == Presence::Wanted && !there.names(&admission.principal);
+        if !has_vanished && !shown.contains(id) {
+            continue;
+        }
         let source = match key {
             SourceKey::User(key) => Ref::User(key.clone()),
             SourceKey::Role(key) => Ref::Role(key.clone()),
@@ -89,13 +101,15 @@ mod tests {
     #[test]
     fn who_is_suspected_is_gone_or_lives_once_it_was_read_and_gone_after_a_while() {
         let (fates, now) = (Fates::default(), Instant::now());
-        fates.settle("AIDAONE", false);
+        fates.settle("AIDAONE", false, now);
         assert!(!fates.is_gone("AIDAONE"), "nobody doubted that it lives");
         assert_eq!((fates.suspects("AIDAONE", now), fates.suspects("AIDAONE", now)), ((true, true), (true, false)));
         assert!(!fates.is_gone("AIDAONE"));
-        fates.settle("AIDAONE", true);
+        fates.settle("AIDAONE", true, now);
         assert_eq!((fates.suspects("AIDAONE", now), fates.is_gone("AIDAONE")), ((false, false), false));
-        fates.settle("AIDAONE", false);
+        let later = now + SUSPICION + Duration::from_secs(1);
+        assert_eq!(fates.suspects("AIDAONE", later), (true, true), "that it lived then says nothing of now");
+        fates.settle("AIDAONE", false, now);
         assert!(fates.is_gone("AIDAONE"));
         assert_eq!(fates.suspects("AIDATWO", now), (true, true));
         assert_eq!(fates.suspects("AIDATWO", now + SUSPICION + Duration::from_secs(1)), (false, false));

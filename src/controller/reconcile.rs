@@ -567,7 +567,7 @@ impl<K: IdentityKind> Work<'_, K> {
         let observed = self.account.gateway().observe(&scope).await?;
         if let Some(pinned) = &self.desired.pinned {
             let lives = observed.identity.as_ref().is_some_and(|found| found.id == *pinned);
-            self.context.memory.fates.settle(pinned.as_str(), lives);
+            self.context.memory.fates.settle(pinned.as_str(), lives, Instant::now());
         }
         self.observation = Some(self.seen(observed));
         Ok(())

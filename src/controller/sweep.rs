@@ -208,7 +208,8 @@ async fn sweep(context: &Context, at: &Placement, account: &Account) -> Result<S
     }
     owned.extend(owned_in(context, &at.name));
     let installation = &context.settings.installation;
-    let orphans = sweep.orphans(installation, &owned);
+    let pinned = users.iter().filter_map(|user| user.pinned()).chain(roles.iter().filter_map(|role| role.pinned())).collect();
+    let orphans = sweep.orphans(installation, &owned, &pinned);
     let bastion: BTreeSet<Arn> =
         BastionUser::all(&context.caches).iter().filter_map(|user| user.status.as_ref()?.user_arn.as_deref()?.parse().ok()).collect();
     let management_role = at.account.spec.access.assume_role.as_ref().and_then(|role| role.role_arn.parse::<Arn>().ok());

@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::document::Document;
 use super::identity::{Identity, IdentityName, ManagedPolicy};
-use super::names::{Arn, GroupName, PolicyName, RoleName, UniqueID, UserName};
+use super::names::{Arn, GroupName, Path, PolicyName, RoleName, UniqueID, UserName};
 use super::ownership::Tags;
 
 /// What tags are put on.
@@ -86,6 +86,8 @@ pub enum Action {
     UpdateTrustPolicy(RoleName, Document),
     /// Write a role's description and longest session, in seconds.
     UpdateRole(RoleName, String, u32),
+    /// Give a user this name and path. Its unique ID, and with it every trust, stays (IAM user guide, "Renaming an IAM user").
+    RenameUser(UserName, UserName, Path),
     /// Set the permissions boundary.
     PutPermissionsBoundary(IdentityName, Arn),
     /// Remove the permissions boundary.
@@ -130,6 +132,7 @@ impl fmt::Display for Action {
             Self::DetachPolicy(who, arn) => write!(f, "detach {arn} from {who}"),
             Self::UpdateTrustPolicy(role, _) => write!(f, "set the trust policy of role {role}"),
             Self::UpdateRole(role, ..) => write!(f, "set description and session duration of role {role}"),
+            Self::RenameUser(from, to, path) => write!(f, "rename user {from} to {path}{to}"),
             Self::PutPermissionsBoundary(who, arn) => write!(f, "set the permissions boundary of {who} to {arn}"),
             Self::DeletePermissionsBoundary(who) => write!(f, "remove the permissions boundary of {who}"),
             Self::AddToGroup(user, group) => write!(f, "add user {user} to group {group}"),

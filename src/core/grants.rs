@@ -55,6 +55,8 @@ pub struct Grant {
     pub problem: Option<Problem>,
     /// The source, where it is a resource.
     pub key: Option<SourceKey>,
+    /// Whether the status of the role tells that the trust policy named this principal, where the source is a resource.
+    pub was_named: bool,
     /// The unique ID of the source, if it has one: a principal of the same name with another ID must be written anew.
     pub source_id: Option<String>,
     /// What the status of the role says of a principal that is nobody's of ours; None for all others. We do not know its unique ID, so this is
@@ -64,7 +66,7 @@ pub struct Grant {
 
 impl Grant {
     pub(super) fn absent(source: String, problem: Problem) -> Self {
-        Self { source, admission: None, presence: Presence::Absent, problem: Some(problem), key: None, source_id: None, told: None }
+        Self { source, admission: None, presence: Presence::Absent, problem: Some(problem), key: None, was_named: false, source_id: None, told: None }
     }
 
     /// Whether the source is likely to be ready in a moment, so that a role that is not made yet does well to wait for it.

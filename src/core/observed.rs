@@ -28,6 +28,9 @@ pub struct Scope {
     pub policies: BTreeSet<Arn>,
     /// Whether the groups of a user are read.
     pub groups: bool,
+    /// The unique ID that the user or role must have, if it was made: a user is looked for under any name where nobody bears its own, since somebody may
+    /// have renamed it.
+    pub pinned: Option<UniqueID>,
 }
 
 /// A user or role in IAM.
@@ -145,6 +148,10 @@ fn record_on_identity(identity: &mut Identity, action: &Action) {
             if let Some(role) = &mut identity.role {
                 role.trust_policy = document.clone();
             }
+        }
+        Action::RenameUser(_, name, path) => {
+            identity.name = IdentityName::User(name.clone());
+            identity.path = path.clone();
         }
         Action::UpdateRole(_, description, seconds) => {
             if let Some(role) = &mut identity.role {

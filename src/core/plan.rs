@@ -14,7 +14,7 @@ mod permissions;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::action::{Action, Tagged};
+use super::action::{Action, Receipt, Tagged};
 use super::assume;
 use super::canonical::same;
 use super::desired::{Desired, Wanted, nothing};
@@ -52,6 +52,22 @@ impl fmt::Display for Plan {
 /// # Errors
 /// Where an object is somebody else's, or IAM has no way to change what differs. There is no plan then: never half a change.
 pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, Vec<Problem>> {
+    let Some(rename) = renamed(desired, observed) else { return plan_by_name(desired, observed) };
+    let mut by_name = observed.clone();
+    by_name.record(&rename, &Receipt::Done);
+    let plan = plan_by_name(desired, &by_name)?;
+    Ok(Plan { actions: [rename].into_iter().chain(plan.actions).collect() })
+}
+
+/// What gives a user its name back that somebody renamed or moved: the same user by its unique ID.
+fn renamed(desired: &Desired, observed: &Observed) -> Option<Action> {
+    let found = observed.identity.as_ref().filter(|found| desired.pinned.as_ref() == Some(&found.id))?;
+    let (IdentityName::User(there), IdentityName::User(wanted)) = (&found.identity.name, &desired.identity.name) else { return None };
+    let differs = there.as_str() != wanted.as_str() || found.identity.path != desired.identity.path;
+    differs.then(|| Action::RenameUser(there.clone(), wanted.clone(), desired.identity.path.clone()))
+}
+
+fn plan_by_name(desired: &Desired, observed: &Observed) -> Result<Plan, Vec<Problem>> {
     let staying = Staying::of(desired, observed);
     let Wanted { identity: wanted, policies: wanted_policies } = check(desired, observed, &staying)?;
     let found = observed.identity.as_ref().map(|f| &f.identity);
@@ -248,7 +264,7 @@ pub struct Removed {
 impl Removed {
     /// What is read of AWS for the removal. What else keeps the identity from being deleted is read by itself.
     pub fn scope(&self) -> Scope {
-        Scope { name: self.name.clone(), policies: self.policies.clone(), groups: false }
+        Scope { name: self.name.clone(), policies: self.policies.clone(), groups: false, pinned: self.pinned.clone() }
     }
 }
 

@@ -9,7 +9,7 @@ use super::placement::{Placement, admit, find};
 use super::require::{Caller, conditions, matching, session_rights};
 use super::trust::{Admission, Conditions, Principal};
 use super::world::{ObjectKey, SourceKey, World};
-use crate::api::role::GrantState;
+use crate::api::role::{GrantState, GrantStatus};
 use crate::api::trust::{GitHubActionsSource, PodIdentitySource, PrincipalForm, SAMLSource, ServiceAccountSource, Source, TrustEntry};
 use crate::api::{AWSAccount, CrossAccountRole, Managed, Reason};
 
@@ -142,6 +142,11 @@ impl Trusting<'_> {
         }]
     }
 
+    /// What the status of the role tells of a source.
+    fn told(&self, source: &str) -> Option<&GrantStatus> {
+        self.role.status()?.grants.iter().find(|told| told.source == source)
+    }
+
     fn admission(&self, principal: Principal, action: &str, conditions: Conditions) -> Admission {
         Admission { principal, actions: self.rights.actions().into_iter().chain([action]).map(str::to_owned).collect(), conditions }
     }
@@ -169,7 +174,10 @@ impl Trusting<'_> {
             problem = Some(Problem::new(Reason::SourceNotReady, format!("the assume policy of {} does not have the role yet", told_name(&key))));
         }
         let admission = principal.map(|arn| self.admission(Principal::arn(&arn), "sts:AssumeRole", self.required.clone()));
-        Grant { source: key.to_string(), admission, presence, problem, key: Some(key), source_id, told: None }
+        let source = key.to_string();
+        let named = self.told(&source).and_then(|told| told.principal.as_deref());
+        let was_named = admission.as_ref().is_some_and(|admission| named == Some(admission.principal.as_str()));
+        Grant { source, admission, presence, problem, key: Some(key), was_named, source_id, told: None }
     }
 
     /// The whole of an account that is known here.
@@ -189,7 +197,7 @@ impl Trusting<'_> {
             Ok(arn) => arn,
             Err(problem) => return Grant::absent(text.into(), problem),
         };
-        let told = self.role.status().and_then(|status| status.grants.iter().find(|told| told.source == text)).map(|told| told.state);
+        let told = self.told(text).map(|told| told.state);
         let guarded = guard_principal(&arn, self.at);
         let arn = match arn.account_id().filter(|_| self.form == PrincipalForm::AccountRoot) {
             Some(account) => Arn::account_root(arn.partition(), &account),
@@ -215,7 +223,7 @@ impl Trusting<'_> {
         let namespace = self.role.metadata.namespace.as_deref().unwrap_or_default();
         let problem = guarded.or_else(|| admit(self.world, self.at, namespace, self.world.role_id(self.role).is_some()).err());
         let presence = if problem.is_some() { Presence::Kept } else { Presence::Wanted };
-        Grant { source, admission: Some(admission), presence, problem, key: None, source_id: None, told: None }
+        Grant { source, admission: Some(admission), presence, problem, key: None, was_named: false, source_id: None, told: None }
     }
 
     /// A service or a token: its half of the grant is whatever makes AWS or the provider vouch for it.

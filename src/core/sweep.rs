@@ -73,11 +73,12 @@ impl Sweep {
     }
 
     /// The users and roles that carry the tags of this installation and are not what the resource that the tags name stands for. `owned` has
-    /// what each resource of the account stands for, by `kind/namespace/name`; more than once where that was so at different times.
-    pub fn orphans(&self, installation: &str, owned: &BTreeSet<(String, IdentityName)>) -> BTreeSet<Orphan> {
+    /// what each resource of the account stands for, by `kind/namespace/name`; more than once where that was so at different times. What has a unique ID of
+    /// `pinned` was made for one, by whatever name.
+    pub fn orphans(&self, installation: &str, owned: &BTreeSet<(String, IdentityName)>, pinned: &BTreeSet<UniqueID>) -> BTreeSet<Orphan> {
         let stands_for = Standing::new(installation, owned);
         let orphan = |found: &ObservedIdentity| {
-            let owner = stands_for.owner_of(found)?;
+            let owner = stands_for.owner_of(found).filter(|_| !pinned.contains(&found.id))?;
             (!stands_for.a_resource(found)).then(|| Orphan { what: found.identity.name.to_string(), id: found.id.clone(), owner: owner.into() })
         };
         self.identities.values().filter_map(orphan).collect()

@@ -302,6 +302,45 @@ async fn rows_36_and_37_a_user_that_somebody_else_made_anew_is_not_trusted_and_o
 }
 
 #[tokio::test]
+async fn a_user_that_somebody_renamed_keeps_its_trust_and_gets_its_name_back() -> Result<()> {
+    let world = crate::support::World::with_operator().await?;
+    let tenant = world.tenant().await?;
+    let (utils, prod) =
+        (tenant.ready_account("utils", "sweep: {interval: 10s}").await?, tenant.ready_account("prod", "sweep: {interval: 10s}").await?);
+    let both = bastion_user("alice", &utils, "") + &cross_account_role("reader", &prod, "{user: {name: alice}}", "");
+    tenant.apply(&both).await?;
+    tenant.ready(&tenant.roles(), "reader").await?;
+    let id = tenant.users().get("alice").await?.status.and_then(|status| status.user_id);
+    let (alice, reader) = (new_key(&utils.iam, "alice").await?, prod.arn("role/reader"));
+    // Renamed, and somebody else takes the name: what is trusted is who was trusted.
+    utils.iam.update_user().user_name("alice").new_user_name("mallory").send().await?;
+    utils.iam.create_user().user_name("alice").send().await?;
+    let right = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}}).to_string();
+    utils.iam.put_user_policy().user_name("alice").policy_name("mine").policy_document(right).send().await?;
+    let impostor = new_key(&utils.iam, "alice").await?;
+    let stalled = tenant.concluded(&tenant.users(), "alice", "Conflict").await?;
+    assert_told(&stalled, "Stalled", &["user alice", "not made by Rolebridge"])?;
+    tenant.quiet(std::time::Duration::from_secs(2)).await?;
+    ensure!(!world.may_assume(&impostor, &reader).await?, "who merely bears the name is not let in");
+    // With the name free again, the user gets it back, and is the same.
+    utils.iam.delete_access_key().user_name("alice").access_key_id(&impostor.access_key_id).send().await?;
+    utils.iam.delete_user_policy().user_name("alice").policy_name("mine").send().await?;
+    utils.iam.delete_user().user_name("alice").send().await?;
+    let ready = tenant.ready(&tenant.users(), "alice").await?;
+    ensure!(ready.status.and_then(|status| status.user_id) == id, "the same user");
+    tenant.ready(&tenant.roles(), "reader").await?;
+    eventually(&tenant, &alice, &reader, true).await?;
+    let state = tenant.state(&utils).await?;
+    ensure!(user(&state, "mallory").is_none() && user(&state, "alice").is_some(), "{state:?}");
+    // One that is renamed and then deleted leaves nothing behind.
+    utils.iam.update_user().user_name("alice").new_user_name("mallory").send().await?;
+    tenant.delete(&["bastionuser/alice"]).await?;
+    let state = tenant.state(&utils).await?;
+    ensure!(user(&state, "mallory").is_none() && user(&state, "alice").is_none(), "{state:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_principal_of_others_that_was_replaced_is_trusted_again_only_when_it_is_declared_again() -> Result<()> {
     let world = crate::support::World::with_operator().await?;
     let tenant = world.tenant().await?;

@@ -43,6 +43,10 @@ impl Sdk {
                 let request = iam.update_role().role_name(role.as_str()).description(description).max_session_duration(seconds(*duration));
                 done(self.call("iam:UpdateRole", request.send()).await)
             }
+            Action::RenameUser(from, to, path) => {
+                let request = iam.update_user().user_name(from.as_str()).new_user_name(to.as_str()).new_path(path.as_str());
+                done(self.call("iam:UpdateUser", request.send()).await)
+            }
             Action::PutPermissionsBoundary(who, arn) => self.put_boundary(who, arn).await,
             Action::DeletePermissionsBoundary(who) => self.delete_boundary(who).await,
             Action::AddToGroup(user, group) => self.add_to_group(user, group).await,

@@ -17,7 +17,7 @@ use crate::core::observed::{Observed, ObservedIdentity, ObservedPolicy, Scope};
 impl Sdk {
     pub(super) async fn observed(&self, scope: &Scope) -> Result<Observed, Failure> {
         let identity = match &scope.name {
-            IdentityName::User(name) => self.user(name, scope.groups).await?,
+            IdentityName::User(name) => self.user_or_renamed(name, scope).await?,
             IdentityName::Role(name) => self.role(name).await?,
         };
         let assumed = identity.iter().flat_map(|found| attached(&found.identity));
@@ -29,6 +29,19 @@ impl Sdk {
             }
         }
         Ok(observed)
+    }
+
+    /// The user of this name; or, where nobody bears it, the one of the unique ID that was made, under whatever name. IAM finds nobody by ID, so that all
+    /// users are listed.
+    async fn user_or_renamed(&self, name: &UserName, scope: &Scope) -> Result<Option<ObservedIdentity>, Failure> {
+        const OPERATION: &str = "iam:ListUsers";
+        let found = self.user(name, scope.groups).await?;
+        let Some(pinned) = scope.pinned.as_ref().filter(|_| found.is_none()) else { return Ok(found) };
+        let all = list!(self, "iam:ListUsers", self.iam.list_users(), |page| page.users().iter().cloned())?;
+        match all.iter().find(|user| user.user_id() == pinned.as_str()) {
+            Some(user) => self.user(&value(OPERATION, "UserName", user.user_name())?, scope.groups).await,
+            None => Ok(None),
+        }
     }
 
     async fn user(&self, name: &UserName, with_groups: bool) -> Result<Option<ObservedIdentity>, Failure> {

@@ -86,9 +86,9 @@ fn an_orphan_carries_our_tags_and_is_not_what_its_resource_stands_for() {
         [],
     );
     let owned = [(reader.resource.clone(), named("READER"))].into();
-    let orphans = sweep.orphans("one", &owned);
+    let orphans = sweep.orphans("one", &owned, &BTreeSet::new());
     assert_eq!(orphans.iter().map(|o| o.what.as_str()).collect::<Vec<_>>(), ["role renamed"]);
-    assert_eq!(sweep.orphans("one", &BTreeSet::new()).len(), 2, "without its resource");
+    assert_eq!(sweep.orphans("one", &BTreeSet::new(), &BTreeSet::new()).len(), 2, "without its resource");
 }
 
 #[test]
