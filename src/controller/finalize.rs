@@ -117,8 +117,11 @@ async fn remove(account: &Account, removed: &Removed, how_far: Removal) -> Resul
         Err(failure) if failure.reason == Reason::Conflict && removed.pinned.is_none() => return Ok(()),
         observed => observed?,
     };
-    let dependents =
-        if how_far == Removal::Delete && observed.identity.is_some() { gateway.dependents(&removed.name).await? } else { Dependents::default() };
+    // By the name that it bears: somebody may have renamed it.
+    let dependents = match observed.identity.as_ref().filter(|_| how_far == Removal::Delete) {
+        Some(found) => gateway.dependents(&found.identity.name).await?,
+        None => Dependents::default(),
+    };
     let (plan, blocked) = plan_removal(removed, &observed, &dependents, how_far);
     apply(gateway, &plan, &mut observed).await?;
     blocked.map_or(Ok(()), |problem| Err(Stop::Blocked(problem)))

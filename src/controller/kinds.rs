@@ -26,6 +26,7 @@ use crate::core::ownership::Owner;
 use crate::core::permissions::Staying;
 use crate::core::placement::{Placement, find};
 use crate::core::plan::Removed;
+use crate::core::quotas::Quotas;
 use crate::core::sources::grants_of_role;
 use crate::core::trust::{Principal, Trust};
 use crate::core::world::{ObjectKey, SourceKey, World};
@@ -154,7 +155,7 @@ impl IdentityKind for BastionUser {
     fn retrenched(&self, context: &Context, at: &Placement, found: &Observed) -> Option<Desired> {
         let (name, path) = user_identity(self).ok()?;
         let arn = Arn::user(&at.partition, &at.id, &path, &name);
-        Desired::retrenched(self.owner(context), self.pinned()?, None, roles_of_user(&*context.caches, self), arn, found)
+        Desired::retrenched(self.owner(context), self.pinned()?, None, roles_of_user(&*context.caches, self), arn, Quotas::of(&at.account), found)
     }
 
     fn facts(&self, context: &Context, _: &Placement, desired: &Desired, observed: &Observed) -> Self::Status {
@@ -290,7 +291,7 @@ impl IdentityKind for CrossAccountRole {
         let arn = Arn::role(&at.partition, &at.id, &path, &name);
         let trust = grants_of_role(&*context.caches, self, at);
         let assumes = roles_of_role(&*context.caches, self);
-        Desired::retrenched(owner(self, &context.settings.installation), self.pinned()?, Some(trust), assumes, arn, found)
+        Desired::retrenched(owner(self, &context.settings.installation), self.pinned()?, Some(trust), assumes, arn, Quotas::of(&at.account), found)
     }
 
     fn facts(&self, context: &Context, at: &Placement, desired: &Desired, observed: &Observed) -> Self::Status {

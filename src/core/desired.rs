@@ -111,6 +111,7 @@ impl Desired {
         trust: Option<Vec<Vec<Grant>>>,
         assumes: Vec<AssumableRole>,
         arn: Arn,
+        quotas: Quotas,
         found: &Observed,
     ) -> Option<Self> {
         let mut identity = found.identity.as_ref()?.identity.clone();
@@ -148,8 +149,7 @@ impl Desired {
             memberships: None,
             unmanaged: None,
             has_assume_policies: true,
-            // Nothing is added, and whatever stands may stay.
-            quotas: Quotas { trust_policy_size: usize::MAX, ..Quotas::default() },
+            quotas,
             is_its_own_source: false,
         })
     }
@@ -222,7 +222,7 @@ impl Desired {
     pub fn warnings(&self, observed: &Observed) -> Vec<String> {
         let role = observed.identity.as_ref().and_then(|found| found.identity.role.as_ref());
         let (size, quota) = (role.map_or(0, |role| role.trust_policy.size()), self.quotas.trust_policy_size);
-        let full = (size * 5 >= quota * 4)
+        let full = (size.saturating_mul(5) >= quota.saturating_mul(4))
             .then(|| format!("the trust policy has {size} of {quota} characters that it may have: use principal: AccountRoot, or have AWS raise the quota, before it is full"));
         let is_role = |grant: &Grant| matches!(grant.key, Some(SourceKey::Role(_)));
         let chained = self.trust.iter().flatten().flatten().any(is_role);

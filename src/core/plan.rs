@@ -130,12 +130,12 @@ fn check(desired: &Desired, observed: &Observed, staying: &Staying<'_>) -> Resul
     if problems.is_empty() { Ok(wanted) } else { Err(problems) }
 }
 
-/// Whether the trust policy has room. One that is there and is as wanted, has it.
+/// Whether the trust policy has room. One that is there has it, and so has one that is no larger.
 fn check_trust(desired: &Desired, observed: &Observed, wanted: &Wanted) -> Option<Problem> {
     let to_be = &wanted.identity.role.as_ref()?.trust_policy;
     let there = observed.identity.as_ref().and_then(|found| found.identity.role.as_ref());
     let (size, quota) = (to_be.size(), desired.quotas.trust_policy_size);
-    (size > quota && !there.is_some_and(|there| same(&there.trust_policy, to_be))).then(|| {
+    (size > quota && there.is_none_or(|there| size > there.trust_policy.size())).then(|| {
         let fix = "name fewer sources, have an entry trust a whole account (principal: AccountRoot), or have AWS raise the quota";
         Problem::new(
             Reason::QuotaExceeded,
