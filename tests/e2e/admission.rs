@@ -286,7 +286,7 @@ async fn namespaces_are_told_in_one_way_and_selectors_are_neither_empty_nor_unbo
 
 #[tokio::test]
 async fn a_source_is_one_thing_by_name() -> Result<()> {
-    let one = "set exactly one of user and account";
+    let one = "set exactly one of user, users, role, account, awsPrincipal, service, serviceAccount, podIdentity, githubActions, oidc and saml";
     let sources = |count: usize| (0..count).map(|n| format!("{{user: {{name: u{n}}}}}")).collect::<Vec<_>>().join(", ");
     refused(&[
         (trust("[{from: [{account: 123456789012}]}]"), &["spec.trust[0].from[0].account", "must be of type string"]),
@@ -300,9 +300,127 @@ async fn a_source_is_one_thing_by_name() -> Result<()> {
         // Neither everyone nor a pattern is the name of an object (rows 5 and 6).
         (trust("[{from: [{account: '*'}]}]"), &["spec.trust[0].from[0].account", "lower-case letters"]),
         (trust("[{from: [{user: {name: 'user/*'}}]}]"), &["spec.trust[0].from[0].user.name", "lower-case letters"]),
-        (trust("[{from: [{users: {selector: {}}}]}]"), &["unknown field", "users"]),
+        (trust("[{from: [{role: {name: ops}, users: {selector: {matchLabels: {team: data}}}}]}]"), &["spec.trust[0].from[0]", one]),
+        (trust("[{from: [{service: lambda.amazonaws.com, oidc: {providerARN: x}}]}]"), &["spec.trust[0].from[0]"]),
+        (trust("[{from: [{users: {}}]}]"), &["spec.trust[0].from[0].users.selector", "Required value"]),
+        (trust("[{from: [{users: {selector: {}}}]}]"), &["spec.trust[0].from[0].users.selector", "an empty selector would select everything"]),
+        (
+            trust(&format!("[{{from: [{{users: {{selector: {{matchLabels: {{team: data}}}}, namespaces: [{}]}}}}]}}]", names(11))),
+            &["spec.trust[0].from[0].users.namespaces", "at most 10 items"],
+        ),
+        (trust("[{from: [{groups: [admins]}]}]"), &["unknown field", "groups"]),
         (manifest("CrossAccountRole", "reader", "{accountRef: {name: prod}}"), &["spec.trust", "Required value"]),
         (manifest("CrossAccountRole", "reader", "{trust: []}"), &["spec.accountRef", "Required value"]),
+    ])
+    .await
+}
+
+#[tokio::test]
+async fn rows_05_and_06_principals_are_whole_arns() -> Result<()> {
+    let with = |principal: &str| trust(&format!("[{{from: [{{awsPrincipal: '{principal}'}}]}}]"));
+    let field = "spec.trust[0].from[0].awsPrincipal";
+    let wildcard: &[&str] = &[field, "IAM takes no wildcard in a principal"];
+    refused(&[
+        // The API server answers with the form that an ARN has to have.
+        (with("*"), &[field, "should match", "arn:aws"]),
+        (with("123456789012"), &[field, "should match", "arn:aws"]),
+        (with("arn:aws:s3:::bucket"), &[field, "should match", "arn:aws"]),
+        (with("arn:aws:iam::123456789012:group/admins"), &[field, "should match", "arn:aws"]),
+        (with("arn:aws:iam::*:root"), &[field, "should match", "arn:aws"]),
+        (with("arn:aws:iam::123456789012:user/*"), wildcard),
+        (with("arn:aws:iam::123456789012:role/deploy-*"), wildcard),
+        (with("arn:aws:sts::123456789012:assumed-role/deploy/*"), wildcard),
+    ])
+    .await?;
+    let guardrail = |pattern: &str| {
+        account(&format!(
+            "accountID: '222222222222', access: {{ambient: {{}}}}, allowedNamespaces: {{from: All}}, guardrails: {{principals: ['{pattern}']}}"
+        ))
+    };
+    let pattern: &[&str] = &["spec.guardrails.principals[0]", "an ARN with the account written out"];
+    refused(&[(guardrail("arn:aws:iam::*:role/deploy/*"), pattern), (guardrail("****************************"), pattern)]).await
+}
+
+#[tokio::test]
+async fn workloads_are_told_apart_by_what_vouches_for_them() -> Result<()> {
+    let source = |source: &str| trust(&format!("[{{from: [{{{source}}}]}}]"));
+    let github = |fields: &str| source(&format!("githubActions: {{{fields}}}"));
+    let provider = "providerARN: 'arn:aws:iam::222222222222:oidc-provider/gitlab.example.com'";
+    let oidc = |fields: &str| source(&format!("oidc: {{{provider}, {fields}}}"));
+    let one_of_both = "set exactly one of environment and ref: without them every pull request could assume the role";
+    let everyone = "a subject of wildcards alone would let in everyone whom the provider knows";
+    refused(&[
+        (github("repository: example/app"), &["spec.trust[0].from[0].githubActions", one_of_both]),
+        (github("repository: example/app, environment: production, ref: refs/heads/main"), &["spec.trust[0].from[0].githubActions", one_of_both]),
+        (github("repository: 'example/*', environment: production"), &["githubActions.repository", "owner/name, without wildcards"]),
+        (github("repository: example, environment: production"), &["githubActions.repository", "owner/name, without wildcards"]),
+        (github("repository: example/app, environment: '*'"), &["githubActions.environment", "without wildcards"]),
+        (github("repository: example/app, ref: main"), &["githubActions.ref", "at least 6"]),
+        (github("repository: example/app, ref: heads/main"), &["githubActions.ref", "looks like refs/heads/main"]),
+        (github("repository: example/app, ref: 'refs/heads/*'"), &["githubActions.ref", "all branches are not meant here"]),
+        (oidc("audience: sts.amazonaws.com"), &["spec.trust[0].from[0].oidc.subject", "Required value"]),
+        (oidc("subject: 'project_path:group/app:*'"), &["spec.trust[0].from[0].oidc.audience", "Required value"]),
+        (oidc("audience: sts.amazonaws.com, subject: '*'"), &["spec.trust[0].from[0].oidc.subject", everyone]),
+        (oidc("audience: sts.amazonaws.com, subject: '?*'"), &["spec.trust[0].from[0].oidc.subject", everyone]),
+        (oidc("audience: '*', subject: app"), &["spec.trust[0].from[0].oidc.audience", "no *, ?, $ or space"]),
+        (
+            source("oidc: {providerARN: 'https://gitlab.example.com', audience: a, subject: b}"),
+            &["oidc.providerARN", "looks like arn:aws:iam::123456789012:oidc-provider/"],
+        ),
+        (
+            source("serviceAccount: {oidcProviderARN: 'arn:aws:eks:eu-central-1:222222222222:cluster/main', namespace: build, name: deployer}"),
+            &["serviceAccount.oidcProviderARN", "looks like arn:aws:iam::123456789012:oidc-provider/"],
+        ),
+        (
+            source("serviceAccount: {oidcProviderARN: 'arn:aws:iam::222222222222:oidc-provider/x', namespace: '*', name: deployer}"),
+            &["serviceAccount.namespace", "lower-case letters"],
+        ),
+        (
+            source("podIdentity: {clusterARN: 'arn:aws:iam::222222222222:role/main', namespace: build, name: deployer}"),
+            &["podIdentity.clusterARN", "looks like arn:aws:eks:"],
+        ),
+        (
+            source("podIdentity: {clusterARN: 'arn:aws:eks:eu-central-1:222222222222:cluster/main', namespace: build}"),
+            &["podIdentity.name", "Required value"],
+        ),
+        (source("saml: {providerARN: 'arn:aws:iam::222222222222:role/example'}"), &["saml.providerARN", "saml-provider/example"]),
+        (source("service: lambda"), &["spec.trust[0].from[0].service", "for example lambda.amazonaws.com"]),
+        (source("service: '*.amazonaws.com'"), &["spec.trust[0].from[0].service", "for example lambda.amazonaws.com"]),
+    ])
+    .await
+}
+
+#[tokio::test]
+async fn row_16_what_is_required_has_the_form_that_aws_gives_it() -> Result<()> {
+    let with = |require: &str| trust(&format!("[{{from: [{{user: {{name: alice}}}}], require: {{{require}}}}}]"));
+    let networks = (0..65).map(|n| format!("'10.0.{n}.0/24'")).collect::<Vec<_>>().join(", ");
+    let tags = (0..17).map(|n| format!("k{n}: v")).collect::<Vec<_>>().join(", ");
+    let values = (0..65).map(|n| format!("v{n}")).collect::<Vec<_>>().join(", ");
+    let network: &[&str] = &["require.sourceIPs[0]", "write a network such as 203.0.113.0/24 or 2001:db8::/32, or one address"];
+    let time = "a time is written in UTC, for example 2026-01-31T23:59:59Z";
+    refused(&[
+        (with("externalID: x"), &["require.externalID", "at least 2"]),
+        (with("externalID: two words"), &["require.externalID", "2 to 1224 letters, digits", "no spaces"]),
+        (with(&format!("externalID: {}", "x".repeat(1225))), &["require.externalID", "may not be more than 1224"]),
+        (with("sourceIPs: ['203.0.113.0/33']"), network),
+        (with("sourceIPs: ['203.0.113']"), network),
+        (with("sourceIPs: [anywhere]"), network),
+        (with(&format!("sourceIPs: [{networks}]")), &["require.sourceIPs", "at most 64 items"]),
+        (with("mfa: {maxAge: 59s}"), &["require.mfa.maxAge", "from 1m to 36h"]),
+        (with("mfa: {maxAge: 37h}"), &["require.mfa.maxAge", "from 1m to 36h"]),
+        (with("mfa: true"), &["require.mfa", "must be of type object"]),
+        (with("notBefore: '2026-01-31'"), &["require.notBefore", "at least 20"]),
+        (with("notBefore: '2026-01-31 23:59:59Z'"), &["require.notBefore", time]),
+        (with("notAfter: '2026-01-31T23:59:59+01:00'"), &["require.notAfter", "may not be more than 20"]),
+        (with("sourceIdentity: two words"), &["require.sourceIdentity", "a variable such as ${aws:username}"]),
+        (with("sessionName: '${aws:username'"), &["require.sessionName", "a variable such as ${aws:username}"]),
+        (with("organizationID: example"), &["require.organizationID", "at least 12"]),
+        (with("organizationID: 123456789012"), &["require.organizationID", "must be of type string"]),
+        (with("organizationID: x-a1b2c3d4e5"), &["require.organizationID", "looks like o-a1b2c3d4e5"]),
+        (with(&format!("principalTags: {{{tags}}}")), &["require.principalTags", "at most 16"]),
+        (with("sessionTags: {'a*b': v}"), &["require.sessionTags", "in the keys of tags"]),
+        (with("conditions: {StringEquals: {}}"), &["require.conditions.StringEquals", "at least 1"]),
+        (with(&format!("conditions: {{StringEquals: {{'aws:username': [{values}]}}}}")), &["aws:username", "at most 64 items"]),
     ])
     .await
 }
@@ -472,6 +590,23 @@ async fn everything_that_is_valid_is_accepted() -> Result<()> {
             trust("[{from: [{user: {name: alice}}, {user: {name: bob, namespace: people}}]}, {from: [{account: utils}], principal: AccountRoot}]"),
             trust("[{from: [{user: {name: alice}}], principal: Named}, {from: [{user: {name: alice}}], principal: AccountRoot}]"),
             trust(&format!("[{{from: [{all_sources}]}}]")),
+            trust(
+                "[{from: [{users: {selector: {matchLabels: {team: data}}, namespaces: [people, teams]}}, {role: {name: ops, namespace: people}}, \
+                 {awsPrincipal: 'arn:aws:iam::333333333333:role/deploy/pipeline'}, {awsPrincipal: 'arn:aws:sts::333333333333:assumed-role/a/b'}], \
+                 require: {externalID: 'a:b/c=d,e.f@g-h+i_j', sourceIPs: [203.0.113.0/24, '2001:db8::1'], sourceIdentity: '${aws:username}', \
+                 sessionName: '${aws:PrincipalTag/team}-*', sessionTags: {team: '*'}, organizationID: o-a1b2c3d4e5, principalTags: {'a/b': 'c*'}, \
+                 notBefore: '2026-01-01T00:00:00Z', notAfter: '2026-12-31T23:59:59Z', \
+                 conditions: {'ForAnyValue:StringLike': {'aws:PrincipalOrgPaths': ['o-a1b2c3d4e5/*']}, Bool: {'aws:SecureTransport': 'true'}}}}]",
+            ),
+            trust("[{from: [{user: {name: alice}}], require: {mfa: {}}}, {from: [{user: {name: bob}}], require: {mfa: {maxAge: 36h}}}]"),
+            trust(
+                "[{from: [{service: lambda.amazonaws.com}, {service: pods.eks.amazonaws.com}, \
+                 {githubActions: {repository: example/app, ref: 'refs/tags/v*'}}, {githubActions: {repository: example/app, environment: a b/c}}, \
+                 {oidc: {providerARN: 'arn:aws:iam::222222222222:oidc-provider/gitlab.example.com', audience: 'https://x', subject: 'a:*'}}, \
+                 {saml: {providerARN: 'arn:aws:iam::222222222222:saml-provider/example'}}, \
+                 {serviceAccount: {oidcProviderARN: 'arn:aws:iam::222222222222:oidc-provider/x/id/A', namespace: build, name: deployer}}, \
+                 {podIdentity: {clusterARN: 'arn:aws:eks:eu-central-1:222222222222:cluster/main', namespace: build, name: deployer}}]}]",
+            ),
             permissions("attachedPolicies: [ReadOnlyAccess, job-function/ViewOnlyAccess, 'arn:aws:iam::222222222222:policy/own/one']"),
             permissions(
                 "inlinePolicies: [{name: a, document: {Version: '2012-10-17', Statement: [{Effect: Allow, Action: 's3:*', Resource: '*'}]}}, \
