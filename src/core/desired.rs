@@ -17,7 +17,7 @@ use super::permissions::{ConfigTexts, Place, Staying, declared, owned_policies};
 use super::placement::Placement;
 use super::quotas::{Limits, Quotas};
 use super::sources::{grants_of_role, trust_problems};
-use super::trust::{Admission, Trust, nobody, trust_policy};
+use super::trust::{Admission, Trust, nobody, trust_policy, without_lesser};
 use super::world::{ObjectKey, SourceKey, World};
 use crate::api::permissions::{PolicyStatus, Unmanaged};
 use crate::api::role::GrantState;
@@ -278,32 +278,39 @@ pub fn trust_of(identity: &Identity) -> Option<Trust> {
 fn trust_to_be(entries: &[Vec<Grant>], there: Option<&Trust>) -> Document {
     let nothing = Trust::default();
     let known = there.unwrap_or(&nothing);
-    let declared = |grant: &'_ Grant| grant.admission.clone().filter(|_| !grant.is_replaced(there));
+    // None of those that were deleted and made anew, which only the unique IDs that are there now tell.
+    let declared: Vec<Vec<Grant>> = entries.iter().map(|entry| entry.iter().filter(|grant| !grant.is_replaced(there)).cloned().collect()).collect();
+    let to_be = trust_beside(&declared, known);
+    // What was denied by hand is not denied any more then, and who comes in by a root may be named.
+    if known.denied.is_empty() { to_be } else { trust_beside(&declared, &Trust::of(&to_be)) }
+}
+
+fn trust_beside(entries: &[Vec<Grant>], known: &Trust) -> Document {
     // Who comes in anyway may be named: that adds nobody.
-    let wanted = entries.iter().flatten().filter(|grant| grant.presence == Presence::Wanted).filter_map(declared);
+    let wanted = entries.iter().flatten().filter(|grant| grant.presence == Presence::Wanted).filter_map(|grant| grant.admission.clone());
     let let_in = Trust { admissions: known.admissions.iter().cloned().chain(wanted).collect(), ..known.clone() };
     let as_declared = |grant: &Grant| {
-        let admission = declared(grant)?;
+        let admission = grant.admission.as_ref()?;
         let stands = match grant.presence {
             Presence::Wanted => true,
-            Presence::Kept => let_in.covers(&admission) && !kept(grant, &admission, known).is_empty(),
+            Presence::Kept => let_in.covers(admission) && !kept(grant, admission, known).is_empty(),
             Presence::Absent => false,
         };
-        stands.then_some(admission)
+        stands.then(|| admission.clone())
     };
     let mut to_be: Vec<BTreeSet<Admission>> = entries.iter().map(|entry| entry.iter().filter_map(as_declared).collect()).collect();
     for (index, grant) in entries.iter().enumerate().flat_map(|(index, entry)| entry.iter().map(move |grant| (index, grant))) {
-        let Some(admission) = declared(grant).filter(|_| grant.presence == Presence::Kept && as_declared(grant).is_none()) else { continue };
+        let Some(admission) = grant.admission.as_ref().filter(|_| grant.presence == Presence::Kept && as_declared(grant).is_none()) else { continue };
         // What another entry has is not repeated: several may name one principal under conditions of their own.
-        let missing = kept(grant, &admission, known).into_iter().filter(|kept| !to_be.iter().flatten().any(|there| there.extends(kept)));
-        let missing: Vec<Admission> = missing.collect();
+        let kept = without_lesser(kept(grant, admission, known));
+        let missing: Vec<Admission> = kept.into_iter().filter(|kept| !to_be.iter().flatten().any(|there| there.extends(kept))).collect();
         to_be[index].extend(missing);
     }
     trust_policy(to_be)
 }
 
 /// What there is of a grant.
-fn kept(grant: &Grant, admission: &Admission, there: &Trust) -> Vec<Admission> {
+fn kept(grant: &Grant, admission: &Admission, there: &Trust) -> BTreeSet<Admission> {
     let principal = &admission.principal;
     // IAM takes only principals that exist. Of one that may not, it must be named already; others may come in by the root of their account.
     let exists = grant.source_id.is_some() || principal.is_account() || (grant.key.is_none() && grant.told.is_none());

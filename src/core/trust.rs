@@ -242,11 +242,14 @@ impl Trust {
     /// What both this and `other` let in.
     pub fn and(&self, other: &Self) -> BTreeSet<Admission> {
         let pairs = self.admissions.iter().flat_map(|ours| other.admissions.iter().filter_map(move |theirs| ours.and(theirs)));
-        let all: BTreeSet<Admission> = pairs.collect();
-        // Of one principal, what lets in more is enough. Who is named stays named even under a root: that it is, is a reason to keep it.
-        let more = |one: &Admission| all.iter().any(|more| more != one && more.extends(one) && !(one.extends(more) && one < more));
-        all.iter().filter(|one| !more(one)).cloned().collect()
+        without_lesser(pairs.collect())
     }
+}
+
+/// Of one principal, what lets in more is enough. Who is named stays named even under a root: that it is, is a reason to keep it.
+pub fn without_lesser(admissions: BTreeSet<Admission>) -> BTreeSet<Admission> {
+    let more = |one: &Admission| admissions.iter().any(|more| more != one && more.extends(one) && !(one.extends(more) && one < more));
+    admissions.iter().filter(|one| !more(one)).cloned().collect()
 }
 
 fn principals(statement: StatementRef<'_>) -> Vec<Principal> {
