@@ -53,7 +53,7 @@ impl Account {
     ///
     /// # Errors
     /// [`Reason::InvalidSpec`] where neither the configuration names a region nor the partition has one that is known here.
-    pub async fn new(base: &BaseConfig, config: AccountConfig, via: Option<Arc<Account>>) -> Result<Self, Failure> {
+    pub fn new(base: &BaseConfig, config: AccountConfig, via: Option<Arc<Account>>) -> Result<Self, Failure> {
         let Some(region) = config.region.clone().or_else(|| config.partition.default_region().map(str::to_owned)) else {
             return Err(Failure::refused(
                 Reason::InvalidSpec,
@@ -62,7 +62,7 @@ impl Account {
         };
         let region = Region::new(region);
         let through = via.as_ref().map(|via| via.credentials.clone());
-        let credentials = CachedCredentials::of(base, &config.access, region.clone(), through).await;
+        let credentials = CachedCredentials::of(base, &config.access, region.clone(), through);
         // The one cache is that of the credentials: both clients, and the accounts behind this one, share a session.
         let provider = credentials.clone().shared();
         let sdk = base.sdk.to_builder().region(region).credentials_provider(provider).identity_cache(IdentityCache::no_cache()).build();

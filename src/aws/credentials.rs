@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use aws_config::sts::AssumeRoleProvider;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
@@ -15,6 +14,7 @@ use tokio::time::timeout;
 use super::config::{AccessConfig, BaseConfig};
 use super::errors::NoCredentials;
 use super::secret::SecretKeys;
+use super::session::{Assuming, RoleSessions};
 use crate::core::names::Arn;
 
 /// Longest time for fetching credentials, through all accounts of a chain: less than a request may take, so that what is slow is told from AWS being
@@ -60,21 +60,16 @@ impl CachedCredentials {
     }
 
     /// Those of an account that is entered in this way, through another one where there is one. No call is made yet.
-    pub(super) async fn of(base: &BaseConfig, access: &AccessConfig, region: Region, through: Option<Arc<Self>>) -> Arc<Self> {
+    pub(super) fn of(base: &BaseConfig, access: &AccessConfig, region: Region, through: Option<Arc<Self>>) -> Arc<Self> {
         let (provider, through) = match access {
             AccessConfig::Ambient => return base.own.clone(),
             AccessConfig::Secret(name) => (SharedCredentialsProvider::new(SecretKeys::new(base.secrets.clone(), name)), None),
             AccessConfig::AssumeRole { role_arn, external_id, session_name, duration } => {
                 let source = through.unwrap_or_else(|| base.own.clone());
-                let mut role = AssumeRoleProvider::builder(role_arn.as_str())
-                    .configure(&base.sdk)
-                    .region(region)
-                    .session_name(session_name)
-                    .session_length(*duration);
-                if let Some(external_id) = external_id {
-                    role = role.external_id(external_id);
-                }
-                (SharedCredentialsProvider::new(role.build_from_provider(source.clone().shared()).await), Some(source))
+                // STS takes at most twelve hours, which the schema says, too.
+                let seconds = i32::try_from(duration.as_secs()).unwrap_or(i32::MAX);
+                let assuming = Assuming { role_arn, external_id: external_id.as_deref(), session_name, seconds };
+                (SharedCredentialsProvider::new(RoleSessions::new(base, region, source.clone(), &assuming)), Some(source))
             }
         };
         Arc::new(Self::new(provider, access.clone(), through))

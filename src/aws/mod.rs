@@ -14,6 +14,7 @@ mod gateway;
 mod limits;
 mod sdk;
 mod secret;
+mod session;
 #[cfg(test)]
 mod test_server;
 

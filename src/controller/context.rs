@@ -88,7 +88,7 @@ impl Context {
             let config = account_config(at)?;
             let account = match accounts.get(&at.name).filter(|account| account.is_made_from(&config, last.as_ref())) {
                 Some(account) => account.clone(),
-                None => Arc::new(Account::new(&self.aws, config, last.clone()).await.map_err(|failure| failure.problem())?),
+                None => Arc::new(Account::new(&self.aws, config, last.clone()).map_err(|failure| failure.problem())?),
             };
             accounts.insert(at.name.clone(), account.clone());
             last = Some(account);

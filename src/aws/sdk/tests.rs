@@ -91,7 +91,7 @@ fn iam(request: &Request) -> Reply {
 }
 
 async fn account(server: &Server) -> Account {
-    Account::new(&server.base(), ambient(), None).await.unwrap()
+    Account::new(&server.base(), ambient(), None).unwrap()
 }
 
 fn scope(who: &IdentityName, policies: &[Arn]) -> Scope {
@@ -176,7 +176,7 @@ async fn a_write_whose_answer_cannot_be_read_may_have_been_made() {
 #[tokio::test]
 async fn an_answer_that_does_not_come_in_time_is_neither() {
     let server = Server::start(|_| Reply::Silence);
-    let account = Account::new(&server.impatient(), ambient(), None).await.unwrap();
+    let account = Account::new(&server.impatient(), ambient(), None).unwrap();
     let failure = account.gateway().observe(&scope(&role(), &[])).await.unwrap_err();
     assert_eq!((failure.reason, failure.effect), (Reason::AWSUnavailable, Effect::None));
     let failure = account.gateway().execute(&Action::DeleteIdentity(role())).await.unwrap_err();
@@ -290,9 +290,6 @@ fn removals() -> Vec<(Action, Vec<&'static str>)> {
         (Action::DetachPolicy(user(), policy_arn()), vec!["DetachUserPolicy"]),
         (Action::DeletePermissionsBoundary(role()), vec!["DeleteRolePermissionsBoundary"]),
         (Action::DeletePermissionsBoundary(user()), vec!["DeleteUserPermissionsBoundary"]),
-        (Action::Untag(Tagged::Identity(role()), vec!["a".into()]), vec!["UntagRole"]),
-        (Action::Untag(Tagged::Identity(user()), vec!["a".into()]), vec!["UntagUser"]),
-        (Action::Untag(Tagged::Policy(policy_arn()), vec!["a".into()]), vec!["UntagPolicy"]),
         (Action::DeleteIdentity(role()), vec!["DeleteRole"]),
         (Action::DeleteIdentity(user()), vec!["DeleteUser"]),
         (dependent(Dependent::LoginProfile), vec!["DeleteLoginProfile"]),
@@ -318,6 +315,24 @@ async fn what_is_gone_already_is_removed() {
 }
 
 #[tokio::test]
+async fn nothing_is_taken_from_who_is_missing() {
+    let name = || "one".parse().unwrap();
+    for (action, who) in [
+        (Action::DeleteInlinePolicy(role(), name()), "role"),
+        (Action::DeleteInlinePolicy(user(), name()), "user"),
+        (Action::DetachPolicy(role(), policy_arn()), "role"),
+        (Action::DetachPolicy(user(), policy_arn()), "user"),
+        (Action::DeletePermissionsBoundary(role()), "role"),
+        (Action::DeletePermissionsBoundary(user()), "user"),
+        (Action::RemoveFromGroup("ana".parse().unwrap(), "developers".parse().unwrap()), "user"),
+    ] {
+        let server = Server::start(move |_| error(404, "NoSuchEntity", &format!("The {who} with name ana cannot be found.")));
+        let failure = execute(&server, action.clone()).await.unwrap_err();
+        assert_eq!((failure.reason, failure.effect), (Reason::Propagating, Effect::None), "{action}");
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_written_to_is_not_done() {
     let name = || "one".parse().unwrap();
     let tags = || [("a".to_owned(), "b".to_owned())].into();
@@ -334,6 +349,9 @@ async fn what_cannot_be_written_to_is_not_done() {
         (Action::Tag(Tagged::Identity(role()), tags()), "TagRole", Reason::Propagating),
         (Action::Tag(Tagged::Identity(user()), tags()), "TagUser", Reason::Propagating),
         (Action::Tag(Tagged::Policy(policy_arn()), tags()), "TagPolicy", Reason::Propagating),
+        (Action::Untag(Tagged::Identity(role()), vec!["a".into()]), "UntagRole", Reason::Propagating),
+        (Action::Untag(Tagged::Identity(user()), vec!["a".into()]), "UntagUser", Reason::Propagating),
+        (Action::Untag(Tagged::Policy(policy_arn()), vec!["a".into()]), "UntagPolicy", Reason::Propagating),
         (Action::CreatePolicyVersion(policy_arn(), document(READ)), "CreatePolicyVersion", Reason::Propagating),
     ] {
         let server = Server::start(|_| error(404, "NoSuchEntity", "It does not exist."));
