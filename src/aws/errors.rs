@@ -114,12 +114,16 @@ fn no_such_entity(operation: &str, message: &str) -> Reason {
         || (action.starts_with("Put") && action.ends_with("PermissionsBoundary"))
         || matches!(action, "CreateUser" | "CreateRole");
     let names_group = action == "AddUserToGroup";
-    let is_identity = ["The user with name", "The role with name"].iter().any(|start| message.starts_with(start));
-    match (is_identity, names_policy, names_group) {
+    match (names_identity(message), names_policy, names_group) {
         (false, true, _) => Reason::PolicyNotFound,
         (false, _, true) => Reason::GroupNotFound,
         _ => Reason::Propagating,
     }
+}
+
+/// Whether a text of NoSuchEntity says that the user or role itself is missing.
+fn names_identity(message: &str) -> bool {
+    ["The user with name", "The role with name"].iter().any(|start| message.starts_with(start))
 }
 
 /// What is known after a request to which there was no answer, or none that could be read, or one that AWS failed.
@@ -135,6 +139,8 @@ fn effect_of_silence(operation: &str) -> Effect {
 pub(super) struct CallError {
     failure: Failure,
     no_such_entity: bool,
+    /// Whether that is the user or role itself, and not what was to be taken from it.
+    identity_is_missing: bool,
     credentials_are_refused: bool,
 }
 
@@ -147,7 +153,7 @@ impl From<CallError> for Failure {
 impl From<Failure> for CallError {
     /// A failure that AWS did not report: never that something is absent.
     fn from(failure: Failure) -> Self {
-        Self { failure, no_such_entity: false, credentials_are_refused: false }
+        Self { failure, no_such_entity: false, identity_is_missing: false, credentials_are_refused: false }
     }
 }
 
@@ -157,6 +163,14 @@ pub(super) fn existing<T>(result: Result<T, CallError>) -> Result<Option<T>, Fai
         Ok(value) => Ok(Some(value)),
         Err(error) if error.no_such_entity => Ok(None),
         Err(error) => Err(error.failure),
+    }
+}
+
+/// The same for what is taken from a user or role. That the user or role itself is missing does not mean that: it is to be read, and made again.
+pub(super) fn taken<T>(result: Result<T, CallError>) -> Result<Option<T>, Failure> {
+    match result {
+        Err(error) if error.identity_is_missing => Err(error.failure),
+        result => existing(result),
     }
 }
 
@@ -189,8 +203,16 @@ impl CallError {
                 _ => silence(root_cause(error)),
             }
         };
-        let no_such_entity = matches!(error, SdkError::ServiceError(answer) if answer.err().code() == Some("NoSuchEntity"));
-        Self { failure: Failure { reason, message: redact(&message), effect, retry_after: None }, no_such_entity, credentials_are_refused }
+        let missing = match error {
+            SdkError::ServiceError(answer) if answer.err().code() == Some("NoSuchEntity") => Some(answer.err().message().unwrap_or_default()),
+            _ => None,
+        };
+        Self {
+            failure: Failure { reason, message: redact(&message), effect, retry_after: None },
+            no_such_entity: missing.is_some(),
+            identity_is_missing: missing.is_some_and(names_identity),
+            credentials_are_refused,
+        }
     }
 
     /// Whether AWS refused the credentials themselves, and not what was asked with them: others may do.

@@ -4,7 +4,7 @@
 //! holds it up.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -22,7 +22,7 @@ use crate::core::observed::Dependents;
 use crate::core::outcome::Problem;
 use crate::core::placement::locate;
 use crate::core::plan::{Removal, Removed, plan_removal};
-use crate::core::world::World;
+use crate::core::world::{ObjectKey, World};
 
 /// The annotation by which a person gives up what a resource owns in AWS, when the account cannot be reached any more.
 pub const ABANDON: &str = "rolebridge.io/abandon";
@@ -67,7 +67,11 @@ pub async fn identity<K: IdentityKind>(object: K, context: &Context) -> Result<P
     let held_by = object.held_by(context, Timestamp::now());
     let how_far = if held_by.is_empty() { Removal::Delete } else { Removal::CutOff };
     match remove(&account, &removed, how_far).await {
-        Err(Stop::Failure(failure)) => Ok(told(object, facts, vec![abandonable(failure.problem())], Some(Retry::after(&failure)))),
+        Err(Stop::Failure(failure)) => {
+            let failure = context.retries.in_time(&K::reference(ObjectKey::of(&object)), failure, Instant::now());
+            let problem = if failure.reason == Reason::DeletionBlocked { failure.problem() } else { abandonable(failure.problem()) };
+            Ok(told(object, facts, vec![problem], Some(Retry::after(&failure))))
+        }
         // What blocks is in AWS, where no watch reaches.
         Err(Stop::Blocked(problem)) => Ok(told(object, facts, vec![problem], Some(Retry::in_a_while(LOOK_AGAIN_AT_AWS)))),
         Ok(()) if how_far == Removal::CutOff => {
@@ -104,7 +108,7 @@ enum Stop {
 
 impl From<Failure> for Stop {
     fn from(failure: Failure) -> Self {
-        if failure.reason == Reason::DeletionBlocked { Self::Blocked(failure.problem()) } else { Self::Failure(failure) }
+        Self::Failure(failure)
     }
 }
 

@@ -451,6 +451,7 @@ impl<K: IdentityKind> Work<'_, K> {
                 told(self.object, before, found.into_iter().chain(problems).collect(), None)
             }
             Err(Stop::Failure(failure)) => {
+                let failure = self.context.retries.in_time(&of, failure, Instant::now());
                 let facts = facts(&self.object, before);
                 keep(self.observation.map(|seen| Observation { basis: Basis::Doubtful, ..seen }));
                 problems.insert(0, failure.problem());

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::caches::lock;
 use super::relations::Ref;
 use crate::api::Reason;
+use crate::core::failure::Failure;
 use crate::core::outcome::Problem;
 
 /// The first pause.
@@ -21,6 +22,8 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 const LONGEST_PATIENCE: Duration = Duration::from_secs(10);
 /// The longest time in the queue that patience grows with.
 const LONGEST_LAG: Duration = Duration::from_secs(5);
+/// The longest pause while something in AWS keeps an object from being deleted: no watch tells when it is gone.
+const LONGEST_BLOCK: Duration = Duration::from_secs(60);
 /// How long a refusal is taken for the slowness of IAM to show a permission that was just given.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -93,9 +96,22 @@ impl Retries {
         let mut troubles = lock(&self.troubles);
         let trouble = troubles.entry(what.clone()).or_insert_with(|| Trouble::new(now));
         trouble.failures = trouble.failures.saturating_add(1);
-        let longest = if reason == Reason::Propagating { LONGEST_PROPAGATION } else { LONGEST };
+        let longest = match reason {
+            Reason::Propagating => LONGEST_PROPAGATION,
+            Reason::DeletionBlocked => LONGEST_BLOCK,
+            _ => LONGEST,
+        };
         let pause = FIRST.saturating_mul(1 << trouble.failures.saturating_sub(1).min(16)).min(longest);
         pause.mul_f64(0.75 + fastrand::f64() * 0.5)
+    }
+
+    /// A refusal of IAM's to delete, in its first half minute, comes mostly from where it does not show yet that what was in the way has just been removed;
+    /// or something was added since that was read.
+    pub fn in_time(&self, what: &Ref, failure: Failure, now: Instant) -> Failure {
+        if failure.reason == Reason::DeletionBlocked && self.is_new(what, now) {
+            return Failure { reason: Reason::Propagating, ..failure };
+        }
+        failure
     }
 
     /// A refusal of AWS's in its first half minute is shown as the propagation that it mostly is.
@@ -135,6 +151,7 @@ mod tests {
         let late = retries.fail(&role(), Reason::AWSUnavailable, now);
         assert!(first <= FIRST.mul_f64(1.25) && late >= LONGEST.mul_f64(0.75) && late <= LONGEST.mul_f64(1.25));
         assert!(retries.fail(&role(), Reason::Propagating, now) <= LONGEST_PROPAGATION.mul_f64(1.25));
+        assert!(retries.fail(&role(), Reason::DeletionBlocked, now) <= LONGEST_BLOCK.mul_f64(1.25));
         retries.settle(&role());
         assert!(retries.fail(&role(), Reason::AWSUnavailable, now) <= FIRST.mul_f64(1.25));
     }
@@ -183,5 +200,17 @@ mod tests {
         retries.fail(&role(), Reason::AccessDenied, now);
         assert_eq!(retries.soften(&role(), refusal(), now).reason, Reason::Propagating);
         assert_eq!(retries.soften(&role(), refusal(), now + REFUSAL_PATIENCE).reason, Reason::AccessDenied);
+    }
+
+    #[test]
+    fn what_cannot_be_deleted_at_once_mostly_can_in_a_moment() {
+        let retries = Retries::default();
+        let now = Instant::now();
+        let conflict = || Failure::refused(Reason::DeletionBlocked, "iam:DeleteRole: DeleteConflict");
+        assert_eq!(retries.in_time(&role(), conflict(), now).reason, Reason::Propagating);
+        retries.fail(&role(), Reason::Propagating, now);
+        assert_eq!(retries.in_time(&role(), conflict(), now + REFUSAL_PATIENCE).reason, Reason::DeletionBlocked);
+        let denied = Failure::refused(Reason::QuotaExceeded, "iam:CreateRole: LimitExceeded");
+        assert_eq!(retries.in_time(&role(), denied.clone(), now), denied);
     }
 }

@@ -185,7 +185,7 @@ async fn whoever_takes_it_over_can_change_neither_itself_nor_what_nobody_made_wi
         vec!["create-policy-version", "--set-as-default", "--policy-document", all, "--policy-arn", &policy],
         vec!["create-access-key", "--user-name=alice"],
         vec!["add-user-to-group", "--user-name=alice", "--group-name=any"],
-        vec!["list-users"],
+        vec!["list-groups"],
     ] {
         world.aws_denies(&manager, &[&["iam"], call.as_slice()].concat()).await?;
     }

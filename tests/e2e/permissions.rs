@@ -167,7 +167,10 @@ async fn row_23_inline_policies_that_are_too_large_together_are_refused_and_none
 async fn row_24_an_eleventh_attachment_is_refused_before_anything_is_detached() -> Result<()> {
     let world = World::with_operator().await?;
     let tenant = world.tenant().await?;
-    let prod = tenant.ready_account("prod", "").await?;
+    let prod = tenant.account("prod").await?;
+    world.testbed.aws.set_quotas(&prod.id, &[("AttachedPoliciesPerRoleQuota", 10)]).await?;
+    tenant.apply(&prod.manifest(&tenant.only_here(), "")).await?;
+    tenant.ready(&tenant.accounts(), &prod.name).await?;
     for number in 0..22 {
         prod.iam.create_policy().policy_name(format!("policy-{number:02}")).policy_document(LIST).send().await?;
     }

@@ -1,19 +1,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
-
 use super::*;
+use crate::api::conditions::Class;
 
 /// The errors that the IAM service model names for each operation.
 const MODEL: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/iam-operation-errors.json"));
 /// Where the operations are called.
-const CALLERS: [&str; 3] = [include_str!("../sdk/observe.rs"), include_str!("../sdk/dependents.rs"), include_str!("../sdk/execute.rs")];
-
-#[derive(Deserialize)]
-struct ModelledError {
-    code: String,
-    http: u16,
-}
+const CALLERS: [&str; 5] = [
+    include_str!("../sdk/observe.rs"),
+    include_str!("../sdk/dependents.rs"),
+    include_str!("../sdk/execute.rs"),
+    include_str!("../sdk/sweep.rs"),
+    include_str!("../sdk/quotas.rs"),
+];
 
 /// The IAM operations that the code calls, as they stand in it.
 fn called() -> BTreeSet<String> {
@@ -46,16 +45,64 @@ fn expected(operation: &str, code: &str) -> (Reason, Effect) {
     }
 }
 
+/// Whether an error goes away by itself, as a person who knows IAM would say.
+fn heals_by_itself(operation: &str, code: &str) -> bool {
+    match code {
+        // Elsewhere it is a policy or a group that nobody has made.
+        "NoSuchEntity" => expected(operation, code).0 == Reason::Propagating,
+        "DeleteConflict" => false,
+        _ => ["ServiceFailure", "EntityTemporarilyUnmodifiable", "ConcurrentModification"].contains(&code),
+    }
+}
+
 #[test]
 fn every_error_that_iam_models_for_an_operation_that_is_called_has_its_meaning() {
-    let model: BTreeMap<String, Vec<ModelledError>> = serde_json::from_str(MODEL).unwrap();
+    let model: BTreeMap<String, BTreeMap<String, u16>> = serde_json::from_str(MODEL).unwrap();
     let called = called();
-    assert!(called.len() > 40, "{called:?}");
+    assert!(called.len() > 55, "{called:?}");
+    let mut pairs = 0;
     for operation in called {
         let errors = model.get(&operation).unwrap_or_else(|| panic!("{operation} is not an operation of the model"));
-        for ModelledError { code, http } in errors {
+        for (code, http) in errors {
             let found = classify(&format!("iam:{operation}"), Some(code), "text", Some(*http));
             assert_eq!(found, expected(&operation, code), "{operation}: {code}");
+            // EntityAlreadyExists is answered by a read and the rules of ownership, before anybody is told.
+            let class = found.0.class();
+            let is_terminal = class == Class::Stalled && found.1 != Effect::AlreadyExists;
+            assert_eq!(class == Class::Transient, heals_by_itself(&operation, code), "{operation}: {code} is {class:?}");
+            assert!(is_terminal || class == Class::Transient || found.1 == Effect::AlreadyExists, "{operation}: {code} is {class:?}");
+            pairs += 1;
+        }
+    }
+    assert!(pairs > 180, "{pairs} pairs");
+}
+
+#[test]
+fn what_can_become_of_any_call_has_its_meaning() {
+    let operations =
+        called().into_iter().map(|operation| format!("iam:{operation}")).chain(["sts:AssumeRole", "sts:GetCallerIdentity"].map(str::to_owned));
+    for operation in operations {
+        let action = operation.split_once(':').unwrap().1;
+        let changes = !["Get", "List", "AssumeRole"].iter().any(|verb| action.starts_with(verb));
+        let silence = if changes { Effect::Unknown } else { Effect::None };
+        for (code, status, meaning) in [
+            (Some("Throttling"), Some(400), (Reason::AWSUnavailable, Effect::None)),
+            (Some("RequestLimitExceeded"), Some(503), (Reason::AWSUnavailable, Effect::None)),
+            (Some("ExpiredToken"), Some(403), (Reason::AWSUnavailable, Effect::None)),
+            (Some("InternalFailure"), Some(500), (Reason::AWSUnavailable, silence)),
+            (Some("ServiceUnavailable"), Some(503), (Reason::AWSUnavailable, silence)),
+            (Some("RequestTimeout"), Some(408), (Reason::AWSUnavailable, silence)),
+            (None, None, (Reason::AWSUnavailable, silence)),
+            (None, Some(200), (Reason::AWSUnavailable, silence)),
+            (None, Some(502), (Reason::AWSUnavailable, silence)),
+            (Some("AccessDenied"), Some(403), (Reason::AccessDenied, Effect::None)),
+            (Some("InvalidClientTokenId"), Some(403), (Reason::AccessDenied, Effect::None)),
+            (Some("ValidationError"), Some(400), (Reason::RequestRejected, Effect::None)),
+        ] {
+            let found = classify(&operation, code, "text", status);
+            assert_eq!(found, meaning, "{operation}: {code:?} {status:?}");
+            let by_a_person = matches!(meaning.0, Reason::AccessDenied | Reason::RequestRejected);
+            assert_eq!(found.0.class(), if by_a_person { Class::Stalled } else { Class::Transient }, "{operation}: {code:?}");
         }
     }
 }

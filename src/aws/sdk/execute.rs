@@ -3,7 +3,7 @@
 use aws_sdk_iam::error::BuildError;
 use aws_sdk_iam::types::Tag;
 
-use super::super::errors::{CallError, existing};
+use super::super::errors::{CallError, existing, taken};
 use super::Sdk;
 use super::reply::value;
 use crate::api::Reason;
@@ -108,11 +108,11 @@ impl Sdk {
         match who {
             IdentityName::User(user) => {
                 let request = self.iam.delete_user_policy().user_name(user.as_str()).policy_name(name.as_str());
-                gone(self.call("iam:DeleteUserPolicy", request.send()).await)
+                off(self.call("iam:DeleteUserPolicy", request.send()).await)
             }
             IdentityName::Role(role) => {
                 let request = self.iam.delete_role_policy().role_name(role.as_str()).policy_name(name.as_str());
-                gone(self.call("iam:DeleteRolePolicy", request.send()).await)
+                off(self.call("iam:DeleteRolePolicy", request.send()).await)
             }
         }
     }
@@ -134,11 +134,11 @@ impl Sdk {
         match who {
             IdentityName::User(user) => {
                 let request = self.iam.detach_user_policy().user_name(user.as_str()).policy_arn(arn.as_str());
-                gone(self.call("iam:DetachUserPolicy", request.send()).await)
+                off(self.call("iam:DetachUserPolicy", request.send()).await)
             }
             IdentityName::Role(role) => {
                 let request = self.iam.detach_role_policy().role_name(role.as_str()).policy_arn(arn.as_str());
-                gone(self.call("iam:DetachRolePolicy", request.send()).await)
+                off(self.call("iam:DetachRolePolicy", request.send()).await)
             }
         }
     }
@@ -160,11 +160,11 @@ impl Sdk {
         match who {
             IdentityName::User(user) => {
                 let request = self.iam.delete_user_permissions_boundary().user_name(user.as_str());
-                gone(self.call("iam:DeleteUserPermissionsBoundary", request.send()).await)
+                off(self.call("iam:DeleteUserPermissionsBoundary", request.send()).await)
             }
             IdentityName::Role(role) => {
                 let request = self.iam.delete_role_permissions_boundary().role_name(role.as_str());
-                gone(self.call("iam:DeleteRolePermissionsBoundary", request.send()).await)
+                off(self.call("iam:DeleteRolePermissionsBoundary", request.send()).await)
             }
         }
     }
@@ -186,13 +186,13 @@ impl Sdk {
         let keys = Some(keys.to_vec());
         match what {
             Tagged::Identity(IdentityName::User(user)) => {
-                gone(self.call("iam:UntagUser", self.iam.untag_user().user_name(user.as_str()).set_tag_keys(keys).send()).await)
+                done(self.call("iam:UntagUser", self.iam.untag_user().user_name(user.as_str()).set_tag_keys(keys).send()).await)
             }
             Tagged::Identity(IdentityName::Role(role)) => {
-                gone(self.call("iam:UntagRole", self.iam.untag_role().role_name(role.as_str()).set_tag_keys(keys).send()).await)
+                done(self.call("iam:UntagRole", self.iam.untag_role().role_name(role.as_str()).set_tag_keys(keys).send()).await)
             }
             Tagged::Policy(arn) => {
-                gone(self.call("iam:UntagPolicy", self.iam.untag_policy().policy_arn(arn.as_str()).set_tag_keys(keys).send()).await)
+                done(self.call("iam:UntagPolicy", self.iam.untag_policy().policy_arn(arn.as_str()).set_tag_keys(keys).send()).await)
             }
         }
     }
@@ -214,7 +214,7 @@ impl Sdk {
 
     async fn remove_from_group(&self, user: &UserName, group: &str) -> Result<Receipt, Failure> {
         let request = self.iam.remove_user_from_group().user_name(user.as_str()).group_name(group);
-        gone(self.call("iam:RemoveUserFromGroup", request.send()).await)
+        off(self.call("iam:RemoveUserFromGroup", request.send()).await)
     }
 
     async fn remove_dependent(&self, name: &UserName, dependent: &Dependent) -> Result<Receipt, Failure> {
@@ -259,6 +259,12 @@ fn done<T>(result: Result<T, CallError>) -> Result<Receipt, Failure> {
 /// The answer to a removal: what is gone already is removed.
 fn gone<T>(result: Result<T, CallError>) -> Result<Receipt, Failure> {
     existing(result)?;
+    Ok(Receipt::Done)
+}
+
+/// The answer to taking something from a user or role: what is not there any more is taken, unless there is no user or role.
+fn off<T>(result: Result<T, CallError>) -> Result<Receipt, Failure> {
+    taken(result)?;
     Ok(Receipt::Done)
 }
 
