@@ -8,6 +8,8 @@ CARGO ?= cargo
 SIMULATOR := testbed/aws
 # What `rolebridge crds` writes, for kubectl and for Helm.
 CRDS := crds charts/rolebridge-crds/templates
+# What `rolebridge reference` prints.
+CONDITIONS := docs/reference/conditions.md
 .DEFAULT_GOAL := help
 
 # No credentials, profile or cluster of the user's takes part in anything here.
@@ -74,6 +76,8 @@ check: rust ## Check format, lints, generated files and that ring is not linked
 	@generated=$$(mktemp -d) && trap 'rm -rf "$$generated"' EXIT && \
 		$(CARGO) run --quiet --locked --bin rolebridge -- crds --output-directory "$$generated" && \
 		for copy in $(CRDS); do diff -ru $$copy "$$generated" || { echo "$$copy is not what the code gives: run \`make generate\`" >&2; exit 1; }; done
+	@$(CARGO) run --quiet --locked --bin rolebridge -- reference | diff -u $(CONDITIONS) - || \
+		{ echo "$(CONDITIONS) is not what the code gives: run \`make generate\`" >&2; exit 1; }
 	@echo "making sure that ring is not linked"
 	@if grep -q '^name = "ring"$$' Cargo.lock && [ -n "$$($(CARGO) tree --locked --workspace --invert ring 2>/dev/null)" ]; then \
 		$(CARGO) tree --locked --workspace --invert ring; \
@@ -94,8 +98,9 @@ image-test: rust ## Build the image without a registry and start it; says so whe
 	scripts/image-test $(TARGET)
 
 .PHONY: generate
-generate: rust ## Write the generated files anew: the CRDs, in crds/ and in their chart
+generate: rust ## Write the generated files anew: the CRDs, in crds/ and in their chart, and the reference of conditions
 	for copy in $(CRDS); do $(CARGO) run --quiet --locked --bin rolebridge -- crds --output-directory $$copy || exit 1; done
+	$(CARGO) run --quiet --locked --bin rolebridge -- reference > $(CONDITIONS)
 
 .PHONY: fmt
 fmt: rust ## Format the code

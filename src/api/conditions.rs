@@ -14,6 +14,31 @@ pub mod kinds {
     pub const REFERENCES_RESOLVED: &str = "ReferencesResolved";
     /// AWS equals the declaration.
     pub const SYNCED: &str = "Synced";
+
+    /// A type of condition, as the reference documentation says it.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Kind {
+        /// The type.
+        pub name: &'static str,
+        /// What it says where it is True.
+        pub meaning: &'static str,
+        /// Whether accounts have it, too, and not only users and roles.
+        pub is_of_all: bool,
+    }
+
+    /// Every type, in the order of the documentation.
+    pub const ALL: [Kind; 6] = [
+        Kind { name: READY, meaning: "The summary: all is as declared, in Kubernetes and in AWS.", is_of_all: true },
+        Kind { name: RECONCILING, meaning: "Work is going on, or something else must happen first. It is there only while True.", is_of_all: true },
+        Kind { name: STALLED, meaning: "A person must act. It is there only while True.", is_of_all: true },
+        Kind {
+            name: ACCOUNT_READY,
+            meaning: "The account is known, answers and is the one declared, and this namespace may use it.",
+            is_of_all: false,
+        },
+        Kind { name: REFERENCES_RESOLVED, meaning: "Everything that the spec refers to exists and may be used.", is_of_all: false },
+        Kind { name: SYNCED, meaning: "AWS equals the declaration.", is_of_all: false },
+    ];
 }
 
 /// How a reason is dealt with. The order is that of severity: a summary takes the most severe.
@@ -27,6 +52,21 @@ pub enum Class {
     Transient,
     /// A person must act; looked at again slowly, and at once when something related changes.
     Stalled,
+}
+
+impl Class {
+    /// Every class, from the least severe to the most.
+    pub const ALL: [Self; 4] = [Self::Done, Self::Waiting, Self::Transient, Self::Stalled];
+
+    /// What it means, as the reference documentation says it.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "All is well.",
+            Self::Waiting => "Something else must happen first. When it does, the resource follows at once.",
+            Self::Transient => "It goes away by itself. Rolebridge tries again, with pauses that grow.",
+            Self::Stalled => "A person must act. Rolebridge looks again now and then, and at once when something related changes.",
+        }
+    }
 }
 
 /// Why a condition is as it is.
@@ -215,9 +255,11 @@ impl Reason {
                 entry(Waiting, "A source of the role does not exist, or is being deleted.", "Create the source, or take it out of spec.trust.")
             }
             Self::SourceNotReady => entry(Waiting, "A source of the role exists and is not ready.", "Look at the source's conditions."),
-            Self::SourceNotAllowed => {
-                entry(Stalled, "The BastionUser does not let this namespace name it.", "Have its owner add the namespace to spec.allowRolesFrom.")
-            }
+            Self::SourceNotAllowed => entry(
+                Stalled,
+                "A source of the role does not let this namespace name it.",
+                "Have its owner add the namespace to its spec.allowRolesFrom.",
+            ),
             Self::PartitionMismatch => entry(
                 Stalled,
                 "A source and the role are in different partitions of AWS, between which no trust is possible.",
@@ -225,8 +267,8 @@ impl Reason {
             ),
             Self::TrustNotAllowed => entry(
                 Stalled,
-                "The role would trust a whole account, which its AWSAccount does not allow.",
-                "Name the users instead, or have a platform administrator set guardrails.accountRootTrust: true.",
+                "The role would trust a whole account, or a principal that Rolebridge does not manage, which its AWSAccount does not allow.",
+                "Name users or roles instead, or have a platform administrator set guardrails.accountRootTrust or add to guardrails.principals.",
             ),
             Self::GroupNotAllowed => entry(
                 Stalled,
@@ -256,8 +298,8 @@ impl Reason {
             ),
             Self::IdentityChanged => entry(
                 Stalled,
-                "The object in IAM has another unique ID than the one that was made for this resource: somebody deleted it and made another.",
-                "If the new object is not needed, delete it in AWS; Rolebridge then makes its own again.",
+                "The object of this resource, or a principal that it trusts, was deleted in AWS. What bears its name now is another one.",
+                "Delete the new object in AWS, and Rolebridge makes its own again; or take the principal out of spec.trust and put it in again.",
             ),
             Self::AccessDenied => {
                 entry(Stalled, "AWS refuses the operator a call.", "Give the management role of the account the action that the message names.")

@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod crds;
+mod reference;
 mod run;
 
 use clap::{Parser, Subcommand};
@@ -25,6 +26,9 @@ enum Command {
     Bootstrap(bootstrap::Arguments),
     /// Print the CustomResourceDefinitions, and a policy that protects them, as YAML for kubectl apply.
     Crds(crds::Arguments),
+    /// Print the reference of conditions as Markdown, for the documentation of Rolebridge itself.
+    #[command(hide = true)]
+    Reference,
 }
 
 impl Arguments {
@@ -37,6 +41,7 @@ impl Arguments {
             Command::Run(arguments) => run::run(arguments),
             Command::Bootstrap(arguments) => bootstrap::run(arguments),
             Command::Crds(arguments) => crds::run(&arguments),
+            Command::Reference => reference::run(),
         }
     }
 }

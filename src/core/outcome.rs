@@ -22,8 +22,8 @@ impl Problem {
     }
 }
 
-/// Which condition a problem makes False, besides Ready.
-fn aspect(reason: Reason) -> &'static str {
+/// Which condition a problem makes False, besides Ready, where the kind has it.
+pub fn aspect(reason: Reason) -> &'static str {
     use Reason as R;
     match reason {
         R::AccountNotFound | R::AccountDeleting | R::AccountNotReady | R::AccountMismatch | R::NamespaceNotAllowed => kinds::ACCOUNT_READY,

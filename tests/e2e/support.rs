@@ -7,12 +7,13 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use aws_sdk_iam::config::{BehaviorVersion, Region, SharedCredentialsProvider};
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::operation::assume_role::builders::AssumeRoleFluentBuilder as Asking;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
     Api, Config, ResourceExt,
@@ -23,8 +24,8 @@ use kube::{
 use rolebridge::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
 use rolebridge::core::bootstrap::{ManagementRole, Parameters};
 use rolebridge_testbed::{
-    ApiGate, Credentials, Operator, Seen, Testbed, TestbedOptions, Write, aws_sim::AccountState, aws_sim::Call, aws_sim::REGION, charts,
-    command::output, run,
+    ApiGate, Credentials, Operator, Seen, Testbed, TestbedOptions, Write, aws_sim::AccountState, aws_sim::Call, aws_sim::REGION,
+    aws_sim::WebIdentity, charts, command::output, run,
 };
 use serde_json::{Value, json};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
@@ -202,10 +203,30 @@ impl World {
         aws_sdk_sts::Client::from_conf(config.build())
     }
 
+    /// The session that these credentials get of a role, asked for with what `ask` adds, or None where AWS denies it.
+    pub async fn assume(&self, credentials: &Credentials, role_arn: &str, ask: impl FnOnce(Asking) -> Asking) -> Result<Option<Credentials>> {
+        let asking = self.sts(credentials).assume_role().role_arn(role_arn).role_session_name("test");
+        unless_denied(ask(asking).send().await.map(|answer| answer.credentials))
+    }
+
     /// Whether these credentials may assume the role now.
     pub async fn may_assume(&self, credentials: &Credentials, role_arn: &str) -> Result<bool> {
-        let asked = self.sts(credentials).assume_role().role_arn(role_arn).role_session_name("test").send().await;
-        Ok(unless_denied(asked.map(|answer| answer.credentials))?.is_some())
+        Ok(self.assume(credentials, role_arn, |asking| asking).await?.is_some())
+    }
+
+    /// The session that a token of `https://{provider}` with this subject gets of a role, or None where AWS denies it.
+    pub async fn assume_by_token(&self, provider: &str, subject: &str, role_arn: &str) -> Result<Option<Credentials>> {
+        let token = self.testbed.aws.web_identity_token(&WebIdentity::of(&format!("https://{provider}"), subject)).await?;
+        // Only the token counts; whoever asks needs no credentials.
+        let asking = self.sts(&self.operator_key).assume_role_with_web_identity().role_arn(role_arn).role_session_name("job");
+        unless_denied(asking.web_identity_token(token).send().await.map(|answer| answer.credentials))
+    }
+
+    /// A session of the user's for which a second factor was shown, of a device that the user gets now.
+    pub async fn session_with_mfa(&self, administrator: &aws_sdk_iam::Client, user_name: &str, key: &Credentials) -> Result<Credentials> {
+        let (device, code) = enable_mfa(administrator, user_name).await?;
+        let asking = self.sts(key).get_session_token().serial_number(device).token_code(code);
+        unless_denied(asking.send().await.map(|answer| answer.credentials))?.context("denied")
     }
 
     /// The AWS CLI's answer to these arguments, as a person with these credentials.
@@ -299,6 +320,20 @@ fn provider(credentials: &Credentials) -> SharedCredentialsProvider {
 pub async fn new_key(iam: &aws_sdk_iam::Client, user_name: &str) -> Result<Credentials> {
     let key = iam.create_access_key().user_name(user_name).send().await?.access_key.context("no key")?;
     Ok(Credentials::new(key.access_key_id, key.secret_access_key, None))
+}
+
+/// Gives a user a virtual MFA device. Returns its serial number and the code that it shows now.
+pub async fn enable_mfa(administrator: &aws_sdk_iam::Client, user_name: &str) -> Result<(String, String)> {
+    let device = administrator.create_virtual_mfa_device().virtual_mfa_device_name(user_name).send().await?;
+    let device = device.virtual_mfa_device().context("no device")?;
+    let seed = device.base32_string_seed().context("no seed")?.as_ref();
+    let secret = totp_rs::Secret::try_from_base32(std::str::from_utf8(seed)?)?;
+    let codes = totp_rs::Builder::new().with_secret(secret).build()?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let [before, shown] = [now - 30, now].map(|at| codes.generate(at).to_string());
+    let enable = administrator.enable_mfa_device().user_name(user_name).serial_number(device.serial_number());
+    enable.authentication_code1(before).authentication_code2(&shown).send().await?;
+    Ok((device.serial_number().to_owned(), shown))
 }
 
 /// An AWS account with a management role, and the name that its AWSAccount has in Kubernetes.

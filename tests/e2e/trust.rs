@@ -3,11 +3,11 @@
 use anyhow::{Context, Result, ensure};
 use aws_sdk_sts::operation::assume_role::builders::AssumeRoleFluentBuilder as Asking;
 use rolebridge::api::role::GrantState;
-use rolebridge_testbed::aws_sim::{ServiceAssumption, WebIdentity};
+use rolebridge_testbed::aws_sim::ServiceAssumption;
 use rolebridge_testbed::{Credentials, Seen};
 use serde_json::json;
 
-use crate::support::{Account, Tenant, assert_told, bastion_user, cross_account_role, manifest, new_key, role, trusted, unless_denied, user};
+use crate::support::{Account, Tenant, assert_told, bastion_user, cross_account_role, manifest, new_key, role, trusted, user};
 
 /// A BastionUser with a label.
 fn labelled(name: &str, account: &Account, team: &str) -> String {
@@ -84,9 +84,9 @@ async fn row_15_a_role_reaches_another_and_the_hour_that_such_sessions_last_is_t
         tenant.ready(&tenant.roles(), name).await?;
     }
     let alice = new_key(&utils.iam, "alice").await?;
-    let session = |role: &'static str| assume(&tenant, &alice, utils.arn(&format!("role/{role}")), |asking| asking);
     let reader = prod.arn("role/reader");
-    let (ops, other) = (session("ops").await?.context("ops")?, session("other").await?.context("other")?);
+    let ops = tenant.world.assume(&alice, &utils.arn("role/ops"), |asking| asking).await?.context("ops")?;
+    let other = tenant.world.assume(&alice, &utils.arn("role/other"), |asking| asking).await?.context("other")?;
     ensure!(tenant.world.may_assume(&ops, &reader).await?, "the chain");
     ensure!(!tenant.world.may_assume(&other, &reader).await? && !tenant.world.may_assume(&alice, &reader).await?, "nobody else");
     let assumable = tenant.ready(&tenant.roles(), "ops").await?.status.map(|status| status.roles).unwrap_or_default();
@@ -96,12 +96,6 @@ async fn row_15_a_role_reaches_another_and_the_hour_that_such_sessions_last_is_t
     let state = tenant.state(&prod).await?;
     ensure!(role(&state, "reader").map(trusted).is_some_and(|names| !names.iter().any(|name| name.starts_with("AROA"))), "{state:?}");
     Ok(())
-}
-
-/// The session that a caller gets, or None where AWS denies it.
-async fn assume(tenant: &Tenant<'_>, credentials: &Credentials, arn: String, ask: impl FnOnce(Asking) -> Asking) -> Result<Option<Credentials>> {
-    let asking = tenant.world.sts(credentials).assume_role().role_arn(arn).role_session_name("alice");
-    unless_denied(ask(asking).send().await.map(|answer| answer.credentials))
 }
 
 #[tokio::test]
@@ -140,31 +134,17 @@ async fn what_is_required_is_asked_for_and_what_it_needs_is_granted() -> Result<
     for (name, _, ask) in &cases {
         tenant.ready(&tenant.roles(), name).await?;
         let arn = prod.arn(&format!("role/{name}"));
-        ensure!(assume(&tenant, &alice, arn.clone(), ask).await?.is_some(), "{name} as required");
-        ensure!(assume(&tenant, &alice, arn, |asking| asking).await?.is_none(), "{name} without what is required");
+        ensure!(tenant.world.assume(&alice, &arn, ask).await?.is_some(), "{name} as required");
+        ensure!(!tenant.world.may_assume(&alice, &arn).await?, "{name} without what is required");
     }
     for (name, _, may) in &unconditional {
         tenant.ready(&tenant.roles(), name).await?;
-        ensure!(assume(&tenant, &alice, prod.arn(&format!("role/{name}")), |asking| asking).await?.is_some() == *may, "{name}");
+        ensure!(tenant.world.may_assume(&alice, &prod.arn(&format!("role/{name}"))).await? == *may, "{name}");
     }
     // With a second factor that was just shown.
-    let second = session_with_mfa(&tenant, &utils, &alice).await?;
-    ensure!(assume(&tenant, &second, prod.arn("role/second"), |asking| asking).await?.is_some(), "with a second factor");
+    let second = tenant.world.session_with_mfa(&utils.iam, "alice", &alice).await?;
+    ensure!(tenant.world.may_assume(&second, &prod.arn("role/second")).await?, "with a second factor");
     Ok(())
-}
-
-/// A session of alice's for which she showed a second factor.
-async fn session_with_mfa(tenant: &Tenant<'_>, utils: &Account, alice: &Credentials) -> Result<Credentials> {
-    let device = utils.iam.create_virtual_mfa_device().virtual_mfa_device_name("alice").send().await?;
-    let device = device.virtual_mfa_device().context("no device")?;
-    let seed = device.base32_string_seed().context("no seed")?.as_ref();
-    let secret = totp_rs::Secret::try_from_base32(std::str::from_utf8(seed)?)?;
-    let codes = totp_rs::Builder::new().with_secret(secret).build()?;
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
-    let enable = utils.iam.enable_mfa_device().user_name("alice").serial_number(device.serial_number());
-    enable.authentication_code1(codes.generate(now - 30).to_string()).authentication_code2(codes.generate(now).to_string()).send().await?;
-    let asking = tenant.world.sts(alice).get_session_token().serial_number(device.serial_number()).token_code(codes.generate(now).to_string());
-    unless_denied(asking.send().await.map(|answer| answer.credentials))?.context("denied")
 }
 
 #[tokio::test]
@@ -189,19 +169,18 @@ async fn workloads_without_keys_are_trusted_by_what_vouches_for_them() -> Result
     for (name, source) in &roles {
         all += &role_trusting(name, &utils, &format!("[{{from: [{source}]}}]"), "");
     }
+    let behind_pod = "from: [{role: {name: pod}}]";
+    let tagged = "require: {conditions: {'ForAllValues:StringLike': {'aws:TagKeys': ['eks-*', 'kubernetes-*']}}}";
+    all += &role_trusting("tagged", &prod, &format!("[{{{behind_pod}, {tagged}}}]"), "");
+    all += &role_trusting("untagged", &prod, &format!("[{{{behind_pod}}}]"), "");
     tenant.apply(&all).await?;
-    for name in ["irsa", "github", "pod", "lambda", "target"] {
+    for name in ["irsa", "github", "pod", "lambda", "target", "tagged", "untagged"] {
         tenant.ready(&tenant.roles(), name).await?;
     }
     let aws = &world.testbed.aws;
-    let nobody = new_key(&prod.iam, "administrator").await?;
     let by_token = |role: &'static str, provider: &'static str, subject: &'static str| {
-        let (arn, nobody) = (utils.arn(&format!("role/{role}")), nobody.clone());
-        async move {
-            let token = aws.web_identity_token(&WebIdentity::of(&format!("https://{provider}"), subject)).await?;
-            let asking = world.sts(&nobody).assume_role_with_web_identity().role_arn(arn).role_session_name("job").web_identity_token(token);
-            unless_denied(asking.send().await.map(|answer| answer.credentials))
-        }
+        let arn = utils.arn(&format!("role/{role}"));
+        async move { world.assume_by_token(provider, subject, &arn).await }
     };
     ensure!(by_token("irsa", cluster, "system:serviceaccount:build:deployer").await?.is_some());
     ensure!(by_token("irsa", cluster, "system:serviceaccount:other:deployer").await?.is_none());
@@ -213,7 +192,10 @@ async fn workloads_without_keys_are_trusted_by_what_vouches_for_them() -> Result
         let tags = [("eks-cluster-arn", cluster_arn.as_str()), ("kubernetes-namespace", namespace), ("kubernetes-service-account", "deployer")];
         ServiceAssumption::of_pod(&utils.arn("role/pod"), &tags)
     };
-    ensure!(aws.assume_as_service(&pod("build")).await?.is_ok() && aws.assume_as_service(&pod("other")).await?.is_err());
+    let session = aws.assume_as_service(&pod("build")).await?.ok().context("pod")?;
+    ensure!(aws.assume_as_service(&pod("other")).await?.is_err());
+    // The tags go along, which the next role has to permit.
+    ensure!(world.may_assume(&session, &prod.arn("role/tagged")).await? && !world.may_assume(&session, &prod.arn("role/untagged")).await?);
     let as_service = |service: &str| ServiceAssumption::of(service, &utils.arn("role/lambda"));
     ensure!(aws.assume_as_service(&as_service("lambda.amazonaws.com")).await?.is_ok());
     ensure!(aws.assume_as_service(&as_service("ec2.amazonaws.com")).await?.is_err());
