@@ -47,14 +47,14 @@ demo: tools ## Show the classic recipe and prove that it works; KEEP=1 keeps eve
 test: tools ## Run every test, those on a real control plane included
 	$(CARGO) build --locked --workspace --bins
 	@$(TARGET)/debug/testbed build >/dev/null
-	$(CARGO) test --locked --workspace
+	$(CARGO) test --locked --workspace --no-fail-fast
 	cd $(SIMULATOR) && $(CARGO) test --locked
 
 .PHONY: campaign
 campaign: tools ## Try every crash point and every order, which takes long; `make test` takes a sample
 	$(CARGO) build --locked --workspace --bins
 	@$(TARGET)/debug/testbed build >/dev/null
-	ROLEBRIDGE_CAMPAIGN=full $(CARGO) test --locked --test e2e -- --nocapture crash:: grants:: order::
+	ROLEBRIDGE_CAMPAIGN=full $(CARGO) test --locked --test e2e -- --nocapture crash:: errors:: grants:: order::
 
 .PHONY: test-fast
 test-fast: rust ## Run the tests that take seconds and need no control plane

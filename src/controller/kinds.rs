@@ -218,7 +218,7 @@ fn assuming(context: &Context, desired: &Desired, observed: &Observed) -> Assumi
     };
     let roles: Vec<&Assumed> = desired.assumes.iter().filter(|role| allowed.contains(role.arn.as_str())).collect();
     Assuming {
-        policies: found.listed().map(assume_policy_status).collect(),
+        policies: found.listed(desired.quotas.inline_policies_size(&desired.identity.name)).map(assume_policy_status).collect(),
         total: count(roles.len()),
         roles: roles.into_iter().take(LISTED).map(told).collect(),
     }

@@ -285,9 +285,10 @@ impl<'a> Found<'a> {
         self.shards.iter().map(|(number, shard)| (*number, shard.arn))
     }
 
-    /// All of them, for people. Also those that are to go: the status is how the next pass knows of them.
-    pub fn listed(&self) -> impl Iterator<Item = Listed<'a>> {
-        let inline = self.inline.map(|document| Listed { name: ASSUME_POLICY, arn: None, document, quota: INLINE_QUOTA });
+    /// All of them, for people, with what all inline policies may have together. Also those that are to go: the status is how the next pass knows of
+    /// them.
+    pub fn listed(&self, inline_quota: usize) -> impl Iterator<Item = Listed<'a>> {
+        let inline = self.inline.map(|document| Listed { name: ASSUME_POLICY, arn: None, document, quota: inline_quota });
         let shard = |shard: &Shard<'a>| {
             let name = shard.arn.iam_entity().map(|entity| entity.name).unwrap_or_default();
             Listed { name, arn: Some(shard.arn), document: shard.document, quota: SHARD_QUOTA }

@@ -47,6 +47,14 @@ impl Default for Quotas {
 }
 
 impl Quotas {
+    /// Characters of all inline policies of a user or role together.
+    pub fn inline_policies_size(&self, who: &IdentityName) -> usize {
+        match who {
+            IdentityName::User(_) => self.inline_policies_size_per_user,
+            IdentityName::Role(_) => self.inline_policies_size_per_role,
+        }
+    }
+
     /// What a user or role may have at most. Of a user's inline policies so much is kept free as cutting it off takes.
     pub fn limits(&self, who: &IdentityName) -> Limits {
         match who {

@@ -90,6 +90,19 @@ impl<'w> Stepper<'w> {
         Ok(())
     }
 
+    /// Many calls are struck from now on, none of which kills; all others are held together after they took effect. Returns what the faults are known by.
+    pub async fn arm_all(&mut self, faults: &[Fault]) -> Result<Vec<u64>> {
+        let aws = &self.world.testbed.aws;
+        self.relax().await?;
+        self.one_by_one.clear();
+        let mut ids = vec![];
+        for fault in faults {
+            ids.push(aws.inject(fault).await?);
+        }
+        self.others = aws.inject(&Fault::of(FaultKind::Hold, "*").after().times(u64::from(u32::MAX))).await?;
+        Ok(ids)
+    }
+
     /// Lets calls go by themselves from now on; the invariants are checked at the end of [`Stepper::during`] only.
     pub async fn relax(&mut self) -> Result<()> {
         self.gate.open();
