@@ -78,8 +78,8 @@ async fn row_15_a_role_reaches_another_and_the_hour_that_such_sessions_last_is_t
     let other = role_trusting("other", &utils, "[{from: [{user: {name: alice}}]}]", "");
     tenant.apply(&(bastion_user("alice", &utils, "") + &cross_account_role("ops", &utils, "{user: {name: alice}}", "") + &chained + &other)).await?;
     let ready = tenant.ready(&tenant.roles(), "reader").await?;
-    let told = ready.status.and_then(|status| status.conditions.into_iter().find(|c| c.type_ == "Ready")).context("no Ready")?.message;
-    ensure!(told.contains("warning") && told.contains("one hour at most"), "{told}");
+    let message = ready.status.and_then(|status| status.conditions.into_iter().find(|c| c.type_ == "Ready")).context("no Ready")?.message;
+    ensure!(message.contains("warning") && message.contains("one hour at most"), "{message}");
     for name in ["ops", "other"] {
         tenant.ready(&tenant.roles(), name).await?;
     }
@@ -89,8 +89,9 @@ async fn row_15_a_role_reaches_another_and_the_hour_that_such_sessions_last_is_t
     let other = tenant.world.assume(&alice, &utils.arn("role/other"), |asking| asking).await?.context("other")?;
     ensure!(tenant.world.may_assume(&ops, &reader).await?, "the chain");
     ensure!(!tenant.world.may_assume(&other, &reader).await? && !tenant.world.may_assume(&alice, &reader).await?, "nobody else");
-    let assumable = tenant.ready(&tenant.roles(), "ops").await?.status.map(|status| status.roles).unwrap_or_default();
-    ensure!(assumable.len() == 1 && assumable[0].role_arn == reader, "{assumable:?}");
+    let told = tenant.ready(&tenant.roles(), "ops").await?.status.context("no status")?;
+    ensure!(told.roles.len() == 1 && told.roles[0].role_arn == reader, "{told:?}");
+    ensure!(told.assume_policies.len() == 1 && told.assume_policies[0].quota == 10_240, "a role has more room than a user: {told:?}");
     // A role that is deleted leaves no dead principal behind.
     tenant.delete(&["crossaccountrole/ops"]).await?;
     let state = tenant.state(&prod).await?;
