@@ -7,10 +7,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    sync::Mutex,
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use kube::{Api, ResourceExt};
 use rolebridge::api::{AWSAccount, BastionUser, CrossAccountRole, Managed, Reason, conditions::Class};
 use rolebridge_testbed::{
@@ -128,10 +129,12 @@ impl Case {
         let Harm::Error { code, .. } = &self.harm else { return Some(&["AWSUnavailable"]) };
         match code.as_str() {
             "Throttling" | "InternalFailure" | "ServiceFailure" => Some(&["AWSUnavailable"]),
-            // Names that exist and are not to be seen, permissions that were just given and what was just removed are shown late by IAM.
-            "ConcurrentModification" | "EntityTemporarilyUnmodifiable" | "EntityAlreadyExists" | "DeleteConflict" | "AccessDenied" => {
-                Some(&["Propagating"])
-            }
+            // Names that exist and are not to be seen, permissions that were just given and what was just removed are shown late by IAM; after a while
+            // a person has to look.
+            "ConcurrentModification" | "EntityTemporarilyUnmodifiable" => Some(&["Propagating"]),
+            "EntityAlreadyExists" => Some(&["Propagating", "Conflict"]),
+            "DeleteConflict" => Some(&["Propagating", "DeletionBlocked"]),
+            "AccessDenied" => Some(&["Propagating", "AccessDenied"]),
             "LimitExceeded" => Some(&["QuotaExceeded"]),
             "InvalidInput" | "UnmodifiableEntity" | "NotSupportedService" => Some(&["RequestRejected"]),
             "MalformedPolicyDocument" => Some(&["InvalidDocument"]),
@@ -398,9 +401,12 @@ impl Fleet<'_> {
 
     /// Waits until each of these cases is told of as it should be, or its call was not made or not in vain. `ids` are what the faults are known by.
     async fn told(tenant: &Tenant<'_>, cases: &[(&Lane, &Case, u64)], step: Step) -> Result<()> {
+        // Not all of them need be so at the same moment.
+        let was_told = Mutex::new(BTreeSet::new());
         let seen = || async {
             let (faults, told) = (tenant.world.testbed.aws.faults().await?, Told::read(tenant).await?);
             let hits = |id: u64| faults.iter().find(|fault| fault.id == id).map_or(0, |fault| fault.hits);
+            let mut untold = vec![];
             for (lane, case, id) in cases {
                 // Where what is wrong in its other account holds a lane up, it comes no further.
                 let is_held_up = || cases.iter().any(|(other, _, its_id)| other.number == lane.number && its_id != id && hits(*its_id) > 0);
@@ -410,12 +416,16 @@ impl Fleet<'_> {
                 let said = told.says(lane, &case.operation);
                 let is_told =
                     |reasons: &[&str]| said.iter().any(|(reason, stalled)| reasons.contains(&reason.as_str()) && *stalled == is_stalled(reason));
-                if hits(*id) == 0 || !case.told().is_none_or(is_told) {
+                let mut was_told = was_told.lock().map_err(|_| anyhow!("poisoned"))?;
+                if hits(*id) > 0 && case.told().is_none_or(is_told) {
+                    was_told.insert(*id);
+                }
+                if !was_told.contains(id) {
                     let (number, hits) = (lane.number, hits(*id));
-                    return Ok(Seen::NotYet(format!("lane {number}: {case}: {said:?} after {hits} hits, wanted {:?}", case.told())));
+                    untold.push(format!("lane {number}: {case}: {said:?} after {hits} hits, wanted {:?}", case.told()));
                 }
             }
-            Ok(Seen::Done(()))
+            Ok(Seen::from_option(untold.is_empty().then_some(()), || untold.join("\n")))
         };
         tenant.world.testbed.wait_for(&format!("what is wrong in {step:?} is told"), seen).await
     }
