@@ -305,6 +305,11 @@ pub fn required_tags(_: &mut SchemaGenerator) -> Schema {
             {
                 "rule": r"self.all(k, k.matches(r'^[\p{L}\p{Z}\p{N}_.:/=+@-]{1,128}$'))",
                 "message": "IAM takes letters, digits, spaces and _.:/=+-@ in the keys of tags, 128 at most"
+            },
+            {
+                // What no tag can have would never match; and what is cut off of a variable is none.
+                "rule": r"self.all(k, self[k].matches(r'^([\p{L}\p{Z}\p{N}_.:/=+@*?-]|\$\{aws:[A-Za-z]+(/[\p{L}\p{Z}\p{N}_.:/=+@-]+)?\})*$'))",
+                "message": "IAM takes letters, digits, spaces and _.:/=+-@ in the values of tags: write those, a * for any text, or a variable such as ${aws:username}"
             }
         ]
     })

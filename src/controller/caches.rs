@@ -327,6 +327,17 @@ impl Caches {
         lock(&self.relations).needed_by(&Need::ConfigMap(key.clone())).next().is_some()
     }
 
+    /// The entries of a ConfigMap that users and roles name.
+    pub fn entries_named(&self, config_map: &ObjectKey) -> BTreeSet<String> {
+        let naming: Vec<Ref> = lock(&self.relations).needed_by(&Need::ConfigMap(config_map.clone())).cloned().collect();
+        let references = naming.iter().flat_map(|of| match of {
+            Ref::User(key) => self.user(key).map(|user| config_references(user.spec.permissions.as_ref())).unwrap_or_default(),
+            Ref::Role(key) => self.role(key).map(|role| config_references(role.spec.permissions.as_ref())).unwrap_or_default(),
+            Ref::Account(_) => BTreeSet::new(),
+        });
+        references.filter(|(name, _)| *name == config_map.name).map(|(_, entry)| entry).collect()
+    }
+
     /// Wakes whom a change of a namespace or ConfigMap concerns.
     pub fn changed(&self, need: Need) {
         self.concerned_by(Some(need)).iter().for_each(|r| self.wake(r));

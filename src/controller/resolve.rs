@@ -1,31 +1,41 @@
 //! Reading what resources refer to that no watch carries: the texts in ConfigMaps.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Mutex;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client};
+use tokio::sync::Semaphore;
 
 use super::caches::{Caches, lock};
 use crate::api::permissions::Permissions;
-use crate::core::permissions::{ConfigTexts, config_references};
+use crate::core::permissions::{ConfigText, ConfigTexts, config_references};
 use crate::core::world::ObjectKey;
 
-/// The texts of one ConfigMap by key, and the resource version that they were read at.
-type Read = (Option<String>, BTreeMap<String, String>);
+/// How many ConfigMaps are read at once. While it is read, one takes some megabytes, whatever little of it is kept.
+const READ_AT_ONCE: usize = 8;
+
+/// What is kept of a ConfigMap.
+struct Read {
+    /// The resource version that it was read at.
+    version: Option<String>,
+    /// The entries that were named then; None for what it does not have.
+    entries: BTreeMap<String, Option<ConfigText>>,
+}
 
 /// Texts of ConfigMaps, each with the resource version that it was read at. Watches carry the metadata only; a body is read when it is
-/// needed and has changed.
+/// needed and has changed, and only the entries that somebody names are kept of it.
 pub struct ConfigMaps {
     client: Client,
     read: Mutex<HashMap<ObjectKey, Read>>,
+    reading: Semaphore,
 }
 
 impl ConfigMaps {
     /// Nothing read yet.
     pub fn new(client: Client) -> Self {
-        Self { client, read: Mutex::default() }
+        Self { client, read: Mutex::default(), reading: Semaphore::new(READ_AT_ONCE) }
     }
 
     /// The texts that permissions take from ConfigMaps of the resource's namespace.
@@ -33,31 +43,57 @@ impl ConfigMaps {
     /// # Errors
     /// Where the API server cannot be asked. A ConfigMap that does not exist is no error but a None.
     pub async fn texts(&self, caches: &Caches, namespace: Option<&str>, permissions: Option<&Permissions>) -> Result<ConfigTexts, kube::Error> {
+        let mut named: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (name, entry) in config_references(permissions) {
+            named.entry(name).or_default().insert(entry);
+        }
         let mut texts = ConfigTexts::new();
-        for (name, key) in config_references(permissions) {
-            let data = self.data(caches, &ObjectKey::new(namespace.unwrap_or_default(), &name)).await?;
-            texts.insert((name, key.clone()), data.and_then(|mut data| data.remove(&key)));
+        for (name, entries) in named {
+            let read = self.entries(caches, &ObjectKey::new(namespace.unwrap_or_default(), &name), &entries).await?;
+            texts.extend(read.into_iter().map(|(entry, text)| ((name.clone(), entry), text)));
         }
         Ok(texts)
     }
 
-    async fn data(&self, caches: &Caches, key: &ObjectKey) -> Result<Option<BTreeMap<String, String>>, kube::Error> {
+    async fn entries(
+        &self,
+        caches: &Caches,
+        key: &ObjectKey,
+        wanted: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Option<ConfigText>>, kube::Error> {
+        let nothing = || wanted.iter().map(|entry| (entry.clone(), None)).collect();
         let Some(seen) = caches.config_maps.get(&ObjectRef::new(&key.name).within(&key.namespace)) else {
             lock(&self.read).remove(key);
-            return Ok(None);
+            return Ok(nothing());
         };
-        let version = seen.metadata.resource_version.clone();
-        if let Some((at, data)) = lock(&self.read).get(key)
-            && *at == version
-        {
-            return Ok(Some(data.clone()));
+        let version = seen.metadata.resource_version.as_deref();
+        if let Some(known) = self.known(key, version, wanted) {
+            return Ok(known);
         }
-        let Some(found) = Api::<ConfigMap>::namespaced(self.client.clone(), &key.namespace).get_opt(&key.name).await? else { return Ok(None) };
-        let data = found.data.unwrap_or_default();
+        // The semaphore is never closed; without its permit the ConfigMap would merely be read beside more others.
+        let _reading = self.reading.acquire().await.ok();
+        // Many may have waited for the same one.
+        if let Some(known) = self.known(key, version, wanted) {
+            return Ok(known);
+        }
+        let Some(found) = Api::<ConfigMap>::namespaced(self.client.clone(), &key.namespace).get_opt(&key.name).await? else { return Ok(nothing()) };
+        let mut data = found.data.unwrap_or_default();
+        let named: BTreeSet<String> = caches.entries_named(key).union(wanted).cloned().collect();
+        let entries: BTreeMap<_, _> = named.into_iter().map(|entry| (entry.clone(), data.remove(&entry).map(ConfigText::from))).collect();
+        let answer = entries.iter().filter(|(entry, _)| wanted.contains(*entry)).map(|(entry, text)| (entry.clone(), text.clone())).collect();
         let mut read = lock(&self.read);
-        // What nobody names any more is let go, such as the generations of a ConfigMap whose name has a hash.
-        read.retain(|key, _| caches.needs_config_map(key));
-        read.insert(key.clone(), (found.metadata.resource_version, data.clone()));
-        Ok(Some(data))
+        if read.len() == read.capacity() {
+            // What nobody names any more is let go, such as the generations of a ConfigMap whose name has a hash.
+            read.retain(|key, _| caches.needs_config_map(key));
+        }
+        read.insert(key.clone(), Read { version: found.metadata.resource_version, entries });
+        Ok(answer)
+    }
+
+    /// The wanted entries, where they were read at this version.
+    fn known(&self, key: &ObjectKey, version: Option<&str>, wanted: &BTreeSet<String>) -> Option<BTreeMap<String, Option<ConfigText>>> {
+        let read = lock(&self.read);
+        let read = read.get(key).filter(|read| read.version.as_deref() == version)?;
+        wanted.iter().map(|entry| Some((entry.clone(), read.entries.get(entry)?.clone()))).collect()
     }
 }

@@ -229,7 +229,10 @@ impl Desired {
         let long = role.is_some_and(|role| role.max_session_duration > DEFAULT_SESSION_SECONDS);
         let short_chain = (chained && long)
             .then(|| "spec.maxSessionDuration does not count for sessions that another role's session opens: those last one hour at most".to_owned());
-        full.into_iter().chain(short_chain).collect()
+        let inline = self.identity.inline_policies.iter();
+        let documents = inline.chain(self.policies.values().map(|policy| (&policy.name, &policy.document)));
+        let doubtful = documents.flat_map(|(name, document)| document.warnings().into_iter().map(move |warning| format!("policy {name}: {warning}")));
+        full.into_iter().chain(short_chain).chain(doubtful).collect()
     }
 }
 

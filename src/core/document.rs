@@ -96,6 +96,12 @@ impl DocumentProblem {
     fn element(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { location: Location::Element(path.into()), message: message.into() }
     }
+
+    /// That of a text of so many bytes, more than [`MAX_TEXT_BYTES`]: it is not looked at.
+    #[must_use]
+    pub fn too_large(bytes: usize) -> Self {
+        Self::document(format!("{bytes} bytes are too many to be a policy: at most {MAX_TEXT_BYTES} are read, and IAM takes far fewer"))
+    }
 }
 
 impl Document {
@@ -105,7 +111,7 @@ impl Document {
     /// All that keeps the text from being a document, at once: broken JSON, duplicate keys and characters outside IAM's set (each with line and
     /// column), too much text or nesting, duplicate Sids, numbers where IAM has strings. At most [`MAX_PROBLEMS`].
     pub fn parse(text: &str) -> Result<Self, Vec<DocumentProblem>> {
-        parse::from_text(text).map(|value| Self { value }).map_err(bounded)
+        parse::from_text(text).map(|value| Self { value }).map_err(Problems::into_list)
     }
 
     /// Takes a document that is structured already, as in a manifest. The checks are those of [`Document::parse`] as far as they apply.
@@ -113,10 +119,8 @@ impl Document {
     /// # Errors
     /// As [`Document::parse`], the places given as elements.
     pub fn from_value(value: Value) -> Result<Self, Vec<DocumentProblem>> {
-        match parse::check_value(&value) {
-            problems if problems.is_empty() => Ok(Self { value }),
-            problems => Err(bounded(problems)),
-        }
+        let problems = parse::check_value(&value);
+        if problems.is_empty() { Ok(Self { value }) } else { Err(problems.into_list()) }
     }
 
     /// A document of generated statements, in the current version of the language.
@@ -132,13 +136,13 @@ impl Document {
     /// IAM knows more (which actions exist, which principals live) and may still refuse.
     #[must_use]
     pub fn lint(&self, kind: DocumentKind) -> Vec<DocumentProblem> {
-        bounded(structure::lint(&self.value, kind))
+        structure::lint(&self.value, kind).into_list()
     }
 
     /// What IAM accepts but rarely means what was intended: `${...}` outside version 2012-10-17, a denial without MFA that long-term keys pass.
     #[must_use]
     pub fn warnings(&self) -> Vec<DocumentProblem> {
-        bounded(structure::warnings(self))
+        structure::warnings(self).into_list()
     }
 
     /// The document as compact text: what is sent to IAM. The same document always gives the same text: elements stand in the order in which people
@@ -279,14 +283,44 @@ impl Serialize for Ordered<'_> {
     }
 }
 
-/// The first [`MAX_PROBLEMS`], and how many more there are: a status has to hold them.
-fn bounded(mut problems: Vec<DocumentProblem>) -> Vec<DocumentProblem> {
-    if problems.len() > MAX_PROBLEMS {
-        let more = problems.len() - (MAX_PROBLEMS - 1);
-        problems.truncate(MAX_PROBLEMS - 1);
-        problems.push(DocumentProblem::document(format!("{more} more problems are not shown")));
+/// Problems as they are found: the first [`MAX_PROBLEMS`], which a status has to hold, and how many more there are. What is not shown is not worked
+/// out either: a text that consists of mistakes costs hardly more than one that has a few.
+#[derive(Default)]
+struct Problems {
+    shown: Vec<DocumentProblem>,
+    more: usize,
+}
+
+impl Problems {
+    fn one(problem: DocumentProblem) -> Self {
+        Self { shown: vec![problem], more: 0 }
     }
-    problems
+
+    fn add(&mut self, problem: impl FnOnce() -> DocumentProblem) {
+        if self.shown.len() < MAX_PROBLEMS {
+            self.shown.push(problem());
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn extend(&mut self, other: Self) {
+        other.shown.into_iter().for_each(|problem| self.add(|| problem));
+        self.more += other.more;
+    }
+
+    fn is_empty(&self) -> bool {
+        self.shown.is_empty()
+    }
+
+    /// The last one tells how many there are besides.
+    fn into_list(mut self) -> Vec<DocumentProblem> {
+        if self.more > 0 {
+            self.shown.truncate(MAX_PROBLEMS - 1);
+            self.shown.push(DocumentProblem::document(format!("{} more problems are not shown", self.more + 1)));
+        }
+        self.shown
+    }
 }
 
 /// The path of a member of the element at `path`.

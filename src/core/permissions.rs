@@ -1,10 +1,11 @@
 //! What an identity is declared to be able to do, and what of it is taken off or stays: the same for users and roles.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::assume;
 use super::desired::Desired;
-use super::document::{Document, DocumentKind};
+use super::document::{Document, DocumentKind, DocumentProblem, MAX_TEXT_BYTES, VERSION_2012};
 use super::grants::parse;
 use super::identity::{ASSUME_POLICY, CUT_OFF_POLICY, ManagedPolicy, REVOKE_SESSIONS_POLICY};
 use super::names::{Arn, Path, PolicyName, same_name};
@@ -17,7 +18,32 @@ use crate::api::common::ConfigMapKeyReference;
 use crate::api::permissions::{DocumentSource, Permissions, PolicyStatus, Unmanaged};
 
 /// The texts that a resource takes from ConfigMaps; None where the ConfigMap or the key does not exist.
-pub type ConfigTexts = BTreeMap<(String, String), Option<String>>;
+pub type ConfigTexts = BTreeMap<(String, String), Option<ConfigText>>;
+
+/// An entry of a ConfigMap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigText {
+    /// A text that may be a document.
+    Text(Arc<str>),
+    /// The length in bytes of one that is too long to be read as a document. It is not kept: a ConfigMap may hold a megabyte, and anybody who may write
+    /// one may write many.
+    TooLarge(usize),
+}
+
+impl From<String> for ConfigText {
+    fn from(text: String) -> Self {
+        if text.len() > MAX_TEXT_BYTES { Self::TooLarge(text.len()) } else { Self::Text(text.into()) }
+    }
+}
+
+impl ConfigText {
+    fn parse(&self) -> Result<Document, Vec<DocumentProblem>> {
+        match self {
+            Self::Text(text) => Document::parse(text),
+            Self::TooLarge(bytes) => Err(vec![DocumentProblem::too_large(*bytes)]),
+        }
+    }
+}
 
 /// The entries of ConfigMaps that permissions take documents from.
 pub fn config_references(permissions: Option<&Permissions>) -> BTreeSet<(String, String)> {
@@ -166,7 +192,7 @@ fn document(problems: &mut Vec<Problem>, field: &str, source: Option<DocumentSou
         Some(DocumentSource::Document(value)) => (format!("{field}.document"), Document::from_value(serde_json::Value::Object(value.clone()))),
         Some(DocumentSource::Json(text)) => (format!("{field}.json"), Document::parse(text)),
         Some(DocumentSource::ConfigMap(reference)) => {
-            (format!("{field}: ConfigMap {} key {}", reference.name, reference.key), Document::parse(config_text(problems, field, reference, texts)?))
+            (format!("{field}: ConfigMap {} key {}", reference.name, reference.key), config_text(problems, field, reference, texts)?.parse())
         }
         None => {
             problems.push(Problem::new(Reason::InvalidSpec, format!("{field}: set exactly one of document, json and configMapKeyRef")));
@@ -176,17 +202,14 @@ fn document(problems: &mut Vec<Problem>, field: &str, source: Option<DocumentSou
     let found = match parsed {
         Ok(document) => {
             let wrong = document.lint(DocumentKind::Permissions);
-            if wrong.is_empty() && document.allows_assume_role() {
-                problems.push(Problem::new(
-                    Reason::InvalidDocument,
-                    format!("{place} allows sts:AssumeRole: who may assume which role is told in the spec.trust of that role, not in a policy"),
-                ));
-                return None;
+            match (wrong.is_empty(), misleading(&document)) {
+                (true, None) => return Some(document),
+                (true, Some(message)) => {
+                    problems.push(Problem::new(Reason::InvalidDocument, format!("{place}{message}")));
+                    return None;
+                }
+                (false, _) => wrong,
             }
-            if wrong.is_empty() {
-                return Some(document);
-            }
-            wrong
         }
         Err(wrong) => wrong,
     };
@@ -194,8 +217,18 @@ fn document(problems: &mut Vec<Problem>, field: &str, source: Option<DocumentSou
     None
 }
 
-fn config_text<'a>(problems: &mut Vec<Problem>, field: &str, reference: &ConfigMapKeyReference, texts: &'a ConfigTexts) -> Option<&'a str> {
-    let text = texts.get(&(reference.name.clone(), reference.key.clone())).and_then(|t| t.as_deref());
+/// Why a sound document is not taken all the same.
+fn misleading(document: &Document) -> Option<&'static str> {
+    if document.allows_assume_role() {
+        return Some(" allows sts:AssumeRole: who may assume which role is told in the spec.trust of that role, not in a policy");
+    }
+    // IAM takes no older one in a customer-managed policy, and there a variable in an inline policy would stand for itself (IAM user guide, "Version").
+    let is_current = document.version() == Some(VERSION_2012);
+    (!is_current).then_some(": Version: write \"2012-10-17\": to any other, and to none, `${...}` is plain text, and managed policies cannot have it")
+}
+
+fn config_text<'a>(problems: &mut Vec<Problem>, field: &str, reference: &ConfigMapKeyReference, texts: &'a ConfigTexts) -> Option<&'a ConfigText> {
+    let text = texts.get(&(reference.name.clone(), reference.key.clone())).and_then(Option::as_ref);
     if text.is_none() {
         let message = format!(
             "{field}: there is no ConfigMap {} with the key {} in this namespace; create it. What is in AWS stays as it is.",

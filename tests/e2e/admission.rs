@@ -2,6 +2,7 @@
 //! bad inputs that the project keeps.
 
 use anyhow::{Result, ensure};
+use serde_json::{Value, json};
 
 use crate::support::{Tenant, World, manifest};
 
@@ -663,7 +664,7 @@ async fn row_29_documents_nest_no_deeper_than_iam_has_use_for() -> Result<()> {
     .await?;
 
     let tenant = World::shared().await?.tenant().await?;
-    let full = serde_json::json!({
+    let full = json!({
         "Version": "2012-10-17", "Id": "all-forms",
         "Statement": [
             {
@@ -675,8 +676,56 @@ async fn row_29_documents_nest_no_deeper_than_iam_has_use_for() -> Result<()> {
     });
     let stored = tenant.stored(&document(&full.to_string())).await?;
     ensure!(stored["spec"]["permissions"]["inlinePolicies"][0]["document"] == full, "{stored:#}");
-    let one = serde_json::json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": {"Null": {"a": "true"}}}});
+    let one =
+        json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": {"Null": {"a": "true"}}}});
     let stored = tenant.stored(&document(&one.to_string())).await?;
     ensure!(stored["spec"]["permissions"]["inlinePolicies"][0]["document"] == one, "{stored:#}");
     Ok(())
+}
+
+/// Where a name stands in an ARN, a link or a condition, it must be a name and nothing that is read in another way there.
+#[tokio::test]
+async fn row_32_names_have_no_quotes_variables_wildcards_or_lines() -> Result<()> {
+    const PROVIDER: &str = "arn:aws:iam::222222222222:oidc-provider/x";
+    let spec = |kind: &str, spec: Value| json!({"apiVersion": "rolebridge.io/v1alpha1", "kind": kind, "metadata": {"name": "x"}, "spec": spec});
+    let mut cases: Vec<(String, &[&str])> = Vec::new();
+    for hostile in [r#"a"b"#, "a'b", r"a\b", "${aws:username}", "a*", "a?", "a\nb", "a\n", "a\u{0}b", "a%2Fb", "a<b", "a#b"] {
+        let path = format!("/{hostile}/");
+        let user = json!({"accountRef": {"name": "utils"}, "userName": hostile, "path": path, "groups": [hostile]});
+        let sources = json!([
+            {"serviceAccount": {"oidcProviderARN": PROVIDER, "namespace": hostile, "name": hostile}},
+            {"githubActions": {"repository": format!("x/{hostile}"), "environment": hostile}},
+        ]);
+        let role = json!({
+            "accountRef": {"name": "prod"}, "roleName": hostile, "path": path,
+            "trust": [{"from": sources, "require": {"externalID": hostile}}],
+            "permissions": {"inlinePolicies": [{"name": hostile, "json": "{}"}], "customerManagedPolicies": [{"name": hostile, "json": "{}"}]},
+        });
+        cases.extend([
+            (spec("BastionUser", user).to_string(), ["spec.userName", "spec.path", "spec.groups[0]"].as_slice()),
+            (
+                spec("CrossAccountRole", role).to_string(),
+                &[
+                    "spec.roleName",
+                    "spec.path",
+                    "from[0].serviceAccount.namespace",
+                    "from[0].serviceAccount.name",
+                    "from[1].githubActions.repository",
+                    "from[1].githubActions.environment",
+                    "require.externalID",
+                    "inlinePolicies[0].name",
+                    "customerManagedPolicies[0].name",
+                ],
+            ),
+        ]);
+    }
+    let variable = "a variable such as ${aws:username}";
+    let broken_words = ["require.principalTags", "require.sourceIdentity", variable, "in the keys of tags", "oidc.audience", "oidc.subject"];
+    for broken in ["${aws:username", "a${", "${aws:user*}", "a$b", "a\"b", "a{b}"] {
+        let require = json!({"principalTags": {"team": broken}, "sessionTags": {broken: "x"}, "sourceIdentity": broken});
+        let oidc = json!({"oidc": {"providerARN": PROVIDER, "audience": format!("{broken}$"), "subject": format!("{broken}$")}});
+        let role = json!({"accountRef": {"name": "prod"}, "trust": [{"from": [oidc], "require": require}]});
+        cases.push((spec("CrossAccountRole", role).to_string(), &broken_words));
+    }
+    refused(&cases).await
 }

@@ -123,7 +123,7 @@ async fn an_account_that_is_another_than_declared_is_not_worked_in() -> Result<(
 }
 
 /// A role whose policy is in a ConfigMap, ready.
-async fn role_with_config_map(tenant: &Tenant<'_>) -> Result<Account> {
+pub async fn role_with_config_map(tenant: &Tenant<'_>) -> Result<Account> {
     let prod = tenant.ready_account("prod", "").await?;
     tenant.apply(&config_map("policies", "list.json", LIST)).await?;
     let permissions = "permissions: {customerManagedPolicies: [{name: list, configMapKeyRef: {name: policies, key: list.json}}]}";

@@ -10,6 +10,7 @@ mod change;
 mod chart;
 mod conditions;
 mod crash;
+mod documents;
 mod errors;
 mod examples;
 mod grants;

@@ -11,7 +11,7 @@ use rolebridge::core::document::Document;
 use rolebridge::core::grants::{selects, sources_named};
 use rolebridge::core::names::UniqueID;
 use rolebridge::core::observed::Observed;
-use rolebridge::core::permissions::{ConfigTexts, config_references};
+use rolebridge::core::permissions::{ConfigText, ConfigTexts, config_references};
 use rolebridge::core::world::{Labels, ObjectKey, SourceKey, World};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -108,7 +108,9 @@ impl Cluster {
     /// What permissions take from ConfigMaps of a namespace.
     pub fn texts(&self, namespace: Option<&str>, permissions: Option<&Permissions>) -> ConfigTexts {
         let namespace = namespace.unwrap_or_default();
-        let text = |name: &str, key: &str| self.config_maps.get(&ObjectKey::new(namespace, name)).and_then(|data| data.get(key).cloned());
+        let text = |name: &str, key: &str| {
+            self.config_maps.get(&ObjectKey::new(namespace, name)).and_then(|data| data.get(key).cloned().map(ConfigText::from))
+        };
         config_references(permissions).into_iter().map(|(name, key)| ((name.clone(), key.clone()), text(&name, &key))).collect()
     }
 }

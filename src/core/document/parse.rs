@@ -9,23 +9,25 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::{DocumentProblem, Location, MAX_DEPTH, MAX_TEXT_BYTES, member, shown};
+use super::{DocumentProblem, Location, MAX_DEPTH, MAX_TEXT_BYTES, Problems, member, shown};
 
 /// What IAM has for characters (`policyDocumentType`), in words.
 const CHARACTERS: &str = "a policy document holds tab, line feed, carriage return and U+0020 to U+00FF only";
 
 /// Reads JSON text, with all its problems.
-pub(super) fn from_text(text: &str) -> Result<Value, Vec<DocumentProblem>> {
+pub(super) fn from_text(text: &str) -> Result<Value, Problems> {
     if text.len() > MAX_TEXT_BYTES {
-        return Err(vec![too_large(text.len())]);
+        return Err(Problems::one(DocumentProblem::too_large(text.len())));
     }
     let (mut problems, foreign) = foreign_characters(text);
     let reader = Reader { read: Cell::new(0), duplicates: RefCell::default() };
     let value = reader.value(text);
-    problems.extend(reader.duplicates.into_inner().into_iter().map(|(key, offset)| DocumentProblem {
-        location: position(text, offset),
-        message: format!("the key {:?} stands twice in one object, and only one of them would count: remove one", shown(&key)),
-    }));
+    for (key, offset) in reader.duplicates.into_inner() {
+        problems.add(|| DocumentProblem {
+            location: position(text, offset),
+            message: format!("the key {:?} stands twice in one object, and only one of them would count: remove one", shown(&key)),
+        });
+    }
     match value {
         Ok(value) => {
             let mut scan = Scan { known: foreign, ..Scan::default() };
@@ -34,28 +36,24 @@ pub(super) fn from_text(text: &str) -> Result<Value, Vec<DocumentProblem>> {
             if problems.is_empty() { Ok(value) } else { Err(problems) }
         }
         Err(problem) => {
-            problems.push(problem);
+            problems.add(|| problem);
             Err(problems)
         }
     }
 }
 
 /// Checks a JSON value as far as that can be done without the text.
-pub(super) fn check_value(value: &Value) -> Vec<DocumentProblem> {
+pub(super) fn check_value(value: &Value) -> Problems {
     let mut scan = Scan::default();
     scan.document(value);
     // A value too deep is not serialised: that would recurse as deep.
     if scan.problems.is_empty() {
         let length = value.to_string().len();
         if length > MAX_TEXT_BYTES {
-            scan.problems.push(too_large(length));
+            scan.problems.add(|| DocumentProblem::too_large(length));
         }
     }
     scan.problems
-}
-
-fn too_large(bytes: usize) -> DocumentProblem {
-    DocumentProblem::document(format!("{bytes} bytes are too many to be a policy: at most {MAX_TEXT_BYTES} are read, and IAM takes far fewer"))
 }
 
 fn is_foreign(character: char) -> bool {
@@ -67,21 +65,24 @@ fn name(character: char) -> String {
 }
 
 /// The characters of the text that IAM does not take: a problem for each kind, where it stands first.
-fn foreign_characters(text: &str) -> (Vec<DocumentProblem>, BTreeSet<char>) {
+fn foreign_characters(text: &str) -> (Problems, BTreeSet<char>) {
     let mut found: BTreeMap<char, (usize, usize)> = BTreeMap::new();
     for (offset, character) in text.char_indices().filter(|(_, character)| is_foreign(*character)) {
         found.entry(character).or_insert((offset, 0)).1 += 1;
     }
     let mut places: Vec<_> = found.iter().map(|(character, (offset, count))| (*offset, *count, *character)).collect();
     places.sort_unstable();
-    let problem = |(offset, count, character)| DocumentProblem {
-        location: position(text, offset),
-        message: match count {
-            1 => format!("the character {} is not allowed: {CHARACTERS}", name(character)),
-            _ => format!("the character {} ({count} times) is not allowed: {CHARACTERS}", name(character)),
-        },
-    };
-    (places.into_iter().map(problem).collect(), found.into_keys().collect())
+    let mut problems = Problems::default();
+    for (offset, count, character) in places {
+        problems.add(|| DocumentProblem {
+            location: position(text, offset),
+            message: match count {
+                1 => format!("the character {} is not allowed: {CHARACTERS}", name(character)),
+                _ => format!("the character {} ({count} times) is not allowed: {CHARACTERS}", name(character)),
+            },
+        });
+    }
+    (problems, found.into_keys().collect())
 }
 
 /// Line and column of a byte of the text.
@@ -230,13 +231,13 @@ impl<'de> DeserializeSeed<'de> for Key<'_> {
 struct Scan {
     /// Characters that have been reported already.
     known: BTreeSet<char>,
-    problems: Vec<DocumentProblem>,
+    problems: Problems,
 }
 
 impl Scan {
     fn document(&mut self, value: &Value) {
         if !value.is_object() {
-            self.problems.push(DocumentProblem::document("a policy document is a JSON object: write {\"Version\": ..., \"Statement\": [...]}"));
+            self.problems.add(|| DocumentProblem::document("a policy document is a JSON object: write {\"Version\": ..., \"Statement\": [...]}"));
             return;
         }
         self.value(value, "", 0, false);
@@ -295,6 +296,6 @@ impl Scan {
     }
 
     fn report(&mut self, path: impl Into<String>, message: String) {
-        self.problems.push(DocumentProblem::element(path, message));
+        self.problems.add(|| DocumentProblem::element(path, message));
     }
 }

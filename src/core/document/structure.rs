@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::statement::{Effect, items};
-use super::{Document, DocumentKind, DocumentProblem, VERSION_2008, VERSION_2012, member, shown};
+use super::{Document, DocumentKind, DocumentProblem, Problems, VERSION_2008, VERSION_2012, member, shown};
 use crate::core::names::{AccountID, Arn, is_unique_id};
 
 /// The condition operators, without prefix and suffix. IAM compares them without regard to case.
@@ -41,8 +41,8 @@ const OPERATORS: [&str; 27] = [
 const PRINCIPALS: [&str; 4] = ["AWS", "Service", "Federated", "CanonicalUser"];
 
 /// All that is wrong with the structure of `document`, an object, as a document of `kind`.
-pub(super) fn lint(document: &Value, kind: DocumentKind) -> Vec<DocumentProblem> {
-    let mut lint = Lint { kind, problems: Vec::new() };
+pub(super) fn lint(document: &Value, kind: DocumentKind) -> Problems {
+    let mut lint = Lint { kind, problems: Problems::default() };
     if let Some(object) = document.as_object() {
         lint.document(object);
     }
@@ -50,15 +50,15 @@ pub(super) fn lint(document: &Value, kind: DocumentKind) -> Vec<DocumentProblem>
 }
 
 /// What IAM accepts and hardly anybody means.
-pub(super) fn warnings(document: &Document) -> Vec<DocumentProblem> {
-    let mut warnings = Vec::new();
+pub(super) fn warnings(document: &Document) -> Problems {
+    let mut warnings = Problems::default();
     for (index, statement) in document.statements().into_iter().enumerate() {
         let path = format!("Statement[{index}]");
         let resources = [statement.resources(), statement.not_resources()].into_iter().flatten().flatten();
         let conditions = statement.conditions();
         let mut patterns = resources.chain(conditions.iter().flat_map(|condition| condition.values.iter().map(AsRef::as_ref)));
         if document.version() != Some(VERSION_2012) && patterns.any(|pattern| pattern.contains("${")) {
-            warnings.push(DocumentProblem::element(&path, format!("`${{...}}` is plain text unless Version is \"{VERSION_2012}\": set it")));
+            warnings.add(|| DocumentProblem::element(&path, format!("`${{...}}` is plain text unless Version is \"{VERSION_2012}\": set it")));
         }
         let without_mfa = |condition: &super::ConditionRef<'_>| {
             condition.operator.eq_ignore_ascii_case("Bool")
@@ -67,7 +67,7 @@ pub(super) fn warnings(document: &Document) -> Vec<DocumentProblem> {
         };
         if statement.effect() == Some(Effect::Deny) && conditions.iter().any(without_mfa) {
             let message = "requests with long-term keys do not carry aws:MultiFactorAuthPresent and pass this denial: write BoolIfExists for Bool";
-            warnings.push(DocumentProblem::element(format!("{path}.Condition"), message));
+            warnings.add(|| DocumentProblem::element(format!("{path}.Condition"), message));
         }
     }
     warnings
@@ -75,12 +75,12 @@ pub(super) fn warnings(document: &Document) -> Vec<DocumentProblem> {
 
 struct Lint {
     kind: DocumentKind,
-    problems: Vec<DocumentProblem>,
+    problems: Problems,
 }
 
 impl Lint {
     fn report(&mut self, path: impl Into<String>, message: impl Into<String>) {
-        self.problems.push(DocumentProblem::element(path, message));
+        self.problems.add(|| DocumentProblem::element(path, message));
     }
 
     fn document(&mut self, document: &Map<String, Value>) {

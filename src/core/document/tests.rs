@@ -116,6 +116,20 @@ fn problems_are_bounded_in_number_and_length() {
     assert!(problems.iter().all(|problem| problem.len() < 300));
 }
 
+/// Each place is found by reading the text up to there: with a place for each, these texts would be read a hundred thousand times.
+#[test]
+fn a_text_that_consists_of_mistakes_is_read_only_as_often_as_problems_are_shown() {
+    let letters: String = ('\u{4e00}'..='\u{9fff}').chain('\u{ac00}'..='\u{d7a3}').collect();
+    let many_letters = refused(&format!("{{\"Id\": \"{letters}\"}}"));
+    let many_keys = refused(&format!("{{{}}}", ["\"a\":{}"; 18_000].join(",")));
+    for (problems, more) in [(&many_letters, letters.chars().count() - (MAX_PROBLEMS - 1)), (&many_keys, 17_999 - (MAX_PROBLEMS - 1))] {
+        assert_eq!(problems.len(), MAX_PROBLEMS);
+        assert_eq!(problems.last(), Some(&format!("document: {more} more problems are not shown")));
+    }
+    assert!(many_letters[0].starts_with("line 1, column 9: the character '一' (U+4E00)"), "{}", many_letters[0]);
+    assert!(many_keys[0].starts_with("line 1, column 9: the key \"a\" stands twice"), "{}", many_keys[0]);
+}
+
 #[test]
 fn duplicate_sids_are_refused_and_empty_ones_are_not() {
     let statements = |sids: [&str; 3]| json!({"Statement": sids.map(|sid| json!({"Sid": sid}))});
