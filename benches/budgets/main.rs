@@ -4,8 +4,9 @@
 //! Calls and writes are exact. Times depend on the machine, and the API server, etcd and the simulator share its cores with the operator.
 
 #[allow(dead_code, reason = "the end-to-end tests use the rest")]
-#[path = "../tests/e2e/support.rs"]
+#[path = "../../tests/e2e/support.rs"]
 mod support;
+mod sweep;
 
 use std::time::{Duration, Instant};
 
@@ -21,10 +22,49 @@ use rolebridge_testbed::{Seen, wait_for};
 use serde_json::{Value, json};
 use support::{Account, Tenant, World, condition, manifest};
 
-/// The fleet: what the design sets its budgets for.
-const ACCOUNTS: usize = 20;
-const USERS: usize = 100;
-const ROLES: usize = 1000;
+/// Many accounts, users and roles.
+struct Fleet {
+    accounts: usize,
+    users: usize,
+    roles: usize,
+    /// Budget from the operator's start until all are Ready.
+    seconds: Option<f64>,
+    /// Budget of the operator's memory, in MiB.
+    memory: Option<f64>,
+}
+
+/// What the design sets a budget of time for.
+const FLEET: Fleet = Fleet { accounts: 20, users: 100, roles: 1000, seconds: Some(5.0), memory: None };
+/// What the design sets a budget of memory for.
+const LARGE_FLEET: Fleet = Fleet { accounts: 100, users: 1000, roles: 10_000, seconds: None, memory: Some(200.0) };
+
+impl Fleet {
+    /// The users as they are declared; `accounts` has the names of the AWSAccounts.
+    fn users(&self, accounts: &[&str]) -> impl Iterator<Item = Value> {
+        (0..self.users).map(|n| {
+            let spec = json!({"accountRef": {"name": accounts[n % self.accounts]}});
+            json!({"metadata": {"name": format!("user-{n}")}, "spec": spec})
+        })
+    }
+
+    /// The roles as they are declared. Each lets in one user, mostly of another account, and all users have as many.
+    fn roles(&self, accounts: &[&str]) -> impl Iterator<Item = Value> {
+        let document = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}]});
+        (0..self.roles).map(move |n| {
+            json!({"metadata": {"name": format!("role-{n}")}, "spec": {
+                "accountRef": {"name": accounts[(n + n / self.users) % self.accounts]},
+                "trust": [{"from": [{"user": {"name": format!("user-{}", n % self.users)}}]}],
+                "permissions": {"inlinePolicies": [{"name": "read", "document": document}]},
+            }})
+        })
+    }
+
+    /// What is declared, for the table.
+    fn told(&self) -> String {
+        format!("{} roles, {} users, {} accounts", self.roles, self.users, self.accounts)
+    }
+}
+
 /// Roles that one user is added to: as many as take several assume policies.
 const SHARED_ROLES: usize = 500;
 /// Latency of the simulated AWS in the fleet, in milliseconds.
@@ -60,9 +100,14 @@ async fn main() -> Result<()> {
     if std::env::args().any(|argument| argument == "--test") {
         return Ok(());
     }
+    if std::env::args().any(|argument| argument == sweep::ARGUMENT) {
+        return sweep::plan(&LARGE_FLEET);
+    }
     let mut table = Table::default();
     recipe(&mut table).await?;
-    fleet(&mut table).await?;
+    fleet(&mut table, &FLEET).await?;
+    fleet(&mut table, &LARGE_FLEET).await?;
+    sweep::measure(&mut table, &LARGE_FLEET)?;
     let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
     std::fs::create_dir_all(&directory)?;
     let path = directory.join("budgets.json");
@@ -117,50 +162,41 @@ async fn recipe(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-/// Many accounts, users and roles at once: from the operator's start until all are Ready, and again as a restart.
-async fn fleet(table: &mut Table) -> Result<()> {
+/// Many accounts, users and roles at once: from the operator's start until all are Ready, and again as a restart, which sweeps each account.
+async fn fleet(table: &mut Table, fleet: &Fleet) -> Result<()> {
     let world = World::own().await?;
     let team = world.tenant().await?;
     let mut accounts = vec![];
-    for n in 0..ACCOUNTS {
-        let account = team.account(&format!("account-{n}")).await?;
-        team.apply(&account.manifest(&team.only_here(), "")).await?;
-        accounts.push(account);
+    for n in 0..fleet.accounts {
+        accounts.push(team.account(&format!("account-{n}")).await?);
     }
-    println!("applying {USERS} users and {ROLES} roles in {ACCOUNTS} accounts ...");
-    let users = (0..USERS).map(|n| json!({"metadata": {"name": format!("user-{n}")}, "spec": {"accountRef": {"name": accounts[n % ACCOUNTS].name}}}));
-    create::<BastionUser>(&team.users(), users).await?;
-    let roles = (0..ROLES).map(|n| {
-        let document = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}]});
-        json!({"metadata": {"name": format!("role-{n}")}, "spec": {
-            "accountRef": {"name": accounts[(n + n / USERS) % ACCOUNTS].name},
-            "trust": [{"from": [{"user": {"name": format!("user-{}", n % USERS)}}]}],
-            "permissions": {"inlinePolicies": [{"name": "read", "document": document}]},
-        }})
-    });
-    create::<CrossAccountRole>(&team.roles(), roles).await?;
+    team.apply(&accounts.iter().map(|account| account.manifest(&team.only_here(), "")).collect::<String>()).await?;
+    println!("applying {} ...", fleet.told());
+    let names: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
+    create::<BastionUser>(&team.users(), fleet.users(&names)).await?;
+    create::<CrossAccountRole>(&team.roles(), fleet.roles(&names)).await?;
     world.testbed.aws.set(Settings { latency_ms: Some(LATENCY_MS), propagation_delay_ms: None }).await?;
 
-    let work = format!("{ROLES} roles, {USERS} users, {ACCOUNTS} accounts");
+    let work = fleet.told();
     let since = world.last_call().await?;
     let started = Timestamp::now();
     let operator = world.operator_that_logs("warn")?;
     quiet(&team).await?;
-    all_ready(&team.users(), "every user is Ready", is_ready, USERS).await?;
-    all_ready(&team.roles(), "every role is Ready", is_ready, ROLES).await?;
+    all_ready(&team.users(), "every user is Ready", is_ready, fleet.users).await?;
+    all_ready(&team.roles(), "every role is Ready", is_ready, fleet.roles).await?;
     let by_object = team.operator_writes().await?;
     // The last write is what made the last one Ready. Looking closely while it runs would measure the looking.
     let ended =
         by_object.values().flatten().map(|write| write.answered_at.parse::<Timestamp>()).try_fold(started, |last, at| at.map(|at| last.max(at)))?;
     let seconds = ended.duration_since(started).as_secs_f64();
-    table.add(&work, "seconds to all Ready", seconds, Some(5.0));
+    table.add(&work, "seconds to all Ready", seconds, fleet.seconds);
     let all: Vec<&Account> = accounts.iter().collect();
     let (writes, reads) = world.counts_in(&all, since).await?;
-    table.add(&work, "AWS writes and reads", sum(writes.values()) + sum(reads.values()), Some(2200.0));
+    table.add(&work, "AWS writes and reads", sum(writes.values()) + sum(reads.values()), Some(2.0 * (fleet.roles + fleet.users) as f64));
     let writes: Vec<usize> = by_object.values().map(Vec::len).collect();
     table.add(&work, "Kubernetes writes an object, at most", writes.iter().max().copied().unwrap_or_default() as f64, Some(2.0));
     table.add(&work, "objects with more than two of them", writes.iter().filter(|count| **count > 2).count() as f64, None);
-    table.add(&work, "peak memory of the operator, MiB", operator.peak_rss().unwrap_or_default() as f64 / 1048576.0, None);
+    table.add(&work, "peak memory of the operator, MiB", operator.peak_rss().map_or(f64::NAN, mebibytes), fleet.memory);
     ensure!(operator.terminate().await?.success(), "the operator did not end well");
 
     let since = world.last_call().await?;
@@ -171,20 +207,21 @@ async fn fleet(table: &mut Table) -> Result<()> {
         let (_, reads) = world.counts_in(&all, since).await?;
         // The last of the reads of a sweep.
         let swept = reads.get("ListAccountAliases").copied().unwrap_or_default();
-        Ok(if swept >= ACCOUNTS as u64 { Seen::Done(()) } else { Seen::NotYet(format!("{swept} of {ACCOUNTS} accounts swept")) })
+        Ok(if swept >= fleet.accounts as u64 { Seen::Done(()) } else { Seen::NotYet(format!("{swept} accounts swept")) })
     };
     wait_for("every account has been looked at again", swept).await?;
-    let work = format!("restart with {ROLES} roles, {USERS} users");
+    let work = format!("restart with {} roles, {} users", fleet.roles, fleet.users);
     table.add(&work, "seconds until all are read", started.elapsed().as_secs_f64(), Some(30.0));
     // What a last reconcile might still write is written by then.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let (writes, reads) = world.counts_in(&all, since).await?;
     table.add(&work, "AWS writes", sum(writes.values()), Some(0.0));
-    table.add(&work, "AWS reads", sum(reads.values()), None);
+    // A sweep each: details of users, roles and policies; what these omit of roles; quotas; alias.
+    table.add(&work, "AWS reads", sum(reads.values()), Some(4.0 * fleet.accounts as f64));
     let now: usize = team.operator_writes().await?.values().map(Vec::len).sum();
     // The first sweep of each account reads its quotas, which its status tells.
-    table.add(&work, "Kubernetes writes", (now - kubernetes) as f64, Some(ACCOUNTS as f64));
-    table.add(&work, "peak memory of the operator, MiB", operator.peak_rss().unwrap_or_default() as f64 / 1048576.0, None);
+    table.add(&work, "Kubernetes writes", (now - kubernetes) as f64, Some(fleet.accounts as f64));
+    table.add(&work, "peak memory of the operator, MiB", operator.peak_rss().map_or(f64::NAN, mebibytes), fleet.memory);
     drop(operator);
     // What the API server alone takes of this machine for as many writes: without it the seconds above say as much of the machine as of the operator.
     let alone = kubernetes_writes_alone(&team, &accounts[0]).await? * kubernetes as f64;
@@ -274,6 +311,10 @@ async fn quiet(team: &Tenant<'_>) -> Result<()> {
 
 fn sum<'n>(numbers: impl Iterator<Item = &'n u64>) -> f64 {
     numbers.sum::<u64>() as f64
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / 1_048_576.0
 }
 
 fn as_figure(number: Option<u64>) -> f64 {
