@@ -208,7 +208,7 @@ mod tests {
     ];
 
     #[tokio::test]
-    async fn the_default_region_of_each_partition_leads_to_its_own_iam_and_to_a_regional_sts() {
+    async fn statements_27_and_35_the_default_region_of_each_partition_leads_to_its_own_iam_and_to_a_regional_sts() {
         for (partition, iam, sts) in ENDPOINTS {
             let region = partition.parse::<Partition>().unwrap().default_region().unwrap();
             let parameters = IAMParams::builder().region(region).build().unwrap();

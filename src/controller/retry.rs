@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_that_lasts_is_told_as_one() {
+    fn statements_2_and_3_a_refusal_that_lasts_is_told_as_one() {
         let retries = Retries::default();
         let now = Instant::now();
         let refusal = || Problem::new(Reason::AccessDenied, "no");
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_deleted_at_once_mostly_can_in_a_moment() {
+    fn statement_22_what_cannot_be_deleted_at_once_mostly_can_in_a_moment() {
         let retries = Retries::default();
         let now = Instant::now();
         let conflict = || Failure::refused(Reason::DeletionBlocked, "iam:DeleteRole: DeleteConflict");

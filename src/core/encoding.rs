@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plus_stays_a_plus_and_digits_have_any_case() {
+    fn statement_11_a_plus_stays_a_plus_and_digits_have_any_case() {
         assert_eq!(decode_document("a+b%2Bc%2bd%20e%25").as_deref(), Ok("a+b+c+d e%"));
     }
 

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn matching_tags_on_another_unique_id_are_no_proof() {
+    fn statement_47_matching_tags_on_another_unique_id_are_no_proof() {
         let problem = owner().check("role r", &owner().tags(), &id("AROAEXAMPLEROLE00002"), Some(&id("AROAEXAMPLEROLE00001"))).unwrap_err();
         assert_eq!(problem.reason, Reason::IdentityChanged);
     }

@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_quota_has_its_key_and_what_the_account_does_not_say_is_as_by_default() {
+    fn statements_15_and_16_and_55_each_quota_has_its_key_and_what_the_account_does_not_say_is_as_by_default() {
         let keys = [
             "AssumeRolePolicySizeQuota",
             "AttachedPoliciesPerRoleQuota",

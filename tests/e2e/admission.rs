@@ -85,7 +85,7 @@ async fn row_01_account_ids_are_twelve_digits_in_quotes() -> Result<()> {
 }
 
 #[tokio::test]
-async fn rows_08_and_09_names_are_those_of_iam() -> Result<()> {
+async fn statement_18_rows_08_and_09_names_are_those_of_iam() -> Result<()> {
     let long = "r".repeat(65);
     let characters = "letters, digits and _+=,.@- and no spaces or slashes";
     refused(&[
@@ -114,7 +114,7 @@ async fn rows_08_and_09_names_are_those_of_iam() -> Result<()> {
 }
 
 #[tokio::test]
-async fn rows_12_and_13_paths_have_slashes_at_both_ends_and_leave_those_of_aws_alone() -> Result<()> {
+async fn statements_18_and_34_rows_12_and_13_paths_have_slashes_at_both_ends_and_leave_those_of_aws_alone() -> Result<()> {
     let form = "begins and ends with a slash, for example /teams/data/";
     let reserved = "belong to AWS; choose another";
     refused(&[
@@ -131,7 +131,7 @@ async fn rows_12_and_13_paths_have_slashes_at_both_ends_and_leave_those_of_aws_a
 }
 
 #[tokio::test]
-async fn row_14_durations_are_within_those_of_aws() -> Result<()> {
+async fn statement_21_row_14_durations_are_within_those_of_aws() -> Result<()> {
     let range = "from 1h to 12h";
     let session = |duration: &str| access(&format!("{{assumeRole: {{roleARN: 'arn:aws:iam::222222222222:role/rolebridge', duration: {duration}}}}}"));
     refused(&[
@@ -148,7 +148,7 @@ async fn row_14_durations_are_within_those_of_aws() -> Result<()> {
 }
 
 #[tokio::test]
-async fn row_16_external_ids_and_session_names_are_those_of_sts() -> Result<()> {
+async fn statement_18_row_16_external_ids_and_session_names_are_those_of_sts() -> Result<()> {
     let with = |field: &str| access(&format!("{{assumeRole: {{roleARN: 'arn:aws:iam::222222222222:role/rolebridge', {field}}}}}"));
     refused(&[
         (with("externalID: x"), &["spec.access.assumeRole.externalID", "at least 2"]),
@@ -165,7 +165,7 @@ async fn row_16_external_ids_and_session_names_are_those_of_sts() -> Result<()> 
 }
 
 #[tokio::test]
-async fn rows_17_to_19_tags_are_those_of_iam() -> Result<()> {
+async fn statements_18_and_20_rows_17_to_19_tags_are_those_of_iam() -> Result<()> {
     let many = |count| (0..count).map(|n| format!("k{n}: v")).collect::<Vec<_>>().join(", ");
     let mut cases: Vec<(String, &[&str])> = Vec::new();
     for with in [user, role] {
@@ -185,7 +185,7 @@ async fn rows_17_to_19_tags_are_those_of_iam() -> Result<()> {
 }
 
 #[tokio::test]
-async fn row_20_descriptions_have_the_characters_that_iam_stores() -> Result<()> {
+async fn statement_18_row_20_descriptions_have_the_characters_that_iam_stores() -> Result<()> {
     let quotes = "write straight quotes";
     refused(&[
         (role("description: \"the \u{201c}reader\u{201d}\""), &["spec.description", quotes]),
@@ -317,7 +317,7 @@ async fn a_source_is_one_thing_by_name() -> Result<()> {
 }
 
 #[tokio::test]
-async fn rows_05_and_06_principals_are_whole_arns() -> Result<()> {
+async fn statement_9_rows_05_and_06_principals_are_whole_arns() -> Result<()> {
     let with = |principal: &str| trust(&format!("[{{from: [{{awsPrincipal: '{principal}'}}]}}]"));
     let field = "spec.trust[0].from[0].awsPrincipal";
     let wildcard: &[&str] = &[field, "IAM takes no wildcard in a principal"];
@@ -470,7 +470,7 @@ async fn names_of_resources_have_at_most_63_characters() -> Result<()> {
 }
 
 #[tokio::test]
-async fn immutable_fields_cannot_be_changed_set_later_or_unset() -> Result<()> {
+async fn statement_45_immutable_fields_cannot_be_changed_set_later_or_unset() -> Result<()> {
     let tenant = World::shared().await?.tenant().await?;
     // No AWSAccount bears these names, so an operator that is running has nothing to do for these.
     let nowhere = tenant.unique("nowhere");

@@ -237,7 +237,7 @@ async fn a_document_with_a_number_or_of_no_use_is_refused_before_anything_is_mad
 }
 
 #[tokio::test]
-async fn a_user_that_is_deleted_leaves_no_dead_principal_behind() -> Result<()> {
+async fn statements_7_and_38_a_user_that_is_deleted_leaves_no_dead_principal_behind() -> Result<()> {
     let world = World::with_operator().await?;
     let tenant = world.tenant().await?;
     let (utils, prod) = (tenant.ready_account("utils", "").await?, tenant.ready_account("prod", "").await?);

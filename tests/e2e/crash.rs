@@ -276,6 +276,6 @@ async fn the_operator_killed_at_any_write_to_kubernetes_leaves_no_trace() -> Res
 }
 
 #[tokio::test]
-async fn a_reply_lost_at_any_call_leaves_no_trace() -> Result<()> {
+async fn statement_3_a_reply_lost_at_any_call_leaves_no_trace() -> Result<()> {
     campaign("reply of AWS lost", &[Harm::ResetAfter, Harm::TruncateAfter, Harm::HTMLAfter], 3).await
 }

@@ -65,7 +65,7 @@ async fn meddle(account: &Account, role: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn rows_45_and_46_what_others_put_on_is_removed_or_reported_and_revoked_sessions_stay_revoked() -> Result<()> {
+async fn statement_33_rows_45_and_46_what_others_put_on_is_removed_or_reported_and_revoked_sessions_stay_revoked() -> Result<()> {
     let world = World::own().await?;
     let operator = world.operator()?;
     let tenant = world.tenant().await?;
@@ -294,7 +294,7 @@ async fn row_26_a_policy_of_a_service_of_aws_is_refused_before_anything_is_made(
 }
 
 #[tokio::test]
-async fn row_53_the_newest_version_is_the_default_wherever_the_operator_dies_while_there_are_five() -> Result<()> {
+async fn statement_17_row_53_the_newest_version_is_the_default_wherever_the_operator_dies_while_there_are_five() -> Result<()> {
     let world = World::own().await?;
     let mut operator = world.operator()?;
     let tenant = world.tenant().await?;

@@ -159,7 +159,7 @@ async fn key_of(tenant: &Tenant<'_>, account: &Account, user_name: &str) -> Resu
 }
 
 #[tokio::test]
-async fn a_grant_that_is_taken_away_is_gone_from_both_halves() -> Result<()> {
+async fn statement_10_a_grant_that_is_taken_away_is_gone_from_both_halves() -> Result<()> {
     let world = World::with_operator().await?;
     let tenant = world.tenant().await?;
     let utils = tenant.ready_account("utils", "").await?;

@@ -83,7 +83,7 @@ async fn assert_never_stalled(world: &World, history: &History) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_propagation_delay_is_never_told_as_a_failure() -> Result<()> {
+async fn statements_1_and_2_and_3_a_propagation_delay_is_never_told_as_a_failure() -> Result<()> {
     let world = World::own().await?;
     let operator = world.operator()?;
     let tenant = world.tenant().await?;

@@ -97,7 +97,7 @@ async fn a_success_is_void_when_it_was_forgotten_while_it_came_or_is_too_old() {
 }
 
 #[tokio::test]
-async fn the_management_role_is_assumed_once_for_all_calls() {
+async fn statement_27_the_management_role_is_assumed_once_for_all_calls() {
     let server = Server::start(|request| match request.action.as_str() {
         "AssumeRole" => session(),
         "GetCallerIdentity" => identity(ACCOUNT, "aws"),

@@ -56,7 +56,7 @@ fn heals_by_itself(operation: &str, code: &str) -> bool {
 }
 
 #[test]
-fn every_error_that_iam_models_for_an_operation_that_is_called_has_its_meaning() {
+fn statement_5_every_error_that_iam_models_for_an_operation_that_is_called_has_its_meaning() {
     let model: BTreeMap<String, BTreeMap<String, u16>> = serde_json::from_str(MODEL).unwrap();
     let called = called();
     assert!(called.len() > 55, "{called:?}");
@@ -108,7 +108,7 @@ fn what_can_become_of_any_call_has_its_meaning() {
 }
 
 #[test]
-fn an_invalid_principal_may_be_a_new_one_and_other_documents_stay_invalid() {
+fn statement_1_an_invalid_principal_may_be_a_new_one_and_other_documents_stay_invalid() {
     let classify = |message| classify("iam:UpdateAssumeRolePolicy", Some("MalformedPolicyDocument"), message, Some(400)).0;
     assert_eq!(classify("Invalid principal in policy: \"AWS\":\"arn:aws:iam::111111111111:user/new\""), Reason::Propagating);
     assert_eq!(classify("Syntax errors in policy."), Reason::InvalidDocument);
@@ -131,7 +131,7 @@ fn what_does_not_exist_is_told_by_the_text_where_an_operation_names_two_things()
 }
 
 #[test]
-fn after_throttling_nothing_has_changed_and_after_silence_nobody_knows() {
+fn statement_27_after_throttling_nothing_has_changed_and_after_silence_nobody_knows() {
     for (code, status) in [("Throttling", 400), ("ThrottlingException", 400), ("RequestLimitExceeded", 503), ("TooManyRequestsException", 429)] {
         assert_eq!(classify("iam:CreateRole", Some(code), "Rate exceeded", Some(status)), (Reason::AWSUnavailable, Effect::None), "{code}");
     }
@@ -204,7 +204,7 @@ fn row_58_an_expired_token_is_replaced_and_tried_again() {
 }
 
 #[test]
-fn row_59_what_an_organization_denies_is_told_from_what_the_account_does() {
+fn statements_32_and_41_row_59_what_an_organization_denies_is_told_from_what_the_account_does() {
     let said = |how: &str| told("AccessDenied", &format!("User: arn:aws:iam::9:user/o is not authorized to perform: iam:CreateRole {how}")).1;
     for (how, policy) in [
         ("with an explicit deny in a service control policy", "A service control policy"),
@@ -219,7 +219,7 @@ fn row_59_what_an_organization_denies_is_told_from_what_the_account_does() {
 }
 
 #[test]
-fn row_59_a_refusal_to_assume_names_the_side_to_look_at() {
+fn statement_32_row_59_a_refusal_to_assume_names_the_side_to_look_at() {
     let role: Arn = "arn:aws:iam::222222222222:role/rolebridge".parse().unwrap();
     let hub: Arn = "arn:aws:iam::111111111111:role/hub".parse().unwrap();
     let trust = advice("because no role trust policy allows the sts:AssumeRole action", &role, None);

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_are_decoded_and_damage_is_told() {
+    fn statement_11_documents_are_decoded_and_damage_is_told() {
         let document = document("iam:GetRole", Some("%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%5D%7D")).unwrap();
         assert_eq!(document.version(), Some("2012-10-17"));
         for damaged in [None, Some("%7B%2"), Some("%7B%22Version%22"), Some("%22text%22"), Some("")] {

@@ -213,7 +213,7 @@ async fn a_list_that_goes_on_without_saying_where_is_not_at_its_end() {
 }
 
 #[tokio::test]
-async fn a_role_in_a_path_of_aws_is_somebody_elses() {
+async fn statement_34_a_role_in_a_path_of_aws_is_somebody_elses() {
     let server = Server::start(|request| match iam(request) {
         Reply::Answer(status, text) => Reply::Answer(status, text.replace("<Path>/team/", "<Path>/aws-service-role/x.amazonaws.com/")),
         other => other,
@@ -259,7 +259,7 @@ async fn what_is_created_is_sent_whole() {
 }
 
 #[tokio::test]
-async fn a_creation_whose_answer_lacks_the_id_may_have_been_made() {
+async fn statement_3_a_creation_whose_answer_lacks_the_id_may_have_been_made() {
     let server = Server::start(|request| success(&request.action, "<Role><RoleId></RoleId></Role>"));
     let failure = execute(&server, Action::CreateIdentity(Box::new(wanted_role()))).await.unwrap_err();
     assert_eq!((failure.reason, failure.effect), (Reason::AWSUnavailable, Effect::Unknown));
@@ -306,7 +306,7 @@ fn removals() -> Vec<(Action, Vec<&'static str>)> {
 }
 
 #[tokio::test]
-async fn what_is_gone_already_is_removed() {
+async fn statement_23_what_is_gone_already_is_removed() {
     for (action, operations) in removals() {
         let server = Server::start(|_| error(404, "NoSuchEntity", "It cannot be found."));
         assert_eq!(execute(&server, action.clone()).await, Ok(Receipt::Done), "{action}");
@@ -369,7 +369,7 @@ async fn an_emptied_description_is_sent_so_that_it_is_emptied() {
 }
 
 #[tokio::test]
-async fn all_that_a_user_has_is_found() {
+async fn statement_22_all_that_a_user_has_is_found() {
     let server = Server::start(|request| {
         let action = request.action.as_str();
         let item = match action {
@@ -431,6 +431,39 @@ async fn a_user_is_created_at_the_root_path_without_what_it_has_not() {
     let request = &server.requests()[0];
     assert_eq!((request.get("UserName"), request.get("Path")), (Some("ana"), Some("/")));
     assert_eq!((request.get("PermissionsBoundary"), request.get("Tags.member.1.Key")), (None, None));
+}
+
+#[tokio::test]
+async fn statement_25_a_sweep_reads_all_pages_however_short_and_takes_what_it_omits_from_the_list_of_roles() {
+    let member = |name: &str| {
+        format!(
+            "<member><Path>/team/</Path><RoleName>{name}</RoleName><RoleId>AROAEXAMPLE{name:0>9}</RoleId><Arn>arn:aws:iam::111111111111:role/team/{name}</Arn>\
+             <CreateDate>2026-01-01T00:00:00Z</CreateDate><AssumeRolePolicyDocument>{}</AssumeRolePolicyDocument>",
+            encode(TRUST)
+        )
+    };
+    let server = Server::start(move |request| {
+        let details = |page: &str| format!("<UserDetailList/><GroupDetailList/><RoleDetailList>{page}</RoleDetailList><Policies/>");
+        let role = |name: &str| format!("{}<Tags><member><Key>team</Key><Value>data</Value></member></Tags></member>", member(name));
+        let listed = |name: &str| format!("{}<Description>Reads.</Description><MaxSessionDuration>7200</MaxSessionDuration></member>", member(name));
+        let result = match (request.action.as_str(), request.get("Marker")) {
+            ("GetAccountAuthorizationDetails", None) => details(&role("ONE")) + "<IsTruncated>true</IsTruncated><Marker>m1</Marker>",
+            ("GetAccountAuthorizationDetails", Some("m1")) => details("") + "<IsTruncated>true</IsTruncated><Marker>m2</Marker>",
+            ("GetAccountAuthorizationDetails", Some("m2")) => details(&role("TWO")) + "<IsTruncated>false</IsTruncated>",
+            ("ListRoles", None) => format!("<Roles>{}</Roles><IsTruncated>true</IsTruncated><Marker>m1</Marker>", listed("TWO")),
+            ("ListRoles", Some("m1")) => format!("<Roles>{}</Roles><IsTruncated>false</IsTruncated>", listed("ONE")),
+            _ => return error(400, "ValidationError", ""),
+        };
+        success(&request.action, &result)
+    });
+    let sweep = account(&server).await.gateway().sweep().await.unwrap();
+    assert!(server.requests().iter().all(|request| request.get("MaxItems") == Some("1000")));
+    for name in ["ONE", "TWO"] {
+        let who = IdentityName::Role(name.parse().unwrap());
+        let seen = sweep.of(&who, &Default::default(), None).unwrap().identity.unwrap().identity;
+        assert_eq!(seen.tags, [("team".to_owned(), "data".to_owned())].into());
+        assert_eq!(seen.role, Some(RoleSettings { description: "Reads.".into(), max_session_duration: 7200, trust_policy: document(TRUST) }));
+    }
 }
 
 #[tokio::test]

@@ -85,3 +85,13 @@ fn what_a_pass_that_died_may_have_made_is_looked_for() {
     let far_too_many = roles(2000);
     assert_eq!(possible(&BTreeSet::new(), &refer(&far_too_many), Room::WHOLE), (1..=MOST_SHARDS).collect());
 }
+
+#[test]
+fn statement_37_an_assume_policy_takes_little_more_room_than_the_roles_in_it() {
+    // With ARNs of 54 characters.
+    let roles: Vec<String> = (0..107).map(|number| format!("arn:aws:iam::222222222222:role/team/role-name-of-19{number:0>3}")).collect();
+    assert!(roles.iter().all(|role| role.len() == 54), "{}", roles[0].len());
+    let size = |count: usize| document(&refer(&roles[..count])).size();
+    assert!(size(34) <= INLINE_QUOTA && size(35) > INLINE_QUOTA, "{} {}", size(34), size(35));
+    assert!(size(106) <= SHARD_QUOTA && size(107) > SHARD_QUOTA, "{} {}", size(106), size(107));
+}

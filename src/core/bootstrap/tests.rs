@@ -116,7 +116,7 @@ fn every_call_is_allowed_on_what_is_below_the_path_and_no_change_outside() {
 }
 
 #[test]
-fn nothing_is_allowed_that_is_neither_called_nor_needed_by_a_call() {
+fn statement_48_nothing_is_allowed_that_is_neither_called_nor_needed_by_a_call() {
     let needed: BTreeSet<&str> = CALLS.iter().chain(DEPENDENTS).flat_map(|(_, actions)| actions.iter().copied()).collect();
     let policy = made(&parameters()).permissions_policy;
     let allowed: BTreeSet<&str> = policy.allowing().flat_map(|statement| statement.actions().unwrap()).collect();
@@ -144,7 +144,7 @@ fn an_operator_of_another_account_is_not_named_in_the_permissions() {
 }
 
 #[test]
-fn what_changes_users_roles_and_policies_asks_for_owner_tags_and_what_empowers_for_the_boundary() {
+fn statement_48_what_changes_users_roles_and_policies_asks_for_owner_tags_and_what_empowers_for_the_boundary() {
     for (parameters, installation) in [(parameters(), "*"), (limited(), "production")] {
         let policy = made(&parameters).permissions_policy;
         for statement in policy.allowing() {
@@ -167,7 +167,7 @@ fn what_changes_users_roles_and_policies_asks_for_owner_tags_and_what_empowers_f
 }
 
 #[test]
-fn the_trust_names_the_operator_alone() {
+fn statement_42_the_trust_names_the_operator_alone() {
     let trust = made(&parameters()).trust_policy;
     let expected = serde_json::json!({"Version": "2012-10-17", "Statement": [
         {

@@ -31,7 +31,7 @@ fn check(a: Value, b: Value, expected: bool) {
 }
 
 #[test]
-fn what_iam_ignores_makes_no_difference() {
+fn statements_8_and_12_what_iam_ignores_makes_no_difference() {
     let allow = json!({"Effect": "Allow", "Action": "s3:*", "Resource": "*"});
     let deny = json!({"Effect": "Deny", "Action": "iam:*", "Resource": "*"});
     check(json!({"Statement": allow}), json!({"Statement": [allow]}), true);
@@ -55,7 +55,7 @@ fn what_iam_ignores_makes_no_difference() {
 }
 
 #[test]
-fn all_else_makes_a_difference() {
+fn statement_12_all_else_makes_a_difference() {
     let allow = json!({"Effect": "Allow", "Action": "s3:*", "Resource": "*"});
     check(json!({"Statement": [allow]}), json!({"Statement": [allow, allow]}), false);
     check(json!({"Statement": [allow]}), json!({"Version": "2012-10-17", "Statement": [allow]}), false);
@@ -326,7 +326,7 @@ const CHANGES: usize = 15;
 
 proptest! {
     #[test]
-    fn a_document_equals_every_other_way_to_say_the_same(meaning in meaning(), seeds in any::<[u64; 3]>()) {
+    fn statement_12_a_document_equals_every_other_way_to_say_the_same(meaning in meaning(), seeds in any::<[u64; 3]>()) {
         let [a, b, c] = seeds.map(|seed| Voice(seed).say(&meaning));
         prop_assert!(same(&a, &a));
         prop_assert!(same(&a, &b) && same(&b, &a), "{a} {b}");
@@ -335,7 +335,7 @@ proptest! {
     }
 
     #[test]
-    fn a_document_differs_from_every_other_meaning(meaning in meaning(), kind in 0..CHANGES, seeds in any::<[u64; 3]>()) {
+    fn statement_12_a_document_differs_from_every_other_meaning(meaning in meaning(), kind in 0..CHANGES, seeds in any::<[u64; 3]>()) {
         let other = changed(&meaning, kind, &mut Voice(seeds[0]));
         prop_assert_ne!(&other, &meaning);
         let (a, b) = (Voice(seeds[1]).say(&meaning), Voice(seeds[2]).say(&other));
@@ -349,7 +349,7 @@ proptest! {
     }
 
     #[test]
-    fn the_way_through_iam_changes_nothing(meaning in meaning(), seed in any::<u64>()) {
+    fn statement_11_the_way_through_iam_changes_nothing(meaning in meaning(), seed in any::<u64>()) {
         let document = Voice(seed).say(&meaning);
         let received = Document::parse(&decode_document(&encode(&document.to_json())).unwrap()).unwrap();
         prop_assert_eq!(&received, &document);

@@ -81,7 +81,7 @@ fn duplicate_keys_are_found_at_every_level_and_all_at_once() {
 }
 
 #[test]
-fn characters_beyond_iam_are_named_with_their_place() {
+fn statement_14_characters_beyond_iam_are_named_with_their_place() {
     let problems = refused("{\"Id\": \"é\",\n \"Sid\": \"“quoted“\", \"x\": \"🙂\\u2019\"}");
     assert_eq!(problems.len(), 3, "{problems:?}");
     assert!(problems[0].starts_with("line 2, column 10: the character '“' (U+201C) (2 times) is not allowed"), "{}", problems[0]);
@@ -189,7 +189,7 @@ fn the_linter_finds_each_fault_of_a_permissions_document() {
 }
 
 #[test]
-fn the_linter_finds_each_fault_of_a_trust_document() {
+fn statements_9_and_39_the_linter_finds_each_fault_of_a_trust_document() {
     let aws = |principal: &str| json!({"AWS": [principal]});
     let cases = [
         ("/Statement/Resource", json!("*"), "Statement.Resource"),
@@ -225,7 +225,7 @@ fn condition_operators_have_prefixes_suffixes_and_any_case() {
 }
 
 #[test]
-fn warnings() {
+fn statements_13_and_30_warnings() {
     let variable = |version: Value| {
         let statement = json!({"Effect": "Allow", "Action": "iam:*", "Resource": "arn:aws:iam::*:user/${aws:username}"});
         document(with(json!({"Statement": statement}), "/Version", version)).warnings().len()

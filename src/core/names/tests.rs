@@ -28,7 +28,7 @@ fn errors_name_the_value_and_the_remedy_and_stay_short() {
 }
 
 #[test]
-fn partitions() {
+fn statement_10_partitions() {
     for (partition, region, host) in [
         ("aws", Some("us-east-1"), Some("signin.aws.amazon.com")),
         ("aws-cn", Some("cn-north-1"), Some("signin.amazonaws.cn")),
@@ -50,7 +50,7 @@ fn partitions() {
 }
 
 #[test]
-fn names_have_the_characters_and_lengths_of_iam() {
+fn statement_18_names_have_the_characters_and_lengths_of_iam() {
     for good in ["a", "Admin+x=y,z.@_-9", &"r".repeat(64)] {
         assert!(RoleName::try_from(good).is_ok() && UserName::try_from(good).is_ok() && PolicyName::try_from(good).is_ok());
     }
@@ -62,7 +62,7 @@ fn names_have_the_characters_and_lengths_of_iam() {
 }
 
 #[test]
-fn paths_are_closed_by_slashes_and_hold_no_pattern() {
+fn statements_18_and_34_and_45_paths_are_closed_by_slashes_and_hold_no_pattern() {
     for good in ["/", "/a/", "/team-a/x.y_z/", "/aws/", &format!("/{}/", "p".repeat(510))] {
         assert!(Path::try_from(good).is_ok(), "{good:?}");
     }
@@ -128,7 +128,7 @@ fn what_is_no_arn_is_refused() {
 }
 
 #[test]
-fn unique_ids_are_told_from_other_principals() {
+fn statement_6_unique_ids_are_told_from_other_principals() {
     for good in ["AIDAABCDEFGHIJKLMNOP", "AROA0123456789012345"] {
         assert!(is_unique_id(good) && UniqueID::try_from(good).is_ok());
     }
@@ -140,7 +140,7 @@ fn unique_ids_are_told_from_other_principals() {
 }
 
 #[test]
-fn switch_role_links() {
+fn statement_19_switch_role_links() {
     let aws = Partition::aws();
     let url = switch_role_url(&aws, "prod", &ok("/team/"), &ok("list+all"), "prod & list");
     let expected = "https://signin.aws.amazon.com/switchrole?account=prod&roleName=team%2Flist%2Ball&displayName=prod%20%26%20list";

@@ -43,7 +43,7 @@ fn a_resource_is_found_without_regard_to_case_and_what_is_not_there_is_not_shown
 }
 
 #[test]
-fn a_policy_keeps_its_tags_while_it_is_the_same_policy_and_is_read_directly_otherwise() {
+fn statement_46_a_policy_keeps_its_tags_while_it_is_the_same_policy_and_is_read_directly_otherwise() {
     let tags = owner("CrossAccountRole/data/reader").tags();
     let known = policy("list", "ANPAEXAMPLEPOLICY001", tags.clone());
     let arns: BTreeSet<Arn> = [known.policy.arn.clone()].into();

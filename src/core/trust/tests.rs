@@ -26,7 +26,7 @@ fn mfa() -> Conditions {
 }
 
 #[test]
-fn a_principal_is_covered_by_itself_its_root_its_account_and_everyone() {
+fn statement_8_a_principal_is_covered_by_itself_its_root_its_account_and_everyone() {
     for by in [ALICE, ROOT, "111111111111", "*"] {
         assert!(aws(by).covers(&aws(ALICE)), "{by}");
     }
@@ -79,6 +79,15 @@ fn a_policy_is_read_back_as_the_admissions_that_it_was_made_of() {
     let policy = trust_policy([entry.clone()]);
     assert_eq!(policy.statements().len(), 2, "those that agree stand in one statement");
     assert_eq!(Trust::of(&policy), Trust { admissions: entry, ..Trust::default() });
+}
+
+#[test]
+fn statement_37_thirty_users_with_a_second_factor_fit_into_the_least_trust_policy_only_in_one_statement() {
+    let users: BTreeSet<Admission> = (0..31).map(|n| under(&format!("arn:aws:iam::111111111111:user/people/a-name-of-18-{n:0>4}"), mfa())).collect();
+    let in_one = trust_policy([users.clone()]);
+    let in_many = trust_policy(users.into_iter().map(|user| BTreeSet::from([user])));
+    assert_eq!((in_one.statements().len(), in_many.statements().len()), (1, 31));
+    assert!(in_one.size() <= 2048 && in_many.size() > 4096, "{} {}", in_one.size(), in_many.size());
 }
 
 #[test]
@@ -152,7 +161,7 @@ fn lets_in(trust: &Trust, request: &Request) -> bool {
 proptest! {
     /// Covering means that whoever comes in by the one comes in by the other.
     #[test]
-    fn who_is_covered_is_let_in(a in arb_trust(), b in arb_trust(), request in arb_request()) {
+    fn statement_40_who_is_covered_is_let_in(a in arb_trust(), b in arb_trust(), request in arb_request()) {
         if b.admissions.iter().all(|admission| a.covers(admission)) && lets_in(&b, &request) {
             prop_assert!(lets_in(&a, &request));
         }
@@ -160,7 +169,7 @@ proptest! {
 
     /// What both let in is let in by each.
     #[test]
-    fn both_is_within_each(a in arb_trust(), b in arb_trust(), request in arb_request()) {
+    fn statement_40_both_is_within_each(a in arb_trust(), b in arb_trust(), request in arb_request()) {
         let both = Trust { admissions: a.and(&b), ..Trust::default() };
         prop_assert_eq!(lets_in(&both, &request), lets_in(&a, &request) && lets_in(&b, &request));
     }

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn policies_of_an_organisation_always_say_that_they_deny() {
+    fn statement_32_policies_of_an_organisation_always_say_that_they_deny() {
         for explicit in [true, false] {
             assert!(text(Layer::ResourceControl, explicit).ends_with(" with an explicit deny in a resource control policy"));
             assert!(text(Layer::ServiceControl, explicit).ends_with(" with an explicit deny in a service control policy"));
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_trust_policy_has_its_own_words() {
+    fn statement_32_the_trust_policy_has_its_own_words() {
         let of = |explicit| message(ALICE, "sts:AssumeRole", "arn:aws:iam::2:role/r", Denial { layer: Layer::RoleTrust, explicit }).message;
         let start = format!("User: {ALICE} is not authorized to perform: sts:AssumeRole");
         assert_eq!(of(false), format!("{start} because no role trust policy allows the sts:AssumeRole action"));

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn across_accounts_both_sides_must_allow() {
+    fn statement_10_across_accounts_both_sides_must_allow() {
         for admission in [Admission::Account, Admission::Role, Admission::Direct] {
             assert_eq!(decide(&side(ALLOW, None, None), admits(admission), false), Ok(()));
             assert_eq!(decide(&side(NOTHING, None, None), admits(admission), false), implicit(Layer::IdentityBased));
@@ -208,13 +208,13 @@ mod tests {
     }
 
     #[test]
-    fn across_accounts_boundary_and_session_policies_limit_the_identity_side() {
+    fn statement_36_across_accounts_boundary_and_session_policies_limit_the_identity_side() {
         assert_eq!(decide(&side(ALLOW, Some(NOTHING), None), admits(Admission::Direct), false), implicit(Layer::PermissionsBoundary));
         assert_eq!(decide(&side(ALLOW, None, Some(NOTHING)), admits(Admission::Direct), false), implicit(Layer::Session));
     }
 
     #[test]
-    fn within_an_account_naming_the_user_is_enough_whatever_its_boundary() {
+    fn statements_36_and_38_within_an_account_naming_the_user_is_enough_whatever_its_boundary() {
         assert_eq!(decide(&side(NOTHING, Some(NOTHING), Some(NOTHING)), admits(Admission::Direct), true), Ok(()));
     }
 
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn within_an_account_naming_the_role_needs_no_identity_policy_but_obeys_the_limits() {
+    fn statement_38_within_an_account_naming_the_role_needs_no_identity_policy_but_obeys_the_limits() {
         assert_eq!(decide(&side(NOTHING, None, None), admits(Admission::Role), true), Ok(()));
         assert_eq!(decide(&side(NOTHING, Some(NOTHING), None), admits(Admission::Role), true), implicit(Layer::PermissionsBoundary));
         assert_eq!(decide(&side(ALLOW, None, Some(NOTHING)), admits(Admission::Role), true), implicit(Layer::Session));
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_admitted_by_name_by_account_or_as_anybody() {
+    fn statement_8_a_user_is_admitted_by_name_by_account_or_as_anybody() {
         let alice = user("111111111111", "alice");
         assert_eq!(admission(&trusting("arn:aws:iam::111111111111:user/alice"), &alice), Admission::Direct);
         assert_eq!(admission(&trusting("*"), &alice), Admission::Direct);
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn too_long_a_session_is_refused_not_shortened() {
+    fn statement_21_too_long_a_session_is_refused_not_shortened() {
         assert_eq!(session_seconds(None, 43_200, true), Ok(3_600));
         assert_eq!(session_seconds(Some("7200"), 7_200, false), Ok(7_200));
         assert_eq!(session_seconds(Some("3600"), 43_200, true), Ok(3_600));
@@ -330,11 +330,15 @@ mod tests {
     }
 
     #[test]
-    fn names_and_external_ids_have_a_form() {
+    fn statement_18_names_and_external_ids_have_a_form() {
         assert_eq!(check_form("alice@example.com", Some("alice"), Some("a:b/c-d")), Ok(()));
         assert!(check_form("a", None, None).is_err());
         assert!(check_form("al ice", None, None).is_err());
         assert!(check_form("alice", Some("x"), None).is_err());
         assert!(check_form("alice", None, Some("with space")).is_err());
+        let text = |length: usize| "x".repeat(length);
+        assert_eq!(check_form(&text(64), None, Some(&text(1_224))), Ok(()));
+        assert!(check_form(&text(65), None, None).is_err());
+        assert!(check_form("alice", None, Some(&text(1_225))).is_err() && check_form("alice", None, Some("x")).is_err());
     }
 }

@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_are_latin() {
+    fn statement_14_documents_are_latin() {
         assert_eq!(check_document(&one("PolicyDocument", "{\"Sid\": \"caf\u{e9}\"}\r\n\t")), Ok(()));
         for bad in ["{\"Sid\": \"\u{2019}\"}", "{\u{0}}", "{\u{100}}"] {
             assert_eq!(check_document(&one("PolicyDocument", bad)).unwrap_err().code, "ValidationError");
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn descriptions_of_roles_are_latin_and_all_are_short() {
+    fn statement_18_descriptions_of_roles_are_latin_and_all_are_short() {
         let role = |text: &str| check_description("CreateRole", &one("Description", text));
         assert_eq!(role("r\u{f4}le: it's ~100 %"), Ok(()));
         for bad in ["it\u{2019}s", "a\u{a0}b", "\u{7f}"] {

@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_no_values_match() {
+    fn statement_40_all_of_no_values_match() {
         let condition = json!({"ForAllValues:StringEquals": {"aws:TagKeys": ["team"]}});
         assert_eq!(said(condition.clone(), None), Decision::Allow);
         assert_eq!(said(condition.clone(), Some(&["team"])), Decision::Allow);

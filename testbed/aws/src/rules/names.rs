@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_unique_without_regard_to_case_and_path() {
+    fn statement_19_names_are_unique_without_regard_to_case_and_path() {
         let taken = check_unique(&state(), "CreateUser", &parameters(&[("UserName", "aLICE"), ("Path", "/other/")])).unwrap_err();
         assert_eq!((taken.status, taken.code.as_str()), (409, "EntityAlreadyExists"));
         assert_eq!(taken.message, "User with name aLICE already exists.");
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_of_iams_characters_and_length() {
+    fn statement_18_names_are_of_iams_characters_and_length() {
         for name in ["a b", "a/b", "\u{e9}", ""] {
             assert_eq!(check_characters("CreateUser", &parameters(&[("UserName", name)])).unwrap_err().code, "ValidationError", "{name}");
         }
@@ -299,10 +299,13 @@ mod tests {
         assert_eq!(check_characters("CreateRole", &parameters(&[("RoleName", &longest)])), Ok(()));
         assert!(check_characters("CreateRole", &parameters(&[("RoleName", &too_long)])).is_err());
         assert_eq!(check_characters("PutRolePolicy", &parameters(&[("PolicyName", "a_b+=,.@-")])), Ok(()));
+        let (longest, too_long) = ("p".repeat(128), "p".repeat(129));
+        assert_eq!(check_characters("CreatePolicy", &parameters(&[("PolicyName", &longest)])), Ok(()));
+        assert!(check_characters("CreatePolicy", &parameters(&[("PolicyName", &too_long)])).is_err());
     }
 
     #[test]
-    fn paths_have_a_slash_at_both_ends() {
+    fn statement_18_paths_have_a_slash_at_both_ends() {
         let longest = format!("/{}/", "p".repeat(510));
         for path in ["/", "/a/", "/a-b/c_d/", &longest] {
             assert_eq!(check_paths(&parameters(&[("Path", path)])), Ok(()), "{path}");

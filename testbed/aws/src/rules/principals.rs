@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_not_propagated_may_not_but_its_account_may() {
+    fn statement_1_what_has_not_propagated_may_not_but_its_account_may() {
         assert!(!known("arn:aws:iam::111111111111:user/team/alice", false));
         assert!(!known("arn:aws:iam::111111111111:role/r", false));
         assert!(!known("arn:aws:sts::111111111111:assumed-role/r/session", false));

@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_linked_role_cannot_be_changed_but_read_and_tagged() {
+    fn statement_34_a_service_linked_role_cannot_be_changed_but_read_and_tagged() {
         // The crate gives each account this one.
         let state = IamState::new("1");
         let role = parameters(&[("RoleName", "AWSServiceRoleForSupport")]);

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn trust_and_managed_policies_have_a_size_without_white_space() {
+    fn statements_15_and_16_trust_and_managed_policies_have_a_size_without_white_space() {
         let state = IamState::new("1");
         for (operation, parameter, limit, name) in [
             ("CreateRole", "AssumeRolePolicyDocument", 2_048, "ACLSizePerRole"),
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn inline_policies_count_together_and_a_replaced_one_does_not() {
+    fn statement_16_inline_policies_count_together_and_a_replaced_one_does_not() {
         let mut state = IamState::new("1");
         let own = BTreeMap::from([("a".to_owned(), "x".repeat(2_000))]);
         state.user_inline_policies.insert("alice".to_owned(), own.clone());
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn attachments_are_counted_once_each() {
+    fn statement_16_attachments_are_counted_once_each() {
         let mut state = IamState::new("1");
         state.user_policies.insert("alice".to_owned(), (0..10).map(|n| format!("arn:{n}")).collect());
         let attach = |arn: &'static str| parameters(&[("UserName", "alice"), ("PolicyArn", arn)]);
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_raised_quota_lets_more_in_and_a_lowered_one_less() {
+    fn statement_55_a_raised_quota_lets_more_in_and_a_lowered_one_less() {
         let state = IamState::new("1");
         let create = parameters(&[("AssumeRolePolicyDocument", &"x".repeat(3_000))]);
         assert!(check(&state, &Quotas::default(), "CreateRole", &create).is_err());

@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn the_boundary_is_the_one_asked_for_or_the_one_there_is() {
+    fn statement_48_the_boundary_is_the_one_asked_for_or_the_one_there_is() {
         let boundary =
             |operation: &str, pairs: &[(&str, &str)]| condition_keys(&state(), operation, &parameters(pairs), &[]).remove("iam:permissionsboundary");
         assert_eq!(boundary("CreateRole", &[("RoleName", "n"), ("PermissionsBoundary", "b")]), Some(vec!["b".to_owned()]));

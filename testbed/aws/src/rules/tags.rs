@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_aws_prefix_is_reserved_in_keys_and_values() {
+    fn statement_20_the_aws_prefix_is_reserved_in_keys_and_values() {
         assert_eq!(check_reserved(&tags(&[("awsome", "laws:x")])), Ok(()));
         for bad in [("aws:x", "1"), ("AWS:x", "1"), ("x", "aws:1")] {
             assert_eq!(check_reserved(&tags(&[bad])).unwrap_err().code, "InvalidInput");
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_have_a_form() {
+    fn statement_18_tags_have_a_form() {
         let (key, value) = ("\u{e9}".repeat(128), "v".repeat(256));
         assert_eq!(check_form(&tags(&[("a b", ""), (&key, &value), ("k:/=+-@_.1", "x@y")])), Ok(()));
         for bad in [("", "1"), ("k".repeat(129).as_str(), ""), ("k", "v".repeat(257).as_str()), ("k*", ""), ("k", "a;b"), ("k", "a\nb")] {

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn wildcards_inside_a_principal_are_refused() {
+    fn statement_9_wildcards_inside_a_principal_are_refused() {
         assert_eq!(
             refusal(&trusting(json!({"AWS": "arn:aws:iam::111111111111:user/*"}))),
             "Invalid principal in policy: \"AWS\":\"arn:aws:iam::111111111111:user/*\""
@@ -233,13 +233,13 @@ mod tests {
     }
 
     #[test]
-    fn a_statement_without_a_principal_is_refused() {
+    fn statement_39_a_statement_without_a_principal_is_refused() {
         assert_eq!(refusal(&with(json!({"Effect": "Allow", "Action": "sts:AssumeRole"}))), "Missing required field Principal");
         assert_eq!(refusal(&trusting(json!({"AWS": []}))), "Missing required field Principal cannot be empty!");
     }
 
     #[test]
-    fn resources_and_not_principal_have_no_place_here() {
+    fn statement_39_resources_and_not_principal_have_no_place_here() {
         for field in ["Resource", "NotPrincipal"] {
             let mut document = trusting(json!("*"));
             document["Statement"][0][field] = json!("*");

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn principals_show_as_ids_until_the_time_is_over_and_only_in_the_role_that_was_written() {
+    fn statement_4_principals_show_as_ids_until_the_time_is_over_and_only_in_the_role_that_was_written() {
         let source = "arn:aws:iam::111111111111:role/source";
         let mut states = MultiAccountState::new("000000000000", "us-east-1", "");
         add_role(&mut states, "111111111111", "source", json!("*"));

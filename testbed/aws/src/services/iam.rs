@@ -99,6 +99,7 @@ fn remember(world: &World, state: &IamState, operation: &str, parameters: &Param
 fn check_form(operation: &str, parameters: &Parameters) -> Result<(), Failure> {
     names::check_characters(operation, parameters)?;
     names::check_paths(parameters)?;
+    paging::check_size(parameters)?;
     characters::check_description(operation, parameters)?;
     // Trust policies are checked with the rest of their form.
     if operation != "UpdateAssumeRolePolicy" {

@@ -7,7 +7,7 @@ use crate::client::{Client, DEV, PROD, Sim, UTILS, allow, role_arn, trust, trust
 const NOT_TRUSTED: &str = "because no role trust policy allows the sts:AssumeRole action";
 
 #[tokio::test]
-async fn across_accounts_both_halves_are_needed() {
+async fn statement_10_across_accounts_both_halves_are_needed() {
     let (_sim, utils, prod) = Sim::with_accounts().await;
     let (alice, bob) = (utils.user("alice").await, utils.user("bob").await);
     prod.role("reader", &trust(json!(user_arn(UTILS, "alice")))).await;
@@ -50,7 +50,7 @@ async fn the_path_is_part_of_the_arn() {
 }
 
 #[tokio::test]
-async fn within_an_account_naming_the_user_is_enough_and_the_root_is_not() {
+async fn statement_38_within_an_account_naming_the_user_is_enough_and_the_root_is_not() {
     let (_sim, utils, _prod) = Sim::with_accounts().await;
     let bob = utils.user("bob").await;
     utils.role("named", &trust(json!(user_arn(UTILS, "bob")))).await;
@@ -62,7 +62,7 @@ async fn within_an_account_naming_the_user_is_enough_and_the_root_is_not() {
 }
 
 #[tokio::test]
-async fn a_boundary_limits_the_identity_half() {
+async fn statements_24_and_36_a_boundary_limits_the_identity_half() {
     let (_sim, utils, prod) = Sim::with_accounts().await;
     let alice = utils.user("alice").await;
     utils.allow_user("alice", json!("sts:AssumeRole")).await;
@@ -126,7 +126,7 @@ async fn conditions_of_place_and_time() {
 }
 
 #[tokio::test]
-async fn conditions_of_the_caller() {
+async fn statement_31_conditions_of_the_caller() {
     let (sim, utils, prod) = Sim::with_accounts().await;
     let alice = alice(&utils).await;
     utils.iam("TagUser", &[("UserName", "alice"), ("Tags.member.1.Key", "team"), ("Tags.member.1.Value", "blue")]).await.ok();
@@ -169,7 +169,7 @@ fn from_base64(blob: &str) -> String {
 }
 
 #[tokio::test]
-async fn conditions_of_mfa() {
+async fn statement_30_conditions_of_mfa() {
     let (_sim, utils, prod) = Sim::with_accounts().await;
     let alice = alice(&utils).await;
     let (serial, code) = mfa_device(&utils, "alice").await;
@@ -187,7 +187,7 @@ async fn conditions_of_mfa() {
 }
 
 #[tokio::test]
-async fn a_session_with_mfa_carries_it_and_a_role_chain_loses_it() {
+async fn statement_42_a_session_with_mfa_carries_it_and_a_role_chain_loses_it() {
     let (sim, utils, prod) = Sim::with_accounts().await;
     let dev = sim.account(DEV).await;
     let alice = alice(&utils).await;

@@ -27,7 +27,7 @@ async fn a_session_expires_when_the_clock_passes_its_end() {
 }
 
 #[tokio::test]
-async fn conditions_of_time_and_of_token_age_follow() {
+async fn statement_33_conditions_of_time_and_of_token_age_follow() {
     let (sim, utils, prod) = Sim::with_accounts().await;
     let now = sim.get("/clock").await["now"].as_str().unwrap().to_owned();
     let until = chrono::DateTime::parse_from_rfc3339(&now).unwrap() + chrono::TimeDelta::seconds(HOUR);
@@ -47,6 +47,49 @@ async fn conditions_of_time_and_of_token_age_follow() {
     assert!(session.iam("ListUsers", &[]).await.message().ends_with("with an explicit deny in an identity-based policy"));
     set(&sim, 120).await;
     utils.assumed(&role_arn(PROD, "r"), &[]).await.iam("ListUsers", &[]).await.ok();
+}
+
+#[tokio::test]
+async fn statement_52_a_denial_of_a_user_ends_its_calls_and_not_its_sessions_of_roles() {
+    let (sim, utils, prod) = Sim::with_accounts().await;
+    let (alice, bob) = (utils.user("alice").await, utils.user("bob").await);
+    for user in ["alice", "bob"] {
+        utils.allow_user(user, json!("sts:AssumeRole")).await;
+    }
+    prod.role("r", &trust(json!(UTILS))).await;
+    prod.allow_role("r", json!(["iam:ListUsers", "sts:AssumeRole"])).await;
+    prod.role("next", &trust(json!(role_arn(PROD, "r")))).await;
+    prod.allow_role("next", json!("iam:ListUsers")).await;
+    let role = role_arn(PROD, "r");
+    let session = alice.assumed(&role, &[("RoleSessionName", "alice")]).await;
+    let chained = session.assumed(&role_arn(PROD, "next"), &[]).await;
+    let of_bob = bob.assumed(&role, &[("RoleSessionName", "bob")]).await;
+    let deny = |condition: serde_json::Value| {
+        let statement = json!({"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": condition});
+        json!({"Version": "2012-10-17", "Statement": [statement]}).to_string()
+    };
+    let put = [("UserName", "alice"), ("PolicyName", "deny"), ("PolicyDocument", &*deny(json!({})))];
+    utils.iam("PutUserPolicy", &put).await.ok();
+    assert_eq!(alice.assume(&role, &[]).await.code(), "AccessDenied");
+    session.iam("ListUsers", &[]).await.ok();
+
+    // For one user alone by the name of its session, and not beyond the role.
+    let id = prod.iam("GetRole", &[("RoleName", "r")]).await.ok().text("RoleId");
+    let cut = |condition: serde_json::Value| {
+        let (prod, document) = (prod.clone(), deny(condition));
+        async move { prod.iam("PutRolePolicy", &[("RoleName", "r"), ("PolicyName", "cut"), ("PolicyDocument", &document)]).await.ok() }
+    };
+    cut(json!({"StringEquals": {"aws:userid": format!("{id}:alice")}})).await;
+    assert_eq!(session.iam("ListUsers", &[]).await.code(), "AccessDenied");
+    of_bob.iam("ListUsers", &[]).await.ok();
+    chained.iam("ListUsers", &[]).await.ok();
+    // And for all that are open now, by the time.
+    set(&sim, 60).await;
+    cut(json!({"DateLessThan": {"aws:TokenIssueTime": sim.get("/clock").await["now"]}})).await;
+    for ended in [&session, &of_bob] {
+        assert_eq!(ended.iam("ListUsers", &[]).await.code(), "AccessDenied");
+    }
+    chained.iam("ListUsers", &[]).await.ok();
 }
 
 #[tokio::test]

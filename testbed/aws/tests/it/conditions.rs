@@ -17,7 +17,7 @@ async fn may(utils: &Client, alice: &Client, effect: &str, condition: &Value) ->
 }
 
 #[tokio::test]
-async fn a_missing_key_makes_negated_and_if_exists_operators_true_and_the_rest_false() {
+async fn statement_40_a_missing_key_makes_negated_and_if_exists_operators_true_and_the_rest_false() {
     let (_sim, utils, _prod) = Sim::with_accounts().await;
     let alice = utils.user("alice").await;
     for (operator, holds) in [
@@ -40,7 +40,7 @@ async fn a_missing_key_makes_negated_and_if_exists_operators_true_and_the_rest_f
 }
 
 #[tokio::test]
-async fn a_long_term_key_is_missed_by_a_deny_without_mfa_unless_it_says_if_exists() {
+async fn statement_30_a_long_term_key_is_missed_by_a_deny_without_mfa_unless_it_says_if_exists() {
     let (_sim, utils, _prod) = Sim::with_accounts().await;
     let alice = utils.user("alice").await;
     assert!(may(&utils, &alice, "Deny", &json!({"Bool": {"aws:MultiFactorAuthPresent": "false"}})).await);
@@ -49,7 +49,7 @@ async fn a_long_term_key_is_missed_by_a_deny_without_mfa_unless_it_says_if_exist
 }
 
 #[tokio::test]
-async fn variables_of_a_trust_policy_are_literal_without_the_version_of_2012() {
+async fn statement_13_variables_of_a_trust_policy_are_literal_without_the_version_of_2012() {
     let (_sim, utils, prod) = Sim::with_accounts().await;
     let alice = utils.user("alice").await;
     utils.allow_user("alice", json!("sts:AssumeRole")).await;

@@ -138,7 +138,7 @@ async fn the_state_is_complete_and_without_secrets() {
 }
 
 #[tokio::test]
-async fn what_is_new_is_unknown_until_it_has_propagated() {
+async fn statements_1_and_2_and_3_what_is_new_is_unknown_until_it_has_propagated() {
     let (sim, utils, prod) = Sim::with_accounts().await;
     // So long that it never ends within the test; setting it back is what ends it.
     let delay = json!({"propagationDelayMs": 3_600_000});

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::client::{PROD, Sim, UTILS, allow, role_arn, trust};
 
 #[tokio::test]
-async fn names_are_unique_without_regard_to_case_and_path() {
+async fn statement_19_names_are_unique_without_regard_to_case_and_path() {
     let (_sim, utils, _prod) = Sim::with_accounts().await;
     utils.iam("CreateUser", &[("UserName", "Alice")]).await.ok();
     utils.role("Reader", &trust(json!(UTILS))).await;
@@ -57,7 +57,7 @@ async fn names_have_iams_characters() {
 }
 
 #[tokio::test]
-async fn tags_have_a_reserved_prefix_a_limit_and_no_case() {
+async fn statements_18_and_20_tags_have_a_reserved_prefix_a_limit_and_no_case() {
     let (_sim, utils, _prod) = Sim::with_accounts().await;
     utils.iam("CreateUser", &[("UserName", "alice")]).await.ok();
     let tag = |key: &'static str, value: &'static str| [("UserName", "alice"), ("Tags.member.1.Key", key), ("Tags.member.1.Value", value)];
@@ -79,6 +79,22 @@ async fn tags_have_a_reserved_prefix_a_limit_and_no_case() {
 }
 
 #[tokio::test]
+async fn statement_20_tag_keys_of_policies_differ_by_case() {
+    let (_sim, utils, _prod) = Sim::with_accounts().await;
+    let create = [("PolicyName", "p"), ("PolicyDocument", &*allow(json!("s3:*"), "*"))];
+    let arn = utils.iam("CreatePolicy", &create).await.ok().text("Arn");
+    let tag = |key: &'static str| [("PolicyArn", arn.as_str()), ("Tags.member.1.Key", key), ("Tags.member.1.Value", key)];
+    for key in ["Team", "team"] {
+        utils.iam("TagPolicy", &tag(key)).await.ok();
+    }
+    let keys = async || utils.iam("ListPolicyTags", &[("PolicyArn", &arn)]).await.ok().texts("Key");
+    assert_eq!(keys().await, ["Team", "team"]);
+    utils.iam("UntagPolicy", &[("PolicyArn", &arn), ("TagKeys.member.1", "TEAM")]).await.ok();
+    utils.iam("UntagPolicy", &[("PolicyArn", &arn), ("TagKeys.member.1", "team")]).await.ok();
+    assert_eq!(keys().await, ["Team"]);
+}
+
+#[tokio::test]
 async fn a_boundary_must_exist() {
     let (_sim, utils, _prod) = Sim::with_accounts().await;
     let missing = format!("arn:aws:iam::{UTILS}:policy/none");
@@ -90,17 +106,23 @@ async fn a_boundary_must_exist() {
 }
 
 #[tokio::test]
-async fn a_user_with_anything_left_cannot_be_deleted() {
+async fn statements_22_and_51_a_user_with_anything_left_but_a_boundary_cannot_be_deleted() {
     let (_sim, utils, _prod) = Sim::with_accounts().await;
     let alice = utils.user("alice").await;
     utils.allow_user("alice", json!("s3:*")).await;
     let managed = "arn:aws:iam::aws:policy/ReadOnlyAccess";
+    utils.iam("PutUserPermissionsBoundary", &[("UserName", "alice"), ("PermissionsBoundary", managed)]).await.ok();
     utils.iam("AttachUserPolicy", &[("UserName", "alice"), ("PolicyArn", managed)]).await.ok();
     utils.iam("CreateLoginProfile", &[("UserName", "alice"), ("Password", "Long-enough-1!")]).await.ok();
     utils.iam("CreateGroup", &[("GroupName", "g")]).await.ok();
     utils.iam("AddUserToGroup", &[("UserName", "alice"), ("GroupName", "g")]).await.ok();
     let service = [("UserName", "alice"), ("ServiceName", "codecommit.amazonaws.com")];
     let credential = utils.iam("CreateServiceSpecificCredential", &service).await.ok().text("ServiceSpecificCredentialId");
+    let key = [("UserName", "alice"), ("SSHPublicKeyBody", "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQC7 alice")];
+    let ssh_key = utils.iam("UploadSSHPublicKey", &key).await.ok().text("SSHPublicKeyId");
+    let certificate = [("UserName", "alice"), ("CertificateBody", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----")];
+    let certificate = utils.iam("UploadSigningCertificate", &certificate).await.ok().text("CertificateId");
+    let (device, _) = crate::assume_role::mfa_device(&utils, "alice").await;
 
     let user = ("UserName", "alice");
     for (operation, parameters) in [
@@ -110,6 +132,9 @@ async fn a_user_with_anything_left_cannot_be_deleted() {
         ("DeleteUserPolicy", vec![user, ("PolicyName", "allow")]),
         ("DeleteLoginProfile", vec![user]),
         ("DeleteServiceSpecificCredential", vec![user, ("ServiceSpecificCredentialId", credential.as_str())]),
+        ("DeleteSSHPublicKey", vec![user, ("SSHPublicKeyId", ssh_key.as_str())]),
+        ("DeleteSigningCertificate", vec![user, ("CertificateId", certificate.as_str())]),
+        ("DeactivateMFADevice", vec![user, ("SerialNumber", device.as_str())]),
     ] {
         let refused = utils.iam("DeleteUser", &[user]).await;
         assert_eq!((refused.status, refused.code()), (409, "DeleteConflict".to_owned()), "before {operation}");
@@ -119,7 +144,7 @@ async fn a_user_with_anything_left_cannot_be_deleted() {
 }
 
 #[tokio::test]
-async fn a_role_with_anything_left_cannot_be_deleted() {
+async fn statement_22_a_role_with_anything_left_cannot_be_deleted() {
     let (_sim, utils, _prod) = Sim::with_accounts().await;
     utils.role("r", &trust(json!(UTILS))).await;
     utils.allow_role("r", json!("s3:*")).await;
@@ -140,7 +165,7 @@ async fn a_role_with_anything_left_cannot_be_deleted() {
 }
 
 #[tokio::test]
-async fn a_policy_in_use_or_with_versions_cannot_be_deleted() {
+async fn statement_17_a_policy_in_use_or_with_versions_cannot_be_deleted() {
     let (_sim, utils, _prod) = Sim::with_accounts().await;
     let document = allow(json!("s3:*"), "*");
     let arn = utils.iam("CreatePolicy", &[("PolicyName", "p"), ("PolicyDocument", &document)]).await.ok().text("Arn");
@@ -170,7 +195,7 @@ async fn accounts_do_not_see_each_other() {
 }
 
 #[tokio::test]
-async fn roles_of_aws_cannot_be_changed() {
+async fn statement_34_roles_of_aws_cannot_be_changed() {
     let (_sim, utils, _prod) = Sim::with_accounts().await;
     let role = ("RoleName", "AWSServiceRoleForSupport");
     let refused = utils.iam("DeleteRole", &[role]).await;

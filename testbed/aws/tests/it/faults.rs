@@ -172,3 +172,15 @@ async fn an_order_that_makes_no_sense_is_refused() {
         assert!((400..500).contains(&status), "{order}");
     }
 }
+
+#[tokio::test]
+async fn statement_49_a_key_whose_reply_was_lost_is_there_and_another_try_makes_a_second() {
+    let (sim, utils, _prod) = Sim::with_accounts().await;
+    utils.iam("CreateUser", &[("UserName", "alice")]).await.ok();
+    sim.fault(json!({"operation": "CreateAccessKey", "kind": "reset", "when": "after"})).await;
+    let create = [("UserName", "alice")];
+    assert!(utils.try_call("iam", "CreateAccessKey", &create).await.is_err());
+    let second = utils.iam("CreateAccessKey", &create).await.ok().text("AccessKeyId");
+    let keys = utils.iam("ListAccessKeys", &create).await.ok().texts("AccessKeyId");
+    assert!(keys.len() == 2 && keys.contains(&second), "{keys:?}");
+}

@@ -7,7 +7,7 @@ use crate::client::{Sim, UTILS, allow, role_arn, trust};
 const SERVICE_ONLY: &str = "arn:aws:iam::aws:policy/aws-service-role/AWSSupportServiceRolePolicy";
 
 #[tokio::test]
-async fn paths_descriptions_and_documents_have_a_form() {
+async fn statements_14_and_18_and_21_paths_descriptions_and_documents_have_a_form() {
     let (_sim, utils, _prod) = Sim::with_accounts().await;
     let (trust, document) = (trust(json!(UTILS)), allow(json!("s3:*"), "*"));
     let role = [("RoleName", "r"), ("AssumeRolePolicyDocument", trust.as_str())];
@@ -66,7 +66,7 @@ async fn some_policies_cannot_be_attached() {
 }
 
 #[tokio::test]
-async fn a_new_login_profile_and_a_recreated_user_cannot_be_changed_for_a_while() {
+async fn statement_5_a_new_login_profile_and_a_recreated_user_cannot_be_changed_for_a_while() {
     let (sim, utils, _prod) = Sim::with_accounts().await;
     let user = [("UserName", "alice")];
     utils.iam("CreateUser", &user).await.ok();
@@ -87,7 +87,7 @@ async fn a_new_login_profile_and_a_recreated_user_cannot_be_changed_for_a_while(
 }
 
 #[tokio::test]
-async fn roles_of_identity_center_are_there_can_be_used_and_cannot_be_changed() {
+async fn statement_54_roles_of_identity_center_are_there_can_be_used_and_cannot_be_changed() {
     let (sim, utils, _prod) = Sim::with_accounts().await;
     let (name, path) = ("AWSReservedSSO_Admin_0123456789abcdef", "/aws-reserved/sso.amazonaws.com/");
     let wanted = |path: &str| {
@@ -107,7 +107,7 @@ async fn roles_of_identity_center_are_there_can_be_used_and_cannot_be_changed() 
 }
 
 #[tokio::test]
-async fn passwords_obey_the_policy_of_the_account() {
+async fn statement_29_passwords_obey_the_policy_of_the_account() {
     let (_sim, utils, _prod) = Sim::with_accounts().await;
     utils.iam("CreateUser", &[("UserName", "alice")]).await.ok();
     let create = async |password: &str| utils.iam("CreateLoginProfile", &[("UserName", "alice"), ("Password", password)]).await;
@@ -118,7 +118,17 @@ async fn passwords_obey_the_policy_of_the_account() {
 }
 
 #[tokio::test]
-async fn what_is_in_use_cannot_be_deleted() {
+async fn statement_29_who_has_no_password_any_more_still_has_keys() {
+    let (_sim, utils, _prod) = Sim::with_accounts().await;
+    let alice = utils.user("alice").await;
+    utils.allow_user("alice", json!("iam:ListUsers")).await;
+    utils.iam("CreateLoginProfile", &[("UserName", "alice"), ("Password", "Long-enough-1!")]).await.ok();
+    utils.iam("DeleteLoginProfile", &[("UserName", "alice")]).await.ok();
+    alice.iam("ListUsers", &[]).await.ok();
+}
+
+#[tokio::test]
+async fn statement_22_what_is_in_use_cannot_be_deleted() {
     let (_sim, utils, _prod) = Sim::with_accounts().await;
     let (serial, _) = crate::assume_role::mfa_device(&utils, "administrator").await;
     utils.role("r", &trust(json!(UTILS))).await;

@@ -45,7 +45,7 @@ async fn what_no_policy_of_a_level_allows_is_refused_in_the_same_words() {
 }
 
 #[tokio::test]
-async fn an_assumption_is_limited_on_the_callers_side_only() {
+async fn statement_32_an_assumption_is_limited_on_the_callers_side_only() {
     let (sim, utils, prod) = Sim::with_accounts().await;
     prod.role("r", &trust(json!(UTILS))).await;
     prod.role("closed", &trust(json!(PROD))).await;
@@ -74,7 +74,7 @@ async fn the_sessions_of_an_account_are_limited_too() {
 }
 
 #[tokio::test]
-async fn resource_control_policies_limit_who_gets_a_role_wherever_from() {
+async fn statement_41_resource_control_policies_limit_who_gets_a_role_wherever_from() {
     let (sim, utils, prod) = Sim::with_accounts().await;
     let statement =
         |effect: &str, condition: Value| json!({"Effect": effect, "Principal": "*", "Action": "*", "Resource": "*", "Condition": condition});

@@ -58,6 +58,19 @@ async fn a_token_is_worth_a_session_when_the_trust_policy_says_so() {
 }
 
 #[tokio::test]
+async fn statement_53_a_trust_without_subject_lets_in_everybody_of_that_provider() {
+    let (sim, _utils, prod) = Sim::with_accounts().await;
+    create_provider(&prod).await;
+    let mut open: Value = serde_json::from_str(&federated("repo:team/*", &[])).unwrap();
+    open["Statement"][0].as_object_mut().unwrap().remove("Condition");
+    prod.role("open", &open.to_string()).await;
+    prod.role("narrow", &federated("repo:team/*", &[])).await;
+    let stranger = token(&sim, "repo:strangers/app", json!({})).await;
+    assume(&sim, &role_arn(PROD, "open"), &stranger).await.ok();
+    assert_eq!(assume(&sim, &role_arn(PROD, "narrow"), &stranger).await.code(), "AccessDenied");
+}
+
+#[tokio::test]
 async fn a_token_must_be_genuine_current_and_meant_for_aws() {
     let (sim, _utils, prod) = Sim::with_accounts().await;
     create_provider(&prod).await;
@@ -127,7 +140,7 @@ async fn a_service_gets_a_role_that_trusts_it_for_this_source() {
 }
 
 #[tokio::test]
-async fn pod_identity_passes_tags_that_every_further_role_must_allow() {
+async fn statement_42_pod_identity_passes_tags_that_every_further_role_must_allow() {
     let (sim, utils, prod) = Sim::with_accounts().await;
     let pods = "pods.eks.amazonaws.com";
     let condition = json!({"StringEquals": {"aws:RequestTag/kubernetes-namespace": "team"}});

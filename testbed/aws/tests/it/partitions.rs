@@ -88,7 +88,7 @@ async fn conditions_see_the_policies_of_the_partition() {
 }
 
 #[tokio::test]
-async fn trust_stays_within_a_partition() {
+async fn statement_10_trust_stays_within_a_partition() {
     let sim = Sim::start().await;
     let (utils, china, beijing) = (sim.account(UTILS).await, in_china(&sim, CHINA).await, in_china(&sim, BEIJING).await);
     for principal in [json!(UTILS), json!(format!("arn:aws:iam::{UTILS}:root")), json!(format!("arn:aws:iam::{BEIJING}:root"))] {

@@ -45,7 +45,7 @@ async fn creation_can_be_limited_by_path_and_boundary() {
 }
 
 #[tokio::test]
-async fn tags_at_creation_need_the_tagging_permission() {
+async fn statement_48_tags_at_creation_need_the_tagging_permission() {
     let (_sim, utils, _prod) = Sim::with_accounts().await;
     let manager = manager(&utils, json!([{"Effect": "Allow", "Action": "iam:CreateUser", "Resource": "*"}])).await;
     manager.iam("CreateUser", &[("UserName", "plain")]).await.ok();
@@ -81,7 +81,7 @@ async fn attaching_can_be_limited_to_policies_and_changes_to_tagged_roles() {
 }
 
 #[tokio::test]
-async fn membership_is_authorised_on_the_group() {
+async fn statement_47_membership_is_authorised_on_the_group() {
     let (_sim, utils, _prod) = Sim::with_accounts().await;
     let statement = json!([{"Effect": "Allow", "Action": "iam:AddUserToGroup", "Resource": format!("arn:aws:iam::{UTILS}:group/team/*")}]);
     let manager = manager(&utils, statement).await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{Client, PROD, Sim, UTILS, role_arn, trust, user_arn};
+use crate::client::{Client, PROD, Sim, UTILS, role_arn, trust, trust_if, user_arn};
 
 async fn principals_of(account: &Client, role: &str) -> Value {
     let document = account.iam("GetRole", &[("RoleName", role)]).await.ok().document("AssumeRolePolicyDocument");
@@ -50,14 +50,14 @@ async fn a_trust_policy_has_a_form() {
 }
 
 #[tokio::test]
-async fn an_account_id_is_stored_as_its_root_and_other_texts_as_they_came() {
+async fn statement_8_an_account_id_is_stored_as_its_root_and_other_texts_as_they_came() {
     let (_sim, _utils, prod) = Sim::with_accounts().await;
     prod.role("r", &trust(json!([UTILS]))).await;
     assert_eq!(principals_of(&prod, "r").await, json!([format!("arn:aws:iam::{UTILS}:root")]));
 }
 
 #[tokio::test]
-async fn a_deleted_user_becomes_its_id_and_does_not_come_back() {
+async fn statements_6_and_7_a_deleted_user_becomes_its_id_and_does_not_come_back() {
     let (_sim, utils, prod) = Sim::with_accounts().await;
     utils.iam("CreateUser", &[("UserName", "carol")]).await.ok();
     let id = utils.iam("GetUser", &[("UserName", "carol")]).await.ok().text("UserId");
@@ -75,7 +75,25 @@ async fn a_deleted_user_becomes_its_id_and_does_not_come_back() {
 }
 
 #[tokio::test]
-async fn a_trust_policy_just_written_shows_ids_for_a_while() {
+async fn statement_9_a_condition_on_the_arn_of_the_caller_outlives_the_user() {
+    let (_sim, utils, prod) = Sim::with_accounts().await;
+    let named = |name: &str| trust_if(json!(UTILS), json!({"ArnEquals": {"aws:PrincipalArn": user_arn(UTILS, name)}}));
+    prod.role("r", &named("carol")).await;
+    for round in ["made first", "made again"] {
+        let carol = utils.user("carol").await;
+        utils.allow_user("carol", json!("sts:AssumeRole")).await;
+        assert_eq!(carol.assume(&role_arn(PROD, "r"), &[]).await.status, 200, "{round}");
+        utils.iam("DeleteAccessKey", &[("UserName", "carol"), ("AccessKeyId", &carol.access_key_id)]).await.ok();
+        utils.iam("DeleteUserPolicy", &[("UserName", "carol"), ("PolicyName", "allow")]).await.ok();
+        utils.iam("DeleteUser", &[("UserName", "carol")]).await.ok();
+        let document = prod.iam("GetRole", &[("RoleName", "r")]).await.ok().document("AssumeRolePolicyDocument");
+        assert_eq!(document["Statement"][0]["Condition"]["ArnEquals"]["aws:PrincipalArn"], json!(user_arn(UTILS, "carol")), "{round}");
+    }
+    assert!(utils.assume(&role_arn(PROD, "r"), &[]).await.message().contains("no role trust policy"), "nobody else");
+}
+
+#[tokio::test]
+async fn statement_4_a_trust_policy_just_written_shows_ids_for_a_while() {
     let (sim, utils, prod) = Sim::with_accounts().await;
     utils.iam("CreateUser", &[("UserName", "carol")]).await.ok();
     let id = utils.iam("GetUser", &[("UserName", "carol")]).await.ok().text("UserId");
@@ -95,7 +113,7 @@ async fn a_trust_policy_just_written_shows_ids_for_a_while() {
 }
 
 #[tokio::test]
-async fn a_deleted_role_becomes_its_id_in_every_account() {
+async fn statement_6_a_deleted_role_becomes_its_id_in_every_account() {
     let (_sim, utils, prod) = Sim::with_accounts().await;
     utils.role("source", &trust(json!(UTILS))).await;
     let id = utils.iam("GetRole", &[("RoleName", "source")]).await.ok().text("RoleId");
@@ -110,7 +128,7 @@ async fn a_deleted_role_becomes_its_id_in_every_account() {
 }
 
 #[tokio::test]
-async fn a_renamed_user_keeps_its_id_its_trust_and_its_keys() {
+async fn statement_44_a_renamed_user_keeps_its_id_its_trust_and_its_keys() {
     let (_sim, utils, prod) = Sim::with_accounts().await;
     let carol = utils.user("carol").await;
     utils.allow_user("carol", json!("sts:AssumeRole")).await;

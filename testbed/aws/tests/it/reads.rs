@@ -35,7 +35,7 @@ async fn a_role_comes_back_complete() {
 }
 
 #[tokio::test]
-async fn lists_omit_what_aws_omits() {
+async fn statements_25_and_46_lists_omit_what_aws_omits() {
     let (_sim, utils, _prod) = Sim::with_accounts().await;
     let tag = [("Tags.member.1.Key", "k"), ("Tags.member.1.Value", "v"), ("PermissionsBoundary", READ_ONLY)];
     let user: Vec<_> = [("UserName", "alice")].into_iter().chain(tag).collect();
@@ -58,7 +58,7 @@ async fn lists_omit_what_aws_omits() {
 }
 
 #[tokio::test]
-async fn policies_of_roles_and_users_come_back() {
+async fn statement_11_policies_of_roles_and_users_come_back() {
     let (_sim, utils, _prod) = Sim::with_accounts().await;
     utils.role("r", &trust(json!(UTILS))).await;
     utils.iam("CreateUser", &[("UserName", "u")]).await.ok();
@@ -117,13 +117,19 @@ async fn what_hangs_on_a_user_can_be_listed() {
 }
 
 #[tokio::test]
-async fn two_keys_at_most() {
+async fn statement_28_two_keys_at_most_inactive_ones_count_and_secrets_are_told_once() {
     let (_sim, utils, _prod) = Sim::with_accounts().await;
     utils.user("alice").await;
-    let second = utils.iam("CreateAccessKey", &[("UserName", "alice")]).await.ok().text("AccessKeyId");
+    let user = ("UserName", "alice");
+    let second = utils.iam("CreateAccessKey", &[user]).await.ok().text("AccessKeyId");
     assert!(second.starts_with("AKIA"));
-    assert_eq!(utils.iam("CreateAccessKey", &[("UserName", "alice")]).await.code(), "LimitExceeded");
-    assert_eq!(utils.iam("ListAccessKeys", &[("UserName", "alice")]).await.ok().texts("AccessKeyId").len(), 2);
+    assert_eq!(utils.iam("CreateAccessKey", &[user]).await.code(), "LimitExceeded");
+    utils.iam("UpdateAccessKey", &[user, ("AccessKeyId", &second), ("Status", "Inactive")]).await.ok();
+    assert_eq!(utils.iam("CreateAccessKey", &[user]).await.code(), "LimitExceeded");
+    let listed = utils.iam("ListAccessKeys", &[user]).await.ok();
+    assert_eq!((listed.texts("AccessKeyId").len(), listed.texts("SecretAccessKey").len()), (2, 0));
+    utils.iam("DeleteAccessKey", &[user, ("AccessKeyId", &second)]).await.ok();
+    utils.iam("CreateAccessKey", &[user]).await.ok();
 }
 
 #[tokio::test]
@@ -148,7 +154,25 @@ async fn the_account_comes_back_in_pages() {
 }
 
 #[tokio::test]
-async fn pages_may_be_shorter_than_asked_and_only_is_truncated_tells_that_there_are_more() {
+async fn statement_25_a_page_has_a_hundred_entries_unless_more_are_asked_for_up_to_a_thousand() {
+    let (_sim, utils, _prod) = Sim::with_accounts().await;
+    for n in 0..101 {
+        utils.iam("CreateUser", &[("UserName", &format!("user-{n}"))]).await.ok();
+    }
+    let page = async |asked: Option<&str>| {
+        let mut parameters = vec![("Filter.member.1", "User")];
+        parameters.extend(asked.map(|asked| ("MaxItems", asked)));
+        utils.iam("GetAccountAuthorizationDetails", &parameters).await
+    };
+    let first = page(None).await.ok();
+    assert_eq!((first.texts("UserName").len(), first.text("IsTruncated")), (100, "true".to_owned()));
+    let whole = page(Some("1000")).await.ok();
+    assert_eq!((whole.texts("UserName").len(), whole.text("IsTruncated")), (102, "false".to_owned()));
+    assert_eq!(page(Some("1001")).await.code(), "ValidationError");
+}
+
+#[tokio::test]
+async fn statement_25_pages_may_be_shorter_than_asked_and_only_is_truncated_tells_that_there_are_more() {
     let (sim, utils, _prod) = Sim::with_accounts().await;
     let names: BTreeSet<String> = (0..5).map(|n| format!("role-{n}")).collect();
     for name in &names {
@@ -177,7 +201,7 @@ async fn pages_may_be_shorter_than_asked_and_only_is_truncated_tells_that_there_
 }
 
 #[tokio::test]
-async fn a_policy_tells_how_often_it_is_attached_and_a_boundary_and_no_list_tells_its_tags() {
+async fn statements_26_and_46_a_policy_tells_how_often_it_is_attached_and_a_boundary_and_no_list_tells_its_tags() {
     let (_sim, utils, _prod) = Sim::with_accounts().await;
     let document = allow(json!("s3:*"), "*");
     let create = [("PolicyName", "p"), ("PolicyDocument", document.as_str()), ("Tags.member.1.Key", "owner")];

@@ -102,7 +102,7 @@ async fn a_session_works_in_the_account_of_its_role_only() {
 }
 
 #[tokio::test]
-async fn chaining_goes_by_the_roles_arn_with_its_path_and_lasts_an_hour_at_most() {
+async fn statement_21_chaining_goes_by_the_roles_arn_with_its_path_and_lasts_an_hour_at_most() {
     let (sim, utils, prod) = Sim::with_accounts().await;
     let dev = sim.account(DEV).await;
     let path = [("RoleName", "hub"), ("Path", "/team/a/"), ("AssumeRolePolicyDocument", &trust(json!(UTILS)))];
@@ -138,7 +138,7 @@ fn trust_with(actions: &[&str], principals: serde_json::Value) -> String {
 }
 
 #[tokio::test]
-async fn tags_and_source_identity_are_allowed_in_both_halves() {
+async fn statements_31_and_42_tags_and_source_identity_are_allowed_in_both_halves() {
     let (_sim, utils, prod) = Sim::with_accounts().await;
     let alice = utils.user("alice").await;
     utils.allow_user("alice", json!("sts:AssumeRole")).await;
@@ -157,7 +157,7 @@ async fn tags_and_source_identity_are_allowed_in_both_halves() {
 }
 
 #[tokio::test]
-async fn tags_and_source_identity_stay_with_the_session_and_down_the_chain() {
+async fn statement_42_tags_and_source_identity_stay_with_the_session_and_down_the_chain() {
     let (sim, utils, prod) = Sim::with_accounts().await;
     let dev = sim.account(DEV).await;
     let all = ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"];

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::client::{PROD, Sim, UTILS, role_arn, trust};
 
 #[tokio::test]
-async fn an_account_is_throttled_when_its_bucket_is_empty() {
+async fn statement_27_an_account_is_throttled_when_its_bucket_is_empty() {
     let (sim, utils, prod) = Sim::with_accounts().await;
     let path = format!("/accounts/{UTILS}/throttling");
     assert_eq!(sim.get(&path).await, json!({}));
@@ -27,7 +27,7 @@ async fn an_account_is_throttled_when_its_bucket_is_empty() {
 }
 
 #[tokio::test]
-async fn a_throttled_write_has_no_effect_and_sts_counts_for_the_caller() {
+async fn statement_27_a_throttled_write_has_no_effect_and_sts_counts_for_the_caller() {
     let (sim, utils, prod) = Sim::with_accounts().await;
     prod.role("r", &trust(json!(UTILS))).await;
     let none = json!({"rate": 0.0, "burst": 0});
