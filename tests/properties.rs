@@ -889,7 +889,7 @@ proptest! {
 
     /// The removal of a user: cut off from the first action to the last but one, and gone with all that is its own.
     #[test]
-    fn a_removed_user_is_cut_off_until_it_is_gone(found in arb_found_user(), keys in btree_set("AKIA[A-Z]{4}", 0..3), password in any::<bool>()) {
+    fn statement_38_a_removed_user_is_cut_off_until_it_is_gone(found in arb_found_user(), keys in btree_set("AKIA[A-Z]{4}", 0..3), password in any::<bool>()) {
         let desired = desired_of_user(&[], None, &BTreeMap::new());
         let start = found.observed(&desired, &[]);
         let removed = Removed { owner: desired.owner.clone(), pinned: None, name: desired.identity.name.clone(), policies: BTreeSet::new() };
@@ -983,6 +983,7 @@ impl Crowd {
             path: rolebridge::core::names::Path::root(),
             name: format!("role-{index}").parse().expect("a name"),
             rights: crowd_rights(index),
+            opens_in_console: true,
             presence: *presence,
             is_coming: false,
         };

@@ -93,7 +93,7 @@ pub struct CrossAccountRoleStatus {
     #[serde(default, rename = "roleID", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub role_id: Option<String>,
-    /// The console link that switches to the role.
+    /// The console link that switches to the role, where the console can send what the role requires.
     #[serde(default, rename = "switchRoleURL", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub switch_role_url: Option<String>,

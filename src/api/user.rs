@@ -148,7 +148,7 @@ pub struct AssumableRole {
     #[serde(rename = "roleARN")]
     #[schemars(length(max = 2048))]
     pub role_arn: String,
-    /// The console link that switches to the role.
+    /// The console link that switches to the role, where the console can send what the role requires.
     #[serde(default, rename = "switchRoleURL", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub switch_role_url: Option<String>,

@@ -17,7 +17,7 @@ use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
 use crate::core::access::LONG_LIVED_KEYS;
 use crate::core::assume::{Found, Listed, number};
 use crate::core::desired::{Desired, desired_role, desired_user, owner, policies_of_role, policies_of_user};
-use crate::core::grants::{AssumableRole as Assumed, Grant, Presence, role_identity, roles_of_role, roles_of_user, user_identity};
+use crate::core::grants::{AssumableRole as Assumed, Grant, Presence, opens_in_console, role_identity, roles_of_role, roles_of_user, user_identity};
 use crate::core::identity::IdentityName;
 use crate::core::names::{Arn, UniqueID, switch_role_url};
 use crate::core::observed::{Observed, ObservedPolicy};
@@ -207,7 +207,7 @@ fn assuming(context: &Context, desired: &Desired, observed: &Observed) -> Assumi
     let found = Found::of(&desired.identity, &desired.owner, observed);
     let allowed = found.assumable();
     let link = |role: &Assumed| {
-        let at = find(&*context.caches, &role.account).ok()?;
+        let at = find(&*context.caches, &role.account).ok().filter(|_| role.opens_in_console)?;
         switch_role_url(&at.partition, at.console_name(), &role.path, &role.name, &role.key.name)
     };
     let told = |role: &Assumed| AssumableRole {
@@ -303,10 +303,11 @@ impl IdentityKind for CrossAccountRole {
         let Assuming { policies: assume_policies, roles, total: roles_total } = assuming(context, desired, observed);
         let IdentityName::Role(name) = &desired.identity.name else { return Self::Status::default() };
         let unmanaged = Staying::reported(desired, observed);
+        let link = || switch_role_url(&at.partition, at.console_name(), &desired.identity.path, name, &self.name_any());
         Self::Status {
             role_arn: found.map(|_| desired.arn.to_string()),
             role_id: found.map(|f| f.id.to_string()),
-            switch_role_url: found.and_then(|_| switch_role_url(&at.partition, at.console_name(), &desired.identity.path, name, &self.name_any())),
+            switch_role_url: found.filter(|_| opens_in_console(self)).and_then(|_| link()),
             trust: policy.map(|policy| TrustStatus {
                 bytes: count(policy.size()),
                 quota: count(desired.quotas.trust_policy_size),

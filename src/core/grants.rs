@@ -11,7 +11,7 @@ use super::assume::SessionRights;
 use super::names::{Arn, Path, RoleName, UserName};
 use super::outcome::Problem;
 use super::placement::{Placement, admit, find, matches, shared_with};
-use super::require::session_rights;
+use super::require::{is_met_by_console, session_rights};
 use super::trust::{Admission, Trust};
 use super::world::{Labels, ObjectKey, SourceKey, World};
 use crate::api::common::AllowRolesFrom;
@@ -101,6 +101,8 @@ pub struct AssumableRole {
     pub name: RoleName,
     /// What the source must be allowed on the role beside assuming it.
     pub rights: SessionRights,
+    /// Whether the console can open a session of it for the source.
+    pub opens_in_console: bool,
     /// Whether the assume policy is to allow it.
     pub presence: Presence,
     /// Whether the role is wanted and merely not made yet, so that the source does well to wait a moment before it tells how it stands.
@@ -215,6 +217,11 @@ impl SourceObject<'_> {
     }
 }
 
+/// Whether the console can open a session of a role for some of its sources.
+pub fn opens_in_console(role: &CrossAccountRole) -> bool {
+    role.spec.trust.iter().any(|entry| is_met_by_console(entry.require.as_ref()))
+}
+
 /// The users and roles that a role names each by itself.
 pub fn sources_named(role: &CrossAccountRole) -> BTreeSet<SourceKey> {
     let named = |source: &Source| {
@@ -320,6 +327,7 @@ fn assumable(world: &dyn World, source: SourceObject<'_>, role: &CrossAccountRol
     let (name, path) = role_identity(role).ok()?;
     let entries: Vec<&TrustEntry> = role.spec.trust.iter().filter(|entry| entry.from.iter().any(|s| is_source(role, s, source))).collect();
     let rights = entries.iter().map(|entry| session_rights(entry.require.as_ref())).fold(SessionRights::default(), SessionRights::or);
+    let opens_in_console = entries.iter().any(|entry| is_met_by_console(entry.require.as_ref()));
     let of = |arn, presence, is_coming| AssumableRole {
         key: ObjectKey::of(role),
         account: role.spec.account_ref.name.clone(),
@@ -327,6 +335,7 @@ fn assumable(world: &dyn World, source: SourceObject<'_>, role: &CrossAccountRol
         path: path.clone(),
         name: name.clone(),
         rights,
+        opens_in_console,
         presence,
         is_coming,
     };

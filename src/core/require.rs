@@ -106,7 +106,37 @@ pub fn session_rights(require: Option<&Require>) -> SessionRights {
     }
 }
 
+/// Whether a session that the console opens can do what is required: its links to switch roles carry no external ID (IAM user guide, "Switch from a user to
+/// an IAM role (console)"), and no session tags or source identity either.
+pub fn is_met_by_console(require: Option<&Require>) -> bool {
+    require.is_none_or(|require| require.external_id.is_none() && require.session_tags.is_empty() && require.source_identity.is_none())
+}
+
 /// The condition that a key matches a pattern. Only `StringLike` knows wildcards; variables work in both.
 pub fn matching(conditions: Conditions, key: &str, pattern: &str) -> Conditions {
     conditions.with(if pattern.contains(['*', '?']) { "StringLike" } else { "StringEquals" }, key, [pattern])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statement_43_the_console_sends_no_external_id_and_neither_session_tags_nor_a_source_identity() {
+        let required = |require: serde_json::Value| is_met_by_console(Some(&serde_json::from_value(require).unwrap()));
+        assert!(is_met_by_console(None));
+        for met in [
+            serde_json::json!({}),
+            serde_json::json!({"mfa": {}, "sourceIPs": ["203.0.113.0/24"], "principalTags": {"team": "data"}, "sessionName": "${aws:username}"}),
+        ] {
+            assert!(required(met.clone()), "{met}");
+        }
+        for unmet in [
+            serde_json::json!({"externalID": "example-42"}),
+            serde_json::json!({"sessionTags": {"team": "data"}}),
+            serde_json::json!({"sourceIdentity": "${aws:username}"}),
+        ] {
+            assert!(!required(unmet.clone()), "{unmet}");
+        }
+    }
 }

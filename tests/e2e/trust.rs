@@ -71,7 +71,7 @@ async fn users_are_trusted_by_their_labels_as_these_come_and_go() -> Result<()> 
 }
 
 #[tokio::test]
-async fn row_15_a_role_reaches_another_and_the_hour_that_such_sessions_last_is_told() -> Result<()> {
+async fn statement_21_row_15_a_role_reaches_another_and_the_hour_that_such_sessions_last_is_told() -> Result<()> {
     let tenant = crate::support::World::with_operator().await?.tenant().await?;
     let (utils, prod) = (tenant.ready_account("utils", "").await?, tenant.ready_account("prod", "").await?);
     let chained = role_trusting("reader", &prod, "[{from: [{role: {name: ops}}]}]", ", maxSessionDuration: 4h");
@@ -100,7 +100,7 @@ async fn row_15_a_role_reaches_another_and_the_hour_that_such_sessions_last_is_t
 }
 
 #[tokio::test]
-async fn what_is_required_is_asked_for_and_what_it_needs_is_granted() -> Result<()> {
+async fn statements_31_and_42_and_43_what_is_required_is_asked_for_and_what_it_needs_is_granted() -> Result<()> {
     let tenant = crate::support::World::with_operator().await?.tenant().await?;
     let (utils, prod) = (tenant.ready_account("utils", "").await?, tenant.ready_account("prod", "").await?);
     let tag = || aws_sdk_sts::types::Tag::builder().key("purpose").value("audit-7").build();
@@ -141,6 +141,14 @@ async fn what_is_required_is_asked_for_and_what_it_needs_is_granted() -> Result<
     for (name, _, may) in &unconditional {
         tenant.ready(&tenant.roles(), name).await?;
         ensure!(tenant.world.may_assume(&alice, &prod.arn(&format!("role/{name}"))).await? == *may, "{name}");
+    }
+    // A link of the console leads to those roles that ask for nothing that it cannot send.
+    let listed = tenant.users().get("alice").await?.status.context("no status")?.roles;
+    ensure!(listed.len() == cases.len() + unconditional.len(), "{listed:?}");
+    for role in listed {
+        let link = tenant.roles().get(&role.name).await?.status.and_then(|status| status.switch_role_url);
+        let expected = !["external", "known", "tagged"].contains(&role.name.as_str());
+        ensure!((role.switch_role_url.is_some(), link.is_some()) == (expected, expected), "{role:?} {link:?}");
     }
     // With a second factor that was just shown.
     let second = tenant.world.session_with_mfa(&utils.iam, "alice", &alice).await?;
@@ -245,7 +253,7 @@ async fn rows_21_and_22_a_full_trust_policy_stays_as_it_is_until_the_quota_is_ra
 }
 
 #[tokio::test]
-async fn rows_36_and_37_a_user_that_somebody_else_made_anew_is_not_trusted_and_one_of_our_own_is() -> Result<()> {
+async fn statements_1_and_6_rows_36_and_37_a_user_that_somebody_else_made_anew_is_not_trusted_and_one_of_our_own_is() -> Result<()> {
     let world = crate::support::World::with_operator().await?;
     let tenant = world.tenant().await?;
     let (utils, prod) =
@@ -285,7 +293,7 @@ async fn rows_36_and_37_a_user_that_somebody_else_made_anew_is_not_trusted_and_o
 }
 
 #[tokio::test]
-async fn a_user_that_somebody_renamed_keeps_its_trust_and_gets_its_name_back() -> Result<()> {
+async fn statement_44_a_user_that_somebody_renamed_keeps_its_trust_and_gets_its_name_back() -> Result<()> {
     let world = crate::support::World::with_operator().await?;
     let tenant = world.tenant().await?;
     let (utils, prod) =
@@ -324,7 +332,7 @@ async fn a_user_that_somebody_renamed_keeps_its_trust_and_gets_its_name_back() -
 }
 
 #[tokio::test]
-async fn a_principal_of_others_that_was_replaced_is_trusted_again_only_when_it_is_declared_again() -> Result<()> {
+async fn statement_6_a_principal_of_others_that_was_replaced_is_trusted_again_only_when_it_is_declared_again() -> Result<()> {
     let world = crate::support::World::with_operator().await?;
     let tenant = world.tenant().await?;
     let other = tenant.bare_account("other").await?;
