@@ -2,7 +2,10 @@
 //!
 //! IAM puts the unique ID of a principal that was deleted into its place, and who bears its name afterwards is another one (IAM user guide, "Principal");
 //! so is who takes the name of a user that was renamed.
-//! For moments it may show the ID of one that lives, too, so each is read by itself before anything is done about it.
+//! For moments it may show the ID of one that lives, too, so each is read by itself before anything is done about it. Of those that are none of ours only
+//! time tells ([`Memory::may_be_passing`]).
+//!
+//! [`Memory::may_be_passing`]: super::memory::Memory::may_be_passing
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
@@ -18,7 +21,7 @@ use crate::core::world::SourceKey;
 
 /// How long it may take to read a user or role that is suspected to be gone. Whoever cannot be read by then counts as gone: so nobody is let in, and nobody
 /// else is held up.
-const SUSPICION: Duration = Duration::from_secs(30);
+pub(super) const SUSPICION: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
@@ -99,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_suspected_is_gone_or_lives_once_it_was_read_and_gone_after_a_while() {
+    fn statements_4_and_6_who_is_suspected_is_gone_or_lives_once_it_was_read_and_gone_after_a_while() {
         let (fates, now) = (Fates::default(), Instant::now());
         fates.settle("AIDAONE", false, now);
         assert!(!fates.is_gone("AIDAONE"), "nobody doubted that it lives");

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::caches::lock;
-use super::fate::Fates;
+use super::fate::{Fates, SUSPICION};
 use super::relations::Ref;
 use crate::core::names::Arn;
 use crate::core::observed::Observed;
@@ -80,6 +80,8 @@ struct Entry {
     drifted: bool,
     /// When a bulk read put it in doubt, until it is read or written directly.
     doubted_at: Option<Instant>,
+    /// Since when reads show principals as gone that it trusted.
+    gone_since: Option<Instant>,
 }
 
 /// What the process remembers, by resource.
@@ -145,6 +147,18 @@ impl Memory {
         }
     }
 
+    /// Takes note of whether principals that a role trusted were seen to be gone. Tells whether that may pass: IAM shows for moments the unique IDs of some that
+    /// live, too (TF `waitRoleARNIsNotUniqueID`).
+    pub fn may_be_passing(&self, of: &Ref, are_gone: bool, now: Instant) -> bool {
+        let mut entries = lock(&self.entries);
+        if !are_gone {
+            entries.get_mut(of).map(|entry| entry.gone_since.take());
+            return false;
+        }
+        let since = *entries.entry(of.clone()).or_default().gone_since.get_or_insert(now);
+        now.duration_since(since) < SUSPICION
+    }
+
     /// Whether somebody else changed the resource in AWS; told once.
     pub fn take_drifted(&self, of: &Ref) -> bool {
         lock(&self.entries).get_mut(of).is_some_and(|entry| std::mem::take(&mut entry.drifted))
@@ -171,5 +185,22 @@ impl Memory {
     /// Forgets a resource that is gone.
     pub fn forget(&self, of: &Ref) {
         lock(&self.entries).remove(of);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::world::ObjectKey;
+
+    #[test]
+    fn statement_4_who_shows_as_an_id_is_gone_only_after_a_while_without_a_break() {
+        let (memory, role, now) = (Memory::default(), Ref::Role(ObjectKey::new("data", "reader")), Instant::now());
+        let seen = |are_gone: bool, after: Duration| memory.may_be_passing(&role, are_gone, now + after);
+        assert!(seen(true, Duration::ZERO) && seen(true, SUSPICION / 2), "it may pass");
+        assert!(!seen(false, SUSPICION / 2), "it has passed");
+        let again = 2 * SUSPICION;
+        assert!(seen(true, again), "what was before says nothing of now");
+        assert!(!seen(true, again + SUSPICION), "it stays");
     }
 }

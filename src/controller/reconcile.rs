@@ -384,7 +384,7 @@ enum Stop {
     /// The account has no room for the work now; it comes back after this pause.
     Busy(Duration),
     Problems(Vec<Problem>),
-    /// What has become of a source must be known first.
+    /// What has become of a principal must be known first.
     Suspense,
     /// What was found must stand in the status before anything else is done.
     TellFirst,
@@ -513,7 +513,13 @@ impl<K: IdentityKind> Work<'_, K> {
         if has_suspects(self.context, self.desired, &seen.observed) {
             return Ok(Err(Stop::Suspense));
         }
-        if self.desired.is_newly_replaced(&seen.observed) {
+        let are_gone = self.desired.is_newly_replaced(&seen.observed);
+        if self.context.memory.may_be_passing(&K::reference(ObjectKey::of(&self.object)), are_gone, Instant::now()) {
+            // Nothing of it is told or remembered: that principals are gone would stay in the status.
+            self.observation = None;
+            return Ok(Err(Stop::Suspense));
+        }
+        if are_gone {
             return Ok(Err(Stop::TellFirst));
         }
         match plan(self.desired, &seen.observed) {

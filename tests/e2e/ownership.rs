@@ -90,7 +90,7 @@ async fn a_policy_of_others_is_a_conflict_whatever_its_case_and_path() -> Result
 }
 
 #[tokio::test]
-async fn row_50_and_51_what_is_re_created_while_the_operator_is_down_is_known_again() -> Result<()> {
+async fn statement_3_row_50_and_51_what_is_re_created_while_the_operator_is_down_is_known_again() -> Result<()> {
     let world = World::own().await?;
     let first = world.operator()?;
     let tenant = world.tenant().await?;

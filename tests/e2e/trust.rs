@@ -332,6 +332,45 @@ async fn statement_44_a_user_that_somebody_renamed_keeps_its_trust_and_gets_its_
 }
 
 #[tokio::test]
+async fn statement_4_a_principal_of_others_that_shows_as_its_id_for_a_while_is_not_taken_for_a_new_one() -> Result<()> {
+    let world = crate::support::World::own().await?;
+    let operator = world.operator()?;
+    let tenant = world.tenant().await?;
+    let other = tenant.bare_account("other").await?;
+    let prod = tenant.ready_account("prod", &format!("guardrails: {{principals: ['{}']}}", other.arn("user/*"))).await?;
+    other.iam.create_user().user_name("eve").send().await?;
+    let right = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}}).to_string();
+    other.iam.put_user_policy().user_name("eve").policy_name("assume").policy_document(&right).send().await?;
+    let arn = other.arn("user/eve");
+    tenant.apply(&role_trusting("reader", &prod, &format!("[{{from: [{{awsPrincipal: '{arn}'}}]}}]"), "")).await?;
+    tenant.ready(&tenant.roles(), "reader").await?;
+    ensure!(operator.terminate().await?.success());
+    // Somebody writes the policy, to which the next operator finds nothing but an ID.
+    let aws = &world.testbed.aws;
+    aws.set_unique_ids_ms(3_600_000).await?;
+    let statement = json!({"Effect": "Allow", "Principal": {"AWS": [&arn, "*"]}, "Action": "sts:AssumeRole"});
+    let opened = json!({"Version": "2012-10-17", "Statement": statement}).to_string();
+    prod.iam.update_assume_role_policy().role_name("reader").policy_document(&opened).send().await?;
+    let since = world.last_call().await?;
+    let operator = world.operator()?;
+    let read_again = || async {
+        let reads = world.calls_in(&prod, since).await?.iter().filter(|call| call.operation == "GetRole").count();
+        Ok(Seen::from_option((reads >= 2).then_some(()), || format!("{reads} reads")))
+    };
+    world.testbed.wait_for("the role is read again", read_again).await?;
+    aws.set_unique_ids_ms(0).await?;
+    let closed = || async {
+        let names = role(&tenant.state(&prod).await?, "reader").map(trusted).unwrap_or_default();
+        Ok(Seen::from_option((names == [arn.clone()]).then_some(()), || format!("{names:?}")))
+    };
+    world.testbed.wait_for("what was opened is closed, and nothing else", closed).await?;
+    let status = tenant.ready(&tenant.roles(), "reader").await?.status.context("no status")?;
+    ensure!(status.grants.iter().all(|grant| grant.state == GrantState::Granted), "{:?}", status.grants);
+    ensure!(world.may_assume(&new_key(&other.iam, "eve").await?, &prod.arn("role/reader")).await?);
+    operator.ensure_running()
+}
+
+#[tokio::test]
 async fn statement_6_a_principal_of_others_that_was_replaced_is_trusted_again_only_when_it_is_declared_again() -> Result<()> {
     let world = crate::support::World::with_operator().await?;
     let tenant = world.tenant().await?;

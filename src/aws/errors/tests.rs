@@ -112,6 +112,8 @@ fn statement_1_an_invalid_principal_may_be_a_new_one_and_other_documents_stay_in
     let classify = |message| classify("iam:UpdateAssumeRolePolicy", Some("MalformedPolicyDocument"), message, Some(400)).0;
     assert_eq!(classify("Invalid principal in policy: \"AWS\":\"arn:aws:iam::111111111111:user/new\""), Reason::Propagating);
     assert_eq!(classify("Syntax errors in policy."), Reason::InvalidDocument);
+    // It is tried again for as long as it takes, and nobody is called to act.
+    assert_eq!(Reason::Propagating.class(), Class::Transient);
 }
 
 #[test]

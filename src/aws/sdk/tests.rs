@@ -306,7 +306,7 @@ fn removals() -> Vec<(Action, Vec<&'static str>)> {
 }
 
 #[tokio::test]
-async fn statement_23_what_is_gone_already_is_removed() {
+async fn statements_22_and_23_what_is_gone_already_is_removed() {
     for (action, operations) in removals() {
         let server = Server::start(|_| error(404, "NoSuchEntity", "It cannot be found."));
         assert_eq!(execute(&server, action.clone()).await, Ok(Receipt::Done), "{action}");

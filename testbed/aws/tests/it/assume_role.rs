@@ -126,7 +126,7 @@ async fn conditions_of_place_and_time() {
 }
 
 #[tokio::test]
-async fn statement_31_conditions_of_the_caller() {
+async fn statements_31_and_47_conditions_of_the_caller() {
     let (sim, utils, prod) = Sim::with_accounts().await;
     let alice = alice(&utils).await;
     utils.iam("TagUser", &[("UserName", "alice"), ("Tags.member.1.Key", "team"), ("Tags.member.1.Value", "blue")]).await.ok();
