@@ -350,7 +350,7 @@ fn grant_status(grant: &Grant, trust: Option<&Trust>) -> GrantStatus {
         _ if grant.is_replaced(trust) => GrantState::Replaced,
         None if stands => GrantState::Granted,
         // Frozen: it stands as it stood, and the message says why nothing is added.
-        Some(_) if named && grant.presence == Presence::Kept => GrantState::Granted,
+        Some(_) if grant.presence == Presence::Kept && trust.is_some_and(|trust| !grant.standing(trust).is_empty()) => GrantState::Granted,
         Some(problem) if problem.reason.class() == Class::Stalled => GrantState::Refused,
         _ => GrantState::Waiting,
     };

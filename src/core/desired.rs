@@ -75,7 +75,9 @@ impl Desired {
         let found = observed.identity.as_ref().map(|f| &f.identity);
         let mut wanted = Wanted { identity: self.identity.clone(), policies: self.policies.clone() };
         if let (Some(role), Some(trust)) = (&mut wanted.identity.role, &self.trust) {
-            role.trust_policy = trust_to_be(trust, found.and_then(trust_of).as_ref());
+            // A policy that is there has room, however large it is.
+            let there = found.and_then(|found| found.role.as_ref()).map_or(0, |role| role.trust_policy.size());
+            role.trust_policy = trust_to_be(trust, found.and_then(trust_of).as_ref(), self.quotas.trust_policy_size.max(there));
         }
         if let Some(memberships) = &self.memberships {
             let there = found.and_then(|f| f.groups.clone()).unwrap_or_default();
@@ -277,18 +279,23 @@ pub fn trust_of(identity: &Identity) -> Option<Trust> {
 }
 
 /// The trust policy that is to be there. A grant that is merely kept is in it as it stands: under what is required now where that only narrows it, and
-/// otherwise under what was required before.
-fn trust_to_be(entries: &[Vec<Grant>], there: Option<&Trust>) -> Document {
+/// otherwise under what was required before. Where nothing is added, that it fits comes before that it is narrow.
+fn trust_to_be(entries: &[Vec<Grant>], there: Option<&Trust>, room: usize) -> Document {
     let nothing = Trust::default();
     let known = there.unwrap_or(&nothing);
     // None of those that were deleted and made anew, which only the unique IDs that are there now tell.
     let declared: Vec<Vec<Grant>> = entries.iter().map(|entry| entry.iter().filter(|grant| !grant.is_replaced(there)).cloned().collect()).collect();
-    let to_be = trust_beside(&declared, known);
+    let beside = |known: &Trust| {
+        let narrowed = trust_beside(&declared, known, true);
+        let adds = declared.iter().flatten().any(|grant| grant.presence == Presence::Wanted);
+        if adds || narrowed.size() <= room { narrowed } else { trust_beside(&declared, known, false) }
+    };
+    let to_be = beside(known);
     // What was denied by hand is not denied any more then, and who comes in by a root may be named.
-    if known.denied.is_empty() { to_be } else { trust_beside(&declared, &Trust::of(&to_be)) }
+    if known.denied.is_empty() { to_be } else { beside(&Trust::of(&to_be)) }
 }
 
-fn trust_beside(entries: &[Vec<Grant>], known: &Trust) -> Document {
+fn trust_beside(entries: &[Vec<Grant>], known: &Trust, narrows: bool) -> Document {
     // Who comes in anyway may be named: that adds nobody.
     let wanted = entries.iter().flatten().filter(|grant| grant.presence == Presence::Wanted).filter_map(|grant| grant.admission.clone());
     let let_in = Trust { admissions: known.admissions.iter().cloned().chain(wanted).collect(), ..known.clone() };
@@ -296,29 +303,22 @@ fn trust_beside(entries: &[Vec<Grant>], known: &Trust) -> Document {
         let admission = grant.admission.as_ref()?;
         let stands = match grant.presence {
             Presence::Wanted => true,
-            Presence::Kept => let_in.covers(admission) && !kept(grant, admission, known).is_empty(),
+            Presence::Kept => narrows && grant.is_understood && let_in.covers(admission) && !grant.standing(known).is_empty(),
             Presence::Absent => false,
         };
         stands.then(|| admission.clone())
     };
     let mut to_be: Vec<BTreeSet<Admission>> = entries.iter().map(|entry| entry.iter().filter_map(as_declared).collect()).collect();
     for (index, grant) in entries.iter().enumerate().flat_map(|(index, entry)| entry.iter().map(move |grant| (index, grant))) {
-        let Some(admission) = grant.admission.as_ref().filter(|_| grant.presence == Presence::Kept && as_declared(grant).is_none()) else { continue };
+        if grant.presence != Presence::Kept || as_declared(grant).is_some() {
+            continue;
+        }
         // What another entry has is not repeated: several may name one principal under conditions of their own.
-        let kept = without_lesser(kept(grant, admission, known));
+        let kept = without_lesser(grant.standing(known));
         let missing: Vec<Admission> = kept.into_iter().filter(|kept| !to_be.iter().flatten().any(|there| there.extends(kept))).collect();
         to_be[index].extend(missing);
     }
     trust_policy(to_be)
-}
-
-/// What there is of a grant.
-fn kept(grant: &Grant, admission: &Admission, there: &Trust) -> BTreeSet<Admission> {
-    let principal = &admission.principal;
-    // IAM takes only principals that exist. Of one that may not, it must be named already; others may come in by the root of their account.
-    let exists = grant.source_id.is_some() || principal.is_account() || (grant.key.is_none() && grant.told.is_none());
-    let own = |standing: &&Admission| exists || principal.covers(&standing.principal);
-    there.standing(principal).filter(own).map(|there| Admission { principal: principal.clone(), ..there.clone() }).collect()
 }
 
 /// A permissions policy that denies everything: what cuts a user off.

@@ -12,7 +12,7 @@ use super::names::{Arn, Path, RoleName, UserName};
 use super::outcome::Problem;
 use super::placement::{Placement, admit, find, matches, shared_with};
 use super::require::{is_met_by_console, session_rights};
-use super::trust::{Admission, Trust};
+use super::trust::{Admission, Conditions, Trust};
 use super::world::{Labels, ObjectKey, SourceKey, World};
 use crate::api::common::AllowRolesFrom;
 use crate::api::conditions::{Class, kinds};
@@ -49,6 +49,10 @@ pub struct Grant {
     pub source: String,
     /// The way in that the trust policy is to have for it, where that is known.
     pub admission: Option<Admission>,
+    /// Which of its conditions say who it is, where the principal alone does not: a provider vouches for many, a service acts for many.
+    pub identity: Conditions,
+    /// Whether it is known what is required of it. Where that cannot be understood, the admission has only what the source says itself.
+    pub is_understood: bool,
     /// Whether the trust policy is to have it.
     pub presence: Presence,
     /// What keeps the grant from standing.
@@ -65,13 +69,42 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// One that is wanted, of which nothing else is known.
+    pub(super) fn new(source: String, admission: Option<Admission>) -> Self {
+        Self {
+            source,
+            admission,
+            identity: Conditions::default(),
+            is_understood: true,
+            presence: Presence::Wanted,
+            problem: None,
+            key: None,
+            was_named: false,
+            source_id: None,
+            told: None,
+        }
+    }
+
     pub(super) fn absent(source: String, problem: Problem) -> Self {
-        Self { source, admission: None, presence: Presence::Absent, problem: Some(problem), key: None, was_named: false, source_id: None, told: None }
+        Self { presence: Presence::Absent, problem: Some(problem), ..Self::new(source, None) }
     }
 
     /// Whether the source is likely to be ready in a moment, so that a role that is not made yet does well to wait for it.
     pub fn is_coming(&self) -> bool {
         self.presence == Presence::Kept && self.problem.as_ref().is_some_and(|p| p.reason.class() < Class::Stalled)
+    }
+
+    /// What a trust policy has of it already: what lets its principal in, by its own name or as one of many.
+    pub fn standing(&self, there: &Trust) -> BTreeSet<Admission> {
+        let Some(admission) = &self.admission else { return BTreeSet::new() };
+        let principal = &admission.principal;
+        // IAM takes only principals that exist. Of one that may not, it must be named already; others may come in by the root of their account.
+        let exists = self.source_id.is_some() || principal.is_account() || (self.key.is_none() && self.told.is_none());
+        let own = |standing: &&Admission| {
+            let is_same = self.identity.are_among(&standing.conditions) || standing.covers(admission);
+            is_same && (exists || principal.covers(&standing.principal))
+        };
+        there.standing(principal).filter(own).map(|there| Admission { principal: principal.clone(), ..there.clone() }).collect()
     }
 
     /// Whether the principal was trusted and is gone: IAM then puts its unique ID into its place, and what bears its name now is another one

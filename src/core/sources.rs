@@ -29,8 +29,10 @@ pub fn grants_of_role(world: &dyn World, role: &CrossAccountRole, at: &Placement
         let grants = entry.from.iter().flat_map(|source| trusting.source(source));
         // Of an entry that cannot be understood nothing is added, and nothing is taken away.
         let frozen = |grant: Grant| match &problem {
-            Some(problem) if grant.presence == Presence::Wanted => Grant { presence: Presence::Kept, problem: Some(problem.clone()), ..grant },
-            _ => grant,
+            Some(problem) if grant.presence == Presence::Wanted => {
+                Grant { presence: Presence::Kept, problem: Some(problem.clone()), is_understood: false, ..grant }
+            }
+            problem => Grant { is_understood: problem.is_none(), ..grant },
         };
         grants.map(frozen).collect()
     };
@@ -128,7 +130,7 @@ impl Trusting<'_> {
             Source { account: Some(name), .. } => self.account(name),
             Source { aws_principal: Some(arn), .. } => self.aws_principal(arn),
             Source { service: Some(service), .. } => {
-                self.token(format!("service/{service}"), Principal::Service(service.clone()), "sts:AssumeRole", self.required.clone())
+                self.token(format!("service/{service}"), Principal::Service(service.clone()), "sts:AssumeRole", &Conditions::default())
             }
             Source { service_account: Some(source), .. } => self.service_account(source),
             Source { pod_identity: Some(source), .. } => self.pod_identity(source),
@@ -177,7 +179,7 @@ impl Trusting<'_> {
         let source = key.to_string();
         let named = self.told(&source).and_then(|told| told.principal.as_deref());
         let was_named = admission.as_ref().is_some_and(|admission| named == Some(admission.principal.as_str()));
-        Grant { source, admission, presence, problem, key: Some(key), was_named, source_id, told: None }
+        Grant { presence, problem, key: Some(key), was_named, source_id, ..Grant::new(source, admission) }
     }
 
     /// The whole of an account that is known here.
@@ -223,12 +225,20 @@ impl Trusting<'_> {
         let namespace = self.role.metadata.namespace.as_deref().unwrap_or_default();
         let problem = guarded.or_else(|| admit(self.world, self.at, namespace, self.world.role_id(self.role).is_some()).err());
         let presence = if problem.is_some() { Presence::Kept } else { Presence::Wanted };
-        Grant { source, admission: Some(admission), presence, problem, key: None, was_named: false, source_id: None, told: None }
+        Grant { presence, problem, ..Grant::new(source, Some(admission)) }
     }
 
-    /// A service or a token: its half of the grant is whatever makes AWS or the provider vouch for it.
-    fn token(&self, source: String, principal: Principal, action: &str, conditions: Conditions) -> Grant {
-        self.unless(None, source, self.admission(principal, action, conditions))
+    /// A service or a token: its half of the grant is whatever makes AWS or the provider vouch for it. `own` are the conditions that say who it is.
+    fn token(&self, source: String, principal: Principal, action: &str, own: &Conditions) -> Grant {
+        let Some(conditions) = self.required.and(own) else {
+            let message =
+                format!("spec.trust: what is required beside {source} can never hold for it: it says itself who it is; leave that out of require");
+            return Grant::absent(source, Problem::new(Reason::InvalidSpec, message));
+        };
+        // Whom a service acts for is required by the entry, and is part of who it is all the same (IAM user guide, "Cross-service confused deputy prevention").
+        let acts_for = conditions.on(&["aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid", "aws:sourceorgpaths"]);
+        let identity = own.and(&acts_for).unwrap_or(acts_for);
+        Grant { identity, ..self.unless(None, source, self.admission(principal, action, conditions)) }
     }
 
     /// A token of an OIDC provider. The provider is in the account of the role, since IAM looks for it there (IAM user guide, "Create a role for
@@ -238,9 +248,9 @@ impl Trusting<'_> {
             return Grant::absent(source, problem);
         }
         let issuer = issuer(provider);
-        let conditions = self.required.clone().with("StringEquals", &format!("{issuer}:aud"), [audience]);
-        let conditions = matching(conditions, &format!("{issuer}:sub"), subject);
-        self.token(source, Principal::Federated(provider.into()), "sts:AssumeRoleWithWebIdentity", conditions)
+        let own = Conditions::default().with("StringEquals", &format!("{issuer}:aud"), [audience]);
+        let own = matching(own, &format!("{issuer}:sub"), subject);
+        self.token(source, Principal::Federated(provider.into()), "sts:AssumeRoleWithWebIdentity", &own)
     }
 
     fn elsewhere(&self, provider: &str) -> Option<Problem> {
@@ -266,10 +276,9 @@ impl Trusting<'_> {
     fn pod_identity(&self, source: &PodIdentitySource) -> Grant {
         let PodIdentitySource { cluster_arn, namespace, name } = source;
         let tags = [("eks-cluster-arn", cluster_arn), ("kubernetes-namespace", namespace), ("kubernetes-service-account", name)];
-        let conditions =
-            tags.iter().fold(self.required.clone(), |made, (key, value)| made.with("StringEquals", &format!("aws:RequestTag/{key}"), [*value]));
+        let own = tags.iter().fold(Conditions::default(), |made, (key, value)| made.with("StringEquals", &format!("aws:RequestTag/{key}"), [*value]));
         let service = Principal::Service("pods.eks.amazonaws.com".into());
-        let mut grant = self.token(format!("podIdentity/{namespace}/{name} of {cluster_arn}"), service, "sts:AssumeRole", conditions);
+        let mut grant = self.token(format!("podIdentity/{namespace}/{name} of {cluster_arn}"), service, "sts:AssumeRole", &own);
         grant.admission.iter_mut().for_each(|admission| admission.actions.extend(["sts:TagSession".to_owned()]));
         grant
     }
@@ -297,8 +306,8 @@ impl Trusting<'_> {
             return Grant::absent(name, problem);
         }
         let audience = format!("https://{}/saml", host.unwrap_or_default());
-        let conditions = self.required.clone().with("StringEquals", "SAML:aud", [audience]);
-        self.token(name, Principal::Federated(source.provider_arn.clone()), "sts:AssumeRoleWithSAML", conditions)
+        let own = Conditions::default().with("StringEquals", "SAML:aud", [audience]);
+        self.token(name, Principal::Federated(source.provider_arn.clone()), "sts:AssumeRoleWithSAML", &own)
     }
 }
 

@@ -79,6 +79,18 @@ impl Conditions {
         self.get(operator, key).is_some()
     }
 
+    /// Those of certain keys, given in lower case.
+    #[must_use]
+    pub fn on(&self, keys: &[&str]) -> Self {
+        let on_key = |(_, key): &(String, String)| keys.contains(&key.to_ascii_lowercase().as_str());
+        Self(self.0.iter().filter(|(of, _)| on_key(of)).map(|(of, values)| (of.clone(), values.clone())).collect())
+    }
+
+    /// Whether each of these is among `other`, with the same values.
+    pub fn are_among(&self, other: &Self) -> bool {
+        self.0.iter().all(|((operator, key), values)| other.get(operator, key) == Some(values))
+    }
+
     fn of(statement: StatementRef<'_>) -> Self {
         let mut conditions = Self::default();
         for condition in statement.conditions() {
@@ -100,7 +112,7 @@ impl Conditions {
     }
 
     /// The conditions that hold where both hold; None where that never is, or cannot be written.
-    fn and(&self, other: &Self) -> Option<Self> {
+    pub fn and(&self, other: &Self) -> Option<Self> {
         let mut both = self.clone();
         for ((operator, key), theirs) in &other.0 {
             let ours = both.0.iter_mut().find(|((o, k), _)| is_same((o, k), (operator, key)));
