@@ -13,7 +13,7 @@
 //!   of the same name with another UID), `another-resource`, `another-installation` or `nobody`.
 //! - `dependents`: what keeps the identity from being deleted.
 //! - `expect`: the `plan`, in order, each action with what it writes; the `problems`, each a reason and a part of its message; and, where they
-//!   matter, the `grants`: whether each source is wanted in the trust policy, kept or absent, and why; what keeps `memberships` in groups
+//!   matter, what is done `instead` where there are problems (withdrawn grants end all the same), the `grants`: whether each source is wanted in the trust policy, kept or absent, and why; what keeps `memberships` in groups
 //!   from being added; and the policies that are `reported` as unmanaged.
 //!
 //! `UPDATE_GOLDEN=1 cargo test --test golden` writes what comes out into the files. Every case is checked for convergence, too: planned again
@@ -34,7 +34,7 @@ use rolebridge::core::action::{Action, Dependent, Tagged};
 use rolebridge::core::assume;
 use rolebridge::core::desired::{Desired, desired_role, desired_user, owner, policies_of_role, policies_of_user, trust_of};
 use rolebridge::core::document::Document;
-use rolebridge::core::grants::{Grant, role_identity, user_identity};
+use rolebridge::core::grants::{Grant, role_identity, roles_of_role, roles_of_user, user_identity};
 use rolebridge::core::identity::{DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, RoleSettings};
 use rolebridge::core::names::{Arn, PolicyName};
 use rolebridge::core::observed::{Dependents, Observed, ObservedIdentity, ObservedPolicy};
@@ -43,6 +43,8 @@ use rolebridge::core::ownership::{INSTALLATION, OWNER, Owner, Tags, UID};
 use rolebridge::core::permissions::{ConfigTexts, Staying};
 use rolebridge::core::placement::{Placement, admit, find};
 use rolebridge::core::plan::{Plan, Removal, Removed, plan, plan_removal};
+use rolebridge::core::quotas::Quotas;
+use rolebridge::core::sources::grants_of_role;
 use rolebridge::core::world::{ObjectKey, World};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -161,6 +163,7 @@ struct Hold {
 struct Expected {
     plan: Option<Vec<Value>>,
     problems: Option<Vec<Value>>,
+    instead: Option<Vec<Value>>,
     grants: Option<Vec<Value>>,
     memberships: Option<Vec<Value>>,
     reported: Option<Vec<Value>>,
@@ -170,6 +173,8 @@ struct Expected {
 struct Made {
     plan: Option<Plan>,
     problems: Vec<Problem>,
+    /// What is withdrawn where there are problems.
+    instead: Option<Plan>,
     desired: Option<Desired>,
     observed: Observed,
     owner: Owner,
@@ -238,6 +243,22 @@ impl Subject {
         }
     }
 
+    /// What stays of it where the declaration cannot be carried out.
+    fn retrenched(&self, cluster: &Cluster, found: &Observed) -> Option<Desired> {
+        let at = find(cluster, self.account()).ok()?;
+        let quotas = Quotas::of(&at.account);
+        let (name, path) = self.identity();
+        let (arn, trust, assumes) = match (self, name) {
+            (Self::User(user), IdentityName::User(name)) => (Arn::user(&at.partition, &at.id, &path, &name), None, roles_of_user(cluster, user)),
+            (Self::Role(role), IdentityName::Role(name)) => {
+                (Arn::role(&at.partition, &at.id, &path, &name), Some(grants_of_role(cluster, role, &at)), roles_of_role(cluster, role))
+            }
+            _ => return None,
+        };
+        let pinned = self.unique_id().map(id).or_else(|| Some(found.identity.as_ref()?.id.clone()))?;
+        Desired::retrenched(self.owner(), pinned, trust, assumes, arn, quotas, found)
+    }
+
     fn texts(&self, cluster: &Cluster) -> ConfigTexts {
         let permissions = match self {
             Self::User(user) => user.spec.permissions.as_ref(),
@@ -291,7 +312,7 @@ fn run(case: &Case) -> Made {
         };
         let at = find(&cluster, subject.account()).expect("a removal has an account");
         let (plan, problem) = plan_removal(&subject.removed(&cluster, &at), &observed, &dependents(&case.dependents), how_far);
-        return Made { plan: Some(plan), problems: problem.into_iter().collect(), desired: None, observed, owner };
+        return Made { plan: Some(plan), problems: problem.into_iter().collect(), instead: None, desired: None, observed, owner };
     }
     let (desired, result) = match subject.desired(&cluster) {
         Ok(mut desired) => {
@@ -304,8 +325,9 @@ fn run(case: &Case) -> Made {
         }
         Err(problems) => (None, Err(problems)),
     };
-    let (plan, problems) = result.map_or_else(|problems| (None, problems), |plan| (Some(plan), vec![]));
-    Made { plan, problems, desired, observed, owner }
+    let (planned, problems) = result.map_or_else(|problems| (None, problems), |plan| (Some(plan), vec![]));
+    let instead = (!problems.is_empty()).then(|| subject.retrenched(&cluster, &observed)).flatten().and_then(|less| plan(&less, &observed).ok());
+    Made { plan: planned, problems, instead, desired, observed, owner }
 }
 
 fn owner_tags(whose: Whose, owner: &Owner) -> Tags {
@@ -547,6 +569,8 @@ fn compare(case: &Case, made: &Made) -> (String, String) {
     section("plan", case.expect.plan.as_ref(), plan, true);
     let problems = (!made.problems.is_empty()).then(|| made.problems.iter().map(shown_problem).collect());
     section("problems", case.expect.problems.as_ref(), problems, false);
+    let instead = made.instead.iter().flat_map(|plan| &plan.actions).map(|a| shown_action(a, &made.owner, case.roles.is_some())).collect::<Vec<_>>();
+    section("instead", case.expect.instead.as_ref(), (!instead.is_empty()).then_some(instead), true);
     let grants: Vec<&Grant> = made.desired.iter().flat_map(|d| d.trust.iter().flatten().flatten()).collect();
     // Grants that simply stand are not worth a word unless the case has some.
     let telling = case.expect.grants.is_some() || (case.expect.plan.is_none() && grants.iter().any(|g| g.problem.is_some()));

@@ -98,11 +98,13 @@ impl Grant {
     pub fn standing(&self, there: &Trust) -> BTreeSet<Admission> {
         let Some(admission) = &self.admission else { return BTreeSet::new() };
         let principal = &admission.principal;
-        // IAM takes only principals that exist. Of one that may not, it must be named already; others may come in by the root of their account.
+        // IAM takes only principals that exist. Of one that may not, it must be named already; others may come in by the root of their account, unless
+        // nobody can tell what is required of them there.
         let exists = self.source_id.is_some() || principal.is_account() || (self.key.is_none() && self.told.is_none());
+        let may_be_named = exists && self.is_understood;
         let own = |standing: &&Admission| {
             let is_same = self.identity.are_among(&standing.conditions) || standing.covers(admission);
-            is_same && (exists || principal.covers(&standing.principal))
+            is_same && (may_be_named || principal.covers(&standing.principal))
         };
         there.standing(principal).filter(own).map(|there| Admission { principal: principal.clone(), ..there.clone() }).collect()
     }
