@@ -110,6 +110,8 @@ pub enum Reason {
     Conflict,
     /// An IAM object of this name has another unique ID than the one that was made.
     IdentityChanged,
+    /// A principal that a role trusts was deleted, and what bears its name now is another one.
+    PrincipalReplaced,
     /// AWS refuses the operator the call.
     AccessDenied,
     /// AWS is throttling, failing or out of reach.
@@ -147,7 +149,7 @@ pub struct Description {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Ready,
         Self::Progressing,
         Self::AccountNotFound,
@@ -167,6 +169,7 @@ impl Reason {
         Self::InvalidSpec,
         Self::Conflict,
         Self::IdentityChanged,
+        Self::PrincipalReplaced,
         Self::AccessDenied,
         Self::AWSUnavailable,
         Self::Propagating,
@@ -202,6 +205,7 @@ impl Reason {
             Self::InvalidSpec => "InvalidSpec",
             Self::Conflict => "Conflict",
             Self::IdentityChanged => "IdentityChanged",
+            Self::PrincipalReplaced => "PrincipalReplaced",
             Self::AccessDenied => "AccessDenied",
             Self::AWSUnavailable => "AWSUnavailable",
             Self::Propagating => "Propagating",
@@ -298,8 +302,13 @@ impl Reason {
             ),
             Self::IdentityChanged => entry(
                 Stalled,
-                "The object of this resource, or a principal that it trusts, was deleted in AWS. What bears its name now is another one.",
-                "Delete the new object in AWS, and Rolebridge makes its own again; or take the principal out of spec.trust and put it in again.",
+                "The object of this resource was deleted in AWS. What bears its name now is another one, which is not touched.",
+                "If nobody needs the new object, delete it in AWS; Rolebridge then makes its own again.",
+            ),
+            Self::PrincipalReplaced => entry(
+                Stalled,
+                "A principal that the role trusts was deleted in AWS. What bears its name now is another one, which is not trusted.",
+                "To trust the new one, take it out of spec.trust, and once that is done put it in again.",
             ),
             Self::AccessDenied => {
                 entry(Stalled, "AWS refuses the operator a call.", "Give the management role of the account the action that the message names.")

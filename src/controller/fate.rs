@@ -57,10 +57,15 @@ impl Fates {
         }
     }
 
-    /// Takes note of whether the one with this ID was seen to be there, where that was in doubt.
+    /// Takes note of whether the one with this ID was seen to be there. That it is, is worth a note only where it was in doubt.
     pub fn settle(&self, id: &str, lives: bool, now: Instant) {
-        if let Some(fate) = lock(&self.0).get_mut(id) {
-            *fate = if lives { Fate::Lives(now) } else { Fate::Gone };
+        let mut fates = lock(&self.0);
+        match (lives, fates.get_mut(id)) {
+            (true, Some(fate)) => *fate = Fate::Lives(now),
+            (true, None) => {}
+            (false, _) => {
+                fates.insert(id.to_owned(), Fate::Gone);
+            }
         }
     }
 
@@ -104,8 +109,8 @@ mod tests {
     #[test]
     fn statements_4_and_6_who_is_suspected_is_gone_or_lives_once_it_was_read_and_gone_after_a_while() {
         let (fates, now) = (Fates::default(), Instant::now());
-        fates.settle("AIDAONE", false, now);
-        assert!(!fates.is_gone("AIDAONE"), "nobody doubted that it lives");
+        fates.settle("AIDAZERO", false, now);
+        assert!(fates.is_gone("AIDAZERO"), "that it is gone counts also where nobody doubted that it lives");
         assert_eq!((fates.suspects("AIDAONE", now), fates.suspects("AIDAONE", now)), ((true, true), (true, false)));
         assert!(!fates.is_gone("AIDAONE"));
         fates.settle("AIDAONE", true, now);

@@ -255,14 +255,18 @@ fn assume_policy_status(policy: Listed<'_>) -> AssumePolicyStatus {
     }
 }
 
-/// Whether a role's trust policy may still name a source. A role that carries our finalizer and has not said anything yet may.
+/// Whether a role's trust policy may still name a source. A role that carries our finalizer and has not said anything yet may, and so may one that has
+/// no room to tell of all sources.
 fn names_in_aws(role: &CrossAccountRole, source: &str) -> bool {
     if !role.is_finalized() {
         return false;
     }
     match role.status.as_ref().filter(|status| status.observed_generation >= 0) {
         None => true,
-        Some(status) => status.grants.iter().any(|g| g.source == source && g.principal.is_some()),
+        Some(status) => match status.grants.iter().find(|told| told.source == source) {
+            Some(told) => told.principal.is_some(),
+            None => usize::try_from(status.grants_total).unwrap_or(0) > status.grants.len(),
+        },
     }
 }
 
@@ -298,7 +302,7 @@ impl IdentityKind for CrossAccountRole {
         let found = observed.identity.as_ref();
         let policy = found.and_then(|f| f.identity.role.as_ref()).map(|role| &role.trust_policy);
         let trust = policy.map(Trust::of);
-        let grants: Vec<GrantStatus> = desired.trust.iter().flatten().flatten().map(|grant| grant_status(grant, trust.as_ref())).collect();
+        let grants: Vec<&Grant> = desired.trust.iter().flatten().flatten().collect();
         let principals: BTreeSet<&Principal> = trust.iter().flat_map(|trust| &trust.admissions).map(|a| &a.principal).collect();
         let Assuming { policies: assume_policies, roles, total: roles_total } = assuming(context, desired, observed);
         let IdentityName::Role(name) = &desired.identity.name else { return Self::Status::default() };
@@ -317,7 +321,7 @@ impl IdentityKind for CrossAccountRole {
             unmanaged_policies: unmanaged.iter().take(LISTED).map(|policy| (*policy).to_owned()).collect(),
             unmanaged_policies_total: count(unmanaged.len()),
             grants_total: count(grants.len()),
-            grants: grants.into_iter().take(LISTED).collect(),
+            grants: listed(&grants).into_iter().map(|grant| grant_status(grant, trust.as_ref())).collect(),
             assume_policies,
             roles,
             roles_total,
@@ -341,6 +345,18 @@ impl CrossAccountRole {
     fn source(&self) -> SourceKey {
         SourceKey::Role(ObjectKey::of(self))
     }
+}
+
+/// The grants that a status has room for, in their order. Those of which nothing but the status remembers that they stood come first to it.
+fn listed<'a>(grants: &[&'a Grant]) -> Vec<&'a Grant> {
+    let remembered = grants.iter().filter(|grant| grant.told.is_some()).count();
+    let mut others = LISTED.saturating_sub(remembered);
+    let has_room = |grant: &&&Grant| {
+        let has_room = grant.told.is_some() || others > 0;
+        others -= usize::from(has_room && grant.told.is_none());
+        has_room
+    };
+    grants.iter().filter(has_room).take(LISTED).copied().collect()
 }
 
 fn grant_status(grant: &Grant, trust: Option<&Trust>) -> GrantStatus {

@@ -26,7 +26,7 @@ use crate::core::grants::{Grant, Presence};
 use crate::core::observed::Observed;
 use crate::core::outcome::{Outcome, Problem};
 use crate::core::placement::{Placement, admit, double, find, locate};
-use crate::core::plan::{Plan, is_settled, plan};
+use crate::core::plan::{Plan, is_own, is_settled, plan};
 use crate::core::world::ObjectKey;
 
 /// A pause after which something that is busy right now is tried again.
@@ -510,10 +510,12 @@ impl<K: IdentityKind> Work<'_, K> {
     /// Plans from what is known and carries the plan out. Where there is no plan, withdrawn grants end all the same.
     async fn attempt(&mut self) -> Result<Result<(), Stop>, kube::Error> {
         let Some(seen) = &self.observation else { return Ok(Ok(())) };
-        if has_suspects(self.context, self.desired, &seen.observed) {
+        // Whom somebody else's role trusts is no matter of this resource's, and nothing of it may come into the status.
+        let is_own = is_own(self.desired, &seen.observed);
+        if is_own && has_suspects(self.context, self.desired, &seen.observed) {
             return Ok(Err(Stop::Suspense));
         }
-        let are_gone = self.desired.is_newly_replaced(&seen.observed);
+        let are_gone = is_own && self.desired.is_newly_replaced(&seen.observed);
         if self.context.memory.may_be_passing(&K::reference(ObjectKey::of(&self.object)), are_gone, Instant::now()) {
             // Nothing of it is told or remembered: that principals are gone would stay in the status.
             self.observation = None;
@@ -523,12 +525,16 @@ impl<K: IdentityKind> Work<'_, K> {
             return Ok(Err(Stop::TellFirst));
         }
         match plan(self.desired, &seen.observed) {
-            Ok(plan) => self.carry_out(&plan).await,
+            Ok(plan) => {
+                let result = self.carry_out(&plan).await?;
+                // What IAM refuses is mostly an addition, which no removal waits for.
+                if matches!(&result, Err(Stop::Failure(failure)) if failure.effect == Effect::None && failure.reason != Reason::AWSUnavailable) {
+                    drop(self.retrench().await?);
+                }
+                Ok(result)
+            }
             Err(problems) => {
-                let less = self.object.retrenched(self.context, self.at, &seen.observed);
-                if let Some(plan) = less.and_then(|less| plan(&less, &seen.observed).ok())
-                    && let Err(stop) = self.carry_out(&plan).await?
-                {
+                if let Err(stop) = self.retrench().await? {
                     return Ok(Err(stop));
                 }
                 // Nothing is refused for good by quotas that nobody asked AWS for.
@@ -536,6 +542,18 @@ impl<K: IdentityKind> Work<'_, K> {
                 let awaited = only_quotas && self.context.awaits_quotas(self.at);
                 Ok(Err(if awaited { Stop::Busy(SWEEP_PATIENCE) } else { Stop::Problems(problems) }))
             }
+        }
+    }
+
+    /// Takes away what is withdrawn, and adds nothing.
+    async fn retrench(&mut self) -> Result<Result<(), Stop>, kube::Error> {
+        let less = self.observation.as_ref().and_then(|seen| {
+            let less = self.object.retrenched(self.context, self.at, &seen.observed)?;
+            plan(&less, &seen.observed).ok()
+        });
+        match less {
+            Some(plan) => self.carry_out(&plan).await,
+            None => Ok(Ok(())),
         }
     }
 

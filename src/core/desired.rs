@@ -204,7 +204,7 @@ impl Desired {
         let problem = |grant: &Grant| {
             let source = &grant.source;
             Problem::new(
-                Reason::IdentityChanged,
+                Reason::PrincipalReplaced,
                 format!(
                     "{source} was deleted in AWS, and what bears its name now is another one: to trust that one, take {source} out of spec.trust, and once that is done put it in again"
                 ),
@@ -234,7 +234,24 @@ impl Desired {
         let inline = self.identity.inline_policies.iter();
         let documents = inline.chain(self.policies.values().map(|policy| (&policy.name, &policy.document)));
         let doubtful = documents.flat_map(|(name, document)| document.warnings().into_iter().map(move |warning| format!("policy {name}: {warning}")));
-        full.into_iter().chain(short_chain).chain(doubtful).collect()
+        full.into_iter().chain(short_chain).chain(self.passed_by()).chain(doubtful).collect()
+    }
+
+    /// Sources that the root of their account lets in without what their own entry requires of them.
+    fn passed_by(&self) -> Option<String> {
+        let grants = self.trust.iter().flatten().flatten().filter(|grant| grant.presence != Presence::Absent);
+        let declared: Vec<(&str, &Admission)> = grants.filter_map(|grant| Some((grant.source.as_str(), grant.admission.as_ref()?))).collect();
+        let roots: BTreeSet<&Admission> =
+            declared.iter().map(|(_, admission)| *admission).filter(|admission| admission.principal.is_account()).collect();
+        let passes = |asked: &Admission, root: &Admission| root.principal.covers(&asked.principal) && !asked.conditions.cover(&root.conditions);
+        let passed = declared.iter().filter_map(|(source, asked)| Some((source, roots.iter().find(|root| passes(asked, root))?)));
+        let passed: Vec<_> = passed.collect();
+        let (source, root) = passed.first()?;
+        let more = if passed.len() > 1 { format!(" and {} more", passed.len() - 1) } else { String::new() };
+        Some(format!(
+            "spec.trust: {source}{more} can come in without what is required of it, since another entry trusts {} for less: require it in that entry, too",
+            root.principal
+        ))
     }
 }
 

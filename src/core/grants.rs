@@ -224,19 +224,20 @@ impl SourceObject<'_> {
         }
     }
 
+    /// The unique ID of what was made for it; None where something else bears its name, which must not be trusted in its place.
     pub fn unique_id(&self, world: &dyn World) -> Option<String> {
-        match self {
+        let id = match self {
             Self::User(user) => world.user_id(user),
             Self::Role(role) => world.role_id(role),
-        }
+        };
+        id.filter(|_| !self.ready().is_some_and(says_disputed))
     }
 
     pub fn ready(&self) -> Option<&Condition> {
-        let conditions = match self {
+        ready(match self {
             Self::User(user) => user.status().map(|s| s.conditions.as_slice()),
             Self::Role(role) => role.status().map(|s| s.conditions.as_slice()),
-        };
-        conditions?.iter().find(|c| c.type_ == kinds::READY)
+        })
     }
 
     /// Whether its status says that its assume policy has the role. A status lists at most 100 roles; beyond them its own readiness must do.
@@ -250,6 +251,15 @@ impl SourceObject<'_> {
                 || (usize::try_from(total).unwrap_or(0) > roles.len() && self.ready().is_some_and(|ready| ready.status == "True"))
         })
     }
+}
+
+fn ready(conditions: Option<&[Condition]>) -> Option<&Condition> {
+    conditions?.iter().find(|c| c.type_ == kinds::READY)
+}
+
+/// Whether an object in AWS bears the name that is not the resource's own.
+fn says_disputed(ready: &Condition) -> bool {
+    [Reason::Conflict, Reason::IdentityChanged].iter().any(|reason| ready.reason == reason.as_str())
 }
 
 /// Whether the console can open a session of a role for some of its sources.
@@ -384,11 +394,9 @@ fn assumable(world: &dyn World, source: SourceObject<'_>, role: &CrossAccountRol
     let presence = [Presence::Wanted, Presence::Kept].into_iter().find(|p| relations.contains(p))?;
     // A role of that name may be somebody else's and trust the whole account: the right to assume it is given only once it is known to be
     // this resource's own.
-    let condition = |kind| role.status().and_then(|s| s.conditions.iter().find(|c| c.type_ == kind));
-    let reason = condition(kinds::READY).map(|c| c.reason.as_str());
-    let stalled = condition(kinds::STALLED).is_some();
-    let disputed = [Reason::Conflict, Reason::IdentityChanged].iter().any(|r| reason == Some(r.as_str()));
-    let own = world.role_id(role).is_some() && !disputed;
+    let conditions = role.status().map(|s| s.conditions.as_slice());
+    let stalled = conditions.is_some_and(|all| all.iter().any(|c| c.type_ == kinds::STALLED));
+    let own = SourceObject::Role(role).unique_id(world).is_some();
     let arn = Arn::role(&at.partition, &at.id, &path, &name);
     Some(match presence {
         Presence::Wanted if !own => of(arn, Presence::Kept, !stalled),

@@ -107,6 +107,11 @@ pub fn is_settled(desired: &Desired, observed: &Observed) -> bool {
     plan(desired, observed).is_ok_and(|plan| plan.actions.is_empty())
 }
 
+/// Whether what bears the name in AWS, if anything, is the resource's own.
+pub fn is_own(desired: &Desired, observed: &Observed) -> bool {
+    observed.identity.as_ref().is_none_or(|found| desired.owner.check("", &found.identity.tags, &found.id, desired.pinned.as_ref()).is_ok())
+}
+
 /// What is wanted, where there is nothing that forbids to bring it about.
 fn check(desired: &Desired, observed: &Observed, staying: &Staying<'_>) -> Result<Wanted, Vec<Problem>> {
     let foreign = observed.identity.as_ref().and_then(|found| check_identity(desired, found).err());

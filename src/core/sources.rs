@@ -149,6 +149,11 @@ impl Trusting<'_> {
         self.role.status()?.grants.iter().find(|told| told.source == source)
     }
 
+    /// Whether the status of the role had no room for all sources, so that what it does not tell may have been all the same.
+    fn tells_not_all(&self) -> bool {
+        self.role.status().is_some_and(|status| usize::try_from(status.grants_total).unwrap_or(0) > status.grants.len())
+    }
+
     fn admission(&self, principal: Principal, action: &str, conditions: Conditions) -> Admission {
         Admission { principal, actions: self.rights.actions().into_iter().chain([action]).map(str::to_owned).collect(), conditions }
     }
@@ -177,8 +182,10 @@ impl Trusting<'_> {
         }
         let admission = principal.map(|arn| self.admission(Principal::arn(&arn), "sts:AssumeRole", self.required.clone()));
         let source = key.to_string();
-        let named = self.told(&source).and_then(|told| told.principal.as_deref());
-        let was_named = admission.as_ref().is_some_and(|admission| named == Some(admission.principal.as_str()));
+        let was_named = admission.as_ref().is_some_and(|admission| match self.told(&source) {
+            Some(told) => told.principal.as_deref() == Some(admission.principal.as_str()),
+            None => self.tells_not_all(),
+        });
         Grant { presence, problem, key: Some(key), was_named, source_id, ..Grant::new(source, admission) }
     }
 
@@ -199,16 +206,14 @@ impl Trusting<'_> {
             Ok(arn) => arn,
             Err(problem) => return Grant::absent(text.into(), problem),
         };
-        let told = self.told(text).map(|told| told.state);
+        let unknown = if self.tells_not_all() { GrantState::Granted } else { GrantState::Waiting };
+        let told = self.told(text).map_or(unknown, |told| told.state);
         let guarded = guard_principal(&arn, self.at);
         let arn = match arn.account_id().filter(|_| self.form == PrincipalForm::AccountRoot) {
             Some(account) => Arn::account_root(arn.partition(), &account),
             None => arn,
         };
-        Grant {
-            told: told.or(Some(GrantState::Waiting)),
-            ..self.unmanaged(text.into(), text, &arn, guarded.or_else(|| guard_root(self.form, self.at)))
-        }
+        Grant { told: Some(told), ..self.unmanaged(text.into(), text, &arn, guarded.or_else(|| guard_root(self.form, self.at))) }
     }
 
     fn unmanaged(&self, source: String, name: &str, arn: &Arn, guarded: Option<Problem>) -> Grant {

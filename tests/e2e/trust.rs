@@ -394,7 +394,7 @@ async fn statement_6_a_principal_of_others_that_was_replaced_is_trusted_again_on
     other.iam.delete_user_policy().user_name("eve").policy_name("assume").send().await?;
     other.iam.delete_user().user_name("eve").send().await?;
     let another = make().await?;
-    let stalled = tenant.concluded(&tenant.roles(), "reader", "IdentityChanged").await?;
+    let stalled = tenant.concluded(&tenant.roles(), "reader", "PrincipalReplaced").await?;
     assert_told(&stalled, "Stalled", &[&arn, "deleted in AWS", "take", "out of spec.trust"])?;
     world
         .testbed
