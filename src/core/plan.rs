@@ -159,7 +159,10 @@ fn check_identity(desired: &Desired, found: &ObservedIdentity) -> Result<(), Pro
             (format!("{}{}", found.identity.path, name.as_str()), format!("{}{}", desired.identity.path, desired.identity.name.as_str()));
         return Err(Problem::new(
             Reason::Conflict,
-            format!("{} {there} exists, and IAM cannot make it {wanted}: names are unique without regard to case and path", name.kind()),
+            format!(
+                "{} {there} exists, and {wanted} cannot be made beside it: names are unique without regard to case and path. Choose another name, or delete it in AWS if nobody needs it.",
+                name.kind()
+            ),
         ));
     }
     Ok(())

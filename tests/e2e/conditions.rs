@@ -59,6 +59,90 @@ async fn row_03_a_namespace_that_is_not_allowed_is_refused() -> Result<()> {
     tenant.ready(&tenant.roles(), "reader").await.map(drop)
 }
 
+/// What "frozen" means: who has access keeps it and nobody gains any, while withdrawal and deletion go on.
+#[tokio::test]
+async fn row_04_a_namespace_that_is_no_longer_allowed_is_frozen_and_can_still_withdraw_and_delete() -> Result<()> {
+    let world = World::with_operator().await?;
+    let tenant = world.tenant().await?;
+    let (utils, prod) = (tenant.ready_account("utils", "").await?, tenant.ready_account("prod", "").await?);
+    let inline = |document: &str| format!("permissions: {{inlinePolicies: [{{name: p, json: '{document}'}}]}}");
+    let naming = |users: &[&str]| users.iter().map(|name| format!("{{user: {{name: {name}}}}}")).collect::<Vec<_>>().join(", ");
+    let reader = |users: &[&str], document: &str| cross_account_role("reader", &prod, &naming(users), &inline(document));
+    let users = ["alice", "bob", "carol"].map(|name| bastion_user(name, &utils, "")).concat();
+    let others = ["leaving", "lost"].map(|name| cross_account_role(name, &prod, &naming(&["alice"]), "")).concat();
+    tenant.apply(&(users.clone() + &reader(&["alice", "bob"], LIST) + &others)).await?;
+    for name in ["reader", "leaving", "lost"] {
+        tenant.ready(&tenant.roles(), name).await?;
+    }
+    for name in ["alice", "bob", "carol"] {
+        tenant.ready(&tenant.users(), name).await?;
+    }
+    let keys = [new_key(&utils.iam, "alice").await?, new_key(&utils.iam, "bob").await?, new_key(&utils.iam, "carol").await?];
+    let arn = prod.arn("role/reader");
+    let may = async |who: &[usize]| -> Result<Vec<bool>> {
+        let mut may = vec![];
+        for who in who {
+            may.push(world.may_assume(&keys[*who], &arn).await?);
+        }
+        Ok(may)
+    };
+    let (alice, bob, carol) = (0, 1, 2);
+    assert_eq!(may(&[alice, bob, carol]).await?, [true, true, false]);
+
+    let before = (tenant.state(&utils).await?, tenant.state(&prod).await?);
+    let elsewhere = "{from: Names, names: [elsewhere]}";
+    tenant.apply(&(utils.manifest(elsewhere, "") + &prod.manifest(elsewhere, ""))).await?;
+    for name in ["alice", "bob", "carol"] {
+        let told = tenant.concluded(&tenant.users(), name, "NamespaceNotAllowed").await?;
+        assert_told(&told, "Stalled", &[&utils.name, &tenant.namespace, "spec.allowedNamespaces"])?;
+    }
+    for name in ["reader", "leaving", "lost"] {
+        let told = tenant.concluded(&tenant.roles(), name, "NamespaceNotAllowed").await?;
+        assert_told(&told, "Stalled", &[&prod.name, &tenant.namespace, "spec.allowedNamespaces"])?;
+    }
+    assert_eq!((tenant.state(&utils).await?, tenant.state(&prod).await?), before);
+
+    // What widens is told and not done: another user, other permissions, further objects, and one anew that somebody deleted. What narrows is done.
+    prod.iam.delete_role().role_name("lost").send().await?;
+    let late = cross_account_role("late", &prod, &naming(&["alice"]), "") + &bastion_user("dave", &utils, "");
+    let touched = cross_account_role("lost", &prod, &naming(&["alice"]), "description: touched");
+    tenant.apply(&(reader(&["alice", "carol"], READ) + &late + &touched)).await?;
+    for name in ["reader", "late", "lost"] {
+        tenant.concluded(&tenant.roles(), name, "NamespaceNotAllowed").await?;
+    }
+    tenant.concluded(&tenant.users(), "dave", "NamespaceNotAllowed").await?;
+    let withdrawn = || async {
+        let policies = user(&tenant.state(&utils).await?, "bob").context("no user")?["inlinePolicies"].clone();
+        Ok(Seen::from_option((!policies.to_string().contains(&arn)).then_some(()), || policies.to_string()))
+    };
+    world.testbed.wait_for("bob has no right to assume the role any more", withdrawn).await?;
+    assert_eq!(may(&[alice, bob, carol]).await?, [true, false, false]);
+    let (in_utils, in_prod) = (tenant.state(&utils).await?, tenant.state(&prod).await?);
+    let frozen = role(&in_prod, "reader").context("no role")?;
+    assert_eq!(trusted(frozen), [utils.arn("user/alice")]);
+    assert_eq!(frozen["inlinePolicies"], role(&before.1, "reader").context("no role")?["inlinePolicies"]);
+    ensure!(role(&in_prod, "late").is_none() && role(&in_prod, "lost").is_none() && user(&in_utils, "dave").is_none());
+    assert_eq!(user(&in_utils, "carol"), user(&before.0, "carol"));
+
+    tenant.delete(&["crossaccountrole/leaving", "crossaccountrole/late", "bastionuser/dave"]).await?;
+    ensure!(role(&tenant.state(&prod).await?, "leaving").is_none());
+    tenant.delete(&["bastionuser/bob"]).await?;
+    ensure!(user(&tenant.state(&utils).await?, "bob").is_none());
+    assert_eq!(may(&[alice, carol]).await?, [true, false]);
+
+    tenant.apply(&(utils.manifest(&tenant.only_here(), "") + &prod.manifest(&tenant.only_here(), ""))).await?;
+    for name in ["reader", "lost"] {
+        tenant.ready(&tenant.roles(), name).await?;
+    }
+    for name in ["alice", "carol"] {
+        tenant.ready(&tenant.users(), name).await?;
+    }
+    assert_eq!(may(&[alice, carol]).await?, [true, true]);
+    let state = tenant.state(&prod).await?;
+    assert_eq!(role(&state, "reader").context("no role")?["inlinePolicies"]["p"], serde_json::from_str::<Value>(READ)?);
+    Ok(())
+}
+
 #[tokio::test]
 async fn row_07_no_trust_reaches_into_another_partition() -> Result<()> {
     let world = World::with_operator().await?;

@@ -9,10 +9,103 @@ use rolebridge_testbed::{
 };
 use serde_json::json;
 
-use crate::support::{Counts, LIST, World, assert_told, bastion_user, cross_account_role, manifest, role, user};
+use crate::support::{Counts, LIST, World, assert_told, bastion_user, cross_account_role, manifest, new_key, role, user};
 
 const ALICE: &str = "{user: {name: alice}}";
 const NOBODY: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"}}"#;
+
+/// IAM knows names without regard to path, and so it is with those that are there already.
+#[tokio::test]
+async fn row_11_a_name_that_is_taken_at_another_path_is_a_conflict() -> Result<()> {
+    let world = World::with_operator().await?;
+    let tenant = world.tenant().await?;
+    let prod = tenant.ready_account("prod", "").await?;
+    prod.iam.create_role().role_name("foreign").path("/theirs/").assume_role_policy_document(NOBODY).send().await?;
+    prod.iam.create_user().user_name("foreign").path("/theirs/").send().await?;
+    let (in_teams, at_root) = ("path: /teams/", "path: /");
+    let roles = cross_account_role("ours", &prod, "", in_teams) + &cross_account_role("foreign", &prod, "", in_teams);
+    tenant.apply(&(roles + &bastion_user("ours", &prod, in_teams) + &bastion_user("foreign", &prod, at_root))).await?;
+    tenant.ready(&tenant.roles(), "ours").await?;
+    tenant.ready(&tenant.users(), "ours").await?;
+    let before = tenant.state(&prod).await?;
+
+    // Somebody else's, and another resource's.
+    let double = |kind: &str, name: &str, of: &str| {
+        let trust = if kind == "CrossAccountRole" { ", trust: []" } else { "" };
+        manifest(kind, name, &format!("{{accountRef: {{name: {}}}, {of}: ours, path: /others/{trust}}}", prod.name))
+    };
+    tenant.apply(&(double("CrossAccountRole", "second", "roleName") + &double("BastionUser", "second", "userName"))).await?;
+    let advice = "was not made by Rolebridge";
+    assert_told(&tenant.concluded(&tenant.roles(), "foreign", "Conflict").await?, "Stalled", &["role foreign", advice])?;
+    assert_told(&tenant.concluded(&tenant.users(), "foreign", "Conflict").await?, "Stalled", &["user foreign", advice])?;
+    let first = |kind: &str| format!("{kind}/{}/ours", tenant.namespace);
+    assert_told(&tenant.concluded(&tenant.roles(), "second", "Conflict").await?, "Stalled", &[&first("CrossAccountRole")])?;
+    assert_told(&tenant.concluded(&tenant.users(), "second", "Conflict").await?, "Stalled", &[&first("BastionUser")])?;
+    assert_eq!(tenant.state(&prod).await?, before);
+    tenant.delete(&["crossaccountrole/foreign", "crossaccountrole/second", "bastionuser/foreign", "bastionuser/second"]).await?;
+    assert_eq!(tenant.state(&prod).await?, before, "deleting the ones that have nothing touches nothing");
+    tenant.ready(&tenant.roles(), "ours").await.map(drop)
+}
+
+/// A user of ours that was moved is moved back. What an earlier resource of the same name left at another path stays as it is until a person decides.
+#[tokio::test]
+async fn row_11_what_is_ours_at_another_path_is_put_back_where_that_is_certain_and_told_where_not() -> Result<()> {
+    let world = World::own().await?;
+    let first = world.operator()?;
+    let tenant = world.tenant().await?;
+    let prod = tenant.ready_account("prod", "sweep: {interval: 10s}").await?;
+    let both = |path: &str, fields: &str| {
+        cross_account_role("reader", &prod, ALICE, &format!("path: {path}, {fields}"))
+            + &bastion_user("alice", &prod, &format!("path: {path}, {fields}"))
+    };
+    let ready = async || -> Result<()> {
+        tenant.ready(&tenant.roles(), "reader").await?;
+        tenant.ready(&tenant.users(), "alice").await.map(drop)
+    };
+    tenant.apply(&both("/a/", "")).await?;
+    ready().await?;
+    let key = new_key(&prod.iam, "alice").await?;
+    let before = tenant.state(&prod).await?;
+
+    // To all who trust it, it is the same user all the time.
+    prod.iam.update_user().user_name("alice").new_path("/b/").send().await?;
+    let moved_back = || async {
+        let now = tenant.state(&prod).await?;
+        Ok(Seen::from_option((now == before).then_some(()), || format!("{:?}", now.users)))
+    };
+    world.testbed.wait_for("the user is moved back", moved_back).await?;
+    ensure!(world.may_assume(&key, &prod.arn("role/a/reader")).await?);
+
+    // With nothing left of what the status had, only tags tell that these are ours, and anybody who may tag could have put them there.
+    first.kill();
+    for (kind, name) in [("bastionuser", "alice"), ("crossaccountrole", "reader")] {
+        let no_finalizers = r#"{"metadata": {"finalizers": null}}"#;
+        world.testbed.kubectl(&["patch", kind, name, "--namespace", &tenant.namespace, "--type=merge", "--patch", no_finalizers]).await?;
+        tenant.delete(&[&format!("{kind}/{name}")]).await?;
+    }
+    let before = tenant.state(&prod).await?;
+    tenant.apply(&both("/b/", "")).await?;
+    let second = world.operator()?;
+    let advice = "Choose another name, or delete it in AWS";
+    assert_told(&tenant.concluded(&tenant.roles(), "reader", "SourceNotReady").await?, "Reconciling", &["alice", "Conflict"])?;
+    let told = tenant.concluded(&tenant.users(), "alice", "Conflict").await?;
+    assert_told(&told, "Stalled", &["user /a/alice exists", "/b/alice cannot be made beside it", advice])?;
+    assert_eq!(tenant.state(&prod).await?, before);
+
+    // A person moves the user, and what is left of the role is told; and deletes the role.
+    prod.iam.update_user().user_name("alice").new_path("/b/").send().await?;
+    let before = tenant.state(&prod).await?;
+    tenant.apply(&both("/b/", "tags: {team: data}")).await?;
+    tenant.ready(&tenant.users(), "alice").await?;
+    let told = tenant.concluded(&tenant.roles(), "reader", "Conflict").await?;
+    assert_told(&told, "Stalled", &["role /a/reader exists", "/b/reader cannot be made beside it", advice])?;
+    assert_eq!(role(&tenant.state(&prod).await?, "reader"), role(&before, "reader"));
+    prod.iam.delete_role().role_name("reader").send().await?;
+    tenant.apply(&both("/b/", "tags: {team: web}")).await?;
+    ready().await?;
+    ensure!(world.may_assume(&key, &prod.arn("role/b/reader")).await?);
+    second.ensure_running()
+}
 
 #[tokio::test]
 async fn row_40_of_two_resources_for_one_role_the_first_has_it() -> Result<()> {
