@@ -137,32 +137,36 @@ async fn conclude<K: Kind>(context: &Context, of: &Ref, pass: Pass<K>) -> Next {
     let pause = match &retry {
         Some(Retry { not_before: Some(pause), .. }) => *pause,
         Some(Retry { reason, .. }) => context.retries.fail(of, *reason, now),
-        None => {
-            context.retries.recover(of);
-            // Only for what no sweep keeps fresh: what is known has come of age by then, and is read.
-            context.settings.sweep_interval.mul_f64(2.01 + fastrand::f64() * 0.2)
-        }
+        // Only for what no sweep keeps fresh: what is known has come of age by then, and is read.
+        None => context.settings.sweep_interval.mul_f64(2.01 + fastrand::f64() * 0.2),
+    };
+    let came_through = || match (class, &retry) {
+        (Class::Done, _) => context.retries.settle(of),
+        (_, None) => context.retries.recover(of),
+        _ => {}
     };
     if matches!(class, Class::Waiting | Class::Transient) {
         // Most of what is waited for is on its way: telling it would cost a write that is outdated when it arrives.
         if let Some(left) = context.retries.wait(of, now) {
+            came_through();
             return Next::requeue(pause.min(left));
         }
-    } else if class == Class::Done {
-        context.retries.settle(of);
     }
     match report(context, &*object, facts, &outcome).await {
-        Ok(()) => Next::requeue(pause),
+        Ok(()) => {
+            came_through();
+            Next::requeue(pause)
+        }
         Err(error) => again_after(context, of, &error),
     }
 }
 
 fn again_after(context: &Context, of: &Ref, error: &kube::Error) -> Next {
     match error {
-        // The object has changed: the change is on its way here, and brings the next pass by itself.
+        // The object has changed: the change is on its way here, and brings the next pass by itself. It may take its time where the watch is broken off.
         kube::Error::Api(status) if status.code == 409 => {
             debug!("the object changed meanwhile");
-            Next::requeue(SOON)
+            Next::requeue(context.retries.fail(of, Reason::Progressing, Instant::now()))
         }
         kube::Error::Api(status) if status.code == 404 => Next::await_change(),
         _ => {

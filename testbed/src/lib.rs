@@ -8,7 +8,8 @@
 //!   ├─ control_plane   etcd + kube-apiserver (+ kube-controller-manager), kubectl, helm, audit of writes
 //!   ├─ aws_sim         the AWS simulator with its control endpoints, and the AWS CLI against it
 //!   ├─ operator        the operator's binary as a child process
-//!   └─ api_gate        a way to the API server that can be disturbed: writes held, watches broken off, answers cut
+//!   ├─ api_gate        a way to the API server that can be disturbed: writes held, watches broken off, answers cut
+//!   └─ aws_gate        a way to the AWS simulator on which the list of an account's entities may come in part
 //! cluster ───────► Testbed: all of them in one sandbox, with helpers that wait and explain
 //!   └─ charts          the project's own charts, installed with Helm
 //! ```
@@ -18,6 +19,7 @@
 
 pub mod api_gate;
 pub mod audit;
+pub mod aws_gate;
 pub mod aws_sim;
 pub mod charts;
 pub mod cluster;
@@ -31,6 +33,7 @@ pub mod wait;
 
 pub use api_gate::ApiGate;
 pub use audit::Write;
+pub use aws_gate::{AwsGate, Shown};
 pub use aws_sim::{AwsSim, Credentials};
 pub use cluster::{Testbed, TestbedOptions};
 pub use command::run;

@@ -1,5 +1,7 @@
 //! An API server that goes away and comes back, watches that end, and writes that meet a newer version: what is declared meanwhile is carried
-//! out, and nothing else happens in AWS. The operator is taken from call to call, and the invariants are checked after each.
+//! out, and nothing else happens in AWS. "Row" is a row of the table of bad inputs that the project keeps. The operator is taken from call to call, and the invariants are checked after each.
+
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
@@ -96,7 +98,7 @@ fn concerning<'c>(calls: &'c [Call], user: &str) -> Vec<&'c str> {
 }
 
 #[tokio::test]
-async fn what_is_declared_around_a_restart_of_the_api_server_is_carried_out() -> Result<()> {
+async fn row_60_what_is_declared_around_a_restart_of_the_api_server_is_carried_out() -> Result<()> {
     let world = World::own().await?;
     let recipe = Recipe::new(&world).await?;
     let (tenant, control_plane, gate) = (&recipe.tenant, &world.testbed.control_plane, world.gate().await?);
@@ -159,7 +161,7 @@ async fn what_is_declared_around_a_restart_of_the_api_server_is_carried_out() ->
 }
 
 #[tokio::test]
-async fn what_is_declared_while_watches_are_broken_off_is_carried_out() -> Result<()> {
+async fn row_60_what_is_declared_while_watches_are_broken_off_is_carried_out() -> Result<()> {
     let world = World::own().await?;
     let recipe = Recipe::new(&world).await?;
     let (tenant, control_plane, gate) = (&recipe.tenant, &world.testbed.control_plane, world.gate().await?);
@@ -211,7 +213,7 @@ async fn what_is_declared_while_watches_are_broken_off_is_carried_out() -> Resul
 }
 
 #[tokio::test]
-async fn a_status_that_meets_a_newer_version_of_its_object_is_written_anew() -> Result<()> {
+async fn row_60_a_status_that_meets_a_newer_version_of_its_object_is_written_anew() -> Result<()> {
     let world = World::own().await?;
     let recipe = Recipe::new(&world).await?;
     let (tenant, gate) = (&recipe.tenant, world.gate().await?);
@@ -239,5 +241,49 @@ async fn a_status_that_meets_a_newer_version_of_its_object_is_written_anew() -> 
     ensure!(to_status.ends_with(&[409, 200]), "{to_status:?}");
     assert_eq!(recipe.writes(since).await?, once(&["UpdateRole"]));
     stepper.arm(Strike::None).await?;
+    stepper.finish().await?.ensure_running()
+}
+
+/// What the operator knows is old, and everything moves on: the spec, and the objects that there are.
+#[tokio::test]
+async fn row_60_with_a_stale_watch_nothing_is_told_of_what_is_not_known_and_few_try() -> Result<()> {
+    let world = World::own().await?;
+    let recipe = Recipe::new(&world).await?;
+    let (tenant, gate) = (&recipe.tenant, world.gate().await?);
+    let mut stepper = recipe.make(&gate, world.operator_by(gate.kubeconfig())?).await?;
+    let ids = recipe.ids().await?;
+    stepper.relax().await?;
+    gate.hold(1, FaultWhen::Before);
+    tenant.apply(&recipe.reader(&["alice", "bob"], "description: first")).await?;
+    let is_held = || async { Ok(Seen::from_option(gate.is_holding().then_some(()), || "no write is held".to_owned())) };
+    world.testbed.wait_for("the status is about to be written", is_held).await?;
+    gate.shut_watches_out();
+    stepper.expect(&recipe.granted(&["alice", "bob"]), &recipe.granted(&["alice", "carol"]));
+    let changed = recipe.user("carol") + &recipe.reader(&["alice", "carol"], "description: second");
+    tenant.apply(&changed).await?;
+    tenant.delete(&["bastionuser/bob", "--wait=false"]).await?;
+    let since = world.last_call().await?;
+    gate.open();
+
+    // The status is refused, as it speaks of what the object was; and the operator waits for the watch instead of insisting.
+    let refused = async || -> Result<usize> {
+        let writes = tenant.operator_writes().await?;
+        Ok(writes["crossaccountroles/reader"].iter().filter(|write| write.code == 409).count())
+    };
+    let is_refused = || async { Ok(Seen::from_option((refused().await? > 0).then_some(()), || "no write was refused".to_owned())) };
+    world.testbed.wait_for("the status is refused", is_refused).await?;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let count = refused().await?;
+    ensure!(count <= 10, "{count} times the operator has written what it had been told not to");
+    assert_eq!(recipe.writes(since).await?, Counts::new());
+    let stale = tenant.roles().get("reader").await?;
+    let status = stale.status.as_ref().context("no status")?;
+    ensure!(status.observed_generation < stale.metadata.generation.unwrap_or_default(), "{status:?}");
+
+    stepper.arm(Strike::None).await?;
+    gate.let_watches_in();
+    stepper.during(async { recipe.ready(&changed, &["alice", "carol"]).await }).await?;
+    stepper.during(async { tenant.delete(&["bastionuser/bob", "--ignore-not-found"]).await }).await?;
+    recipe.only_bob_is_gone(&ids).await?;
     stepper.finish().await?.ensure_running()
 }

@@ -10,13 +10,13 @@ use kube::ResourceExt;
 use rolebridge::api::Managed;
 use rolebridge_testbed::{
     AwsSim, Seen,
-    aws_sim::{Call, Fault, FaultKind},
+    aws_sim::{Call, Fault, FaultKind, RateLimit, Throttling},
 };
 use serde_json::json;
 
 use crate::{
     invariants::says_ready,
-    support::{Account, Counts, Tenant, World, bastion_user, cross_account_role, management_role, role, trusted, user},
+    support::{Account, Counts, Tenant, World, assert_told, bastion_user, cross_account_role, management_role, role, trusted, user},
 };
 
 const HEALTHY: usize = 7;
@@ -103,12 +103,16 @@ async fn reopen(world: &World, account: &Account) -> Result<()> {
     Ok(())
 }
 
+/// The time between the first of these calls and the last.
+fn seconds_of(calls: &[Call]) -> Result<f64> {
+    let at = |call: Option<&Call>| -> Result<jiff::Timestamp> { Ok(call.context("no call")?.at.parse()?) };
+    Ok((at(calls.last())? - at(calls.first())?).total(jiff::Unit::Second)?)
+}
+
 /// How many calls a number of objects may make in an account that answers none of them, by the time between the first and the last: with pauses
 /// of half a second that double each time, and a few wakes by what happens around them.
 fn patient(calls: &[Call], objects: usize) -> Result<usize> {
-    let at = |call: Option<&Call>| -> Result<jiff::Timestamp> { Ok(call.context("no call")?.at.parse()?) };
-    let seconds = (at(calls.last())? - at(calls.first())?).total(jiff::Unit::Second)?;
-    let doublings = (1.0 + seconds / 0.375).log2().ceil();
+    let doublings = (1.0 + seconds_of(calls)? / 0.375).log2().ceil();
     Ok(objects * (4 + doublings as usize))
 }
 
@@ -179,5 +183,56 @@ async fn accounts_in_trouble_hold_up_nobody_else() -> Result<()> {
     aws.clear_faults().await?;
     reopen(&world, &closed).await?;
     all_ready(&tenant, &troubled).await?;
+    operator.ensure_running()
+}
+
+#[tokio::test]
+async fn row_54_many_resources_of_a_throttled_account_ask_with_patience_and_deletions_go_on() -> Result<()> {
+    const NEW: usize = 60;
+    const GOING: usize = 8;
+    const PER_SECOND: usize = 10;
+    const UNDER_WAY: usize = 2;
+    let world = World::own().await?;
+    let operator = world.operator()?;
+    let (tenant, aws) = (world.tenant().await?, &world.testbed.aws);
+    let limits = format!("limits: {{requestsPerSecond: {PER_SECOND}, burst: {PER_SECOND}, concurrency: {UNDER_WAY}}}");
+    let prod = tenant.ready_account("prod", &limits).await?;
+    let roles = |what: &str, count: usize| (0..count).map(|i| cross_account_role(&format!("{what}-{i}"), &prod, "", "")).collect::<String>();
+    tenant.apply(&roles("going", GOING)).await?;
+    all_ready(&tenant, &[&prod]).await?;
+
+    // AWS takes few writes, and for now none by which a role is made.
+    aws.set_throttling(&prod.id, Throttling { iam_write: Some(RateLimit { rate: 5.0, burst: 5 }), ..Throttling::default() }).await?;
+    let creation = aws.inject(&Fault::error("CreateRole", "Throttling", 400).in_account(&prod.id).times(u64::from(u32::MAX))).await?;
+    let since = world.last_call().await?;
+    tenant.apply(&roles("new", NEW)).await?;
+    let all_asked = || async {
+        let hits = aws.faults().await?.iter().find(|fault| fault.id == creation).map_or(0, |fault| fault.hits);
+        Ok(Seen::from_option((hits >= NEW as u64).then_some(()), || format!("{hits} calls were throttled")))
+    };
+    world.testbed.wait_for("as many calls were throttled as there are new roles", all_asked).await?;
+    // What the bucket holds, what comes back in that time, and what was begun and ends on credit.
+    let calls = world.calls_in(&prod, since).await?;
+    let most = PER_SECOND + (PER_SECOND as f64 * seconds_of(&calls)?).ceil() as usize + 10 * UNDER_WAY;
+    ensure!(calls.len() <= most, "{} calls in {} s, of at most {most}", calls.len(), seconds_of(&calls)?);
+    let going: Vec<String> = (0..GOING).map(|i| format!("crossaccountrole/going-{i}")).collect();
+    tenant.delete(&going.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+    let state = tenant.state(&prod).await?;
+    ensure!((0..GOING).all(|i| role(&state, &format!("going-{i}")).is_none()), "what was to go is there: {:?}", state.roles);
+    assert_still_in_trouble(&tenant, &[&prod]).await?;
+    let told = tenant.concluded(&tenant.roles(), "new-0", "AWSUnavailable").await?;
+    assert_told(&told, "Reconciling", &["Throttling"])?;
+
+    let calls = world.calls_in(&prod, since).await?;
+    let most = patient(&calls, NEW + GOING)?;
+    ensure!(calls.len() <= most, "{} calls, of at most {most}", calls.len());
+
+    aws.clear_faults().await?;
+    all_ready(&tenant, &[&prod]).await?;
+    let calls = world.calls_in(&prod, since).await?;
+    let made = calls.iter().filter(|call| call.operation == "CreateRole" && call.status == 200).count();
+    assert_eq!(made, NEW);
+    let (count, most) = (calls.len(), patient(&calls, NEW + GOING)?);
+    ensure!(count <= most, "{count} calls, of at most {most}");
     operator.ensure_running()
 }

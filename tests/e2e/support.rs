@@ -24,7 +24,7 @@ use kube::{
 use rolebridge::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
 use rolebridge::core::bootstrap::{ManagementRole, Parameters};
 use rolebridge_testbed::{
-    ApiGate, Credentials, Operator, Seen, Testbed, TestbedOptions, Write, aws_sim::AccountState, aws_sim::Call, aws_sim::REGION,
+    ApiGate, AwsGate, Credentials, Operator, Seen, Testbed, TestbedOptions, Write, aws_sim::AccountState, aws_sim::Call, aws_sim::REGION,
     aws_sim::WebIdentity, charts, command::output, run,
 };
 use serde_json::{Value, json};
@@ -109,6 +109,15 @@ impl World {
         let env = self.testbed.aws.environment_for(credentials);
         let args = ["run", "--installation", INSTALLATION, "--namespace", charts::NAMESPACE, "--sweep-interval", "1h", "--log", filter];
         self.testbed.operator(Path::new(env!("CARGO_BIN_EXE_rolebridge")), kubeconfig, &env, &args)
+    }
+
+    /// As [`World::operator`], by another way to AWS.
+    pub fn operator_through(&self, aws: &AwsGate) -> Result<Operator> {
+        let mut env = self.testbed.aws.environment_for(&self.operator_key);
+        env.iter_mut().filter(|(_, value)| value == self.testbed.aws.url()).for_each(|(_, value)| aws.url().clone_into(value));
+        let args =
+            ["run", "--installation", INSTALLATION, "--namespace", charts::NAMESPACE, "--sweep-interval", "1h", "--log", "info,rolebridge=debug"];
+        self.testbed.operator(Path::new(env!("CARGO_BIN_EXE_rolebridge")), &self.kubeconfig, &env, &args)
     }
 
     /// A gate in front of the API server, for what the operator may do.

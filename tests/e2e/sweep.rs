@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail, ensure};
 use aws_sdk_iam::types::Tag;
 use futures::{StreamExt, TryStreamExt, stream};
 use rolebridge::core::identity::ASSUME_POLICY;
-use rolebridge_testbed::Seen;
 use rolebridge_testbed::aws_sim::{AccountState, Call, Fault, FaultKind};
+use rolebridge_testbed::{AwsGate, Seen, Shown};
 use serde_json::{Value, json};
 
 use crate::support::{Account, Counts, LIST, Tenant, World, bastion_user, cross_account_role, once};
@@ -316,5 +316,66 @@ async fn of_a_thousand_entities_a_sweep_takes_four_calls_and_finds_the_fifty_tha
         ensure!(writes.len() == told[&object].len() + 1, "{object} was written more than once: {writes:?}");
     }
     drop(operator);
+    Ok(())
+}
+
+/// A list of an account that is empty, cut short or broken off says nothing of what it does not show.
+#[tokio::test]
+async fn row_57_what_a_bulk_read_does_not_show_is_read_directly_and_neither_made_anew_nor_deleted() -> Result<()> {
+    const COUNT: u64 = 12;
+    let world = World::own().await?;
+    let first = world.operator()?;
+    let tenant = world.tenant().await?;
+    let (utils, prod) = (tenant.ready_account("utils", "").await?, tenant.ready_account("prod", "").await?);
+    let names: Vec<String> = (0..COUNT).map(|n| format!("reader-{n}")).collect();
+    let roles: String = names.iter().map(|name| role(name, &prod)).collect();
+    tenant.apply(&(bastion_user("alice", &utils, "") + &roles)).await?;
+    for name in &names {
+        tenant.ready(&tenant.roles(), name).await?;
+    }
+    tenant.ready(&tenant.users(), "alice").await?;
+    first.terminate().await?;
+    let (aws, before) = (&world.testbed.aws, world.testbed.aws.state().await?);
+    let gate = AwsGate::start(aws.url()).await?;
+    // Pages may be as short as AWS likes: only what each says of the next one counts.
+    aws.set_page_size(1).await?;
+
+    for (shown, breaks_off, read_directly) in [
+        (Shown::All, false, 0..=0),
+        (Shown::Nothing, false, COUNT..=COUNT),
+        (Shown::FirstPage, false, COUNT - 1..=COUNT),
+        (Shown::All, true, COUNT..=COUNT),
+    ] {
+        gate.show(shown);
+        let fault = Fault::of(FaultKind::Truncate, "GetAccountAuthorizationDetails").in_account(&prod.id).nth(2).times(1_000);
+        let fault = if breaks_off { Some(aws.inject(&fault).await?) } else { None };
+        let since = world.last_call().await?;
+        let operator = world.operator_through(&gate)?;
+        let over = || async {
+            let (_, reads) = world.counts_in(&[&prod], since).await?;
+            let count = |operation: &str| reads.get(operation).copied().unwrap_or_default();
+            let has_struck = aws.faults().await?.iter().any(|status| Some(status.id) == fault && status.hits > 0);
+            // The last read of a sweep.
+            let is_over = count("ListAccountAliases") > 0 || (breaks_off && has_struck);
+            let done = is_over && count("GetRole") >= *read_directly.start();
+            Ok(Seen::from_option(done.then_some(()), || format!("{shown:?}: {reads:?}")))
+        };
+        world.testbed.wait_for("the account is swept, and what that did not show is read", over).await?;
+        tenant.quiet(std::time::Duration::from_secs(2)).await?;
+        let (writes, reads) = world.counts_in(&[&utils, &prod], since).await?;
+        ensure!(writes.is_empty(), "{shown:?}: {writes:?}");
+        let direct = reads.get("GetRole").copied().unwrap_or_default();
+        ensure!(read_directly.contains(&direct), "{shown:?}, {breaks_off}: {direct} roles were read by themselves");
+        assert_eq!(aws.state().await?, before);
+        for name in &names {
+            tenant.ready(&tenant.roles(), name).await?;
+        }
+        let told = tenant.accounts().get(&prod.name).await?.status.context("no status")?;
+        ensure!(told.orphans_total == 0, "{told:?}");
+        aws.clear_faults().await?;
+        operator.terminate().await?;
+    }
+    let events = tenant.events().await?;
+    ensure!(!events.iter().any(|event| event["reason"] == "DriftRepaired"), "{events:?}");
     Ok(())
 }
