@@ -340,7 +340,9 @@ pub async fn new_key(iam: &aws_sdk_iam::Client, user_name: &str) -> Result<Crede
 
 /// Gives a user a virtual MFA device. Returns its serial number and the code that it shows now.
 pub async fn enable_mfa(administrator: &aws_sdk_iam::Client, user_name: &str) -> Result<(String, String)> {
-    let device = administrator.create_virtual_mfa_device().virtual_mfa_device_name(user_name).send().await?;
+    // A device outlives the user where somebody dies between taking it off and deleting it.
+    let device_name = format!("{user_name}-{}", fastrand::u32(..));
+    let device = administrator.create_virtual_mfa_device().virtual_mfa_device_name(device_name).send().await?;
     let device = device.virtual_mfa_device().context("no device")?;
     let seed = device.base32_string_seed().context("no seed")?.as_ref();
     let secret = totp_rs::Secret::try_from_base32(std::str::from_utf8(seed)?)?;

@@ -328,7 +328,7 @@ async fn row_57_what_a_bulk_read_does_not_show_is_read_directly_and_neither_made
     let tenant = world.tenant().await?;
     let (utils, prod) = (tenant.ready_account("utils", "").await?, tenant.ready_account("prod", "").await?);
     let names: Vec<String> = (0..COUNT).map(|n| format!("reader-{n}")).collect();
-    let roles: String = names.iter().map(|name| role(name, &prod)).collect();
+    let roles: String = names.iter().map(|name| role(name, &prod, "alice")).collect();
     tenant.apply(&(bastion_user("alice", &utils, "") + &roles)).await?;
     for name in &names {
         tenant.ready(&tenant.roles(), name).await?;
