@@ -12,6 +12,7 @@ use rolebridge::api::{AWSAccount, BastionUser, CrossAccountRole, FINALIZER, Mana
 use rolebridge::controller::caches::{Caches, Wake, Watched};
 use rolebridge::core::action::{Action, Receipt};
 use rolebridge::core::desired::{Desired, desired_role, desired_user};
+use rolebridge::core::document::{Document, SharedDocuments};
 use rolebridge::core::observed::Observed;
 use rolebridge::core::permissions::ConfigTexts;
 use rolebridge::core::placement::find;
@@ -53,22 +54,25 @@ pub fn plan(fleet: &Fleet) -> Result<()> {
         let roles = roles.map(|role| desired_role(&caches, &role, &at, &texts, INSTALLATION));
         users.chain(roles).collect::<Result<_, _>>().map_err(|problems| anyhow!("{problems:?}"))
     };
-    let mut memory = HashMap::new();
+    let (mut memory, mut documents) = (HashMap::new(), SharedDocuments::default());
     for account in &names {
         for desired in wanted(account)? {
-            memory.insert(desired.arn.clone(), made(&desired)?);
+            let mut observed = made(&desired)?;
+            observed.documents_mut().for_each(|document| documents.share(document));
+            memory.insert(desired.arn.clone(), observed);
         }
     }
     let mut seconds = 0.0;
     let mut settled = 0;
     for account in &names {
-        let shown = wanted(account)?.iter().filter_map(|desired| memory[&desired.arn].identity.clone()).collect::<Vec<_>>();
-        let sweep = Sweep::new(shown, []);
+        let shown = wanted(account)?.iter().map(|desired| read_anew(&memory[&desired.arn])).collect::<Result<Vec<_>>>()?;
+        let sweep = Sweep::new(shown.into_iter().filter_map(|shown| shown.identity), []);
         let started = Instant::now();
         for desired in wanted(account)? {
             let known = &memory[&desired.arn];
             let shown = sweep.of(&desired.identity.name, &desired.known_policies(), Some(known));
-            let shown = shown.filter(|shown| is_settled(&desired, shown)).with_context(|| format!("{} is not as declared", desired.arn))?;
+            let mut shown = shown.filter(|shown| is_settled(&desired, shown)).with_context(|| format!("{} is not as declared", desired.arn))?;
+            shown.documents_mut().for_each(|document| documents.share(document));
             memory.insert(desired.arn, shown);
             settled += 1;
         }
@@ -90,6 +94,15 @@ fn made(desired: &Desired) -> Result<Observed> {
         observed.record(&action, &receipt);
     }
     Ok(observed)
+}
+
+/// The same, with documents of its own, as an answer of AWS has them.
+fn read_anew(known: &Observed) -> Result<Observed> {
+    let mut read = known.clone();
+    for document in read.documents_mut() {
+        *document = Document::parse(&document.to_json()).map_err(|problems| anyhow!("{problems:?}"))?;
+    }
+    Ok(read)
 }
 
 /// The fleet as the API server has it once all was made.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::caches::lock;
 use super::fate::{Fates, SUSPICION};
 use super::relations::Ref;
+use crate::core::document::SharedDocuments;
 use crate::core::names::Arn;
 use crate::core::observed::Observed;
 
@@ -88,6 +89,8 @@ struct Entry {
 #[derive(Default)]
 pub struct Memory {
     entries: Mutex<HashMap<Ref, Entry>>,
+    /// The documents of all that was seen.
+    documents: Mutex<SharedDocuments>,
     /// What has become of users and roles in whose places trust policies show unique IDs.
     pub fates: Fates,
 }
@@ -105,6 +108,13 @@ impl Memory {
         observation.observed.identity.as_ref().map(|identity| identity.id.to_string())
     }
 
+    /// The same, with the documents that others have as well.
+    fn slim(&self, mut observation: Observation) -> Observation {
+        let mut documents = lock(&self.documents);
+        observation.observed.documents_mut().for_each(|document| documents.share(document));
+        observation
+    }
+
     /// Keeps what was seen, or forgets it. Tells whether the identity is another one by that, or has just come to be.
     pub fn keep(&self, of: &Ref, observation: Option<Observation>) -> bool {
         let id = |o: &Option<Observation>| o.as_ref().and_then(|o| o.observed.identity.as_ref()).map(|i| i.id.clone());
@@ -115,7 +125,7 @@ impl Memory {
         let still = |doubted: Instant| !matches!(&observation, Some(Observation { basis: Basis::Direct(at), .. }) if *at > doubted);
         entry.doubted_at = entry.doubted_at.filter(|doubted| still(*doubted));
         let basis = entry.doubted_at.map(|_| Basis::Doubtful);
-        entry.observation = observation.map(|seen| Observation { basis: basis.unwrap_or(seen.basis), ..seen });
+        entry.observation = observation.map(|seen| Observation { basis: basis.unwrap_or(seen.basis), ..self.slim(seen) });
         changed
     }
 
@@ -124,7 +134,7 @@ impl Memory {
         let mut entries = lock(&self.entries);
         let entry = entries.entry(of.clone()).or_default();
         if !entry.observation.as_ref().is_some_and(|known| known.outweighs(began)) {
-            entry.observation = Some(observation);
+            entry.observation = Some(self.slim(observation));
             (entry.drifted, entry.doubted_at) = (false, None);
         }
     }

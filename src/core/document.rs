@@ -6,16 +6,19 @@
 //! *mean* the same is answered by [`crate::core::canonical`]; `==` compares what is written.
 
 mod parse;
+mod shared;
 mod statement;
 mod structure;
 mod wildcard;
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+pub use shared::SharedDocuments;
 pub use statement::{ConditionRef, Effect, Statement, StatementRef};
 pub(crate) use statement::{condition_text, items};
 pub use wildcard::{wildcard_match, wildcard_match_ignore_case};
@@ -37,10 +40,10 @@ pub const MAX_PROBLEMS: usize = 50;
 const ASSUME_ROLE_ACTIONS: [&str; 4] = ["sts:AssumeRole", "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity", "sts:AssumeRoot"];
 
 /// A policy document: a JSON object of IAM's policy language.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Document {
-    /// Always an object.
-    value: Value,
+    /// Always an object. It is never changed, so that copies share it.
+    value: Arc<Value>,
 }
 
 /// What a document is for: the elements that it must and must not have depend on it.
@@ -111,7 +114,7 @@ impl Document {
     /// All that keeps the text from being a document, at once: broken JSON, duplicate keys and characters outside IAM's set (each with line and
     /// column), too much text or nesting, duplicate Sids, numbers where IAM has strings. At most [`MAX_PROBLEMS`].
     pub fn parse(text: &str) -> Result<Self, Vec<DocumentProblem>> {
-        parse::from_text(text).map(|value| Self { value }).map_err(Problems::into_list)
+        parse::from_text(text).map(|value| Self { value: value.into() }).map_err(Problems::into_list)
     }
 
     /// Takes a document that is structured already, as in a manifest. The checks are those of [`Document::parse`] as far as they apply.
@@ -120,7 +123,7 @@ impl Document {
     /// As [`Document::parse`], the places given as elements.
     pub fn from_value(value: Value) -> Result<Self, Vec<DocumentProblem>> {
         let problems = parse::check_value(&value);
-        if problems.is_empty() { Ok(Self { value }) } else { Err(problems.into_list()) }
+        if problems.is_empty() { Ok(Self { value: value.into() }) } else { Err(problems.into_list()) }
     }
 
     /// A document of generated statements, in the current version of the language.
@@ -129,7 +132,7 @@ impl Document {
         let mut object = Map::new();
         object.insert("Version".to_owned(), VERSION_2012.into());
         object.insert("Statement".to_owned(), statements.iter().map(Statement::to_value).collect());
-        Self { value: Value::Object(object) }
+        Self { value: Value::Object(object).into() }
     }
 
     /// All that IAM would refuse in the structure of this document when it is used as `kind`; empty for a sound one. At most [`MAX_PROBLEMS`].

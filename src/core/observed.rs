@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::action::{Action, Dependent, Receipt, Tagged};
+use super::document::Document;
 use super::identity::{Identity, IdentityName, ManagedPolicy};
 use super::names::{Arn, UniqueID, same_name};
 
@@ -65,6 +66,16 @@ pub struct Dependents {
 }
 
 impl Observed {
+    /// Every document in it.
+    pub fn documents_mut(&mut self) -> impl Iterator<Item = &mut Document> {
+        let identity = self.identity.as_mut().map(|found| &mut found.identity).into_iter();
+        let of_identity = identity.flat_map(|identity| {
+            let trust = identity.role.as_mut().map(|role| &mut role.trust_policy);
+            identity.inline_policies.values_mut().chain(trust)
+        });
+        of_identity.chain(self.policies.values_mut().map(|found| &mut found.policy.document))
+    }
+
     /// Takes an action that succeeded, and what IAM answered, into account.
     pub fn record(&mut self, action: &Action, receipt: &Receipt) {
         match (action, receipt) {
