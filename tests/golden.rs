@@ -32,7 +32,7 @@ use rolebridge::api::Managed;
 use rolebridge::api::role::GrantState;
 use rolebridge::core::action::{Action, Dependent, Tagged};
 use rolebridge::core::assume;
-use rolebridge::core::desired::{Desired, desired_role, desired_user, owner, policies_of_role, policies_of_user, trust_of};
+use rolebridge::core::desired::{Desired, desired_role, desired_user, owner, policies_of_role, policies_of_user};
 use rolebridge::core::document::Document;
 use rolebridge::core::grants::{Grant, role_identity, roles_of_role, roles_of_user, user_identity};
 use rolebridge::core::identity::{DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, RoleSettings};
@@ -317,8 +317,8 @@ fn run(case: &Case) -> Made {
     let (desired, result) = match subject.desired(&cluster) {
         Ok(mut desired) => {
             // A reconcile tells first that a principal was replaced, and plans when its status says so.
+            let trust = desired.trust_there(&observed);
             for grant in desired.trust.iter_mut().flatten().flatten() {
-                let trust = observed.identity.as_ref().and_then(|found| trust_of(&found.identity));
                 grant.told = if grant.is_replaced(trust.as_ref()) { Some(GrantState::Replaced) } else { grant.told };
             }
             (Some(desired.clone()), plan(&desired, &observed))

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use super::caches::lock;
 use super::context::Context;
 use super::relations::Ref;
-use crate::core::desired::{Desired, trust_of};
+use crate::core::desired::Desired;
 use crate::core::grants::Presence;
 use crate::core::observed::Observed;
 use crate::core::world::SourceKey;
@@ -79,7 +79,7 @@ impl Fates {
 /// their places where they were deleted, and other names where they were renamed. What bears their names must not be trusted before. Those sources are had
 /// read.
 pub fn has_suspects(context: &Context, desired: &Desired, observed: &Observed) -> bool {
-    let Some(there) = observed.identity.as_ref().and_then(|found| trust_of(&found.identity)) else { return false };
+    let Some(there) = desired.trust_there(observed) else { return false };
     let shown: BTreeSet<&str> = there.unique_ids().collect();
     let mut suspected = false;
     for grant in desired.trust.iter().flatten().flatten() {

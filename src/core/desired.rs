@@ -9,7 +9,7 @@ use super::grants::{
 };
 use super::groups::{self, Membership, memberships};
 use super::identity::{ASSUME_POLICY, DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, RoleSettings};
-use super::names::{Arn, Path, PolicyName, UniqueID};
+use super::names::{AccountID, Arn, Path, PolicyName, UniqueID};
 use super::observed::{Observed, ObservedPolicy, Scope};
 use super::outcome::Problem;
 use super::ownership::{Owner, Tags};
@@ -77,7 +77,8 @@ impl Desired {
         if let (Some(role), Some(trust)) = (&mut wanted.identity.role, &self.trust) {
             // A policy that is there has room, however large it is.
             let there = found.and_then(|found| found.role.as_ref()).map_or(0, |role| role.trust_policy.size());
-            role.trust_policy = trust_to_be(trust, found.and_then(trust_of).as_ref(), self.quotas.trust_policy_size.max(there));
+            let room = self.quotas.trust_policy_size.max(there);
+            role.trust_policy = trust_to_be(trust, self.trust_there(observed).as_ref(), room, self.arn.account_id().as_ref());
         }
         if let Some(memberships) = &self.memberships {
             let there = found.and_then(|f| f.groups.clone()).unwrap_or_default();
@@ -197,9 +198,15 @@ impl Desired {
         grants.filter_map(|g| Some((named(g)?, g.source_id.clone()?))).collect()
     }
 
+    /// What the trust policy of the role that is there lets in.
+    pub fn trust_there(&self, observed: &Observed) -> Option<Trust> {
+        let role = observed.identity.as_ref()?.identity.role.as_ref()?;
+        Some(Trust::of(&role.trust_policy, &self.arn.account_id()?))
+    }
+
     /// What keeps principals from being trusted again that are not who they were, going by the trust policy that is there.
     pub fn replaced(&self, observed: &Observed) -> Vec<Problem> {
-        let there = observed.identity.as_ref().and_then(|found| trust_of(&found.identity));
+        let there = self.trust_there(observed);
         let replaced = self.trust.iter().flatten().flatten().filter(|grant| grant.is_replaced(there.as_ref()));
         let problem = |grant: &Grant| {
             let source = &grant.source;
@@ -215,7 +222,7 @@ impl Desired {
 
     /// Whether principals turned out to be gone that the status tells as trusted. It must tell so before the trust policy changes, which is all that shows it.
     pub fn is_newly_replaced(&self, observed: &Observed) -> bool {
-        let there = observed.identity.as_ref().and_then(|found| trust_of(&found.identity));
+        let there = self.trust_there(observed);
         let mut grants = self.trust.iter().flatten().flatten();
         grants.any(|grant| grant.told != Some(GrantState::Replaced) && grant.is_replaced(there.as_ref()))
     }
@@ -243,7 +250,7 @@ impl Desired {
         let declared: Vec<(&str, &Admission)> = grants.filter_map(|grant| Some((grant.source.as_str(), grant.admission.as_ref()?))).collect();
         let roots: BTreeSet<&Admission> =
             declared.iter().map(|(_, admission)| *admission).filter(|admission| admission.principal.is_account()).collect();
-        let passes = |asked: &Admission, root: &Admission| root.principal.covers(&asked.principal) && !asked.conditions.cover(&root.conditions);
+        let passes = |asked: &Admission, root: &Admission| root.principal.includes(&asked.principal) && !asked.conditions.cover(&root.conditions);
         let passed = declared.iter().filter_map(|(source, asked)| Some((source, roots.iter().find(|root| passes(asked, root))?)));
         let passed: Vec<_> = passed.collect();
         let (source, root) = passed.first()?;
@@ -290,14 +297,9 @@ fn too_many(who: &IdentityName, roles: usize, excess: usize, policies: usize) ->
     )
 }
 
-/// What the trust policy of an identity that is there lets in.
-pub fn trust_of(identity: &Identity) -> Option<Trust> {
-    identity.role.as_ref().map(|role| Trust::of(&role.trust_policy))
-}
-
 /// The trust policy that is to be there. A grant that is merely kept is in it as it stands: under what is required now where that only narrows it, and
 /// otherwise under what was required before. Where nothing is added, that it fits comes before that it is narrow.
-fn trust_to_be(entries: &[Vec<Grant>], there: Option<&Trust>, room: usize) -> Document {
+fn trust_to_be(entries: &[Vec<Grant>], there: Option<&Trust>, room: usize, own: Option<&AccountID>) -> Document {
     let nothing = Trust::default();
     let known = there.unwrap_or(&nothing);
     // None of those that were deleted and made anew, which only the unique IDs that are there now tell.
@@ -309,7 +311,10 @@ fn trust_to_be(entries: &[Vec<Grant>], there: Option<&Trust>, room: usize) -> Do
     };
     let to_be = beside(known);
     // What was denied by hand is not denied any more then, and who comes in by a root may be named.
-    if known.denied.is_empty() { to_be } else { beside(&Trust::of(&to_be)) }
+    match own.filter(|_| !known.denied.is_empty()) {
+        Some(own) => beside(&Trust::of(&to_be, own)),
+        None => to_be,
+    }
 }
 
 fn trust_beside(entries: &[Vec<Grant>], known: &Trust, narrows: bool) -> Document {

@@ -90,7 +90,7 @@ fn plan_by_name(desired: &Desired, observed: &Observed) -> Result<Plan, Vec<Prob
             let change = permissions::Change { wanted: &wanted, found, staying: &staying, policies, limits: desired.quotas.limits(&wanted.name) };
             change.plan(&mut first, &mut middle);
             settings(&wanted, found, &mut middle);
-            trust(found, &wanted, &mut first, !middle.is_empty(), &mut last);
+            trust(found, &wanted, &desired.arn, &mut first, !middle.is_empty(), &mut last);
         }
     }
     obsolete.values().for_each(|policy| delete_policy(policy, &mut last));
@@ -180,13 +180,13 @@ fn create(wanted: &Identity, actions: &mut Vec<Action>) {
 
 /// A trust policy that only lets in more comes last; one that shuts anybody out comes first. One that does both, while permissions change as
 /// well, is written twice: nobody comes in anew before the permissions are as wanted, and in between only what old and new both let in does.
-fn trust(found: &Identity, wanted: &Identity, first: &mut Vec<Action>, permissions_change: bool, last: &mut Vec<Action>) {
-    let (IdentityName::Role(name), Some(there), Some(to_be)) = (&wanted.name, &found.role, &wanted.role) else { return };
+fn trust(found: &Identity, wanted: &Identity, arn: &Arn, first: &mut Vec<Action>, permissions_change: bool, last: &mut Vec<Action>) {
+    let (IdentityName::Role(name), Some(there), Some(to_be), Some(own)) = (&wanted.name, &found.role, &wanted.role, arn.account_id()) else { return };
     if same(&there.trust_policy, &to_be.trust_policy) {
         return;
     }
     let update = |document: &Document| Action::UpdateTrustPolicy(name.clone(), document.clone());
-    let (before, after) = (Trust::of(&there.trust_policy), Trust::of(&to_be.trust_policy));
+    let (before, after) = (Trust::of(&there.trust_policy, &own), Trust::of(&to_be.trust_policy, &own));
     // In doubt something is lost: what is not of the form that we write may allow more than its admissions tell.
     let loses = before.says_more || !before.admissions.iter().all(|there| after.covers(there));
     let gains = !before.denied.is_empty() || !after.admissions.iter().all(|to_be| before.covers(to_be));

@@ -180,7 +180,7 @@ impl Trusting<'_> {
         } else if presence == Presence::Wanted && !source.allows_role(&ObjectKey::of(role)) {
             problem = Some(Problem::new(Reason::SourceNotReady, format!("the assume policy of {} does not have the role yet", told_name(&key))));
         }
-        let admission = principal.map(|arn| self.admission(Principal::arn(&arn), "sts:AssumeRole", self.required.clone()));
+        let admission = principal.map(|arn| self.admission(Principal::named(arn.as_str(), &at.id), "sts:AssumeRole", self.required.clone()));
         let source = key.to_string();
         let was_named = admission.as_ref().is_some_and(|admission| match self.told(&source) {
             Some(told) => told.principal.as_deref() == Some(admission.principal.as_str()),
@@ -222,7 +222,7 @@ impl Trusting<'_> {
             let message = format!("{name} is in partition {there} and the role in {here}: no trust is possible between them");
             return Grant::absent(source, Problem::new(Reason::PartitionMismatch, message));
         }
-        self.unless(guarded, source, self.admission(Principal::arn(arn), "sts:AssumeRole", self.required.clone()))
+        self.unless(guarded, source, self.admission(Principal::named(arn.as_str(), &self.at.id), "sts:AssumeRole", self.required.clone()))
     }
 
     /// A grant that stands unless something is in its way, or the role itself may not be where it is: then it is frozen.

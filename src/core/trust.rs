@@ -8,13 +8,16 @@ use std::fmt;
 
 use super::canonical::condition_key;
 use super::document::{Document, Effect, Statement, StatementRef, wildcard_match_ignore_case};
-use super::names::{Arn, is_unique_id};
+use super::names::{AccountID, is_unique_id};
 
 /// Whom a trust policy names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Principal {
     /// A user, role, session or account of AWS, as the policy names it; `*` for everyone, a unique ID for who is gone.
     AWS(String),
+    /// The account that the role is in, as the policy names it. There it lets in whom other policies allow the role; a user that is named comes in whatever
+    /// they say (IAM user guide, "Cross account resource access in IAM").
+    OwnAccount(String),
     /// A service of AWS.
     Service(String),
     /// An identity provider, by its ARN.
@@ -22,27 +25,42 @@ pub enum Principal {
 }
 
 impl Principal {
-    /// The principal that an ARN names.
-    pub fn arn(arn: &Arn) -> Self {
-        Self::AWS(arn.to_string())
+    /// The principal of AWS that a trust policy of a role in `own` names so.
+    pub fn named(name: &str, own: &AccountID) -> Self {
+        let is_own = account_of(name).unwrap_or(name) == own.as_str();
+        if is_own { Self::OwnAccount(name.to_owned()) } else { Self::AWS(name.to_owned()) }
     }
 
     /// The name in the policy.
     pub fn as_str(&self) -> &str {
         match self {
-            Self::AWS(name) | Self::Service(name) | Self::Federated(name) => name,
+            Self::AWS(name) | Self::OwnAccount(name) | Self::Service(name) | Self::Federated(name) => name,
         }
     }
 
     /// Whether this is a whole account, by the ARN of its root.
     pub fn is_account(&self) -> bool {
-        matches!(self, Self::AWS(name) if account_of(name).is_some())
+        matches!(self, Self::OwnAccount(_)) || matches!(self, Self::AWS(name) if account_of(name).is_some())
     }
 
-    /// Whether whoever is meant by `other` is meant by this, too: by itself, by the root of its account, or by everyone.
+    /// Whether this lets in whomever `other` lets in: by itself, by the root of its account, or by everyone.
     pub fn covers(&self, other: &Self) -> bool {
-        let (Self::AWS(this), Self::AWS(that)) = (self, other) else { return self == other };
-        this == that || this == "*" || root_of(that).is_some_and(|root| root == account_of(this).unwrap_or(this))
+        let suffices_by_name = |name: &str| !name.contains(":role/");
+        self.includes(other) && !matches!((self, other), (Self::OwnAccount(_), Self::AWS(name)) if suffices_by_name(name))
+    }
+
+    /// Whether whoever is meant by `other` is meant by this, too, whatever else it takes to come in.
+    pub fn includes(&self, other: &Self) -> bool {
+        let (Some(this), Some(that)) = (self.of_aws(), other.of_aws()) else { return self == other };
+        let are_own = matches!((self, other), (Self::OwnAccount(_), Self::OwnAccount(_)));
+        are_own || this == that || this == "*" || root_of(that).is_some_and(|root| root == account_of(this).unwrap_or(this))
+    }
+
+    fn of_aws(&self) -> Option<&str> {
+        match self {
+            Self::AWS(name) | Self::OwnAccount(name) => Some(name),
+            Self::Service(_) | Self::Federated(_) => None,
+        }
     }
 }
 
@@ -189,7 +207,7 @@ impl Admission {
 
     /// What comes in by either of two; None where nobody does.
     fn and(&self, other: &Self) -> Option<Self> {
-        let principal = match (self.principal.covers(&other.principal), other.principal.covers(&self.principal)) {
+        let principal = match (self.principal.includes(&other.principal), other.principal.includes(&self.principal)) {
             (true, _) => &other.principal,
             (false, true) => &self.principal,
             (false, false) => return None,
@@ -218,11 +236,11 @@ pub struct Trust {
 }
 
 impl Trust {
-    /// Reads a trust policy. Who is denied is taken as let in by nothing.
-    pub fn of(document: &Document) -> Self {
+    /// Reads the trust policy of a role in `own`. Who is denied is taken as let in by nothing.
+    pub fn of(document: &Document, own: &AccountID) -> Self {
         let (allowing, denying): (Vec<_>, Vec<_>) = document.statements().into_iter().partition(|s| s.effect() == Some(Effect::Allow));
-        let denied: BTreeSet<Principal> = denying.iter().flat_map(|s| principals(*s)).collect();
-        let admissions = allowing.iter().flat_map(|s| admissions(*s)).filter(|a| !denied.iter().any(|d| d.covers(&a.principal)));
+        let denied: BTreeSet<Principal> = denying.iter().flat_map(|s| principals(*s, own)).collect();
+        let admissions = allowing.iter().flat_map(|s| admissions(*s, own)).filter(|a| !denied.iter().any(|d| d.includes(&a.principal)));
         Self { admissions: admissions.collect(), says_more: !allowing.iter().all(|s| is_plain(*s)), denied }
     }
 
@@ -233,7 +251,7 @@ impl Trust {
 
     /// Whether a principal is denied, by its own name or as one of many.
     fn denies(&self, principal: &Principal) -> bool {
-        self.denied.iter().any(|denied| denied.covers(principal))
+        self.denied.iter().any(|denied| denied.includes(principal))
     }
 
     /// Whether this principal is named among those let in.
@@ -264,20 +282,20 @@ pub fn without_lesser(admissions: BTreeSet<Admission>) -> BTreeSet<Admission> {
     admissions.iter().filter(|one| !more(one)).cloned().collect()
 }
 
-fn principals(statement: StatementRef<'_>) -> Vec<Principal> {
+fn principals(statement: StatementRef<'_>, own: &AccountID) -> Vec<Principal> {
     let named = |kind: &str| statement.principals(kind).into_iter().map(str::to_owned);
-    let (aws, services) = (named("AWS").map(Principal::AWS), named("Service").map(Principal::Service));
+    let (aws, services) = (named("AWS").map(|name| Principal::named(&name, own)), named("Service").map(Principal::Service));
     aws.chain(services).chain(named("Federated").map(Principal::Federated)).collect()
 }
 
-fn admissions(statement: StatementRef<'_>) -> Vec<Admission> {
+fn admissions(statement: StatementRef<'_>, own: &AccountID) -> Vec<Admission> {
     let actions: BTreeSet<String> = statement.actions().unwrap_or_default().into_iter().map(str::to_owned).collect();
     if !actions.iter().any(|action| gives_credentials(action)) {
         return vec![];
     }
     let conditions = Conditions::of(statement);
     let admission = |principal| Admission { principal, actions: actions.clone(), conditions: conditions.clone() };
-    principals(statement).into_iter().map(admission).collect()
+    principals(statement, own).into_iter().map(admission).collect()
 }
 
 /// Whether a statement is of a form that we write: what it says is all in its admissions.
@@ -303,7 +321,7 @@ fn statements(entry: BTreeSet<Admission>) -> Vec<Statement> {
         });
         let named = statement.clone();
         *statement = match principal {
-            Principal::AWS(name) => named.principals_aws([name]),
+            Principal::AWS(name) | Principal::OwnAccount(name) => named.principals_aws([name]),
             Principal::Service(name) => named.principals_service([name]),
             Principal::Federated(name) => named.principals_federated([name]),
         };

@@ -3,6 +3,7 @@ use proptest::sample::{select, subsequence};
 use serde_json::json;
 
 use super::*;
+use crate::core::names::AccountID;
 
 const ALICE: &str = "arn:aws:iam::111111111111:user/alice";
 const BOB: &str = "arn:aws:iam::111111111111:user/bob";
@@ -23,6 +24,32 @@ fn under(name: &str, conditions: Conditions) -> Admission {
 
 fn mfa() -> Conditions {
     Conditions::default().with("Bool", "aws:MultiFactorAuthPresent", ["true"])
+}
+
+/// The account of the roles whose trust policies are read here.
+fn own() -> AccountID {
+    "333333333333".parse().expect("an account ID")
+}
+
+#[test]
+fn statements_36_and_38_the_root_of_the_own_account_is_less_than_the_name_of_a_user() {
+    let named = |name: &str| Principal::named(name, &own());
+    let (root, id) = (named("arn:aws:iam::333333333333:root"), named("333333333333"));
+    let (user, role) = (named("arn:aws:iam::333333333333:user/alice"), named("arn:aws:iam::333333333333:role/a/reader"));
+    for account in [&root, &id] {
+        assert!(account.is_account() && account.includes(&user) && account.includes(&role));
+        assert!(account.covers(&role) && !account.covers(&user), "a user that is named needs no other policy");
+    }
+    assert!(root.covers(&id) && id.covers(&root) && !user.covers(&root));
+    let other = named("arn:aws:iam::111111111111:root");
+    assert!(other.covers(&named("arn:aws:iam::111111111111:user/alice")), "from another account a user needs both");
+    let everyone = named("*");
+    assert!(everyone.covers(&user) && everyone.covers(&root) && everyone.covers(&other));
+    // What is denied is denied to all of them.
+    let statements = json!([{"Effect": "Allow", "Principal": {"AWS": user.as_str()}, "Action": "sts:AssumeRole"},
+        {"Effect": "Deny", "Principal": {"AWS": id.as_str()}, "Action": "sts:AssumeRole"}]);
+    let trust = Trust::of(&Document::from_value(json!({"Version": "2012-10-17", "Statement": statements})).expect("a document"), &own());
+    assert!(!trust.covers(&Admission::plain(user)));
 }
 
 #[test]
@@ -78,7 +105,7 @@ fn a_policy_is_read_back_as_the_admissions_that_it_was_made_of() {
     let entry: BTreeSet<Admission> = [plain(ALICE), plain(BOB), service, token].into();
     let policy = trust_policy([entry.clone()]);
     assert_eq!(policy.statements().len(), 2, "those that agree stand in one statement");
-    assert_eq!(Trust::of(&policy), Trust { admissions: entry, ..Trust::default() });
+    assert_eq!(Trust::of(&policy, &own()), Trust { admissions: entry, ..Trust::default() });
 }
 
 #[test]
@@ -93,7 +120,7 @@ fn statement_37_thirty_users_with_a_second_factor_fit_into_the_least_trust_polic
 #[test]
 fn what_is_denied_or_in_another_form_is_told() {
     let read = |statements: serde_json::Value| {
-        Trust::of(&Document::from_value(json!({"Version": "2012-10-17", "Statement": statements})).expect("a document"))
+        Trust::of(&Document::from_value(json!({"Version": "2012-10-17", "Statement": statements})).expect("a document"), &own())
     };
     let allow = json!({"Effect": "Allow", "Principal": {"AWS": [ALICE, OTHER_ROOT]}, "Action": "sts:AssumeRole"});
     let denied = read(json!([allow, {"Effect": "Deny", "Principal": {"AWS": ROOT}, "Action": "sts:AssumeRole"}]));
@@ -103,7 +130,7 @@ fn what_is_denied_or_in_another_form_is_told() {
     assert!(read(json!([{"Effect": "Allow", "Principal": {"AWS": ALICE}, "Action": "sts:*"}])).says_more);
     assert!(read(json!([{"Effect": "Allow", "Principal": {"AWS": ALICE}, "NotAction": "sts:AssumeRole"}])).says_more);
     assert!(read(json!([{"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}])).says_more);
-    assert_eq!(Trust::of(&nobody()), Trust { denied: [aws("*")].into(), ..Trust::default() });
+    assert_eq!(Trust::of(&nobody(), &own()), Trust { denied: [aws("*")].into(), ..Trust::default() });
 }
 
 fn arb_conditions() -> impl Strategy<Value = Conditions> {
@@ -178,7 +205,7 @@ proptest! {
     #[test]
     fn policies_are_read_back(trust in arb_trust()) {
         if !trust.admissions.is_empty() {
-            prop_assert_eq!(Trust::of(&trust_policy([trust.admissions.clone()])), trust);
+            prop_assert_eq!(Trust::of(&trust_policy([trust.admissions.clone()]), &own()), trust);
         }
     }
 }
