@@ -169,13 +169,23 @@ fn check_identity(desired: &Desired, found: &ObservedIdentity) -> Result<(), Pro
 }
 
 fn create(wanted: &Identity, actions: &mut Vec<Action>) {
-    actions.push(Action::CreateIdentity(Box::new(wanted.clone())));
+    let mut made = wanted.clone();
+    let mut last = vec![];
+    // Of several policies one may limit what another allows: nobody comes in before all of them are there.
+    let has_several = wanted.inline_policies.len() + wanted.attached_policies.len() > 1;
+    if let (true, IdentityName::Role(name), Some(role)) = (has_several, &wanted.name, &mut made.role)
+        && !same(&role.trust_policy, &nobody())
+    {
+        last.push(Action::UpdateTrustPolicy(name.clone(), std::mem::replace(&mut role.trust_policy, nobody())));
+    }
+    actions.push(Action::CreateIdentity(Box::new(made)));
     let inline = wanted.inline_policies.iter().map(|(name, document)| Action::PutInlinePolicy(wanted.name.clone(), name.clone(), document.clone()));
     actions.extend(inline);
     actions.extend(wanted.attached_policies.iter().map(|arn| Action::AttachPolicy(wanted.name.clone(), arn.clone())));
     if let IdentityName::User(user) = &wanted.name {
         actions.extend(wanted.groups.iter().flatten().map(|group| Action::AddToGroup(user.clone(), group.clone())));
     }
+    actions.extend(last);
 }
 
 /// A trust policy that only lets in more comes last; one that shuts anybody out comes first. One that does both, while permissions change as
