@@ -273,7 +273,7 @@ impl Subject {
             Self::User(user) => policies_of_user(cluster, user, at, &path, &name),
             Self::Role(role) => policies_of_role(cluster, role, at, &path, &name),
         };
-        Removed { owner: self.owner(), pinned: self.unique_id().map(id), name, policies }
+        Removed { owner: self.owner(), pinned: self.unique_id().map(id), name, policies, quotas: Quotas::of(&at.account) }
     }
 }
 

@@ -667,6 +667,7 @@ proptest! {
         let start = found.observed(&desired.owner, &desired);
         let removed = Removed {
             owner: desired.owner.clone(), pinned: desired.pinned.clone(), name: desired.identity.name.clone(), policies: desired.known_policies(),
+            quotas: desired.quotas,
         };
         let how_far = if cut_off_only { Removal::CutOff } else { Removal::Delete };
         let (planned, problem) = plan_removal(&removed, &start, &Dependents::default(), how_far);
@@ -892,7 +893,7 @@ proptest! {
     fn statement_38_a_removed_user_is_cut_off_until_it_is_gone(found in arb_found_user(), keys in btree_set("AKIA[A-Z]{4}", 0..3), password in any::<bool>()) {
         let desired = desired_of_user(&[], None, &BTreeMap::new());
         let start = found.observed(&desired, &[]);
-        let removed = Removed { owner: desired.owner.clone(), pinned: None, name: desired.identity.name.clone(), policies: BTreeSet::new() };
+        let removed = Removed { owner: desired.owner.clone(), pinned: None, name: desired.identity.name.clone(), policies: BTreeSet::new(), quotas: desired.quotas };
         let mut of_user: BTreeSet<Dependent> = keys.into_iter().map(Dependent::AccessKey).collect();
         if password {
             of_user.insert(Dependent::LoginProfile);
@@ -1129,7 +1130,7 @@ proptest! {
         let desired = crowd.desired();
         let start = crowd.observed(&desired);
         let loose = start.policies.keys().cloned().collect();
-        let removed = Removed { owner: desired.owner.clone(), pinned: None, name: desired.identity.name.clone(), policies: loose };
+        let removed = Removed { owner: desired.owner.clone(), pinned: None, name: desired.identity.name.clone(), policies: loose, quotas: desired.quotas };
         for removed in [Removed { policies: BTreeSet::new(), ..removed.clone() }, removed] {
             let (planned, problem) = plan_removal(&removed, &start, &Dependents::default(), Removal::Delete);
             prop_assert_eq!(problem, None);

@@ -178,7 +178,7 @@ impl IdentityKind for BastionUser {
         let (name, path) = user_identity(self)?;
         let name = IdentityName::User(name);
         let policies = policies_of_user(&*context.caches, self, at, &path, &name);
-        Ok(Removed { owner: self.owner(context), pinned: self.pinned(), name, policies })
+        Ok(Removed { owner: self.owner(context), pinned: self.pinned(), name, policies, quotas: Quotas::of(&at.account) })
     }
 
     fn held_by(&self, context: &Context, now: Timestamp) -> Vec<String> {
@@ -333,7 +333,7 @@ impl IdentityKind for CrossAccountRole {
         let (name, path) = role_identity(self)?;
         let name = IdentityName::Role(name);
         let policies = policies_of_role(&*context.caches, self, at, &path, &name);
-        Ok(Removed { owner: owner(self, &context.settings.installation), pinned: self.pinned(), name, policies })
+        Ok(Removed { owner: owner(self, &context.settings.installation), pinned: self.pinned(), name, policies, quotas: Quotas::of(&at.account) })
     }
 
     fn held_by(&self, context: &Context, now: Timestamp) -> Vec<String> {

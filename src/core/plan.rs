@@ -18,13 +18,14 @@ use super::action::{Action, Receipt, Tagged};
 use super::assume;
 use super::canonical::same;
 use super::desired::{Desired, Wanted, nothing};
-use super::document::Document;
-use super::identity::{CUT_OFF_POLICY, Identity, IdentityName, ManagedPolicy};
+use super::document::{Document, Effect};
+use super::identity::{ASSUME_POLICY, CUT_OFF_POLICY, Identity, IdentityName, ManagedPolicy};
 use super::names::{Arn, PolicyName, same_name};
 use super::observed::{Dependents, Observed, ObservedIdentity, ObservedPolicy, Scope};
 use super::outcome::Problem;
 use super::ownership::Tags;
 use super::permissions::{Staying, was_made_for};
+use super::quotas::{Limits, Quotas};
 use super::trust::{Trust, nobody, trust_policy};
 use crate::api::Reason;
 
@@ -277,6 +278,8 @@ pub struct Removed {
     pub name: IdentityName,
     /// The customer-managed policies that the resource has or had.
     pub policies: BTreeSet<Arn>,
+    /// How much its account lets it have: what denies everything to a user must find room.
+    pub quotas: Quotas,
 }
 
 impl Removed {
@@ -298,12 +301,12 @@ pub fn plan_removal(removed: &Removed, observed: &Observed, dependents: &Depende
     }
     let ours = |found: &ObservedIdentity| removed.owner.check("", &found.identity.tags, &found.id, removed.pinned.as_ref()).is_ok();
     if let Some(found) = observed.identity.as_ref().filter(|found| ours(found)) {
-        cut_off(&found.identity, &mut actions);
+        let displaced = cut_off(&found.identity, &removed.quotas, &mut actions);
         if how_far == Removal::Delete {
             if let Some(problem) = blocked(&found.identity, dependents) {
                 return (Plan { actions }, Some(problem));
             }
-            delete_identity(&found.identity, dependents, &mut actions);
+            delete_identity(&found.identity, dependents, &displaced, &mut actions);
         }
     }
     if how_far == Removal::Delete {
@@ -332,31 +335,57 @@ fn blocked(identity: &Identity, dependents: &Dependents) -> Option<Problem> {
     })
 }
 
-fn cut_off(identity: &Identity, actions: &mut Vec<Action>) {
+/// Cuts off, and says which inline policies go for that already.
+fn cut_off<'a>(identity: &'a Identity, quotas: &Quotas, actions: &mut Vec<Action>) -> BTreeSet<&'a PolicyName> {
     match (&identity.name, &identity.role) {
         (IdentityName::Role(name), Some(role)) if !same(&role.trust_policy, &nobody()) => {
-            actions.push(Action::UpdateTrustPolicy(name.clone(), nobody()))
+            actions.push(Action::UpdateTrustPolicy(name.clone(), nobody()));
+            BTreeSet::new()
         }
         (IdentityName::User(_), _) => {
             // A trust policy in the user's own account suffices by itself, so taking the assume policy away is not enough; a deny is.
-            let Ok(name) = CUT_OFF_POLICY.parse::<PolicyName>() else { return };
-            if !identity.inline_policies.get(&name).is_some_and(|there| same(there, &nothing())) {
-                actions.push(Action::PutInlinePolicy(identity.name.clone(), name, nothing()));
+            let Ok(name) = CUT_OFF_POLICY.parse::<PolicyName>() else { return BTreeSet::new() };
+            if identity.inline_policies.get(&name).is_some_and(|there| same(there, &nothing())) {
+                return BTreeSet::new();
             }
+            let displaced = displaced(identity, &name, quotas);
+            actions.extend(displaced.iter().map(|displaced| Action::DeleteInlinePolicy(identity.name.clone(), (*displaced).clone())));
+            actions.push(Action::PutInlinePolicy(identity.name.clone(), name, nothing()));
+            displaced.into_iter().collect()
         }
-        _ => {}
+        _ => BTreeSet::new(),
     }
 }
 
-fn delete_identity(identity: &Identity, dependents: &Dependents, actions: &mut Vec<Action>) {
+/// The inline policies that make room for the deny where others have filled the quota, in the order in which they go: ours first, which does nothing but
+/// allow, and those that deny something last. They go with the user anyway.
+fn displaced<'a>(identity: &'a Identity, deny: &PolicyName, quotas: &Quotas) -> Vec<&'a PolicyName> {
+    let replaced = identity.inline_policies.get(deny).map_or(0, Document::size);
+    let taken = Limits::taken_by(identity).inline_policies_size.saturating_sub(replaced) + nothing().size();
+    let mut lacking = taken.saturating_sub(quotas.inline_policies_size(&identity.name));
+    let mut others: Vec<_> = identity.inline_policies.iter().filter(|(name, _)| *name != deny).collect();
+    let denies = |document: &Document| document.statements().into_iter().any(|statement| statement.effect() != Some(Effect::Allow));
+    others.sort_by_key(|(name, document)| (name.as_str() != ASSUME_POLICY, denies(document)));
+    let mut displaced = vec![];
+    for (name, document) in others {
+        if lacking == 0 {
+            break;
+        }
+        lacking = lacking.saturating_sub(document.size());
+        displaced.push(name);
+    }
+    displaced
+}
+
+fn delete_identity(identity: &Identity, dependents: &Dependents, deleted: &BTreeSet<&PolicyName>, actions: &mut Vec<Action>) {
     if let IdentityName::User(name) = &identity.name {
         actions.extend(dependents.of_user.iter().map(|what| Action::RemoveDependent(name.clone(), what.clone())));
     }
     let who = &identity.name;
     actions.extend(identity.attached_policies.iter().map(|arn| Action::DetachPolicy(who.clone(), arn.clone())));
     // The deny goes last of the policies, so that the user stays cut off until it is gone.
-    let is_deny = |name: &PolicyName| name.as_str() == CUT_OFF_POLICY;
-    actions.extend(identity.inline_policies.keys().filter(|n| !is_deny(n)).map(|name| Action::DeleteInlinePolicy(who.clone(), name.clone())));
+    let goes = |name: &PolicyName| name.as_str() != CUT_OFF_POLICY && !deleted.contains(name);
+    actions.extend(identity.inline_policies.keys().filter(|n| goes(n)).map(|name| Action::DeleteInlinePolicy(who.clone(), name.clone())));
     if let (IdentityName::User(_), Ok(deny)) = (who, CUT_OFF_POLICY.parse()) {
         actions.push(Action::DeleteInlinePolicy(who.clone(), deny));
     }
