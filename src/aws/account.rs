@@ -17,8 +17,8 @@ use super::sdk::reply::CompleteReply;
 use crate::api::Reason;
 use crate::core::failure::Failure;
 
-/// How long STS's word on who the operator is counts. It changes only with the credentials, which is with the configuration or, rarely, the
-/// environment.
+/// How long STS's word on who the operator is counts. It changes only with the credentials, which is with the configuration, with the keys in a Secret
+/// or, rarely, the environment.
 const VERIFICATION_TTL: Duration = Duration::from_secs(3600);
 /// When to come back where as many pieces of work are under way as the account allows: about as long as one takes.
 const BUSY_RETRY: Duration = Duration::from_millis(100);
@@ -117,12 +117,13 @@ impl Account {
     /// Makes sure that the credentials lead into the account and partition that are configured.
     ///
     /// STS is asked once, however many ask at the same time; those who come while it is being asked share the answer. A success counts
-    /// for an hour, or until [`Account::forget_verification`]; a failure is not kept.
+    /// for an hour, until [`Account::forget_verification`], or until a Secret has other keys; a failure is not kept.
     ///
     /// # Errors
     /// [`Reason::AccountMismatch`] where they lead elsewhere; otherwise as [`Gateway::caller`].
     pub async fn verify(&self) -> Result<Caller, Failure> {
-        self.verification.get(Instant::now(), || async { self.check(self.sdk.caller().await?) }).await
+        let generation = self.credentials.generation().await;
+        self.verification.get(Instant::now(), generation, || async { self.check(self.sdk.caller().await?) }).await
     }
 
     /// Makes the next [`Account::verify`] ask STS again.
@@ -166,10 +167,13 @@ struct Success {
     at: Instant,
     /// [`Verification::forgotten`] when the fetch began.
     forgotten: u64,
+    /// [`CachedCredentials::generation`] when the fetch began.
+    generation: u64,
 }
 
 impl Verification {
-    async fn get<F>(&self, now: Instant, fetch: impl FnOnce() -> F) -> Result<Caller, Failure>
+    /// The answer for credentials of this generation. None is kept for such as are not there.
+    async fn get<F>(&self, now: Instant, generation: Option<u64>, fetch: impl FnOnce() -> F) -> Result<Caller, Failure>
     where
         F: Future<Output = Result<Caller, Failure>>,
     {
@@ -177,8 +181,10 @@ impl Verification {
         let mut state = self.state.lock().await;
         let forgotten = self.forgotten.load(Ordering::Acquire);
         match &state.success {
-            Some(known) if known.forgotten == forgotten && now.saturating_duration_since(known.at) < VERIFICATION_TTL => {
-                return Ok(known.caller.clone());
+            Some(Success { caller, at, forgotten: made, generation: by })
+                if *made == forgotten && Some(*by) == generation && now.saturating_duration_since(*at) < VERIFICATION_TTL =>
+            {
+                return Ok(caller.clone());
             }
             _ => state.success = None,
         }
@@ -188,7 +194,10 @@ impl Verification {
         }
         let result = fetch().await;
         match &result {
-            Ok(caller) => *state = VerificationState { success: Some(Success { caller: caller.clone(), at: now, forgotten }), failure: None },
+            Ok(caller) => {
+                let success = generation.map(|generation| Success { caller: caller.clone(), at: now, forgotten, generation });
+                *state = VerificationState { success, failure: None };
+            }
             Err(failure) => state.failure = Some(failure.clone()),
         }
         self.ended.fetch_add(1, Ordering::AcqRel);

@@ -38,9 +38,17 @@ pub(super) struct CachedCredentials {
     access: AccessConfig,
     /// What these are got with, where that is not AWS's default chain.
     through: Option<Arc<CachedCredentials>>,
-    known: Mutex<Option<Known>>,
+    state: Mutex<State>,
     /// Whether AWS has refused what is known.
     refused: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    known: Option<Known>,
+    /// The access key that was there last, and how often one came in the place of another.
+    access_key_id: String,
+    generation: u64,
 }
 
 #[derive(Debug)]
@@ -56,7 +64,7 @@ impl CachedCredentials {
     }
 
     fn new(provider: SharedCredentialsProvider, access: AccessConfig, through: Option<Arc<Self>>) -> Self {
-        Self { provider, access, through, known: Mutex::default(), refused: AtomicBool::new(false) }
+        Self { provider, access, through, state: Mutex::default(), refused: AtomicBool::new(false) }
     }
 
     /// Those of an account that is entered in this way, through another one where there is one. No call is made yet.
@@ -101,16 +109,36 @@ impl CachedCredentials {
         if matches!(self.access, AccessConfig::Secret(_)) { SECRET_MAX_AGE } else { MAX_AGE }
     }
 
+    /// Tells the keys that were exchanged in a Secret from those before, since these may be of another account; fetches them where that is due. Whatever
+    /// comes of AWS's own chain or of one role leads where it led. None where there are no keys.
+    pub(super) async fn generation(&self) -> Option<u64> {
+        if !matches!(self.access, AccessConfig::Secret(_)) {
+            return Some(0);
+        }
+        self.provided().await.ok()?;
+        Some(self.state.lock().await.generation)
+    }
+
+    /// Has them fetched anew, as when their time is over.
+    #[cfg(test)]
+    pub(super) async fn expire(&self) {
+        self.state.lock().await.known = None;
+    }
+
     async fn get(&self) -> Result<Credentials, CredentialsError> {
-        let mut known = self.known.lock().await;
+        let mut state = self.state.lock().await;
         let refused = self.refused.load(Ordering::Acquire);
-        if let Some(known) = known.as_ref().filter(|known| known.counts(self.max_age(), refused, Instant::now(), SystemTime::now())) {
+        if let Some(known) = state.known.as_ref().filter(|known| known.counts(self.max_age(), refused, Instant::now(), SystemTime::now())) {
             return Ok(known.credentials.clone());
         }
-        *known = None;
+        state.known = None;
         self.refused.store(false, Ordering::Release);
         let credentials = self.provider.provide_credentials().await?;
-        *known = Some(Known { credentials: credentials.clone(), at: Instant::now() });
+        if state.access_key_id != credentials.access_key_id() {
+            state.access_key_id = credentials.access_key_id().to_owned();
+            state.generation += 1;
+        }
+        state.known = Some(Known { credentials: credentials.clone(), at: Instant::now() });
         Ok(credentials)
     }
 

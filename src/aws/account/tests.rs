@@ -88,11 +88,11 @@ async fn a_success_is_void_when_it_was_forgotten_while_it_came_or_is_too_old() {
         verification.forget();
         fetch().await
     };
-    verification.get(start, forgotten_meanwhile).await.unwrap();
-    verification.get(start, fetch).await.unwrap();
-    verification.get(start + VERIFICATION_TTL - Duration::from_secs(1), fetch).await.unwrap();
+    verification.get(start, Some(0), forgotten_meanwhile).await.unwrap();
+    verification.get(start, Some(0), fetch).await.unwrap();
+    verification.get(start + VERIFICATION_TTL - Duration::from_secs(1), Some(0), fetch).await.unwrap();
     assert_eq!(fetches.load(Ordering::SeqCst), 2);
-    verification.get(start + VERIFICATION_TTL, fetch).await.unwrap();
+    verification.get(start + VERIFICATION_TTL, Some(0), fetch).await.unwrap();
     assert_eq!(fetches.load(Ordering::SeqCst), 3);
 }
 
@@ -221,15 +221,16 @@ async fn behind_an_account_its_role_is_what_must_be_trusted() {
     assert!(failure.message.contains(&format!("trust policy names arn:aws:iam::{ACCOUNT}:role/manager")), "{}", failure.message);
 }
 
-/// One Secret, and how often it was read.
+/// One Secret, how often it was read, and how often somebody has put other keys into it.
 #[derive(Debug, Default)]
-struct OneSecret(AtomicUsize);
+struct OneSecret(AtomicUsize, AtomicUsize);
 
 #[async_trait::async_trait]
 impl Secrets for OneSecret {
     async fn read(&self, name: &str) -> Result<SecretEntries, Failure> {
         self.0.fetch_add(1, Ordering::SeqCst);
-        let entries = [("AWS_ACCESS_KEY_ID", "AKIAEXAMPLEEXAMPLE01"), ("AWS_SECRET_ACCESS_KEY", "s3cret-key")];
+        let id = format!("AKIAEXAMPLEEXAMPLE0{}", self.1.load(Ordering::SeqCst));
+        let entries = [("AWS_ACCESS_KEY_ID", id.as_str()), ("AWS_SECRET_ACCESS_KEY", "s3cret-key")];
         match name {
             "keys" => Ok(entries.map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec())).into()),
             "empty" => Ok(SecretEntries::new()),
@@ -273,4 +274,28 @@ async fn without_a_usable_secret_nothing_is_called_there_or_behind() {
         }
     }
     assert_eq!(server.actions(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn keys_that_were_exchanged_in_a_secret_are_verified_themselves() {
+    let secrets = Arc::new(OneSecret::default());
+    let led = secrets.clone();
+    let server = Server::start(move |_| match led.1.load(Ordering::SeqCst) {
+        1 => identity("222222222222", "aws"),
+        _ => identity(ACCOUNT, "aws"),
+    });
+    let account = Account::new(&server.base_with(secrets.clone()), by_secret("keys"), None).unwrap();
+    account.verify().await.unwrap();
+    account.credentials.expire().await;
+    account.verify().await.unwrap();
+    assert_eq!(server.actions().len(), 1, "the same keys lead where they led");
+    let exchange = async || {
+        secrets.1.fetch_add(1, Ordering::SeqCst);
+        account.credentials.expire().await;
+    };
+    exchange().await;
+    assert_eq!(account.verify().await.unwrap_err().reason, Reason::AccountMismatch);
+    exchange().await;
+    account.verify().await.unwrap();
+    assert_eq!(server.actions().len(), 3);
 }
