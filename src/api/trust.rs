@@ -182,11 +182,11 @@ pub struct Require {
     #[serde(default, rename = "sourceIPs", skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::networks")]
     pub source_ips: Vec<String>,
-    /// The source identity that the caller must set. A * stands for any text; ${aws:username} for the name of the user.
+    /// The source identity that the caller must set. A * stands for any text; ${aws:username} for the name of the user, which only users have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::session_pattern")]
     pub source_identity: Option<String>,
-    /// The session name that the caller must choose. A * stands for any text; ${aws:username} for the name of the user.
+    /// The session name that the caller must choose. A * stands for any text; ${aws:username} for the name of the user, which only users have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::session_pattern")]
     pub session_name: Option<String>,

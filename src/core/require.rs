@@ -54,6 +54,21 @@ pub fn conditions(field: &str, require: &Require, callers: &[Caller]) -> Result<
             ));
         }
     }
+    let names_user = |text: &String| text.to_ascii_lowercase().contains("${aws:username}");
+    for (is_asked_for, name) in [
+        (require.source_identity.as_ref().is_some_and(names_user), "sourceIdentity"),
+        (require.session_name.as_ref().is_some_and(names_user), "sessionName"),
+        (require.session_tags.values().any(names_user), "sessionTags"),
+        (require.principal_tags.values().any(names_user), "principalTags"),
+    ] {
+        // IAM user guide, "IAM policy elements: Variables and tags", where the principal key values are.
+        if is_asked_for && !all(callers, |caller| caller == Caller::Person) {
+            wrong(format!(
+                ".{name}: ${{aws:username}} is the name of a user, and roles, services and tokens have none, so that they could never assume the role: put \
+                 those sources into an entry of their own"
+            ));
+        }
+    }
     made = require.external_id.iter().fold(made, |made, id| made.with("StringEquals", "sts:ExternalId", [id]));
     made = require.organization_id.iter().fold(made, |made, id| made.with("StringEquals", "aws:PrincipalOrgID", [id]));
     if !require.source_ips.is_empty() {
