@@ -14,7 +14,8 @@
 //! - `dependents`: what keeps the identity from being deleted.
 //! - `expect`: the `plan`, in order, each action with what it writes; the `problems`, each a reason and a part of its message; and, where they
 //!   matter, what is done `instead` where there are problems (withdrawn grants end all the same), the `grants`: whether each source is wanted in the trust policy, kept or absent, and why; what keeps `memberships` in groups
-//!   from being added; and the policies that are `reported` as unmanaged.
+//!   from being added; the policies that are `reported` as unmanaged; and the `warnings` that stand in Ready
+//!   once the plan is carried out.
 //!
 //! `UPDATE_GOLDEN=1 cargo test --test golden` writes what comes out into the files. Every case is checked for convergence, too: planned again
 //! after the plan was carried out, there is nothing left to do.
@@ -167,6 +168,7 @@ struct Expected {
     grants: Option<Vec<Value>>,
     memberships: Option<Vec<Value>>,
     reported: Option<Vec<Value>>,
+    warnings: Option<Vec<Value>>,
 }
 
 /// What the core makes of a case.
@@ -580,6 +582,9 @@ fn compare(case: &Case, made: &Made) -> (String, String) {
     section("memberships", case.expect.memberships.as_ref(), (!refused.is_empty()).then_some(refused), false);
     let reported = made.desired.iter().flat_map(|desired| Staying::reported(desired, &made.observed)).map(|policy| json!(policy)).collect::<Vec<_>>();
     section("reported", case.expect.reported.as_ref(), (!reported.is_empty()).then_some(reported), true);
+    let end = made.plan.as_ref().and_then(|plan| states(&made.observed, &plan.actions).pop());
+    let warnings = made.desired.iter().zip(&end).flat_map(|(desired, end)| desired.warnings(end)).map(|warning| json!(warning)).collect::<Vec<_>>();
+    section("warnings", case.expect.warnings.as_ref(), (!warnings.is_empty()).then_some(warnings), true);
     (written, actual)
 }
 
