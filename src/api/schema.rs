@@ -240,8 +240,9 @@ pub fn git_ref(_: &mut SchemaGenerator) -> Schema {
         6,
         255,
         &[(
-            "self.matches('^refs/(heads|tags)/[A-Za-z0-9._/*-]+$') && self != 'refs/heads/*'",
-            "a ref looks like refs/heads/main or refs/tags/v*; all branches are not meant here, since anybody who may push one could assume the role",
+            "self.matches('^refs/(heads|tags)/[A-Za-z0-9._/*-]+$') && !self.matches('^refs/heads/[*/]+$')",
+            "a ref looks like refs/heads/main, refs/heads/release/* or refs/tags/v*; all branches are not meant here, since anybody who may push one \
+             could assume the role",
         )],
     )
 }
@@ -258,7 +259,16 @@ pub fn subject(_: &mut SchemaGenerator) -> Schema {
         255,
         &[
             ("self.matches('^[ -~]+$') && !self.contains('$')", "a subject has printable characters and no $"),
-            ("self.matches('[^*?]')", "a subject of wildcards alone would let in everyone whom the provider knows"),
+            (
+                "!self.matches('^[^A-Za-z0-9]*[*?]')",
+                "a subject that begins with a wildcard would let in everyone whom the provider knows: write what theirs begin with, for example \
+                 project_path:group/app:*",
+            ),
+            // Of public providers, where everybody can have an owner or group of nearly any name; `r*` is `repo:*`.
+            (
+                "!self.matches('^(r|re|rep|repo|(repo|project_path):[^/]*)[*?]')",
+                "a wildcard in the place of an owner would let in everybody's repositories: write the whole owner, for example repo:example/app:*",
+            ),
         ],
     )
 }

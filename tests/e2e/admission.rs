@@ -349,7 +349,8 @@ async fn workloads_are_told_apart_by_what_vouches_for_them() -> Result<()> {
     let provider = "providerARN: 'arn:aws:iam::222222222222:oidc-provider/gitlab.example.com'";
     let oidc = |fields: &str| source(&format!("oidc: {{{provider}, {fields}}}"));
     let one_of_both = "set exactly one of environment and ref: without them every pull request could assume the role";
-    let everyone = "a subject of wildcards alone would let in everyone whom the provider knows";
+    let everyone = "a subject that begins with a wildcard would let in everyone whom the provider knows: write what theirs begin with";
+    let every_owner = "a wildcard in the place of an owner would let in everybody's repositories: write the whole owner";
     refused(&[
         (github("repository: example/app"), &["spec.trust[0].from[0].githubActions", one_of_both]),
         (github("repository: example/app, environment: production, ref: refs/heads/main"), &["spec.trust[0].from[0].githubActions", one_of_both]),
@@ -359,10 +360,18 @@ async fn workloads_are_told_apart_by_what_vouches_for_them() -> Result<()> {
         (github("repository: example/app, ref: main"), &["githubActions.ref", "at least 6"]),
         (github("repository: example/app, ref: heads/main"), &["githubActions.ref", "looks like refs/heads/main"]),
         (github("repository: example/app, ref: 'refs/heads/*'"), &["githubActions.ref", "all branches are not meant here"]),
+        (github("repository: example/app, ref: 'refs/heads/**'"), &["githubActions.ref", "all branches are not meant here"]),
+        (github("repository: example/app, ref: 'refs/heads/*/*'"), &["githubActions.ref", "all branches are not meant here"]),
         (oidc("audience: sts.amazonaws.com"), &["spec.trust[0].from[0].oidc.subject", "Required value"]),
         (oidc("subject: 'project_path:group/app:*'"), &["spec.trust[0].from[0].oidc.audience", "Required value"]),
         (oidc("audience: sts.amazonaws.com, subject: '*'"), &["spec.trust[0].from[0].oidc.subject", everyone]),
         (oidc("audience: sts.amazonaws.com, subject: '?*'"), &["spec.trust[0].from[0].oidc.subject", everyone]),
+        (oidc("audience: sts.amazonaws.com, subject: '*:*'"), &["spec.trust[0].from[0].oidc.subject", everyone]),
+        (oidc("audience: sts.amazonaws.com, subject: '*/app'"), &["spec.trust[0].from[0].oidc.subject", everyone]),
+        (oidc("audience: sts.amazonaws.com, subject: 'repo:*'"), &["spec.trust[0].from[0].oidc.subject", every_owner]),
+        (oidc("audience: sts.amazonaws.com, subject: 'repo:*/app:ref:refs/heads/main'"), &["spec.trust[0].from[0].oidc.subject", every_owner]),
+        (oidc("audience: sts.amazonaws.com, subject: 'repo:exampl?/app:*'"), &["spec.trust[0].from[0].oidc.subject", every_owner]),
+        (oidc("audience: sts.amazonaws.com, subject: 're*'"), &["spec.trust[0].from[0].oidc.subject", every_owner]),
         (oidc("audience: '*', subject: app"), &["spec.trust[0].from[0].oidc.audience", "no *, ?, $ or space"]),
         (
             source("oidc: {providerARN: 'https://gitlab.example.com', audience: a, subject: b}"),
@@ -607,6 +616,12 @@ async fn everything_that_is_valid_is_accepted() -> Result<()> {
                  {saml: {providerARN: 'arn:aws:iam::222222222222:saml-provider/example'}}, \
                  {serviceAccount: {oidcProviderARN: 'arn:aws:iam::222222222222:oidc-provider/x/id/A', namespace: build, name: deployer}}, \
                  {podIdentity: {clusterARN: 'arn:aws:eks:eu-central-1:222222222222:cluster/main', namespace: build, name: deployer}}]}]",
+            ),
+            trust(
+                "[{from: [{githubActions: {repository: example/app, ref: 'refs/heads/release/**'}}, \
+                 {oidc: {providerARN: 'arn:aws:iam::222222222222:oidc-provider/gitlab.example.com', audience: a, subject: 'repo:example/*'}}, \
+                 {oidc: {providerARN: 'arn:aws:iam::222222222222:oidc-provider/gitlab.example.com', audience: a, subject: 'reports-*'}}, \
+                 {oidc: {providerARN: 'arn:aws:iam::222222222222:oidc-provider/gitlab.example.com', audience: a, subject: '{b}'}}]}]",
             ),
             permissions("attachedPolicies: [ReadOnlyAccess, job-function/ViewOnlyAccess, 'arn:aws:iam::222222222222:policy/own/one']"),
             permissions(
