@@ -111,6 +111,18 @@ fn unwritable(conditions: &Conditions) -> Vec<String> {
     problems.into_iter().map(|problem| problem.to_string().replacen("Statement[0].Condition", "condition", 1)).collect()
 }
 
+/// Conditions by which a caller who must set session tags can set no others. The right to set them is for all of them, and they take the place of the role's
+/// own tags, to which its permissions may refer (IAM user guide, "Pass session tags in AWS STS"). Free conditions on `aws:TagKeys` say it themselves.
+pub fn with_tags_bounded(require: Option<&Require>, conditions: Conditions) -> Conditions {
+    let Some(require) = require.filter(|require| !require.session_tags.is_empty()) else { return conditions };
+    let free = || require.conditions.values().flat_map(|keys| keys.keys());
+    if free().any(|key| key.eq_ignore_ascii_case("aws:TagKeys")) {
+        return conditions;
+    }
+    let tag_of = |key: &String| key.split_once('/').filter(|(kind, _)| kind.eq_ignore_ascii_case("aws:RequestTag")).map(|(_, tag)| tag.to_owned());
+    conditions.with("ForAllValues:StringEquals", "aws:TagKeys", require.session_tags.keys().cloned().chain(free().filter_map(tag_of)))
+}
+
 /// What a caller must be allowed beside `sts:AssumeRole` to do what is required of it.
 pub fn session_rights(require: Option<&Require>) -> SessionRights {
     let Some(require) = require else { return SessionRights::default() };

@@ -6,7 +6,7 @@ use super::grants::{Grant, Presence, Relation, SourceObject, guard_root, is_sele
 use super::names::Arn;
 use super::outcome::Problem;
 use super::placement::{Placement, admit, find};
-use super::require::{Caller, conditions, matching, session_rights};
+use super::require::{Caller, conditions, matching, session_rights, with_tags_bounded};
 use super::trust::{Admission, Conditions, Principal};
 use super::world::{ObjectKey, SourceKey, World};
 use crate::api::role::{GrantState, GrantStatus};
@@ -26,7 +26,14 @@ pub fn grants_of_role(world: &dyn World, role: &CrossAccountRole, at: &Placement
             rights: session_rights(entry.require.as_ref()),
             required: required.unwrap_or_default(),
         };
-        let grants = entry.from.iter().flat_map(|source| trusting.source(source));
+        let tags_bounded = match problem {
+            None => with_tags_bounded(entry.require.as_ref(), trusting.required.clone()),
+            Some(_) => trusting.required.clone(),
+        };
+        let tags_bounded = Trusting { required: tags_bounded, ..trusting };
+        // EKS sets tags of its own beside those that are required.
+        let trusting = |source: &Source| if source.pod_identity.is_some() { &trusting } else { &tags_bounded };
+        let grants = entry.from.iter().flat_map(|source| trusting(source).source(source));
         // Of an entry that cannot be understood nothing is added, and nothing is taken away.
         let frozen = |grant: Grant| match &problem {
             Some(problem) if grant.presence == Presence::Wanted => {

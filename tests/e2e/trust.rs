@@ -104,7 +104,7 @@ async fn statements_31_and_42_and_43_what_is_required_is_asked_for_and_what_it_n
     let tenant = crate::support::World::with_operator().await?.tenant().await?;
     let (utils, prod) = (tenant.ready_account("utils", "").await?, tenant.ready_account("prod", "").await?);
     let tag = || aws_sdk_sts::types::Tag::builder().key("purpose").value("audit-7").build();
-    let tag = tag()?;
+    let (tag, purpose) = (tag()?, tag()?);
     type Ask = Box<dyn Fn(Asking) -> Asking>;
     let cases: Vec<(&str, &str, Ask)> = vec![
         ("external", "{externalID: example-42}", Box::new(|asking| asking.external_id("example-42"))),
@@ -138,6 +138,10 @@ async fn statements_31_and_42_and_43_what_is_required_is_asked_for_and_what_it_n
         ensure!(tenant.world.assume(&alice, &arn, ask).await?.is_some(), "{name} as required");
         ensure!(!tenant.world.may_assume(&alice, &arn).await?, "{name} without what is required");
     }
+    // Session tags take the place of the role's own, so nobody sets others than are asked for.
+    let other = aws_sdk_sts::types::Tag::builder().key("clearance").value("secret").build()?;
+    let both = |asking: Asking| asking.tags(purpose.clone()).tags(other.clone());
+    ensure!(tenant.world.assume(&alice, &prod.arn("role/tagged"), both).await?.is_none(), "another tag");
     for (name, _, may) in &unconditional {
         tenant.ready(&tenant.roles(), name).await?;
         ensure!(tenant.world.may_assume(&alice, &prod.arn(&format!("role/{name}"))).await? == *may, "{name}");
