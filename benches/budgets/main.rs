@@ -27,16 +27,17 @@ struct Fleet {
     accounts: usize,
     users: usize,
     roles: usize,
-    /// Budget from the operator's start until all are Ready.
-    seconds: Option<f64>,
+    /// Budgets of seconds from the operator's start until all are Ready, and of calls to AWS and writes of an object until then. All grow where the
+    /// machine is too slow for the fleet.
+    start: Option<[f64; 3]>,
     /// Budget of the operator's memory, in MiB.
     memory: Option<f64>,
 }
 
 /// What the design sets a budget of time for.
-const FLEET: Fleet = Fleet { accounts: 20, users: 100, roles: 1000, seconds: Some(5.0), memory: None };
+const FLEET: Fleet = Fleet { accounts: 20, users: 100, roles: 1000, start: Some([5.0, 2200.0, 2.0]), memory: None };
 /// What the design sets a budget of memory for.
-const LARGE_FLEET: Fleet = Fleet { accounts: 100, users: 1000, roles: 10_000, seconds: None, memory: Some(200.0) };
+const LARGE_FLEET: Fleet = Fleet { accounts: 100, users: 1000, roles: 10_000, start: None, memory: Some(200.0) };
 
 impl Fleet {
     /// The users as they are declared; `accounts` has the names of the AWSAccounts.
@@ -96,12 +97,13 @@ impl Table {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    // `cargo test --benches` only asks whether it runs at all.
-    if std::env::args().any(|argument| argument == "--test") {
-        return Ok(());
-    }
-    if std::env::args().any(|argument| argument == sweep::ARGUMENT) {
+    let is_asked_to = |what: &str| std::env::args().any(|argument| argument == what);
+    if is_asked_to(sweep::ARGUMENT) {
         return sweep::plan(&LARGE_FLEET);
+    }
+    // `cargo test --benches` only asks whether it runs at all, and does not say `--bench`.
+    if !is_asked_to("--bench") {
+        return Ok(());
     }
     let mut table = Table::default();
     recipe(&mut table).await?;
@@ -189,12 +191,17 @@ async fn fleet(table: &mut Table, fleet: &Fleet) -> Result<()> {
     let ended =
         by_object.values().flatten().map(|write| write.answered_at.parse::<Timestamp>()).try_fold(started, |last, at| at.map(|at| last.max(at)))?;
     let seconds = ended.duration_since(started).as_secs_f64();
-    table.add(&work, "seconds to all Ready", seconds, fleet.seconds);
+    table.add(&work, "seconds to all Ready", seconds, fleet.start.map(|[seconds, ..]| seconds));
     let all: Vec<&Account> = accounts.iter().collect();
     let (writes, reads) = world.counts_in(&all, since).await?;
-    table.add(&work, "AWS writes and reads", sum(writes.values()) + sum(reads.values()), Some(2.0 * (fleet.roles + fleet.users) as f64));
+    table.add(&work, "AWS writes and reads", sum(writes.values()) + sum(reads.values()), fleet.start.map(|[_, calls, _]| calls));
     let writes: Vec<usize> = by_object.values().map(Vec::len).collect();
-    table.add(&work, "Kubernetes writes an object, at most", writes.iter().max().copied().unwrap_or_default() as f64, Some(2.0));
+    table.add(
+        &work,
+        "Kubernetes writes an object, at most",
+        writes.iter().max().copied().unwrap_or_default() as f64,
+        fleet.start.map(|[.., writes]| writes),
+    );
     table.add(&work, "objects with more than two of them", writes.iter().filter(|count| **count > 2).count() as f64, None);
     table.add(&work, "peak memory of the operator, MiB", operator.peak_rss().map_or(f64::NAN, mebibytes), fleet.memory);
     ensure!(operator.terminate().await?.success(), "the operator did not end well");

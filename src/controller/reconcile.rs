@@ -470,9 +470,13 @@ impl<K: IdentityKind> Work<'_, K> {
             // What was never made is taken not to be there: creating it finds out, and usually nothing has to be read.
             self.observation = Some(self.seen(Observed::default()));
         }
-        if self.observation.is_none() && self.desired.pinned.is_some() && self.context.awaits_sweep(self.at) {
-            // An earlier process made it. One sweep shows all of these at once, and wakes them.
-            return Ok(Err(Stop::Busy(SWEEP_PATIENCE)));
+        if self.observation.is_none() && self.desired.pinned.is_some() {
+            if self.context.awaits_sweep(self.at) {
+                // An earlier process made it. One sweep shows all of these at once, and wakes them.
+                return Ok(Err(Stop::Busy(SWEEP_PATIENCE)));
+            }
+            // The sweep may have come through while this pass went into the account.
+            self.observation = self.known().filter(|seen| self.desired.is_shown_by(&seen.observed));
         }
         // That there is nothing to do is all that older knowledge is good for.
         if self.observation.as_ref().is_some_and(|seen| seen.is_believed() && is_settled(self.desired, &seen.observed)) {
@@ -600,6 +604,11 @@ impl<K: IdentityKind> Work<'_, K> {
         }
         self.observation = Some(self.seen(observed));
         Ok(())
+    }
+
+    fn known(&self) -> Option<Observation> {
+        let of = K::reference(ObjectKey::of(&self.object));
+        self.context.observation(&of, self.at, &uid(&self.object), &self.desired.arn, &self.desired.principal_ids())
     }
 
     fn seen(&self, observed: Observed) -> Observation {
