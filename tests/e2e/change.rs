@@ -49,7 +49,9 @@ impl<'w> Scene<'w> {
         let mut scene = Self { tenant, utils, prod, stepper, granted: Grants::new() };
         let users = bastion_user("alice", utils, "tags: {team: data}") + &bastion_user("bob", utils, "");
         let everything = format!("{}\n{users}{}", config_map("policies", "list.json", LIST), role(prod, BY_ALICE, &Role::default()));
-        let writes = ["CreateUser", "CreateUser", "PutUserPolicy", "CreatePolicy", "CreateRole", "PutRolePolicy", "AttachRolePolicy"];
+        // It has several policies, so that nobody is trusted before all of them are there.
+        let of_role = ["CreatePolicy", "CreateRole", "PutRolePolicy", "AttachRolePolicy", "UpdateAssumeRolePolicy"];
+        let writes = [&["CreateUser", "CreateUser", "PutUserPolicy"][..], &of_role].concat();
         let alice = scene.of(&["alice"]);
         scene.change("create", &everything, &writes, &alice, "Ready").await?;
         Ok(scene)
