@@ -83,7 +83,8 @@ async fn meddle(prod: &Account, name: &str, way: &str) -> Result<()> {
 /// The calls that put so many roles right that were changed in each of [`WAYS`].
 fn repairs(each: u64) -> Counts {
     let calls = [
-        ("UpdateAssumeRolePolicy", each),
+        // changed, and of the deleted one, which lets nobody in before its policies are there
+        ("UpdateAssumeRolePolicy", 2 * each),
         // removed, changed, and of the deleted one
         ("PutRolePolicy", 3 * each),
         ("DeleteRolePolicy", each),

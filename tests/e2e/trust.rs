@@ -221,7 +221,7 @@ fn role_with_room(account: &Account, sources: usize, filler: usize) -> String {
         .map(|n| {
             let filler = if n == 0 { filler } else { 500 };
             format!(
-                "{{from: [{{service: lambda.amazonaws.com}}], require: {{conditions: {{StringEquals: {{'aws:SourceAccount': '{}'}}}}}}}}",
+                "{{from: [{{service: lambda.amazonaws.com}}], require: {{conditions: {{StringEquals: {{'aws:RequestedRegion': '{}'}}}}}}}}",
                 n.to_string().repeat(filler)
             )
         })
