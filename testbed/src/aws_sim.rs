@@ -536,7 +536,12 @@ impl AwsSim {
         self.send::<Value>(Method::POST, &format!("faults/{fault}/release"), None).await.map(drop)
     }
 
-    /// Removes all faults; what they hold goes on.
+    /// Removes a fault; what it holds goes on.
+    pub async fn remove_fault(&self, fault: u64) -> Result<()> {
+        self.send::<Value>(Method::DELETE, &format!("faults/{fault}"), None).await.map(drop)
+    }
+
+    /// Removes all faults, those of other tests of the same simulator too; what they hold goes on.
     pub async fn clear_faults(&self) -> Result<()> {
         self.send::<Value>(Method::DELETE, "faults", None).await.map(drop)
     }

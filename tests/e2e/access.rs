@@ -236,10 +236,11 @@ async fn row_58_clock_skew_is_named_and_the_account_opens_when_it_is_over() -> R
     let prod = tenant.account("prod").await?;
     let said = "Signature expired: 20260101T000000Z is now earlier than 20260101T001000Z (20260101T001500Z - 5 min.)";
     let skewed = Fault { message: Some(said.to_owned()), ..Fault::error("GetCallerIdentity", "SignatureDoesNotMatch", 403) };
-    world.testbed.aws.inject(&skewed.in_account(&prod.id).times(4)).await?;
+    let fault = world.testbed.aws.inject(&skewed.in_account(&prod.id).times(1_000)).await?;
     tenant.apply(&prod.manifest(&tenant.only_here(), "")).await?;
     let told = tenant.concluded(&tenant.accounts(), &prod.name, "AWSUnavailable").await?;
     assert_told(&told, "Reconciling", &["Signature expired", "clock skew", "set the node's clock right"])?;
+    world.testbed.aws.remove_fault(fault).await?;
     tenant.ready(&tenant.accounts(), &prod.name).await.map(drop)
 }
 
@@ -265,5 +266,5 @@ async fn row_59_a_denial_by_the_organization_is_told_from_one_by_the_trust_polic
     let message = condition(&told, "Ready").context("no condition")?.message.clone();
     ensure!(!message.contains("organization"), "{message}");
     ensure!(world.testbed.aws.faults().await?.iter().any(|status| status.id == fault && status.hits > 0));
-    Ok(())
+    world.testbed.aws.remove_fault(fault).await
 }

@@ -1,4 +1,4 @@
-//! Faults: `GET`, `POST` and `DELETE /_sim/faults`, `POST /_sim/faults/{id}/release`.
+//! Faults: `GET`, `POST` and `DELETE /_sim/faults`, `DELETE /_sim/faults/{id}`, `POST /_sim/faults/{id}/release`.
 
 use std::sync::{
     Arc,
@@ -189,10 +189,13 @@ impl Faults {
         fault.is_some()
     }
 
-    fn clear(&self) {
-        for fault in self.list.lock().drain(..) {
+    /// Removes the faults that `is_over` is true of and releases what they hold; returns how many these were.
+    fn remove(&self, is_over: impl Fn(&Fault) -> bool) -> usize {
+        let removed: Vec<_> = self.list.lock().extract_if(.., |fault| is_over(fault)).collect();
+        for fault in &removed {
             fault.releases.send_modify(|releases| *releases += 1);
         }
+        removed.len()
     }
 }
 
@@ -231,9 +234,17 @@ pub async fn release(State(simulation): State<Arc<Simulation>>, Path(id): Path<u
     if simulation.faults.release(id) { Ok(()) } else { Err(Refused::not_found("no such fault")) }
 }
 
+/// Removes a fault and releases what it holds.
+///
+/// # Errors
+/// 404 when there is no such fault.
+pub async fn remove(State(simulation): State<Arc<Simulation>>, Path(id): Path<u64>) -> Result<(), Refused> {
+    if simulation.faults.remove(|fault| fault.id == id) > 0 { Ok(()) } else { Err(Refused::not_found("no such fault")) }
+}
+
 /// Removes all faults and releases what they hold.
 pub async fn clear(State(simulation): State<Arc<Simulation>>) {
-    simulation.faults.clear();
+    simulation.faults.remove(|_| true);
 }
 
 #[cfg(test)]
@@ -280,6 +291,16 @@ mod tests {
         let second = faults.add(order("A", 2, 1));
         let ids: Vec<_> = (0..3).map(|_| faults.strike("A", None).map(|hit| hit.id())).collect();
         assert_eq!(ids, [Some(first), Some(second), None]);
+    }
+
+    #[test]
+    fn one_is_removed_and_the_others_stay() {
+        let faults = Faults::default();
+        let first = faults.add(order("A", 1, 9));
+        let second = faults.add(order("A", 1, 9));
+        assert_eq!(faults.remove(|fault| fault.id == first), 1);
+        assert_eq!(faults.strike("A", None).map(|hit| hit.id()), Some(second));
+        assert_eq!(faults.remove(|fault| fault.id == first), 0);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use axum::{
     Json, Router,
     http::StatusCode,
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use serde_json::json;
 
@@ -80,6 +80,7 @@ pub fn routes() -> Router<Arc<Simulation>> {
         .route("/clock", get(clock::get).put(clock::put))
         .route("/counts", get(calls::counts))
         .route("/faults", get(faults::list).post(faults::create).delete(faults::clear))
+        .route("/faults/{id}", delete(faults::remove))
         .route("/faults/{id}/release", post(faults::release))
         .route("/service-assumptions", post(service_principals::assume))
         .route("/settings", get(settings::get).put(settings::put))
