@@ -161,7 +161,7 @@ fn arb_required() -> impl Strategy<Value = u8> {
 }
 
 fn arb_inline() -> impl Strategy<Value = BTreeMap<&'static str, u8>> {
-    btree_map(select(vec!["one", "two", "three"]), 0u8..3, 0..3)
+    btree_map(select(vec!["one", "two", "three"]), 0..PERMISSIONS, 0..3)
 }
 
 /// Tags as a manifest may have them: the admission rules keep out keys that differ in case alone.
@@ -178,7 +178,7 @@ fn arb_role_case() -> impl Strategy<Value = RoleCase> {
     let permissions = (
         subsequence(ATTACHABLE.to_vec(), 0..=3),
         arb_inline(),
-        btree_map(select(MANAGED.to_vec()), 0u8..3, 0..3),
+        btree_map(select(MANAGED.to_vec()), 0..PERMISSIONS, 0..3),
         subsequence(MANAGED.to_vec(), 0..=3),
     );
     let settings = (arb_tags(), any::<bool>(), any::<bool>(), option::of(select(BOUNDARIES.to_vec())));
@@ -197,7 +197,7 @@ fn arb_found() -> impl Strategy<Value = FoundAll> {
         let ((whose, trust, attached, attached_managed, inline), (revoked, tags, description, long, boundary, pinned)) = (t, s);
         FoundRole { whose, trust, attached, attached_managed, inline, revoked, tags, description, long, boundary, pinned }
     });
-    let policy = (arb_whose(), 0u8..3, btree_map(select(TAG_KEYS.to_vec()), 0u8..2, 0..3), 0usize..5)
+    let policy = (arb_whose(), 0..PERMISSIONS, btree_map(select(TAG_KEYS.to_vec()), 0u8..2, 0..3), 0usize..5)
         .prop_map(|(whose, document, tags, other_versions)| FoundPolicy { whose, document, tags, other_versions });
     (option::weighted(0.85, role), btree_map(select(MANAGED.to_vec()), policy, 0..3)).prop_map(|(role, policies)| FoundAll { role, policies })
 }
@@ -214,9 +214,13 @@ const fn carol() -> &'static str {
     "arn:aws:iam::111111111111:user/carol"
 }
 
+/// What policies say, by number; the last of them denies.
+const PERMISSIONS: u8 = 4;
+
 fn permission(number: u8) -> Value {
-    let actions = ["s3:ListAllMyBuckets", "s3:GetObject", "s3:PutObject"];
-    json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions[usize::from(number)], "Resource": "*"}]})
+    let says = [("Allow", "s3:ListAllMyBuckets"), ("Allow", "s3:GetObject"), ("Allow", "s3:PutObject"), ("Deny", "s3:GetObject")];
+    let (effect, action) = says[usize::from(number)];
+    json!({"Version": "2012-10-17", "Statement": [{"Effect": effect, "Action": action, "Resource": "*"}]})
 }
 
 fn tags(of: &BTreeMap<&'static str, u8>) -> Tags {
@@ -427,6 +431,13 @@ fn may(observed: &Observed) -> BTreeSet<(String, Option<Canonical>)> {
     inline.chain(found.identity.attached_policies.iter().map(|arn| (arn.to_string(), says(arn)))).collect()
 }
 
+/// Whether a policy may limit others: it denies, or nothing is known of it.
+fn limits((_, says): &(String, Option<Canonical>)) -> bool {
+    let revoking = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]});
+    let denials = [permission(PERMISSIONS - 1), revoking].map(|denial| Canonical::of(&document(&denial)));
+    says.as_ref().is_none_or(|says| denials.contains(says))
+}
+
 /// What a role is to be able to do, read from the declaration; and the denial of older sessions, where there is one.
 fn is_to(desired: &Desired, start: &Observed) -> BTreeSet<(String, Option<Canonical>)> {
     let inline = desired.identity.inline_policies.iter().map(|(name, document)| (name.to_string(), Some(Canonical::of(document))));
@@ -580,10 +591,18 @@ proptest! {
             }
             if !by_hand && in_now.difference(&in_before).next().is_some() {
                 prop_assert_eq!(&now, &after, "somebody who is let in sees permissions that change");
+                prop_assert!(wanted.is_none() || boundary(state) == *wanted, "somebody is let in before there is a boundary");
             }
             if now.difference(&before).next().is_some() && wanted.is_some() {
                 prop_assert_eq!(&boundary(state), wanted, "a permission came before the boundary");
             }
+            let added: Vec<_> = now.difference(&before).filter(|policy| !limits(policy)).collect();
+            let limited = after.difference(&before).filter(|policy| limits(policy)).all(|policy| now.contains(policy));
+            prop_assert!(added.is_empty() || limited, "{added:?} came before what limits it: {planned}");
+            let goes = |policy: &&(String, Option<Canonical>)| !after.iter().any(|(name, _)| *name == policy.0);
+            let unlimited = before.iter().filter(goes).any(|policy| limits(policy) && !now.contains(policy));
+            let left: Vec<_> = before.iter().filter(goes).filter(|policy| !limits(policy) && now.contains(*policy)).collect();
+            prop_assert!(left.is_empty() || !unlimited, "what limits it went before {left:?}: {planned}");
             if boundary(state).is_none() && boundary(&start).is_some() {
                 prop_assert_eq!(&now, &after, "the boundary went before the permissions that it held back");
             }
@@ -939,11 +958,12 @@ struct Crowd {
 
 fn arb_crowd() -> impl Strategy<Value = Crowd> {
     let presence = |wanted: u32| prop_oneof![wanted => Just(Presence::Wanted), 2 => Just(Presence::Kept), 2 => Just(Presence::Absent)];
-    // Many, some and few of them wanted: what fits inline is few.
-    let presences = prop_oneof![vec(presence(12), CROWD), vec(presence(2), 0..12), vec(presence(2), 0..5)];
+    // All, many, some and few of them wanted: what fits inline is few.
+    let presences = prop_oneof![Just(vec![Presence::Wanted; CROWD]), vec(presence(12), CROWD), vec(presence(2), 0..12), vec(presence(2), 0..5)];
     let some = |most: usize| subsequence((0..CROWD).collect::<Vec<_>>(), 0..=most);
     let whose = prop_oneof![12 => Just(Whose::Ours), 1 => Just(Whose::Nobody)];
-    let shards = vec((1usize..4, some(16), prop::bool::weighted(0.8), whose), 0..4);
+    // Some are full, and in these there is no room for what their roles need.
+    let shards = vec((1usize..4, prop_oneof![some(16), some(CROWD)], prop::bool::weighted(0.8), whose), 0..4);
     let boundary = || option::of(select(BOUNDARIES.to_vec()));
     (presences, some(5), shards, (boundary(), boundary())).prop_map(|(presences, inline, shards, boundaries)| {
         let shards: BTreeMap<usize, FoundShard> = shards.into_iter().map(|shard| (shard.0, shard)).collect();
@@ -1187,7 +1207,7 @@ fn arb_sizes() -> impl Strategy<Value = BTreeMap<&'static str, u8>> {
 
 fn arb_person() -> impl Strategy<Value = Person> {
     let attached = || subsequence((0..12).collect::<Vec<_>>(), 0..=9);
-    let declaration = (attached(), arb_sizes(), btree_map(select(MANAGED.to_vec()), 0u8..3, 0..3), any::<bool>());
+    let declaration = (attached(), arb_sizes(), btree_map(select(MANAGED.to_vec()), 0..PERMISSIONS, 0..3), any::<bool>());
     let declaration = declaration.prop_map(|(attached, inline, managed, report)| Declaration { attached, inline, managed, report });
     let groups = (option::of(subsequence(GROUPS.to_vec(), 0..=4)), subsequence(vec!["admins", "STAFF", "team-*", "dev*"], 0..=4));
     let quotas = option::of((4usize..14, 2usize..5));
@@ -1196,7 +1216,7 @@ fn arb_person() -> impl Strategy<Value = Person> {
 }
 
 fn arb_found_person() -> impl Strategy<Value = FoundPerson> {
-    let managed = btree_map(select(MANAGED.to_vec()), (0u8..3, arb_whose(), any::<bool>()), 0..3);
+    let managed = btree_map(select(MANAGED.to_vec()), (0..PERMISSIONS, arb_whose(), any::<bool>()), 0..3);
     let policies = (subsequence((0..12).collect::<Vec<_>>(), 0..=9), arb_sizes(), any::<bool>(), managed);
     (policies, subsequence(GROUPS.to_vec(), 0..=3), option::of(select(BOUNDARIES.to_vec())), option::of(1usize..6)).prop_map(
         |((attached, inline, revoked, managed), groups, boundary, assumes)| FoundPerson {

@@ -65,8 +65,8 @@ pub fn policy_name(_: &mut SchemaGenerator) -> Schema {
         &[
             ("self.matches('^[A-Za-z0-9_+=,.@-]+$')", "a policy name has 1 to 128 letters, digits and _+=,.@- and no spaces or slashes"),
             (
-                "!self.lowerAscii().startsWith('rolebridge-assume-roles') && !(self.lowerAscii() in ['rolebridgecutoff', 'awsrevokeoldersessions'])",
-                "policies named rolebridge-assume-roles..., RolebridgeCutOff and AWSRevokeOlderSessions are written by Rolebridge and by AWS's console; choose another name",
+                "!self.lowerAscii().matches('^rolebridge-(assume-roles|role-assumes)') && !(self.lowerAscii() in ['rolebridgecutoff', 'awsrevokeoldersessions'])",
+                "policies named rolebridge-assume-roles..., rolebridge-role-assumes..., RolebridgeCutOff and AWSRevokeOlderSessions are written by Rolebridge and by AWS's console; choose another name",
             ),
         ],
     )

@@ -231,12 +231,9 @@ fn held_by(context: &Context, source: &ObjectMeta, key: &SourceKey, now: Timesta
         return vec![];
     }
     let told = key.to_string();
-    let roles = context.caches.roles_naming(key).into_iter().filter_map(|key| context.caches.role(&key));
-    roles
-        .filter(|role| names_in_aws(role, &told))
-        .map(|role| ObjectKey::of(&*role).to_string())
-        .filter(|role| !told.ends_with(role.as_str()))
-        .collect()
+    let others = context.caches.roles_naming(key).into_iter().filter(|role| SourceKey::Role(role.clone()) != *key);
+    let roles = others.filter_map(|key| context.caches.role(&key)).filter(|role| names_in_aws(role, &told));
+    roles.map(|role| ObjectKey::of(&*role).to_string()).collect()
 }
 
 /// The customer-managed policies of a resource but for assume policies. Also those that are to go: the status is how the next pass knows of them.

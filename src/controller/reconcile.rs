@@ -37,6 +37,8 @@ const SUSPENSE: Duration = Duration::from_secs(1);
 
 /// How long a resource waits for the sweep that is to wake it before it looks again.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(10);
+/// How many of the permissions that a refusal holds up are told by name.
+const WITHHELD: usize = 3;
 
 /// How one pass over a resource ended.
 pub enum Pass<K: Kind> {
@@ -449,10 +451,13 @@ impl<K: IdentityKind> Work<'_, K> {
                 keep(self.observation);
                 told(self.object, facts, problems, Some(Retry::in_a_while(SOON)))
             }
-            // There is no plan, so what was seen may be somebody else's: nothing of it is this resource's to tell or to remember.
             Err(Stop::Problems(found)) => {
+                // Withdrawn grants have ended all the same. Of what is somebody else's nothing is this resource's to tell.
+                let shows_own = self.observation.as_ref().is_some_and(|o| o.observed.identity.is_some() && is_own(self.desired, &o.observed));
+                let facts = if shows_own { facts(&self.object, before) } else { before };
+                // There is no plan, so what was seen may be somebody else's: nothing of it is remembered.
                 keep(None);
-                told(self.object, before, found.into_iter().chain(problems).collect(), None)
+                told(self.object, facts, found.into_iter().chain(problems).collect(), None)
             }
             Err(Stop::Failure(failure)) => {
                 let failure = self.context.retries.in_time(&of, failure, Instant::now());
@@ -534,12 +539,14 @@ impl<K: IdentityKind> Work<'_, K> {
         }
         match plan(self.desired, &seen.observed) {
             Ok(plan) => {
-                let result = self.carry_out(&plan).await?;
-                // What IAM refuses is mostly an addition, which no removal waits for.
-                if matches!(&result, Err(Stop::Failure(failure)) if failure.effect == Effect::None && failure.reason != Reason::AWSUnavailable) {
-                    drop(self.retrench().await?);
-                }
-                Ok(result)
+                Ok(match self.carry_out(&plan).await? {
+                    // What IAM refuses is mostly an addition, which no withdrawn grant waits for.
+                    Err(Stop::Failure(failure)) if failure.effect == Effect::None && failure.reason != Reason::AWSUnavailable => {
+                        drop(self.retrench().await?);
+                        Err(Stop::Failure(self.with_what_stays(failure)))
+                    }
+                    result => result,
+                })
             }
             Err(problems) => {
                 if let Err(stop) = self.retrench().await? {
@@ -551,6 +558,18 @@ impl<K: IdentityKind> Work<'_, K> {
                 Ok(Err(if awaited { Stop::Busy(SWEEP_PATIENCE) } else { Stop::Problems(problems) }))
             }
         }
+    }
+
+    /// Tells with a refusal that takes a person which permissions stay until then: they go only after what takes their place has come.
+    fn with_what_stays(&self, failure: Failure) -> Failure {
+        let left = self.observation.as_ref().and_then(|seen| plan(self.desired, &seen.observed).ok());
+        let stays: Vec<String> = left.iter().flat_map(|plan| &plan.actions).filter(|action| action.withdraws()).map(ToString::to_string).collect();
+        if failure.reason.class() != Class::Stalled || stays.is_empty() {
+            return failure;
+        }
+        let more = if stays.len() > WITHHELD { format!(" and {} more", stays.len() - WITHHELD) } else { String::new() };
+        let stays = stays.into_iter().take(WITHHELD).collect::<Vec<_>>().join(", ");
+        Failure { message: format!("{}. Held up by this: {stays}{more}", failure.message.trim_end_matches('.')), ..failure }
     }
 
     /// Takes away what is withdrawn, and adds nothing.

@@ -47,6 +47,13 @@ pub enum Dependent {
     Group(String),
 }
 
+impl Dependent {
+    /// Whether it is a virtual MFA device. Only these have an ARN of this kind; a hardware device has its maker's number, and a security key is `:u2f/`.
+    pub fn is_virtual_device(&self) -> bool {
+        matches!(self, Self::MFADevice(serial) if serial.contains(":mfa/"))
+    }
+}
+
 impl fmt::Display for Dependent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -116,6 +123,13 @@ pub enum Receipt {
     Created(UniqueID),
     /// The ID of the policy version that was made.
     Version(String),
+}
+
+impl Action {
+    /// Whether it takes permissions off an identity.
+    pub fn withdraws(&self) -> bool {
+        matches!(self, Self::DetachPolicy(..) | Self::DeleteInlinePolicy(..) | Self::RemoveFromGroup(..))
+    }
 }
 
 impl fmt::Display for Action {

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{Document, Effect, Statement};
-use super::identity::{ASSUME_POLICY, Identity, IdentityName};
+use super::identity::{ASSUME_POLICY, Identity, IdentityName, ManagedPolicy};
 use super::names::{Arn, Path, PolicyName};
 use super::observed::Observed;
 use super::ownership::Owner;
@@ -22,7 +22,7 @@ pub const SHARD_QUOTA: usize = 6144;
 /// Managed policies that can be attached to a user, where nobody asked AWS for more (IAM quotas).
 pub const MOST_SHARDS: usize = 10;
 /// How the names of a role's shards begin: not as a user's do, whatever the names of users are.
-const ROLE_SHARD: &str = "rolebridge-role-assumes";
+pub const ROLE_SHARD: &str = "rolebridge-role-assumes";
 /// What of the inline quota is kept free for cutting the user off.
 pub const CUT_OFF_ROOM: usize = 256;
 /// Characters of an assume policy without its statements.
@@ -150,6 +150,27 @@ pub fn number(of: &Identity, policy: &Arn) -> Option<usize> {
     (entity.name == name(&of.name, number)).then_some(number)
 }
 
+/// The roles that the assume policies in force allow, by the ARN of the policy; the inline one has none.
+pub type Allowed<'a> = BTreeMap<Option<&'a Arn>, BTreeSet<&'a str>>;
+
+/// What the assume policies of an identity allow, where these are its customer-managed policies.
+pub fn allowed<'a>(identity: &'a Identity, policies: impl Iterator<Item = &'a ManagedPolicy>) -> Allowed<'a> {
+    let inline = identity.inline_policies.iter().filter(|(name, _)| name.as_str() == ASSUME_POLICY).map(|(_, document)| (None, document));
+    let shards = policies.filter(|policy| identity.attached_policies.contains(&policy.arn) && number(identity, &policy.arn).is_some());
+    let documents = inline.chain(shards.map(|policy| (Some(&policy.arn), &policy.document)));
+    documents.map(|(arn, document)| (arn, named(document, Effect::Allow).into_iter().collect())).collect()
+}
+
+/// Whether a shard is to lose roles that others of the policies are to have, and have not got yet.
+pub fn is_left(shard: &Arn, found: &Allowed<'_>, wanted: &Allowed<'_>) -> bool {
+    let of = Some(shard);
+    let (Some(there), Some(to_be)) = (found.get(&of), wanted.get(&of)) else { return false };
+    there.difference(to_be).any(|role| {
+        let mut takers = wanted.iter().filter(|(taker, roles)| **taker != of && roles.contains(role)).map(|(taker, _)| taker).peekable();
+        takers.peek().is_some() && !takers.any(|taker| found.get(taker).is_some_and(|roles| roles.contains(role)))
+    })
+}
+
 /// The policies attached to an identity that are shards by their name.
 pub fn attached(identity: &Identity) -> impl Iterator<Item = &Arn> {
     identity.attached_policies.iter().filter(|arn| number(identity, arn).is_some())
@@ -187,22 +208,26 @@ pub fn share<'a>(roles: &Roles<'a>, found: &Found<'a>, room: Room) -> Result<Sha
     }
     let mut shards: BTreeMap<usize, Filling<'a>> = found.shards.keys().map(|number| (*number, Filling::default())).collect();
     let standing = found.standing();
-    let (mut coming, mut excess) = (vec![], 0);
+    let (mut coming, mut overflowing, mut excess) = (vec![], BTreeSet::<usize>::new(), 0);
     for (role, rights) in roles {
-        let stays = standing.get(role).and_then(|number| shards.get_mut(number)).is_some_and(|shard| shard.put(role, *rights));
-        if !stays {
-            coming.push((*role, *rights));
-        }
-    }
-    for (role, rights) in coming {
-        if shards.values_mut().any(|shard| shard.put(role, rights)) {
+        let stands = standing.get(role);
+        if stands.and_then(|number| shards.get_mut(number)).is_some_and(|shard| shard.put(role, *rights)) {
             continue;
         }
-        let free = (1..=MOST_SHARDS).find(|number| !shards.contains_key(number));
-        match free.filter(|_| shards.len() < room.shards) {
-            Some(free) => excess += usize::from(!shards.entry(free).or_default().put(role, rights)),
-            None => excess += 1,
+        overflowing.extend(stands);
+        coming.push((*role, *rights, stands.is_some()));
+    }
+    for (role, rights, moves) in coming {
+        // A shard that roles have to leave takes in none that leave another: of two such shards neither could be written first.
+        if shards.iter_mut().any(|(number, shard)| !(moves && overflowing.contains(number)) && shard.put(role, rights)) {
+            continue;
         }
+        let free = (1..=MOST_SHARDS).find(|number| !shards.contains_key(number)).filter(|_| shards.len() < room.shards);
+        let fits = match free {
+            Some(free) => shards.entry(free).or_default().put(role, rights),
+            None => shards.values_mut().any(|shard| shard.put(role, rights)),
+        };
+        excess += usize::from(!fits);
     }
     if excess > 0 {
         return Err(Excess { roles: excess });

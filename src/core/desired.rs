@@ -133,7 +133,8 @@ impl Desired {
         for (number, shard) in there.shards() {
             match (shares.shards.get(&number), policies.get_mut(shard)) {
                 (Some(roles), Some(policy)) => policy.document = assume::document(roles),
-                // What is not attached allows nothing, and nothing is added.
+                // What is not attached allows nothing: it may be about to be.
+                _ if !identity.attached_policies.contains(shard) => {}
                 _ => {
                     policies.remove(shard);
                     identity.attached_policies.remove(shard);

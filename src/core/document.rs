@@ -218,6 +218,12 @@ impl Document {
         self.allowing().any(|statement| ASSUME_ROLE_ACTIONS.iter().any(|action| statement.covers_action(action)))
     }
 
+    /// Whether it may limit what other policies allow: a statement denies, or has an effect that cannot be told.
+    #[must_use]
+    pub fn may_deny(&self) -> bool {
+        self.statements().into_iter().any(|statement| statement.effect() != Some(Effect::Allow))
+    }
+
     /// Whether there are statements and every one of them denies, as in the policy that AWS puts on a role to revoke older sessions.
     #[must_use]
     pub fn all_statements_deny(&self) -> bool {

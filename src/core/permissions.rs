@@ -160,7 +160,8 @@ fn keep<T>(problems: &mut Vec<Problem>, result: Result<T, Problem>) -> Option<T>
 /// Some names are spoken for: by Rolebridge itself, and by AWS's console for revoking sessions, which no declaration may undo.
 fn policy_name(field: &str, name: &str) -> Result<PolicyName, Problem> {
     let name: PolicyName = parse(&format!("{field}.name"), name)?;
-    let is_assume_policy = name.as_str().to_ascii_lowercase().starts_with(ASSUME_POLICY);
+    let lower_case = name.as_str().to_ascii_lowercase();
+    let is_assume_policy = [ASSUME_POLICY, assume::ROLE_SHARD].iter().any(|reserved| lower_case.starts_with(reserved));
     if is_assume_policy || [CUT_OFF_POLICY, REVOKE_SESSIONS_POLICY].iter().any(|reserved| same_name(reserved, name.as_str())) {
         return Err(Problem::new(Reason::InvalidSpec, format!("{field}.name: {name} is reserved; choose another name")));
     }

@@ -5,20 +5,22 @@
 //! - what narrows trust comes first, what widens it last, so that nobody assumes a role whose permissions are still being changed;
 //! - permissions are added before others are taken away, so that what both the old and the new declaration allow is never absent; only where one
 //!   permissions boundary takes the place of another, or IAM's quotas do not hold the old and the new at once, does something that is to go do so earlier;
+//! - what may limit other permissions comes before what it may limit, and goes after it;
 //! - an object that others depend on is made before them and deleted after them.
 //!
 //! [`Owner::check`]: super::ownership::Owner::check
 
+mod devices;
 mod permissions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::action::{Action, Receipt, Tagged};
+use super::action::{Action, Dependent, Receipt, Tagged};
 use super::assume;
 use super::canonical::same;
 use super::desired::{Desired, Wanted, nothing};
-use super::document::{Document, Effect};
+use super::document::Document;
 use super::identity::{ASSUME_POLICY, CUT_OFF_POLICY, Identity, IdentityName, ManagedPolicy};
 use super::names::{Arn, PolicyName, same_name};
 use super::observed::{Dependents, Observed, ObservedIdentity, ObservedPolicy, Scope};
@@ -72,35 +74,34 @@ fn plan_by_name(desired: &Desired, observed: &Observed) -> Result<Plan, Vec<Prob
     let staying = Staying::of(desired, observed);
     let Wanted { identity: wanted, policies: wanted_policies } = check(desired, observed, &staying)?;
     let found = observed.identity.as_ref().map(|f| &f.identity);
-    let obsolete: BTreeMap<&Arn, &ObservedPolicy> = observed.policies.iter().filter(|(_, policy)| is_obsolete(policy, desired, &wanted)).collect();
+    let is_wanted = |arn: &Arn| wanted.attached_policies.contains(arn) || wanted_policies.contains_key(arn);
+    let obsolete = observed.policies.values().filter(|found| !is_wanted(&found.policy.arn) && was_made_for(desired, found));
     let mut first = vec![];
     let mut middle = vec![];
     let mut last = vec![];
-    let mut policies = vec![];
+    let (mut policies, mut left_by_roles) = (vec![], vec![]);
+    let may_assume = found.map(|found| assume::allowed(found, observed.policies.values().map(|found| &found.policy))).unwrap_or_default();
+    let is_to_assume = assume::allowed(&wanted, wanted_policies.values());
     // Those that are there before new ones: so what a plan that was interrupted has not shared out yet goes where it was to go.
     let (there, new): (Vec<_>, Vec<_>) = wanted_policies.values().partition(|policy| observed.policies.contains_key(&policy.arn));
     for policy in there.into_iter().chain(new) {
-        managed_policy(policy, observed.policies.get(&policy.arn), &mut policies);
+        let is_left = assume::is_left(&policy.arn, &may_assume, &is_to_assume);
+        managed_policy(policy, observed.policies.get(&policy.arn), if is_left { &mut left_by_roles } else { &mut policies });
     }
     match found {
-        None => {
-            middle.extend(policies);
-            create(&wanted, &mut middle);
-        }
+        None => create(&wanted, policies.into_iter().chain(left_by_roles), &mut middle),
         Some(found) => {
-            let change = permissions::Change { wanted: &wanted, found, staying: &staying, policies, limits: desired.quotas.limits(&wanted.name) };
+            let limits = desired.quotas.limits(&wanted.name);
+            let documents = permissions::Documents { wanted: &wanted_policies, found: &observed.policies };
+            let change = permissions::Change { wanted: &wanted, found, staying: &staying, documents, policies, left_by_roles, limits };
             change.plan(&mut first, &mut middle);
             settings(&wanted, found, &mut middle);
-            trust(found, &wanted, &desired.arn, &mut first, !middle.is_empty(), &mut last);
+            let others_change = !(first.is_empty() && middle.is_empty());
+            trust(found, &wanted, &desired.arn, &mut first, others_change, &mut last);
         }
     }
-    obsolete.values().for_each(|policy| delete_policy(policy, &mut last));
+    obsolete.for_each(|policy| delete_policy(policy, &mut last));
     Ok(Plan { actions: first.into_iter().chain(middle).chain(last).collect() })
-}
-
-/// Whether a policy is the resource's own and not wanted any more.
-fn is_obsolete(policy: &ObservedPolicy, desired: &Desired, wanted: &Identity) -> bool {
-    !wanted.attached_policies.contains(&policy.policy.arn) && was_made_for(desired, policy)
 }
 
 /// Whether AWS is as wanted, so that nothing is to be done.
@@ -132,8 +133,20 @@ fn check(desired: &Desired, observed: &Observed, staying: &Staying<'_>) -> Resul
             ));
         }
     }
+    problems.extend(wanted.policies.keys().filter_map(|arn| check_spelling(arn, desired, observed)));
     problems.extend(permissions::excesses(&desired.quotas, &wanted, observed, staying));
     if problems.is_empty() { Ok(wanted) } else { Err(problems) }
+}
+
+/// IAM tells no two names of policies apart by their case, so a policy cannot be made beside one of ours that is to go.
+fn check_spelling(wanted: &Arn, desired: &Desired, observed: &Observed) -> Option<Problem> {
+    let of_same_name = |found: &&ObservedPolicy| found.policy.arn != *wanted && same_name(found.policy.arn.as_str(), wanted.as_str());
+    let found = observed.policies.values().filter(|found| was_made_for(desired, found)).find(of_same_name)?;
+    let (there, to_be) = (&found.policy.name, wanted.iam_entity()?.name);
+    Some(Problem::new(
+        Reason::InvalidSpec,
+        format!("policy {there} is there, and to IAM {to_be} is the same name: write it as {there}, or give it another name"),
+    ))
 }
 
 /// Whether the trust policy has room. One that is there has it, and so has one that is no larger.
@@ -169,7 +182,8 @@ fn check_identity(desired: &Desired, found: &ObservedIdentity) -> Result<(), Pro
     Ok(())
 }
 
-fn create(wanted: &Identity, actions: &mut Vec<Action>) {
+/// The identity comes first: where its name is taken, nothing else has been made.
+fn create(wanted: &Identity, policies: impl Iterator<Item = Action>, actions: &mut Vec<Action>) {
     let mut made = wanted.clone();
     let mut last = vec![];
     // Of several policies one may limit what another allows: nobody comes in before all of them are there.
@@ -180,6 +194,7 @@ fn create(wanted: &Identity, actions: &mut Vec<Action>) {
         last.push(Action::UpdateTrustPolicy(name.clone(), std::mem::replace(&mut role.trust_policy, nobody())));
     }
     actions.push(Action::CreateIdentity(Box::new(made)));
+    actions.extend(policies);
     let inline = wanted.inline_policies.iter().map(|(name, document)| Action::PutInlinePolicy(wanted.name.clone(), name.clone(), document.clone()));
     actions.extend(inline);
     actions.extend(wanted.attached_policies.iter().map(|arn| Action::AttachPolicy(wanted.name.clone(), arn.clone())));
@@ -189,9 +204,9 @@ fn create(wanted: &Identity, actions: &mut Vec<Action>) {
     actions.extend(last);
 }
 
-/// A trust policy that only lets in more comes last; one that shuts anybody out comes first. One that does both, while permissions change as
-/// well, is written twice: nobody comes in anew before the permissions are as wanted, and in between only what old and new both let in does.
-fn trust(found: &Identity, wanted: &Identity, arn: &Arn, first: &mut Vec<Action>, permissions_change: bool, last: &mut Vec<Action>) {
+/// A trust policy that only lets in more comes last; one that shuts anybody out comes first. One that does both, while other things of the role change
+/// as well, is written twice: nobody comes in anew before the role is as wanted, and in between only what old and new both let in does.
+fn trust(found: &Identity, wanted: &Identity, arn: &Arn, first: &mut Vec<Action>, others_change: bool, last: &mut Vec<Action>) {
     let (IdentityName::Role(name), Some(there), Some(to_be), Some(own)) = (&wanted.name, &found.role, &wanted.role, arn.account_id()) else { return };
     if same(&there.trust_policy, &to_be.trust_policy) {
         return;
@@ -203,8 +218,12 @@ fn trust(found: &Identity, wanted: &Identity, arn: &Arn, first: &mut Vec<Action>
     let gains = !before.denied.is_empty() || !after.admissions.iter().all(|to_be| before.covers(to_be));
     if !loses {
         last.push(update(&to_be.trust_policy));
-    } else if gains && permissions_change {
+    } else if gains && others_change {
         let narrowed = trust_policy([before.and(&after)]);
+        if same(&narrowed, &to_be.trust_policy) {
+            first.insert(0, update(&to_be.trust_policy));
+            return;
+        }
         if !same(&narrowed, &there.trust_policy) {
             first.insert(0, update(&narrowed));
         }
@@ -306,7 +325,7 @@ pub fn plan_removal(removed: &Removed, observed: &Observed, dependents: &Depende
             if let Some(problem) = blocked(&found.identity, dependents) {
                 return (Plan { actions }, Some(problem));
             }
-            delete_identity(&found.identity, dependents, &displaced, &mut actions);
+            delete_identity(&found.identity, &observed.policies, dependents, &displaced, &mut actions);
         }
     }
     if how_far == Removal::Delete {
@@ -364,8 +383,7 @@ fn displaced<'a>(identity: &'a Identity, deny: &PolicyName, quotas: &Quotas) -> 
     let taken = Limits::taken_by(identity).inline_policies_size.saturating_sub(replaced) + nothing().size();
     let mut lacking = taken.saturating_sub(quotas.inline_policies_size(&identity.name));
     let mut others: Vec<_> = identity.inline_policies.iter().filter(|(name, _)| *name != deny).collect();
-    let denies = |document: &Document| document.statements().into_iter().any(|statement| statement.effect() != Some(Effect::Allow));
-    others.sort_by_key(|(name, document)| (name.as_str() != ASSUME_POLICY, denies(document)));
+    others.sort_by_key(|(name, document)| (name.as_str() != ASSUME_POLICY, document.may_deny()));
     let mut displaced = vec![];
     for (name, document) in others {
         if lacking == 0 {
@@ -377,15 +395,27 @@ fn displaced<'a>(identity: &'a Identity, deny: &PolicyName, quotas: &Quotas) -> 
     displaced
 }
 
-fn delete_identity(identity: &Identity, dependents: &Dependents, deleted: &BTreeSet<&PolicyName>, actions: &mut Vec<Action>) {
+fn delete_identity(
+    identity: &Identity,
+    policies: &BTreeMap<Arn, ObservedPolicy>,
+    dependents: &Dependents,
+    deleted: &BTreeSet<&PolicyName>,
+    actions: &mut Vec<Action>,
+) {
     if let IdentityName::User(name) = &identity.name {
-        actions.extend(dependents.of_user.iter().map(|what| Action::RemoveDependent(name.clone(), what.clone())));
+        actions.extend(devices::tell(identity, &dependents.of_user));
+        let of_user: BTreeSet<Dependent> = dependents.of_user.iter().cloned().chain(devices::told(identity)).collect();
+        actions.extend(of_user.into_iter().map(|what| Action::RemoveDependent(name.clone(), what)));
     }
     let who = &identity.name;
-    actions.extend(identity.attached_policies.iter().map(|arn| Action::DetachPolicy(who.clone(), arn.clone())));
+    let detached = identity.attached_policies.iter().map(|arn| Action::DetachPolicy(who.clone(), arn.clone()));
     // The deny goes last of the policies, so that the user stays cut off until it is gone.
     let goes = |name: &PolicyName| name.as_str() != CUT_OFF_POLICY && !deleted.contains(name);
-    actions.extend(identity.inline_policies.keys().filter(|n| goes(n)).map(|name| Action::DeleteInlinePolicy(who.clone(), name.clone())));
+    let inline = identity.inline_policies.keys().filter(|n| goes(n)).map(|name| Action::DeleteInlinePolicy(who.clone(), name.clone()));
+    let mut removals: Vec<Action> = detached.chain(inline).collect();
+    let documents = permissions::Documents { wanted: &BTreeMap::new(), found: policies };
+    removals.sort_by_key(|action| documents.may_limit(action, identity));
+    actions.extend(removals);
     if let (IdentityName::User(_), Ok(deny)) = (who, CUT_OFF_POLICY.parse()) {
         actions.push(Action::DeleteInlinePolicy(who.clone(), deny));
     }

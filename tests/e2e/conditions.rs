@@ -325,36 +325,37 @@ async fn statements_7_and_38_a_user_that_is_deleted_leaves_no_dead_principal_beh
     let world = World::with_operator().await?;
     let tenant = world.tenant().await?;
     let (utils, prod) = (tenant.ready_account("utils", "").await?, tenant.ready_account("prod", "").await?);
+    // The role is called as the user is.
     let users = bastion_user("alice", &utils, "") + &bastion_user("bob", &utils, "");
-    tenant.apply(&(users + &cross_account_role("reader", &prod, "{user: {name: alice}}, {user: {name: bob}}", ""))).await?;
-    tenant.ready(&tenant.roles(), "reader").await?;
+    tenant.apply(&(users + &cross_account_role("alice", &prod, "{user: {name: alice}}, {user: {name: bob}}", ""))).await?;
+    tenant.ready(&tenant.roles(), "alice").await?;
     // A key that a person made does not hold up the deletion.
     let (alice, bob) = (new_key(&utils.iam, "alice").await?, new_key(&utils.iam, "bob").await?);
-    ensure!(world.may_assume(&alice, &prod.arn("role/reader")).await? && world.may_assume(&bob, &prod.arn("role/reader")).await?);
+    ensure!(world.may_assume(&alice, &prod.arn("role/alice")).await? && world.may_assume(&bob, &prod.arn("role/alice")).await?);
 
     // While the role cannot be changed, the user is there, cut off, and says what it waits for.
     let (aws, since) = (&world.testbed.aws, world.last_call().await?);
     let fault = aws.inject(&Fault::of(FaultKind::Hold, "UpdateAssumeRolePolicy").in_account(&prod.id).times(1_000)).await?;
     tenant.delete(&["bastionuser/alice", "--wait=false"]).await?;
     let waiting = tenant.concluded(&tenant.users(), "alice", "WaitingForRoles").await?;
-    assert_told(&waiting, "Reconciling", &[&format!("{}/reader", tenant.namespace)])?;
+    assert_told(&waiting, "Reconciling", &[&format!("{}/alice", tenant.namespace)])?;
     ensure!(user(&tenant.state(&utils).await?, "alice").is_some(), "the user is gone while a role trusts it");
-    ensure!(!world.may_assume(&alice, &prod.arn("role/reader")).await?, "the user is not cut off");
+    ensure!(!world.may_assume(&alice, &prod.arn("role/alice")).await?, "the user is not cut off");
     ensure!(aws.faults().await?.iter().any(|status| status.id == fault && status.hits > 0), "nothing was held");
 
     aws.remove_fault(fault).await?;
     wait_for_absence(&tenant.users(), "alice").await?;
     let (in_utils, in_prod) = (tenant.state(&utils).await?, tenant.state(&prod).await?);
     ensure!(user(&in_utils, "alice").is_none(), "{:?}", in_utils.users);
-    assert_eq!(trusted(role(&in_prod, "reader").context("no role")?), [utils.arn("user/bob")]);
-    ensure!(world.may_assume(&bob, &prod.arn("role/reader")).await?, "the other user keeps its grant");
+    assert_eq!(trusted(role(&in_prod, "alice").context("no role")?), [utils.arn("user/bob")]);
+    ensure!(world.may_assume(&bob, &prod.arn("role/alice")).await?, "the other user keeps its grant");
     let done = async |account: &Account, operation: &str| -> Result<u64> {
         let calls = world.calls_in(account, since).await?;
         let done = calls.iter().find(|call| call.operation == operation && call.status == 200);
         done.map(|call| call.seq).with_context(|| format!("no {operation} in {calls:#?}"))
     };
     ensure!(done(&prod, "UpdateAssumeRolePolicy").await? < done(&utils, "DeleteUser").await?, "the trust policy named a user that was gone");
-    let told = tenant.concluded(&tenant.roles(), "reader", "SourceNotFound").await?;
+    let told = tenant.concluded(&tenant.roles(), "alice", "SourceNotFound").await?;
     assert_told(&told, "Reconciling", &["alice"])?;
     Ok(())
 }

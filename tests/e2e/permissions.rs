@@ -8,7 +8,7 @@ use rolebridge_testbed::{
 use serde_json::json;
 
 use crate::support::{
-    Account, Counts, LIST, READ, Tenant, World, assert_told, bastion_user, config_map, cross_account_role, new_key, once, role, user,
+    Account, Counts, LIST, READ, Tenant, World, assert_told, bastion_user, config_map, cross_account_role, new_key, once, role, trusted, user,
 };
 
 #[tokio::test]
@@ -174,21 +174,27 @@ async fn row_24_an_eleventh_attachment_is_refused_before_anything_is_detached() 
     for number in 0..22 {
         prod.iam.create_policy().policy_name(format!("policy-{number:02}")).policy_document(LIST).send().await?;
     }
-    let role_with = |numbers: std::ops::Range<usize>| {
+    let role_with = |numbers: std::ops::Range<usize>, sources: &str| {
         let arns: Vec<String> = numbers.map(|number| format!("'{}'", prod.arn(&format!("policy/policy-{number:02}")))).collect();
-        cross_account_role("reader", &prod, "", &format!("permissions: {{attachedPolicies: [{}]}}", arns.join(", ")))
+        cross_account_role("reader", &prod, sources, &format!("permissions: {{attachedPolicies: [{}]}}", arns.join(", ")))
     };
-    tenant.apply(&role_with(0..10)).await?;
+    tenant.apply(&(bastion_user("alice", &prod, "") + &role_with(0..10, "{user: {name: alice}}"))).await?;
     tenant.ready(&tenant.roles(), "reader").await?;
-    let before = tenant.state(&prod).await?;
-    tenant.apply(&role_with(11..22)).await?;
+    let attached = async || anyhow::Ok(role(&tenant.state(&prod).await?, "reader").context("no role")?["attachedPolicies"].clone());
+    let before = attached().await?;
+    tenant.apply(&role_with(11..22, "")).await?;
     let refused = tenant.concluded(&tenant.roles(), "reader", "QuotaExceeded").await?;
     assert_told(&refused, "Stalled", &["11 attached policies", "lets it have 10"])?;
-    assert_eq!(tenant.state(&prod).await?, before);
+    assert_eq!(attached().await?, before);
+    // Who is taken out of the trust in the same edit is shut out all the same, and the status tells so.
+    let trusted = trusted(role(&tenant.state(&prod).await?, "reader").context("no role")?);
+    ensure!(!trusted.contains(&prod.arn("user/alice")), "{trusted:?}");
+    let status = refused.status.context("no status")?;
+    ensure!(status.grants.is_empty() && status.trust.is_some_and(|trust| trust.principals == 0), "{:?}", status.grants);
 
     // Ten fit, and are exchanged one for one: three are in both and stay.
     let since = world.last_call().await?;
-    tenant.apply(&role_with(7..17)).await?;
+    tenant.apply(&role_with(7..17, "")).await?;
     tenant.ready(&tenant.roles(), "reader").await?;
     let calls = world.calls_in(&prod, since).await?;
     let done: Vec<&str> = calls.iter().map(|call| call.operation.as_str()).filter(|operation| operation.ends_with("RolePolicy")).collect();
@@ -274,6 +280,12 @@ async fn row_25_a_policy_that_does_not_exist_is_missed_until_it_does() -> Result
     let attached = json!([later, "arn:aws:iam::aws:policy/ReadOnlyAccess", "arn:aws:iam::aws:policy/job-function/ViewOnlyAccess"]);
     assert_eq!(user(&state, "alice").context("no user")?["attachedPolicies"], attached);
     assert_eq!(role(&state, "reader").context("no role")?["attachedPolicies"], attached);
+
+    // What it was to take the place of stays for so long, and is named.
+    let never = prod.arn("policy/never");
+    tenant.apply(&cross_account_role("reader", &prod, "", &format!("permissions: {{attachedPolicies: ['{never}']}}"))).await?;
+    let told = tenant.concluded(&tenant.roles(), "reader", "PolicyNotFound").await?;
+    assert_told(&told, "Stalled", &[&never, &format!("Held up by this: detach {later} from role reader"), "ReadOnlyAccess"])?;
     Ok(())
 }
 

@@ -239,8 +239,7 @@ impl Sdk {
             Dependent::MFADevice(serial) => {
                 let request = iam.deactivate_mfa_device().user_name(user).serial_number(serial);
                 gone(self.call("iam:DeactivateMFADevice", request.send()).await)?;
-                // Only a virtual device has an ARN of this kind; a hardware device has its maker's number, and a security key is `:u2f/`.
-                if serial.contains(":mfa/") {
+                if dependent.is_virtual_device() {
                     gone(self.call("iam:DeleteVirtualMFADevice", iam.delete_virtual_mfa_device().serial_number(serial).send()).await)?;
                 }
                 Ok(Receipt::Done)

@@ -1,16 +1,16 @@
 //! The part of a plan that changes what an identity may do, and what of IAM's quotas it takes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::action::Action;
+use super::super::action::{Action, Tagged};
 use super::super::assume;
 use super::super::canonical::same;
 use super::super::desired::Wanted;
 use super::super::document::Document;
 use super::super::groups::includes;
-use super::super::identity::{ASSUME_POLICY, Identity, IdentityName};
+use super::super::identity::{ASSUME_POLICY, Identity, IdentityName, ManagedPolicy};
 use super::super::names::{Arn, GroupName, UserName};
-use super::super::observed::{Observed, after};
+use super::super::observed::{Observed, ObservedPolicy, after};
 use super::super::outcome::Problem;
 use super::super::permissions::Staying;
 use super::super::quotas::{Limits, Quotas};
@@ -24,30 +24,69 @@ pub(super) struct Change<'a> {
     pub(super) found: &'a Identity,
     /// What of it stays although it is not wanted.
     pub(super) staying: &'a Staying<'a>,
+    /// What customer-managed policies say.
+    pub(super) documents: Documents<'a>,
     /// The changes to customer-managed policies.
     pub(super) policies: Vec<Action>,
+    /// Those to assume policies that roles move from.
+    pub(super) left_by_roles: Vec<Action>,
     /// What the identity may have at most.
     pub(super) limits: Limits,
+}
+
+/// What customer-managed policies say, by ARN.
+#[derive(Clone, Copy)]
+pub(super) struct Documents<'a> {
+    /// Those that are to be there.
+    pub(super) wanted: &'a BTreeMap<Arn, ManagedPolicy>,
+    /// Those that are there.
+    pub(super) found: &'a BTreeMap<Arn, ObservedPolicy>,
+}
+
+impl Documents<'_> {
+    /// Whether what an action puts on an identity, or takes off it, may limit what its other policies allow. A policy of which nothing is known may.
+    pub(super) fn may_limit(self, action: &Action, found: &Identity) -> bool {
+        let wanted = |arn: &Arn| self.wanted.get(arn).is_none_or(|policy| policy.document.may_deny());
+        match action {
+            Action::PutInlinePolicy(_, _, document) => document.may_deny(),
+            Action::DeleteInlinePolicy(_, name) => found.inline_policies.get(name).is_none_or(Document::may_deny),
+            Action::DetachPolicy(_, arn) => self.found.get(arn).is_none_or(|found| found.policy.document.may_deny()),
+            // All that is done to one policy stays together.
+            Action::CreatePolicy(policy) => wanted(&policy.arn),
+            Action::AttachPolicy(_, arn)
+            | Action::CreatePolicyVersion(arn, _)
+            | Action::DeletePolicyVersion(arn, _)
+            | Action::Tag(Tagged::Policy(arn), _)
+            | Action::Untag(Tagged::Policy(arn), _) => wanted(arn),
+            _ => false,
+        }
+    }
 }
 
 impl Change<'_> {
     /// A first boundary comes before everything else, one that is taken away after everything else. Where one boundary takes the place of another, what
     /// is to go or to change goes before it and what is new or changed comes after it: otherwise the old permissions would stand under the new
     /// boundary, or the new ones under the old, which neither declaration gave. Only the roles of a user stay: they are in both, and what they move from
-    /// goes last.
+    /// goes or changes last.
     pub(super) fn plan(self, first: &mut Vec<Action>, middle: &mut Vec<Action>) {
         let who = &self.wanted.name;
         let (put, attach, join) = (self.put(), self.attach(), self.groups(self.wanted, self.found, Action::AddToGroup));
-        let removals = self.removals();
+        let removals = self.limits_last(self.removals());
+        let (documents, found) = (self.documents, self.found);
+        let limits_first = |mut additions: Vec<Action>| {
+            additions.sort_by_key(|action| !documents.may_limit(action, found));
+            additions
+        };
         match (&self.wanted.permissions_boundary, &self.found.permissions_boundary) {
             (Some(boundary), Some(there)) if boundary != there => {
                 let roles_move = may_assume(self.wanted);
                 let (left_behind, gone): (Vec<_>, Vec<_>) =
                     removals.into_iter().partition(|action| roles_move && is_of_assume_policy(action, self.found));
                 let (off, on) = self.renewed();
-                let before: Vec<Action> = gone.into_iter().chain(off).collect();
+                let before: Vec<Action> = self.limits_last(gone.into_iter().chain(off).collect());
                 let bare = before.iter().fold(self.found.clone(), |identity, action| after(&identity, action));
-                let additions = self.policies.into_iter().chain(put).chain(attach).chain(join).chain(on).collect();
+                let additions = limits_first(self.policies.into_iter().chain(put).chain(attach).chain(join).chain(on).collect());
+                let left_behind = self.left_by_roles.into_iter().chain(left_behind).collect();
                 middle.extend(before);
                 middle.push(Action::PutPermissionsBoundary(who.clone(), boundary.clone()));
                 middle.extend(in_order(&bare, additions, left_behind, self.limits));
@@ -56,11 +95,17 @@ impl Change<'_> {
                 first.extend(
                     boundary.iter().filter(|_| there.is_none()).map(|boundary| Action::PutPermissionsBoundary(who.clone(), boundary.clone())),
                 );
-                let additions = self.policies.into_iter().chain(put).chain(attach).chain(join).collect();
+                let additions = limits_first(self.policies.into_iter().chain(put).chain(attach).chain(join).collect());
+                let removals = self.left_by_roles.into_iter().chain(removals).collect();
                 middle.extend(in_order(self.found, additions, removals, self.limits));
                 middle.extend(there.iter().filter(|_| boundary.is_none()).map(|_| Action::DeletePermissionsBoundary(who.clone())));
             }
         }
+    }
+
+    fn limits_last(&self, mut removals: Vec<Action>) -> Vec<Action> {
+        removals.sort_by_key(|action| self.documents.may_limit(action, self.found));
+        removals
     }
 
     /// Writes the inline policies that are new or changed.
