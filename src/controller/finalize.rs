@@ -75,6 +75,7 @@ pub async fn identity<K: IdentityKind>(object: K, context: &Context) -> Result<P
         // What blocks is in AWS, where no watch reaches.
         Err(Stop::Blocked(problem)) => Ok(told(object, facts, vec![problem], Some(Retry::in_a_while(LOOK_AGAIN_AT_AWS)))),
         Ok(()) if how_far == Removal::CutOff => {
+            context.retries.recover(&K::reference(ObjectKey::of(&object)));
             let message = format!("cut off; waiting for these roles to take it out of their trust policies: {}", held_by.join(", "));
             Ok(told(object, facts, vec![Problem::new(Reason::WaitingForRoles, message)], Some(Retry::in_a_while(LOOK_AGAIN))))
         }

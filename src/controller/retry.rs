@@ -33,11 +33,13 @@ struct Trouble {
     /// When it began, or last made progress.
     since: Instant,
     failures: u32,
+    /// Since when AWS refuses what it may only be too slow to allow. Waiting for something else is none of that.
+    refused: Option<Instant>,
 }
 
 impl Trouble {
     fn new(now: Instant) -> Self {
-        Self { began: now, since: now, failures: 0 }
+        Self { began: now, since: now, failures: 0, refused: None }
     }
 }
 
@@ -66,13 +68,15 @@ impl Retries {
     /// Notes that a pass came through without a failure: what fails later is a new trouble.
     pub fn recover(&self, what: &Ref) {
         if let Some(trouble) = lock(&self.troubles).get_mut(what) {
-            trouble.failures = 0;
+            (trouble.failures, trouble.refused) = (0, None);
         }
     }
 
-    /// Whether the trouble, if any, is so new that it may be the slowness of IAM.
+    /// Notes a refusal of AWS's. Tells whether such ones are so new that they may be the slowness of IAM.
     pub fn is_new(&self, what: &Ref, now: Instant) -> bool {
-        lock(&self.troubles).get(what).is_none_or(|t| now.duration_since(t.began) < REFUSAL_PATIENCE)
+        let mut troubles = lock(&self.troubles);
+        let trouble = troubles.entry(what.clone()).or_insert_with(|| Trouble::new(now));
+        now.duration_since(*trouble.refused.get_or_insert(now)) < REFUSAL_PATIENCE
     }
 
     /// Notes that a resource waits. Returns how much longer that is not worth telling; None when it is to be told.
@@ -197,9 +201,23 @@ mod tests {
         let retries = Retries::default();
         let now = Instant::now();
         let refusal = || Problem::new(Reason::AccessDenied, "no");
-        retries.fail(&role(), Reason::AccessDenied, now);
         assert_eq!(retries.soften(&role(), refusal(), now).reason, Reason::Propagating);
+        retries.fail(&role(), Reason::AccessDenied, now);
         assert_eq!(retries.soften(&role(), refusal(), now + REFUSAL_PATIENCE).reason, Reason::AccessDenied);
+        retries.recover(&role());
+        assert_eq!(retries.soften(&role(), refusal(), now + REFUSAL_PATIENCE).reason, Reason::Propagating, "it is another one");
+    }
+
+    #[test]
+    fn patience_with_refusals_begins_with_the_first_one_however_long_something_else_was_waited_for() {
+        let retries = Retries::default();
+        let began = Instant::now();
+        retries.wait(&role(), began);
+        let now = began + 2 * REFUSAL_PATIENCE;
+        let conflict = || Failure::refused(Reason::DeletionBlocked, "iam:DeleteUser: DeleteConflict");
+        assert_eq!(retries.in_time(&role(), conflict(), now).reason, Reason::Propagating);
+        assert!(retries.is_new(&role(), now + REFUSAL_PATIENCE / 2));
+        assert_eq!(retries.in_time(&role(), conflict(), now + REFUSAL_PATIENCE).reason, Reason::DeletionBlocked);
     }
 
     #[test]
