@@ -314,9 +314,11 @@ impl Reason {
                 entry(Stalled, "AWS refuses the operator a call.", "Give the management role of the account the action that the message names.")
             }
             Self::AWSUnavailable => entry(Transient, "AWS throttles, fails or is out of reach.", "Wait; it is tried again with growing pauses."),
-            Self::Propagating => {
-                entry(Transient, "IAM does not show everywhere yet what was just made.", "Wait; this takes seconds, rarely a minute.")
-            }
+            Self::Propagating => entry(
+                Transient,
+                "IAM does not show everywhere yet what was just made.",
+                "Wait; this takes seconds, rarely a minute. A principal that stays invalid does not exist: make it or correct spec.trust.",
+            ),
             Self::QuotaExceeded => {
                 entry(Stalled, "A quota of IAM is exhausted.", "Use less of it, or have AWS raise the quota; the resource follows by itself.")
             }

@@ -51,7 +51,7 @@ pub fn classify(operation: &str, code: Option<&str>, message: &str, http_status:
         "EntityTemporarilyUnmodifiable" | "ConcurrentModification" => (Reason::Propagating, Effect::None),
         "NoSuchEntity" => (no_such_entity(operation, message), Effect::None),
         // A principal that was just made, or that is gone; which of the two, only the one who named it can tell.
-        "MalformedPolicyDocument" if message.to_ascii_lowercase().contains("invalid principal") => (Reason::Propagating, Effect::None),
+        "MalformedPolicyDocument" if is_invalid_principal(message) => (Reason::Propagating, Effect::None),
         "MalformedPolicyDocument" | "MalformedPolicyDocumentException" => (Reason::InvalidDocument, Effect::None),
         "LimitExceeded" => (Reason::QuotaExceeded, Effect::None),
         "DeleteConflict" => (Reason::DeletionBlocked, Effect::None),
@@ -82,12 +82,19 @@ fn is_skew(code: &str, message: &str) -> bool {
         || (code.contains("Signature") && TEXTS.iter().any(|text| message.starts_with(text)))
 }
 
+/// Whether IAM refuses a trust policy for a principal that it names and does not know.
+fn is_invalid_principal(message: &str) -> bool {
+    message.to_ascii_lowercase().contains("invalid principal")
+}
+
 /// What AWS's text leaves to be said. A refusal names the kind of policy that it comes from (IAM User Guide, "Troubleshoot access denied error messages"); those of
 /// the organization are out of reach of whoever administers the account.
 fn hint(code: &str, message: &str) -> Option<&'static str> {
     let says = |text: &str| message.contains(text);
     if is_skew(code, message) {
         Some("The clock of the operator's node and that of AWS differ by minutes (clock skew): set the node's clock right.")
+    } else if code == "MalformedPolicyDocument" && is_invalid_principal(message) {
+        Some("A principal that was just made is known in a moment. If there is no such principal, make it or correct spec.trust.")
     } else if !code.starts_with("AccessDenied") {
         None
     } else if says("service control policy") {

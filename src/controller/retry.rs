@@ -14,8 +14,10 @@ use crate::core::outcome::Problem;
 const FIRST: Duration = Duration::from_millis(500);
 /// The longest pause.
 const LONGEST: Duration = Duration::from_secs(300);
-/// The longest pause while IAM is only slow to show what was made: it usually takes seconds.
+/// The longest pause while IAM may only be slow to show what was made: it usually takes seconds.
 const LONGEST_PROPAGATION: Duration = Duration::from_secs(5);
+/// What has taken so many of these pauses, two and a half minutes, is hardly slowness any more: from then on the pauses grow with the time that it takes.
+const PROPAGATION_PAUSES: u32 = 30;
 /// How long a wait may last before it is told in the status. Most waits are for the next write of this same process and are over by then.
 const PATIENCE: Duration = Duration::from_millis(1500);
 /// The longest patience where the wait makes progress: with many resources at once each waits for its turn.
@@ -101,7 +103,7 @@ impl Retries {
         let trouble = troubles.entry(what.clone()).or_insert_with(|| Trouble::new(now));
         trouble.failures = trouble.failures.saturating_add(1);
         let longest = match reason {
-            Reason::Propagating => LONGEST_PROPAGATION,
+            Reason::Propagating => longest_propagation(now.duration_since(*trouble.refused.get_or_insert(now))),
             Reason::DeletionBlocked => LONGEST_BLOCK,
             _ => LONGEST,
         };
@@ -128,6 +130,11 @@ impl Retries {
         }
         problem
     }
+}
+
+/// The longest pause where IAM has not shown for `age` what it is asked for: perhaps there is no such thing.
+fn longest_propagation(age: Duration) -> Duration {
+    (age / PROPAGATION_PAUSES).clamp(LONGEST_PROPAGATION, LONGEST)
 }
 
 /// The length of a queue that was seen: it shortens as time passes, unless it is seen again.
@@ -158,6 +165,30 @@ mod tests {
         assert!(retries.fail(&role(), Reason::DeletionBlocked, now) <= LONGEST_BLOCK.mul_f64(1.25));
         retries.settle(&role());
         assert!(retries.fail(&role(), Reason::AWSUnavailable, now) <= FIRST.mul_f64(1.25));
+    }
+
+    #[test]
+    fn what_iam_does_not_know_is_asked_for_often_for_minutes_and_then_less_and_less() {
+        let retries = Retries::default();
+        let began = Instant::now();
+        retries.wait(&role(), began - LONGEST);
+        let tries_until = |end: Duration, mut now: Instant| {
+            let mut tries = 0;
+            while now < began + end {
+                now += retries.fail(&role(), Reason::Propagating, now);
+                tries += 1;
+            }
+            (tries, now)
+        };
+        let minute = Duration::from_secs(60);
+        let (tries, now) = tries_until(2 * minute, began);
+        assert!(tries > 2 * 60 / 7, "{tries} tries in two minutes");
+        let (tries, now) = tries_until(60 * minute, now);
+        assert!(tries < 180, "{tries} tries in the rest of the hour");
+        assert!(retries.fail(&role(), Reason::Propagating, now) >= minute);
+        assert!(retries.fail(&role(), Reason::Propagating, now + 600 * minute) <= LONGEST.mul_f64(1.25));
+        retries.recover(&role());
+        assert!(retries.fail(&role(), Reason::Propagating, now) <= FIRST.mul_f64(1.25));
     }
 
     #[test]

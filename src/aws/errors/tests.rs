@@ -117,6 +117,15 @@ fn statement_1_an_invalid_principal_may_be_a_new_one_and_other_documents_stay_in
 }
 
 #[test]
+fn statement_1_what_to_do_is_told_of_a_principal_that_may_not_exist() {
+    let principal = "Invalid principal in policy: \"AWS\":\"arn:aws:iam::111111111111:user/typo\"";
+    let (_, message) = told("MalformedPolicyDocument", principal);
+    assert!(message.contains(principal) && message.contains("correct spec.trust"), "{message}");
+    let (_, message) = told("MalformedPolicyDocument", "Syntax errors in policy.");
+    assert!(!message.contains("spec.trust"), "{message}");
+}
+
+#[test]
 fn what_does_not_exist_is_told_by_the_text_where_an_operation_names_two_things() {
     let classify = |operation, message| classify(operation, Some("NoSuchEntity"), message, Some(404)).0;
     let policy = "Policy arn:aws:iam::111111111111:policy/p does not exist or is not attachable.";
