@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use super::config::{AccountConfig, BaseConfig};
 use super::credentials::CachedCredentials;
 use super::gateway::{Caller, Gateway};
-use super::limits::Budget;
+use super::limits::{Budget, RemovalLine};
 use super::sdk::Sdk;
 use super::sdk::reply::CompleteReply;
 use crate::api::Reason;
@@ -39,6 +39,7 @@ pub struct Account {
     budget: Arc<Budget>,
     slots: Arc<Semaphore>,
     removals: Arc<Semaphore>,
+    removal_line: RemovalLine,
     verification: Verification,
 }
 
@@ -79,7 +80,17 @@ impl Account {
         };
         let slots = Arc::new(Semaphore::new(config.limits.concurrency.max(1)));
         let removals = Arc::new(Semaphore::new(REMOVALS));
-        Ok(Self { config, via, credentials, sdk, budget, slots, removals, verification: Verification::default() })
+        Ok(Self {
+            config,
+            via,
+            credentials,
+            sdk,
+            budget,
+            slots,
+            removals,
+            removal_line: RemovalLine::default(),
+            verification: Verification::default(),
+        })
     }
 
     /// Whether the account was made from this.
@@ -106,12 +117,12 @@ impl Account {
         slot.map(Permit).ok_or(BUSY_RETRY)
     }
 
-    /// The right to remove something at once: on credit, and with slots of its own, so that what is to go never stands behind what is to come.
+    /// The right of `who` to be removed at once: on credit, and with slots of its own, so that what is to go never stands behind what is to come.
     ///
     /// # Errors
-    /// Where as many removals are under way as are allowed: the time to come back.
-    pub fn removal_permit(&self) -> Result<Permit, Duration> {
-        self.removals.clone().try_acquire_owned().map(Permit).map_err(|_| BUSY_RETRY)
+    /// Where as many removals are under way as are allowed: the time until the turn of `who`.
+    pub fn removal_permit(&self, who: &str) -> Result<Permit, Duration> {
+        self.removals.clone().try_acquire_owned().map(Permit).map_err(|_| self.removal_line.turn(who, Instant::now()))
     }
 
     /// Makes sure that the credentials lead into the account and partition that are configured.

@@ -1,4 +1,4 @@
-//! The request budget of one account.
+//! The request budget of one account, and the line of removals there.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,6 +10,10 @@ use super::config::LimitsConfig;
 const SLOT_SPACING: Duration = Duration::from_millis(12);
 /// Calls that a piece of work takes at most, mostly: a role is made with two to four. What is not used up lets others in early.
 const CALLS_A_PIECE: u32 = 4;
+/// How soon a removal that finds no place comes back at the earliest: about as long as one takes.
+const REMOVAL_RETRY: Duration = Duration::from_millis(100);
+/// How much later the next one comes back.
+const REMOVAL_SPACING: Duration = Duration::from_millis(25);
 /// How long after its turn somebody who did not come back is forgotten: what it was for has gone.
 const TURN_KEPT: Duration = Duration::from_secs(60);
 
@@ -94,6 +98,37 @@ impl Budget {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Turns of removals that find all places taken: as many tries a second, however many wait.
+///
+/// Whoever finds a place free takes it. Who comes at its turn and finds none has its next turn after all others.
+#[derive(Debug, Default)]
+pub(super) struct RemovalLine(Mutex<Line>);
+
+#[derive(Debug, Default)]
+struct Line {
+    turns: HashMap<String, Instant>,
+    /// The first turn that nobody has.
+    next: Option<Instant>,
+}
+
+impl RemovalLine {
+    /// The time until the turn of `who`, which has one from now on.
+    pub(super) fn turn(&self, who: &str, now: Instant) -> Duration {
+        let mut line = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(early) = line.turns.get(who).map(|turn| turn.saturating_duration_since(now)).filter(|early| !early.is_zero()) {
+            return early;
+        }
+        let soonest = now + REMOVAL_RETRY;
+        let turn = line.next.map_or(soonest, |next| next.max(soonest));
+        line.next = Some(turn + REMOVAL_SPACING);
+        line.turns.insert(who.into(), turn);
+        if line.turns.len().is_power_of_two() {
+            line.turns.retain(|_, turn| *turn > now);
+        }
+        turn - now
     }
 }
 
@@ -193,5 +228,33 @@ mod tests {
         assert!(budget.admit("new", true, now).is_err());
         assert_eq!(budget.admit("new", true, now + Duration::from_secs(1)), Ok(()));
         assert_eq!(budget.admit("newer", true, now + Duration::from_secs(1)), Ok(()));
+    }
+
+    #[test]
+    fn a_thousand_removals_without_a_place_try_no_more_often_than_a_few() {
+        let (start, line) = (Instant::now(), RemovalLine::default());
+        let mut waiting: Vec<(String, Instant)> = (0..1000).map(|n| (format!("{n}"), start)).collect();
+        let (mut tries, end) = (0, start + Duration::from_secs(60));
+        for (who, at) in &mut waiting {
+            *at += line.turn(who, *at);
+        }
+        while let Some((who, at)) = waiting.iter_mut().min_by_key(|(_, at)| *at).filter(|(_, at)| *at < end) {
+            *at += line.turn(who, *at);
+            tries += 1;
+        }
+        assert!(tries <= 60 * 40, "{tries} tries in a minute");
+        assert!(waiting.iter().all(|(_, at)| *at - end < Duration::from_secs(26)), "each comes again in its turn");
+    }
+
+    #[test]
+    fn a_removal_that_is_woken_before_its_turn_keeps_it() {
+        let (now, line) = (Instant::now(), RemovalLine::default());
+        let turn = line.turn("a", now);
+        assert_eq!(turn, REMOVAL_RETRY);
+        assert_eq!(line.turn("b", now), turn + REMOVAL_SPACING);
+        assert_eq!(line.turn("a", now + turn / 2), turn / 2);
+        assert_eq!(line.turn("a", now + turn), REMOVAL_RETRY, "nobody comes later than b");
+        let long_after = now + Duration::from_secs(3600);
+        assert_eq!(line.turn("c", long_after), REMOVAL_RETRY, "those before it are forgotten");
     }
 }

@@ -20,7 +20,7 @@ use crate::aws::{Account, Gateway};
 use crate::core::failure::Failure;
 use crate::core::observed::Dependents;
 use crate::core::outcome::Problem;
-use crate::core::placement::locate;
+use crate::core::placement::{Placement, locate};
 use crate::core::plan::{Removal, Removed, plan_removal};
 use crate::core::world::{ObjectKey, World};
 
@@ -56,26 +56,32 @@ pub async fn identity<K: IdentityKind>(object: K, context: &Context) -> Result<P
         remove_finalizer(context, &object).await?;
         return Ok(Pass::Gone);
     }
-    let (account, removed) = match prepare(&object, context).await {
-        Ok(prepared) => prepared,
+    let of = K::reference(ObjectKey::of(&object));
+    let (at, account) = match enter(&object, context).await {
+        Ok(entered) => entered,
         Err(problem) => return Ok(told(object, facts, vec![abandonable(problem)], None)),
     };
-    let _permit = match account.removal_permit() {
+    // Before it is worked out what there is to remove, since those who wait come by again and again.
+    let _permit = match account.removal_permit(&of.to_string()) {
         Ok(permit) => permit,
         Err(pause) => return Ok(Pass::Again(pause)),
+    };
+    let removed = match object.removed(context, &at) {
+        Ok(removed) => removed,
+        Err(problem) => return Ok(told(object, facts, vec![abandonable(problem)], None)),
     };
     let held_by = object.held_by(context, Timestamp::now());
     let how_far = if held_by.is_empty() { Removal::Delete } else { Removal::CutOff };
     match remove(&account, &removed, how_far).await {
         Err(Stop::Failure(failure)) => {
-            let failure = context.retries.in_time(&K::reference(ObjectKey::of(&object)), failure, Instant::now());
+            let failure = context.retries.in_time(&of, failure, Instant::now());
             let problem = if failure.reason == Reason::DeletionBlocked { failure.problem() } else { abandonable(failure.problem()) };
             Ok(told(object, facts, vec![problem], Some(Retry::after(&failure))))
         }
         // What blocks is in AWS, where no watch reaches.
         Err(Stop::Blocked(problem)) => Ok(told(object, facts, vec![problem], Some(Retry::in_a_while(LOOK_AGAIN_AT_AWS)))),
         Ok(()) if how_far == Removal::CutOff => {
-            context.retries.recover(&K::reference(ObjectKey::of(&object)));
+            context.retries.recover(&of);
             let message = format!("cut off; waiting for these roles to take it out of their trust policies: {}", held_by.join(", "));
             Ok(told(object, facts, vec![Problem::new(Reason::WaitingForRoles, message)], Some(Retry::in_a_while(LOOK_AGAIN))))
         }
@@ -86,10 +92,12 @@ pub async fn identity<K: IdentityKind>(object: K, context: &Context) -> Result<P
     }
 }
 
-async fn prepare<K: IdentityKind>(object: &K, context: &Context) -> Result<(Arc<Account>, Removed), Problem> {
+/// The account that the object is in.
+async fn enter<K: IdentityKind>(object: &K, context: &Context) -> Result<(Placement, Arc<Account>), Problem> {
     let at = locate(&*context.caches, object.account_name())?;
     same_account(object, &at)?;
-    Ok((context.account(&at).await?, object.removed(context, &at)?))
+    let account = context.account(&at).await?;
+    Ok((at, account))
 }
 
 fn abandonable(problem: Problem) -> Problem {

@@ -165,7 +165,18 @@ async fn permits_end_with_the_slots_and_with_the_budget() {
     let wait = account.try_permit("d").unwrap_err();
     assert!(wait > BUSY_RETRY, "{wait:?}");
     // What is to go does not wait.
-    drop(account.removal_permit().unwrap());
+    drop(account.removal_permit("d").unwrap());
+}
+
+#[tokio::test]
+async fn removals_that_find_no_slot_have_turns() {
+    let server = Server::start(|request| success(&request.action, ""));
+    let account = Account::new(&server.base(), ambient(), None).unwrap();
+    let permits: Vec<Permit> = (0..REMOVALS).map(|n| account.removal_permit(&format!("{n}")).unwrap()).collect();
+    let pauses: Vec<Duration> = (0..100).map(|n| account.removal_permit(&format!("waiting-{n}")).unwrap_err()).collect();
+    assert!(pauses[99] > 2 * pauses[0], "{pauses:?}");
+    drop(permits);
+    drop(account.removal_permit("waiting-99").unwrap());
 }
 
 #[tokio::test]
