@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kube::Client;
-use kube::runtime::events::Recorder;
 
 use super::caches::Caches;
 use super::memory::{Memory, Observation};
@@ -51,8 +50,6 @@ pub struct Context {
     pub retries: Retries,
     /// When accounts are read in bulk.
     pub sweeps: Sweeps,
-    /// Where Events are published.
-    pub recorder: Recorder,
     /// What the operator was told.
     pub settings: Settings,
     aws: BaseConfig,
@@ -61,7 +58,7 @@ pub struct Context {
 
 impl Context {
     /// A context with nothing seen yet.
-    pub fn new(client: Client, caches: Arc<Caches>, aws: BaseConfig, recorder: Recorder, settings: Settings) -> Self {
+    pub fn new(client: Client, caches: Arc<Caches>, aws: BaseConfig, settings: Settings) -> Self {
         Self {
             config_maps: ConfigMaps::new(client.clone()),
             client,
@@ -69,7 +66,6 @@ impl Context {
             caches,
             retries: Retries::default(),
             sweeps: Sweeps::default(),
-            recorder,
             settings,
             aws,
             accounts: tokio::sync::Mutex::default(),

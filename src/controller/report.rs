@@ -1,8 +1,9 @@
 //! Writing back: the one place where a status, a finalizer or an Event is written.
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{ApiResource, DynamicObject, ObjectMeta, Patch, PatchParams};
-use kube::runtime::events::{Event, EventType};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use tracing::{debug, warn};
@@ -120,7 +121,8 @@ async fn set_finalizers<K: Kind>(context: &Context, object: &K, finalizers: &[&s
 
 /// Tells that AWS was not as declared any more, and what was done about it.
 pub async fn tell_repaired<K: Kind>(context: &Context, object: &K, done: &[String]) {
-    publish(context, object, "DriftRepaired", &format!("AWS was not as declared any more, and was put right: {}", done.join("; "))).await;
+    let message = format!("AWS was not as declared any more, and was put right: {}", done.join("; "));
+    publish(&context.client, &object.object_ref(&()), "DriftRepaired", &message).await;
 }
 
 /// Tells once what a person must act on.
@@ -129,14 +131,64 @@ async fn tell_stalled<K: Kind>(context: &Context, object: &K, outcome: &Outcome,
     if previous.iter().any(|c| c.type_ == kinds::STALLED && c.reason == worst.reason.as_str()) {
         return;
     }
-    publish(context, object, worst.reason.as_str(), &worst.message).await;
+    publish(&context.client, &object.object_ref(&()), worst.reason.as_str(), &worst.message).await;
 }
 
+/// Every Event is one of its own: a recorder that is kept takes those of one reason for repetitions for some minutes, and repeats the text of the
+/// first (kube-runtime, `Recorder::publish`), while these tell different things.
+///
 /// A refused Event holds nothing up: in a terminating namespace every Event is.
-async fn publish<K: Kind>(context: &Context, object: &K, reason: &str, message: &str) {
+async fn publish(client: &Client, object: &ObjectReference, reason: &str, message: &str) {
     let note = message.char_indices().take_while(|(i, c)| i + c.len_utf8() <= NOTE_LENGTH).map(|(_, c)| c).collect();
     let event = Event { type_: EventType::Warning, reason: reason.into(), note: Some(note), action: "Reconcile".into(), secondary: None };
-    if let Err(error) = context.recorder.publish(&event, &object.object_ref(&())).await {
+    let recorder = Recorder::new(client.clone(), Reporter { controller: MANAGER.into(), instance: None });
+    if let Err(error) = recorder.publish(&event, object).await {
         warn!(%error, "the Event was not taken");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+
+    /// An API server that takes everything. Method and body of each request come out at the other end.
+    fn api_server() -> (Client, Receiver<(String, Value)>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (taken, requests) = channel();
+        std::thread::spawn(move || listener.incoming().flatten().for_each(|stream| serve(stream, &taken)));
+        (Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap(), requests)
+    }
+
+    fn serve(mut stream: TcpStream, taken: &Sender<(String, Value)>) {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let head: Vec<String> = reader.by_ref().lines().map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
+        let length = head.iter().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok()).unwrap();
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        taken.send((head[0].split(' ').next().unwrap().to_owned(), serde_json::from_slice(&body).unwrap())).unwrap();
+        let answer = "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\nconnection: close\r\n";
+        write!(stream, "{answer}content-length: {length}\r\n\r\n").unwrap();
+        stream.write_all(&body).unwrap();
+    }
+
+    #[tokio::test]
+    async fn events_of_one_reason_have_each_its_own_text() {
+        let (client, requests) = api_server();
+        let role = ObjectReference { namespace: Some("data".into()), name: Some("reader".into()), ..ObjectReference::default() };
+        let texts = ["attach policy a", "update trust policy"];
+        for text in texts {
+            publish(&client, &role, "DriftRepaired", text).await;
+        }
+        let told: Vec<(String, Value)> = requests.try_iter().collect();
+        assert_eq!(told.len(), 2, "{told:?}");
+        for ((method, event), text) in told.iter().zip(texts) {
+            assert_eq!((method.as_str(), &event["note"], &event["reason"]), ("POST", &json!(text), &json!("DriftRepaired")));
+        }
+        assert_ne!(told[0].1["metadata"]["name"], told[1].1["metadata"]["name"]);
     }
 }

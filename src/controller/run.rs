@@ -12,7 +12,6 @@ use k8s_openapi::Resource as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::core::{DeserializeGuard, ObjectMeta, PartialObjectMeta, error_boundary::InvalidObject};
 use kube::runtime::controller::{self, Action as Next, Config};
-use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{self, ObjectRef, Store, store::Writer};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, applier, watcher as watch};
@@ -28,7 +27,7 @@ use super::health::{Health, QueueHealth};
 use super::reconcile::{Reconciled, reconcile};
 use super::relations::Need;
 use super::report::report_unreadable;
-use crate::api::{AWSAccount, BastionUser, CrossAccountRole, MANAGER, Managed};
+use crate::api::{AWSAccount, BastionUser, CrossAccountRole, Managed};
 use crate::aws::BaseConfig;
 use crate::core::world::ObjectKey;
 
@@ -84,9 +83,8 @@ pub async fn run(client: Client, aws: BaseConfig, settings: Settings, health: &H
     }
     info!(accounts = accounts.len(), users = users.len(), roles = roles.len(), "everything is listed; reconciling begins");
 
-    let recorder = Recorder::new(client.clone(), Reporter { controller: MANAGER.into(), instance: None });
     let concurrency = settings.concurrency;
-    let context = Arc::new(Context::new(client, caches, aws, recorder, settings));
+    let context = Arc::new(Context::new(client, caches, aws, settings));
     let queue = |kind| health.queue(kind, concurrency);
     let works = async {
         tokio::join!(
