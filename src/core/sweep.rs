@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::assume::attached;
-use super::identity::IdentityName;
+use super::document::Document;
+use super::identity::{Identity, IdentityName};
 use super::names::{AccountID, Arn, UniqueID, same_name};
 use super::observed::{Observed, ObservedIdentity, ObservedPolicy};
 use super::ownership::{INSTALLATION, OWNER, Tags};
@@ -16,8 +17,32 @@ use super::ownership::{INSTALLATION, OWNER, Tags};
 pub struct Sweep {
     /// By kind and name, in lower case: IAM knows names without regard to case.
     identities: HashMap<(&'static str, String), ObservedIdentity>,
+    /// Of those that are no resource's to compare with.
+    outlines: Vec<Outline>,
     /// Without their tags, which no bulk read shows (IAM API reference, GetAccountAuthorizationDetails).
     policies: BTreeMap<Arn, ObservedPolicy>,
+}
+
+/// What telling whose a user or role is, and whom it lets in, takes. It is there also of what Rolebridge would not make, as in a path with
+/// characters of its own: a side door stands as open there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outline {
+    /// Kind and name.
+    pub name: IdentityName,
+    /// Its unique ID.
+    pub id: UniqueID,
+    /// Its tags.
+    pub tags: Tags,
+    /// Whom a role lets in; None for a user.
+    pub trust_policy: Option<Document>,
+}
+
+impl Outline {
+    fn of(found: &ObservedIdentity) -> Self {
+        let Identity { name, tags, role, .. } = &found.identity;
+        let trust_policy = role.as_ref().map(|role| role.trust_policy.clone());
+        Self { name: name.clone(), id: found.id.clone(), tags: tags.clone(), trust_policy }
+    }
 }
 
 /// An object in AWS that carries the tags of this installation and belongs to no resource.
@@ -50,7 +75,18 @@ impl Sweep {
         Self {
             identities: identities.into_iter().map(|found| (key(&found.identity.name), found)).collect(),
             policies: policies.into_iter().map(|found| (found.policy.arn.clone(), found)).collect(),
+            outlines: vec![],
         }
+    }
+
+    /// Adds users and roles that no resource is compared with.
+    #[must_use]
+    pub fn with_outlines(self, outlines: Vec<Outline>) -> Self {
+        Self { outlines, ..self }
+    }
+
+    fn all(&self) -> impl Iterator<Item = Outline> {
+        self.identities.values().map(Outline::of).chain(self.outlines.iter().cloned())
     }
 
     /// What the sweep shows of a resource. `before` is what was last known of it: a policy keeps its tags as long as it is the same policy.
@@ -77,11 +113,11 @@ impl Sweep {
     /// `pinned` was made for one, by whatever name.
     pub fn orphans(&self, installation: &str, owned: &BTreeSet<(String, IdentityName)>, pinned: &BTreeSet<UniqueID>) -> BTreeSet<Orphan> {
         let stands_for = Standing::new(installation, owned);
-        let orphan = |found: &ObservedIdentity| {
-            let owner = stands_for.owner_of(found).filter(|_| !pinned.contains(&found.id))?;
-            (!stands_for.a_resource(found)).then(|| Orphan { what: found.identity.name.to_string(), id: found.id.clone(), owner: owner.into() })
+        let orphan = |found: Outline| {
+            let owner = stands_for.owner_of(&found).filter(|_| !pinned.contains(&found.id))?;
+            (!stands_for.a_resource(&found)).then(|| Orphan { what: found.name.to_string(), id: found.id.clone(), owner: owner.into() })
         };
-        self.identities.values().filter_map(orphan).collect()
+        self.all().filter_map(orphan).collect()
     }
 
     /// The roles that let in one of `users`, or the whole of an account that has one, or everybody, and are not what a resource stands for. `except` is
@@ -102,13 +138,11 @@ impl Sweep {
         let is_exempt = |name: &IdentityName| {
             except.and_then(Arn::iam_entity).is_some_and(|entity| entity.kind == name.kind() && same_name(entity.name, name.as_str()))
         };
-        let foreign = self.identities.values().filter(|found| !stands_for.a_resource(found));
-        foreign
-            .filter(|found| !is_exempt(&found.identity.name))
-            .filter_map(|found| Some((found.identity.name.as_str(), &found.identity.role.as_ref()?.trust_policy)))
-            .flat_map(|(role, trust)| {
-                let named = trust.allowed_aws_principals().into_iter().filter(|principal| is_let_in(principal));
-                named.map(|principal| ShadowGrant { role: role.into(), principal: principal.into() }).collect::<Vec<_>>()
+        self.all()
+            .filter(|found| !stands_for.a_resource(found) && !is_exempt(&found.name))
+            .flat_map(|found| {
+                let trusted = found.trust_policy.iter().flat_map(Document::allowed_aws_principals).filter(|principal| is_let_in(principal));
+                trusted.map(|principal| ShadowGrant { role: found.name.as_str().into(), principal: principal.into() }).collect::<Vec<_>>()
             })
             .collect()
     }
@@ -126,13 +160,12 @@ impl<'a> Standing<'a> {
     }
 
     /// The resource that the tags name, where they are of this installation.
-    fn owner_of<'f>(&self, found: &'f ObservedIdentity) -> Option<&'f str> {
-        let tags = &found.identity.tags;
-        tag(tags, OWNER).filter(|_| tag(tags, INSTALLATION) == Some(self.installation))
+    fn owner_of<'f>(&self, found: &'f Outline) -> Option<&'f str> {
+        tag(&found.tags, OWNER).filter(|_| tag(&found.tags, INSTALLATION) == Some(self.installation))
     }
 
-    fn a_resource(&self, found: &ObservedIdentity) -> bool {
-        self.owner_of(found).is_some_and(|owner| self.owned.contains(&(owner, key(&found.identity.name))))
+    fn a_resource(&self, found: &Outline) -> bool {
+        self.owner_of(found).is_some_and(|owner| self.owned.contains(&(owner, key(&found.name))))
     }
 }
 

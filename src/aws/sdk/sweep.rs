@@ -14,7 +14,7 @@ use crate::core::identity::{Identity, IdentityName, ManagedPolicy, RoleSettings}
 use crate::core::names::{Arn, PolicyName};
 use crate::core::observed::{ObservedIdentity, ObservedPolicy};
 use crate::core::ownership::Tags;
-use crate::core::sweep::Sweep;
+use crate::core::sweep::{Outline, Sweep};
 
 const DETAILS: &str = "iam:GetAccountAuthorizationDetails";
 const ROLES: &str = "iam:ListRoles";
@@ -41,15 +41,28 @@ impl Sdk {
             users.chain(roles).chain(policies).collect::<Vec<_>>()
         })?;
         let settings = if details.iter().any(|detail| matches!(detail, Detail::Role(_))) { self.role_settings().await? } else { Settings::new() };
-        let (mut identities, mut policies) = (vec![], vec![]);
+        let (mut identities, mut outlines, mut policies) = (vec![], vec![], vec![]);
         for detail in details {
-            match detail {
-                Detail::User(user) => identities.extend(readable(user_shown(&user))),
-                Detail::Role(role) => identities.extend(readable(role_shown(&role, &settings)).flatten()),
-                Detail::Policy(policy) => policies.extend(readable(policy_shown(&policy))),
+            let (shown, outline) = match detail {
+                Detail::User(user) => {
+                    let Some(outline) = readable(user_outline(&user)) else { continue };
+                    (readable(user_shown(&user, &outline)), outline)
+                }
+                Detail::Role(role) => {
+                    let Some(outline) = readable(role_outline(&role)) else { continue };
+                    (readable(role_shown(&role, &outline, &settings)).flatten(), outline)
+                }
+                Detail::Policy(policy) => {
+                    policies.extend(readable(policy_shown(&policy)));
+                    continue;
+                }
+            };
+            match shown {
+                Some(shown) => identities.push(shown),
+                None => outlines.push(outline),
             }
         }
-        Ok(Sweep::new(identities, policies))
+        Ok(Sweep::new(identities, policies).with_outlines(outlines))
     }
 
     async fn role_settings(&self) -> Result<Settings, Failure> {
@@ -65,17 +78,26 @@ impl Sdk {
     }
 }
 
-/// What Rolebridge cannot have made, such as a role in a path of AWS's own, is left out, and so is what it cannot read: a sweep only tells where to
-/// look, and what it does not show is read directly.
+/// What Rolebridge cannot have made, such as a role in a path of AWS's own, is left out of what is compared, and so is what it cannot read: a sweep
+/// only tells where to look, and what it does not show is read directly.
 fn readable<T>(shown: Result<T, Failure>) -> Option<T> {
-    shown.inspect_err(|failure| debug!(message = failure.message, "left out of the sweep")).ok()
+    shown.inspect_err(|failure| debug!(message = failure.message, "left out of what the sweep compares")).ok()
 }
 
-fn user_shown(user: &UserDetail) -> Result<ObservedIdentity, Failure> {
-    let name = IdentityName::User(value(DETAILS, "UserName", user.user_name().unwrap_or_default())?);
+fn user_outline(user: &UserDetail) -> Result<Outline, Failure> {
+    Ok(Outline {
+        name: IdentityName::User(value(DETAILS, "UserName", user.user_name().unwrap_or_default())?),
+        id: value(DETAILS, "UserId", user.user_id().unwrap_or_default())?,
+        tags: tags(user.tags()),
+        trust_policy: None,
+    })
+}
+
+fn user_shown(user: &UserDetail, outline: &Outline) -> Result<ObservedIdentity, Failure> {
+    let Outline { name, id, tags, .. } = outline.clone();
     let identity = Identity {
         path: path(&name.to_string(), user.path().unwrap_or_default())?,
-        tags: tags(user.tags()),
+        tags,
         permissions_boundary: boundary(DETAILS, user.permissions_boundary())?,
         inline_policies: inline(user.user_policy_list())?,
         attached_policies: attached(user.attached_managed_policies())?,
@@ -83,18 +105,27 @@ fn user_shown(user: &UserDetail) -> Result<ObservedIdentity, Failure> {
         role: None,
         name,
     };
-    Ok(ObservedIdentity { id: value(DETAILS, "UserId", user.user_id().unwrap_or_default())?, identity })
+    Ok(ObservedIdentity { id, identity })
+}
+
+fn role_outline(role: &RoleDetail) -> Result<Outline, Failure> {
+    Ok(Outline {
+        name: IdentityName::Role(value(DETAILS, "RoleName", role.role_name().unwrap_or_default())?),
+        id: value(DETAILS, "RoleId", role.role_id().unwrap_or_default())?,
+        tags: tags(role.tags()),
+        trust_policy: Some(document(DETAILS, role.assume_role_policy_document())?),
+    })
 }
 
 /// None for a role that came to be or went between the two lists.
-fn role_shown(role: &RoleDetail, settings: &Settings) -> Result<Option<ObservedIdentity>, Failure> {
-    let id = role.role_id().unwrap_or_default();
-    let Some((description, max_session_duration)) = settings.get(id).cloned() else { return Ok(None) };
-    let name = IdentityName::Role(value(DETAILS, "RoleName", role.role_name().unwrap_or_default())?);
-    let trust_policy = document(DETAILS, role.assume_role_policy_document())?;
+fn role_shown(role: &RoleDetail, outline: &Outline, settings: &Settings) -> Result<Option<ObservedIdentity>, Failure> {
+    let Outline { name, id, tags, trust_policy } = outline.clone();
+    let (Some((description, max_session_duration)), Some(trust_policy)) = (settings.get(id.as_str()).cloned(), trust_policy) else {
+        return Ok(None);
+    };
     let identity = Identity {
         path: path(&name.to_string(), role.path().unwrap_or_default())?,
-        tags: tags(role.tags()),
+        tags,
         permissions_boundary: boundary(DETAILS, role.permissions_boundary())?,
         inline_policies: inline(role.role_policy_list())?,
         attached_policies: attached(role.attached_managed_policies())?,
@@ -102,7 +133,7 @@ fn role_shown(role: &RoleDetail, settings: &Settings) -> Result<Option<ObservedI
         role: Some(RoleSettings { description, max_session_duration, trust_policy }),
         name,
     };
-    Ok(Some(ObservedIdentity { id: value(DETAILS, "RoleId", id)?, identity }))
+    Ok(Some(ObservedIdentity { id, identity }))
 }
 
 fn policy_shown(policy: &ManagedPolicyDetail) -> Result<ObservedPolicy, Failure> {

@@ -467,6 +467,38 @@ async fn statement_25_a_sweep_reads_all_pages_however_short_and_takes_what_it_om
 }
 
 #[tokio::test]
+async fn a_sweep_shows_whom_a_role_lets_in_whatever_its_path_and_compares_only_what_rolebridge_could_make() {
+    let let_in: Arn = "arn:aws:iam::222222222222:user/u".parse().unwrap();
+    let role = |name: &str, path: &str, trust: &str| {
+        format!(
+            "<member><Path>{path}</Path><RoleName>{name}</RoleName><RoleId>AROAEXAMPLE{name:0>9}</RoleId>\
+             <Arn>arn:aws:iam::111111111111:role{path}{name}</Arn>\
+             <CreateDate>2026-01-01T00:00:00Z</CreateDate><AssumeRolePolicyDocument>{}</AssumeRolePolicyDocument></member>",
+            encode(trust)
+        )
+    };
+    let paths = [("PLAIN", "/team/"), ("COLON", "/team:x/"), ("STAR", "/a*b/")];
+    let of_service = TRUST.replace(r#""AWS":"arn:aws:iam::222222222222:user/u""#, r#""Service":"x.amazonaws.com""#);
+    let linked = role("LINKED", "/aws-service-role/x.amazonaws.com/", &of_service);
+    let roles = paths.map(|(name, path)| role(name, path, TRUST)).concat() + &linked;
+    let server = Server::start(move |request| {
+        let result = match request.action.as_str() {
+            "ListRoles" => format!("<Roles>{roles}</Roles>"),
+            _ => format!("<UserDetailList/><GroupDetailList/><RoleDetailList>{roles}</RoleDetailList><Policies/>"),
+        };
+        success(&request.action, &format!("{result}<IsTruncated>false</IsTruncated>"))
+    });
+    let sweep = account(&server).await.gateway().sweep().await.unwrap();
+    let shadows = sweep.shadow_grants("one", &Default::default(), &[let_in].into(), None);
+    assert_eq!(shadows.iter().map(|grant| grant.role.as_str()).collect::<Vec<_>>(), ["COLON", "PLAIN", "STAR"]);
+    let compared = |name: &str| {
+        let who = IdentityName::Role(name.parse().unwrap());
+        sweep.of(&who, &Default::default(), None).unwrap().identity.is_some()
+    };
+    assert_eq!(["PLAIN", "COLON", "STAR", "LINKED"].map(compared), [true, false, false, false]);
+}
+
+#[tokio::test]
 async fn an_account_tells_its_quotas_and_its_alias_if_it_has_one() {
     let server = Server::start(|request| match request.action.as_str() {
         "GetAccountSummary" => success(

@@ -1,6 +1,6 @@
 use super::*;
-use crate::core::document::{Document, Statement};
-use crate::core::identity::{Identity, ManagedPolicy, RoleSettings};
+use crate::core::document::Statement;
+use crate::core::identity::{ManagedPolicy, RoleSettings};
 use crate::core::names::Path;
 use crate::core::ownership::Owner;
 
@@ -114,4 +114,17 @@ fn a_shadow_grant_lets_in_a_bastion_user_or_its_account_through_a_role_that_nobo
     let found: Vec<_> = found.iter().map(|grant| (grant.role.as_str(), grant.principal.as_str())).collect();
     assert_eq!(found, [("by-account", root), ("by-id", "111111111111"), ("by-name", alice.as_str()), ("half-tagged", root), ("open", "*")]);
     assert!(sweep.shadow_grants("one", &owned, &BTreeSet::new(), None).is_empty(), "there is nobody to let in");
+}
+
+#[test]
+fn what_rolebridge_would_not_make_is_no_resource_and_a_shadow_grant_or_an_orphan_all_the_same() {
+    let alice: Arn = "arn:aws:iam::111111111111:user/alice".parse().unwrap();
+    let tags = owner("CrossAccountRole/data/gone").tags();
+    let outlines = [role("side-door", Tags::new(), &[alice.as_str()]), role("ours-once", tags, &[])].iter().map(Outline::of).collect();
+    let sweep = Sweep::default().with_outlines(outlines);
+    assert_eq!(sweep.of(&named("side-door"), &BTreeSet::new(), None), Some(Observed::default()));
+    let shadows = sweep.shadow_grants("one", &BTreeSet::new(), &[alice.clone()].into(), None);
+    assert_eq!(shadows, [ShadowGrant { role: "side-door".into(), principal: alice.to_string() }].into());
+    let orphans = sweep.orphans("one", &BTreeSet::new(), &BTreeSet::new());
+    assert_eq!(orphans.iter().map(|o| (o.what.as_str(), o.owner.as_str())).collect::<Vec<_>>(), [("role ours-once", "CrossAccountRole/data/gone")]);
 }
