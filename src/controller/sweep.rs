@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use kube::ResourceExt;
 use tracing::{info, warn};
 
 use super::caches::{Watched, lock};
@@ -46,6 +47,8 @@ enum First {
 
 #[derive(Default)]
 struct Schedule {
+    /// Of the AWSAccount that it is for: another one of the same name may be for another account of AWS.
+    uid: String,
     first: First,
     next: Option<Instant>,
     /// What the last one found.
@@ -57,51 +60,63 @@ struct Schedule {
 pub struct Sweeps(Mutex<HashMap<String, Schedule>>);
 
 impl Sweeps {
-    /// Asks for the account's first sweep. Tells whether that is still to come; the resource is woken after it.
-    pub fn ask(&self, account: &str) -> bool {
+    /// Looks at the schedule of this very AWSAccount, or changes it. One of the same name that went before is forgotten.
+    fn with<T>(&self, account: &AWSAccount, what: impl FnOnce(&mut Schedule) -> T) -> T {
         let mut schedules = lock(&self.0);
-        let schedule = schedules.entry(account.into()).or_default();
-        if schedule.first == First::NotAsked {
-            schedule.first = First::Asked;
+        let schedule = schedules.entry(account.name_any()).or_default();
+        let uid = uid(account);
+        if schedule.uid != uid {
+            *schedule = Schedule { uid, ..Schedule::default() };
         }
-        schedule.first != First::Over
+        what(schedule)
+    }
+
+    /// Asks for the account's first sweep. Tells whether that is still to come; the resource is woken after it.
+    pub fn ask(&self, account: &AWSAccount) -> bool {
+        self.with(account, |schedule| {
+            if schedule.first == First::NotAsked {
+                schedule.first = First::Asked;
+            }
+            schedule.first != First::Over
+        })
     }
 
     /// The time until the next sweep, none where it is due. The first comes somewhere in the second half of the interval, so that the accounts are not
     /// all swept at once.
-    fn left(&self, account: &str, interval: Duration, now: Instant) -> Duration {
-        let mut schedules = lock(&self.0);
-        let schedule = schedules.entry(account.into()).or_default();
-        if schedule.first == First::Asked {
-            return Duration::ZERO;
-        }
-        let next = schedule.next.get_or_insert_with(|| now + interval.mul_f64(0.5 + fastrand::f64() / 2.0));
-        // The interval may have become shorter meanwhile.
-        *next = (*next).min(now + interval.mul_f64(LATEST));
-        next.saturating_duration_since(now)
+    fn left(&self, account: &AWSAccount, interval: Duration, now: Instant) -> Duration {
+        self.with(account, |schedule| {
+            if schedule.first == First::Asked {
+                return Duration::ZERO;
+            }
+            let next = schedule.next.get_or_insert_with(|| now + interval.mul_f64(0.5 + fastrand::f64() / 2.0));
+            // The interval may have become shorter meanwhile.
+            *next = (*next).min(now + interval.mul_f64(LATEST));
+            next.saturating_duration_since(now)
+        })
     }
 
     /// What the last sweep found.
-    fn found(&self, account: &str) -> Found {
-        lock(&self.0).get(account).map(|schedule| schedule.found.clone()).unwrap_or_default()
+    fn found(&self, account: &AWSAccount) -> Found {
+        self.with(account, |schedule| schedule.found.clone())
     }
 
     /// Adds to what the last sweep found.
-    fn keep(&self, account: &str, found: Found) {
-        if let Some(schedule) = lock(&self.0).get_mut(account) {
-            schedule.found = found;
-        }
+    fn keep(&self, account: &AWSAccount, found: Found) {
+        self.with(account, |schedule| schedule.found = found);
     }
 
     /// Whether the last sweep has read the account's quotas: its status tells them as soon as that is written.
-    pub fn has_quotas(&self, account: &str) -> bool {
-        lock(&self.0).get(account).is_some_and(|schedule| schedule.found.quotas.is_some())
+    pub fn has_quotas(&self, account: &AWSAccount) -> bool {
+        self.with(account, |schedule| schedule.found.quotas.is_some())
     }
 
     /// Notes that a sweep is over, what it found, and when the next one is. Tells whether it was the first that was asked for.
-    fn over(&self, account: &str, found: Found, next: Instant) -> bool {
-        let schedule = Schedule { first: First::Over, next: Some(next), found };
-        lock(&self.0).insert(account.into(), schedule).is_some_and(|before| before.first == First::Asked)
+    fn over(&self, account: &AWSAccount, found: Found, next: Instant) -> bool {
+        self.with(account, |schedule| {
+            let was_asked_for = schedule.first == First::Asked;
+            (schedule.first, schedule.next, schedule.found) = (First::Over, Some(next), found);
+            was_asked_for
+        })
     }
 
     /// Forgets an account that is gone.
@@ -114,12 +129,12 @@ impl Sweeps {
 /// conflict over the status loses it.
 pub async fn sweep_when_due(object: AWSAccount, context: &Context, at: &Placement, account: &Account, facts: AWSAccountStatus) -> Pass<AWSAccount> {
     let interval = context.sweep_interval(&object);
-    let left = context.sweeps.left(&at.name, interval, Instant::now());
+    let left = context.sweeps.left(&at.account, interval, Instant::now());
     if !left.is_zero() {
-        let mut found = context.sweeps.found(&at.name);
+        let mut found = context.sweeps.found(&at.account);
         if found.lacks_account_facts() {
             found = found.with_account_facts(account).await;
-            context.sweeps.keep(&at.name, found.clone());
+            context.sweeps.keep(&at.account, found.clone());
         }
         return found.told(object, facts, left);
     }
@@ -135,7 +150,7 @@ pub async fn sweep_when_due(object: AWSAccount, context: &Context, at: &Placemen
         Ok(strangers) => Found { strangers: Some(strangers), ..Found::default() }.with_account_facts(account).await,
         Err(failure) => Found { failures: vec![failure], ..Found::default() },
     };
-    if context.sweeps.over(&at.name, found.clone(), Instant::now() + pause) {
+    if context.sweeps.over(&at.account, found.clone(), Instant::now() + pause) {
         resources_of(context, &at.name).iter().for_each(|resource| context.caches.wake(resource));
     }
     found.told(object, facts, pause)
@@ -302,25 +317,48 @@ fn owned_in(context: &Context, account: &str) -> BTreeSet<(String, IdentityName)
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::core::quotas::Quotas;
 
+    fn account(uid: &str) -> AWSAccount {
+        let manifest = json!({
+            "apiVersion": "rolebridge.io/v1alpha1", "kind": "AWSAccount", "metadata": {"name": "prod", "uid": uid},
+            "spec": {"accountID": "111111111111", "access": {"ambient": {}}, "allowedNamespaces": {"from": "All"}},
+        });
+        serde_json::from_value(manifest).unwrap()
+    }
+
     #[test]
     fn the_first_sweep_comes_when_asked_for_and_the_others_at_the_interval() {
-        let sweeps = Sweeps::default();
+        let (sweeps, prod) = (Sweeps::default(), account("uid-1"));
         let (now, interval) = (Instant::now(), Duration::from_secs(900));
-        let left = sweeps.left("prod", interval, now);
+        let left = sweeps.left(&prod, interval, now);
         assert!(left >= interval / 2 && left <= interval, "{left:?}");
-        assert!(sweeps.ask("prod"), "it is to come");
-        assert_eq!(sweeps.left("prod", interval, now), Duration::ZERO);
-        assert!(sweeps.over("prod", Found::default(), now + interval), "somebody waits for it");
-        assert!(!sweeps.ask("prod"));
-        assert!(!sweeps.has_quotas("prod"));
-        assert_eq!(sweeps.left("prod", interval, now), interval);
-        assert_eq!(sweeps.left("prod", interval, now + interval), Duration::ZERO);
+        assert!(sweeps.ask(&prod), "it is to come");
+        assert_eq!(sweeps.left(&prod, interval, now), Duration::ZERO);
+        assert!(sweeps.over(&prod, Found::default(), now + interval), "somebody waits for it");
+        assert!(!sweeps.ask(&prod));
+        assert!(!sweeps.has_quotas(&prod));
+        assert_eq!(sweeps.left(&prod, interval, now), interval);
+        assert_eq!(sweeps.left(&prod, interval, now + interval), Duration::ZERO);
         let found = Found { quotas: Some(Quotas::default().into()), ..Found::default() };
-        assert!(!sweeps.over("prod", found, now + 2 * interval), "nobody waits for this one");
-        assert!(sweeps.has_quotas("prod"));
-        assert!(sweeps.left("prod", interval / 10, now) < interval / 5, "the interval has become shorter");
+        assert!(!sweeps.over(&prod, found, now + 2 * interval), "nobody waits for this one");
+        assert!(sweeps.has_quotas(&prod));
+        assert!(sweeps.left(&prod, interval / 10, now) < interval / 5, "the interval has become shorter");
+    }
+
+    #[test]
+    fn what_was_found_of_an_account_is_not_told_of_another_object_of_its_name() {
+        let (sweeps, now) = (Sweeps::default(), Instant::now());
+        let (prod, another) = (account("uid-1"), account("uid-2"));
+        let strangers = Some(Strangers { orphans: vec![], shadow_grants: vec![] });
+        let found = Found { strangers, quotas: Some(Quotas::default().into()), ..Found::default() };
+        sweeps.over(&prod, found, now + Duration::from_secs(900));
+        assert!(sweeps.has_quotas(&prod) && sweeps.found(&prod).strangers.is_some() && !sweeps.ask(&prod));
+        assert!(!sweeps.has_quotas(&another) && sweeps.found(&another).strangers.is_none());
+        assert!(sweeps.ask(&another), "its first sweep is to come");
+        assert_eq!(sweeps.left(&another, Duration::from_secs(900), now), Duration::ZERO);
     }
 }
