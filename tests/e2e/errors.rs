@@ -358,6 +358,8 @@ struct Fleet<'w> {
     lanes: &'w [Lane],
     stepper: Stepper<'w>,
     reference: Reference,
+    /// What was not told of as it should be.
+    untold: Vec<String>,
 }
 
 impl Fleet<'_> {
@@ -458,9 +460,12 @@ impl Fleet<'_> {
         let ends_by_itself = async {
             Self::begin(tenant, lanes, step).await?;
             Self::done(tenant, &by_itself, step, wanted.as_ref()).await?;
-            Self::told(tenant, &until_healed, step).await
+            // One that is not told does not end the campaign, which shows all of them.
+            Ok(Self::told(tenant, &until_healed, step).await.err())
         };
-        self.stepper.during(ends_by_itself).await?;
+        if let Some(untold) = self.stepper.during(ends_by_itself).await? {
+            self.untold.push(format!("{untold:#}"));
+        }
         let met: BTreeSet<u64> = aws.faults().await?.into_iter().filter(|fault| fault.hits > 0).map(|fault| fault.id).collect();
         self.stepper.arm_all(&[]).await?;
         let everybody: Vec<&Lane> = lanes.iter().collect();
@@ -531,7 +536,7 @@ async fn every_error_of_every_call_is_overcome_and_told() -> Result<()> {
     }
     let accounts = lanes.iter().flat_map(|lane| [&lane.utils, &lane.prod]).collect();
     let stepper = Stepper::new(&world, &gate, world.operator_by(gate.kubeconfig())?, &tenant, accounts).await?;
-    let mut fleet = Fleet { tenant: &tenant, lanes: &lanes, stepper, reference: Reference::default() };
+    let mut fleet = Fleet { tenant: &tenant, lanes: &lanes, stepper, reference: Reference::default(), untold: vec![] };
     fleet.learn().await?;
     let called: BTreeSet<String> = fleet.reference.places.iter().filter(|(_, places)| !places.is_empty()).map(|(name, _)| name.clone()).collect();
     let never: Vec<String> = allowed(&lanes[0].utils, &world.operator_arn())?.difference(&called).cloned().collect();
@@ -587,6 +592,7 @@ async fn every_error_of_every_call_is_overcome_and_told() -> Result<()> {
         }
     }
     ensure!(!met.is_empty(), "no case was met");
+    ensure!(fleet.untold.is_empty(), "{campaign}: {}", fleet.untold.join("\n"));
     campaign.conclude(&format!("{} of {all} cases met, {} checks", met.len(), fleet.stepper.checks));
     fleet.stepper.finish().await.map(drop)
 }
