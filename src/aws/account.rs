@@ -17,8 +17,7 @@ use super::sdk::reply::CompleteReply;
 use crate::api::Reason;
 use crate::core::failure::Failure;
 
-/// How long STS's word on who the operator is counts. It changes only with the credentials, which is with the configuration, with the keys in a Secret
-/// or, rarely, the environment.
+/// How long STS's word on who the operator is counts. It changes only with the credentials, after which it is asked again in any case.
 const VERIFICATION_TTL: Duration = Duration::from_secs(3600);
 /// When to come back where as many pieces of work are under way as the account allows: about as long as one takes.
 const BUSY_RETRY: Duration = Duration::from_millis(100);
@@ -128,7 +127,7 @@ impl Account {
     /// Makes sure that the credentials lead into the account and partition that are configured.
     ///
     /// STS is asked once, however many ask at the same time; those who come while it is being asked share the answer. A success counts
-    /// for an hour, until [`Account::forget_verification`], or until a Secret has other keys; a failure is not kept.
+    /// for an hour, until [`Account::forget_verification`], or until other credentials come from a Secret or AWS's own chain; a failure is not kept.
     ///
     /// # Errors
     /// [`Reason::AccountMismatch`] where they lead elsewhere; otherwise as [`Gateway::caller`].

@@ -109,10 +109,11 @@ impl CachedCredentials {
         if matches!(self.access, AccessConfig::Secret(_)) { SECRET_MAX_AGE } else { MAX_AGE }
     }
 
-    /// Tells the keys that were exchanged in a Secret from those before, since these may be of another account; fetches them where that is due. Whatever
-    /// comes of AWS's own chain or of one role leads where it led. None where there are no keys.
+    /// Tells other credentials from those before, since they may be of another account: keys are exchanged in a Secret, and what AWS's own chain finds can be
+    /// given another role while the process runs (EKS user guide, "EKS Pod Identity"). Fetches them where that is due. Whatever comes of one role leads
+    /// where it led. None where there are no credentials.
     pub(super) async fn generation(&self) -> Option<u64> {
-        if !matches!(self.access, AccessConfig::Secret(_)) {
+        if matches!(self.access, AccessConfig::AssumeRole { .. }) {
             return Some(0);
         }
         self.provided().await.ok()?;

@@ -1,5 +1,8 @@
 use std::sync::atomic::AtomicUsize;
 
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::{SharedCredentialsProvider, future};
+
 use super::*;
 use crate::aws::test_server::{ACCOUNT, Reply, Server, ambient, error, success};
 use crate::aws::{AccessConfig, LimitsConfig, SecretEntries, Secrets};
@@ -309,4 +312,39 @@ async fn keys_that_were_exchanged_in_a_secret_are_verified_themselves() {
     exchange().await;
     account.verify().await.unwrap();
     assert_eq!(server.actions().len(), 3);
+}
+
+/// What AWS's own chain finds: credentials, and how often somebody has put others in their place.
+#[derive(Clone, Debug, Default)]
+struct Environment(Arc<AtomicUsize>);
+
+impl aws_credential_types::provider::ProvideCredentials for Environment {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let id = format!("ASIAEXAMPLEEXAMPLE0{}", self.0.load(Ordering::SeqCst));
+        future::ProvideCredentials::ready(Ok(Credentials::new(id, "secret", Some("token".into()), None, "test")))
+    }
+}
+
+#[tokio::test]
+async fn the_operators_own_credentials_are_verified_anew_when_others_take_their_place() {
+    let environment = Environment::default();
+    let led = environment.clone();
+    let server = Server::start(move |_| match led.0.load(Ordering::SeqCst) {
+        1 => identity("222222222222", "aws"),
+        _ => identity(ACCOUNT, "aws"),
+    });
+    let own = Arc::new(CachedCredentials::own(SharedCredentialsProvider::new(environment.clone())));
+    let account = Account::new(&BaseConfig { own, ..server.base() }, ambient(), None).unwrap();
+    account.verify().await.unwrap();
+    account.credentials.expire().await;
+    account.verify().await.unwrap();
+    assert_eq!(server.actions().len(), 1, "the same credentials lead where they led");
+    environment.0.store(1, Ordering::SeqCst);
+    account.verify().await.unwrap();
+    assert_eq!(server.actions().len(), 1, "those that are known are still in use");
+    account.credentials.expire().await;
+    assert_eq!(account.verify().await.unwrap_err().reason, Reason::AccountMismatch);
 }
