@@ -361,9 +361,9 @@ impl Caches {
         }
     }
 
-    /// The unique ID of what was made for a resource, unless that is known to be gone.
+    /// The unique ID of what was made for a resource, while it counts as living.
     fn living(&self, of: Ref, told: Option<String>) -> Option<String> {
-        told.or_else(|| self.memory.made(&of)).filter(|id| !self.memory.fates.is_gone(id))
+        told.or_else(|| self.memory.made(&of)).filter(|id| self.memory.fates.counts_as_living(id, Instant::now()))
     }
 
     fn is_finalized(&self, of: &Ref) -> bool {
@@ -479,6 +479,10 @@ impl World for Caches {
     fn role_id(&self, role: &CrossAccountRole) -> Option<String> {
         let id = role.status.as_ref().and_then(|s| s.role_id.clone());
         self.living(Ref::Role(ObjectKey::of(role)), id)
+    }
+
+    fn is_gone(&self, id: &str) -> bool {
+        self.memory.fates.is_gone(id)
     }
 
     fn namespace_labels(&self, name: &str) -> Option<Labels> {

@@ -7,26 +7,30 @@
 //!
 //! [`Memory::may_be_passing`]: super::memory::Memory::may_be_passing
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::caches::lock;
 use super::context::Context;
+use super::memory::Observation;
 use super::relations::Ref;
 use crate::core::desired::Desired;
-use crate::core::grants::Presence;
+use crate::core::grants::{Grant, Presence};
+use crate::core::names::UniqueID;
 use crate::core::observed::Observed;
+use crate::core::trust::Trust;
 use crate::core::world::SourceKey;
 
-/// How long it may take to read a user or role that is suspected to be gone. Whoever cannot be read by then counts as gone: so nobody is let in, and nobody
-/// else is held up.
+/// How long a role waits for a source to be read that is suspected to be gone. Who cannot be read by then is let in nowhere until a read shows that it lives,
+/// and nobody else is held up; what names it stays.
 pub(super) const SUSPICION: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     /// To be read; since when.
     Suspected(Instant),
+    /// A read has shown that nobody bears its name, or another one.
     Gone,
     /// It was seen; when.
     Lives(Instant),
@@ -36,91 +40,232 @@ enum Fate {
 #[derive(Default)]
 pub struct Fates(Mutex<HashMap<String, Fate>>);
 
+/// What the sources of a role mean for a pass over it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Look {
+    /// Whether nothing may be written: something is to be known first, or became known only after the pass had resolved who is to be trusted.
+    waits: bool,
+    /// The sources that are newly suspected.
+    suspected: Vec<SourceKey>,
+}
+
 impl Fates {
-    /// Whether it is not known yet what has become of the one with this ID, which a trust policy shows; and whether that is new.
-    fn suspects(&self, id: &str, now: Instant) -> (bool, bool) {
-        let mut fates = lock(&self.0);
-        match fates.get(id) {
-            None => {
-                fates.insert(id.to_owned(), Fate::Suspected(now));
-                (true, true)
+    /// Looks at the sources of a role that count as living to its pass. `there` is its trust policy, if it has one.
+    fn look<'a>(&self, grants: impl Iterator<Item = &'a Grant>, there: Option<&Trust>, now: Instant) -> Look {
+        let mut look = Look::default();
+        for grant in grants.filter(|grant| grant.presence != Presence::Absent) {
+            let (Some(key), Some(id), Some(admission)) = (&grant.key, grant.source_id.as_deref(), &grant.admission) else { continue };
+            if admission.principal.is_account() {
+                // Whoever is in it, an account is the same.
+                continue;
             }
-            Some(Fate::Suspected(since)) if now.duration_since(*since) > SUSPICION => {
-                fates.insert(id.to_owned(), Fate::Gone);
-                (false, false)
+            let is_in_doubt = there.is_some_and(|there| grant.is_in_doubt(there));
+            if is_in_doubt && self.suspect(id, now) {
+                look.suspected.push(key.clone());
             }
-            Some(Fate::Lives(seen)) if now.duration_since(*seen) > SUSPICION => {
-                fates.insert(id.to_owned(), Fate::Suspected(now));
-                (true, true)
-            }
-            Some(fate) => (matches!(fate, Fate::Suspected(_)), false),
+            look.waits |= match self.get(id) {
+                // Other roles have put it in doubt: it is not added to this one, and what names it already does no harm.
+                Some(Fate::Suspected(_)) if self.counts_as_living(id, now) => is_in_doubt || grant.is_added_to(there),
+                Some(Fate::Suspected(_) | Fate::Gone) => true,
+                Some(Fate::Lives(_)) | None => false,
+            };
         }
+        look
     }
 
-    /// Takes note of whether the one with this ID was seen to be there. That it is, is worth a note only where it was in doubt.
-    pub fn settle(&self, id: &str, lives: bool, now: Instant) {
+    /// Puts in doubt that the one with this ID lives, unless it was seen just now. Tells whether that is new.
+    fn suspect(&self, id: &str, now: Instant) -> bool {
+        let mut fates = lock(&self.0);
+        let is_new = match fates.get(id) {
+            None => true,
+            Some(Fate::Lives(seen)) => now.saturating_duration_since(*seen) > SUSPICION,
+            Some(Fate::Suspected(_) | Fate::Gone) => false,
+        };
+        if is_new {
+            fates.insert(id.to_owned(), Fate::Suspected(now));
+        }
+        is_new
+    }
+
+    /// Takes note of whether a read has shown that the one with this ID lives. That it does is worth a note only where it was in doubt. Tells whether others
+    /// go by something else now.
+    fn settle(&self, id: &str, lives: bool, now: Instant) -> bool {
         let mut fates = lock(&self.0);
         match (lives, fates.get_mut(id)) {
-            (true, Some(fate)) => *fate = Fate::Lives(now),
-            (true, None) => {}
-            (false, _) => {
-                fates.insert(id.to_owned(), Fate::Gone);
-            }
+            (true, Some(fate)) => !matches!(std::mem::replace(fate, Fate::Lives(now)), Fate::Lives(_)),
+            (true, None) => false,
+            (false, _) => fates.insert(id.to_owned(), Fate::Gone) != Some(Fate::Gone),
         }
     }
 
-    /// Whether the one with this ID is known to be gone.
+    /// Whether only a direct read tells what has become of the one with this ID, whatever else is known of it.
+    pub fn is_to_be_read(&self, id: &str) -> bool {
+        matches!(self.get(id), Some(Fate::Suspected(_) | Fate::Gone))
+    }
+
+    /// Whether a read has shown that the one with this ID is gone.
     pub fn is_gone(&self, id: &str) -> bool {
-        lock(&self.0).get(id) == Some(&Fate::Gone)
+        self.get(id) == Some(Fate::Gone)
+    }
+
+    /// Whether the one with this ID counts as living: it is not known to be gone, nor in doubt for longer than it takes to read it.
+    pub fn counts_as_living(&self, id: &str, now: Instant) -> bool {
+        match self.get(id) {
+            None | Some(Fate::Lives(_)) => true,
+            Some(Fate::Suspected(since)) => now.saturating_duration_since(since) <= SUSPICION,
+            Some(Fate::Gone) => false,
+        }
+    }
+
+    fn get(&self, id: &str) -> Option<Fate> {
+        lock(&self.0).get(id).copied()
     }
 }
 
-/// Whether the trust policy does not name sources any more that it named, of which it is not known yet what has become of them: IAM shows their unique IDs in
-/// their places where they were deleted, and other names where they were renamed. What bears their names must not be trusted before. Those sources are had
-/// read.
+/// Whether a role must not be written to in this pass for the sake of its sources. One that its trust policy does not name any more, although it did, is
+/// suspected: IAM shows the unique ID of who was deleted, and another name of who was renamed, and what bears the name must not be trusted in its place. It
+/// is had read. Nor is anything written where a source has turned out to be gone since the pass resolved who is to be trusted.
 pub fn has_suspects(context: &Context, desired: &Desired, observed: &Observed) -> bool {
-    let Some(there) = desired.trust_there(observed) else { return false };
-    let shown: BTreeSet<&str> = there.unique_ids().collect();
-    let mut suspected = false;
-    for grant in desired.trust.iter().flatten().flatten() {
-        let (Some(key), Some(id), Some(admission)) = (&grant.key, grant.source_id.as_deref(), &grant.admission) else { continue };
-        let has_vanished = grant.was_named && grant.presence == Presence::Wanted && !there.names(&admission.principal);
-        if !has_vanished && !shown.contains(id) {
-            continue;
-        }
-        let source = match key {
-            SourceKey::User(key) => Ref::User(key.clone()),
-            SourceKey::Role(key) => Ref::Role(key.clone()),
-        };
-        let (is_suspect, is_new) = context.memory.fates.suspects(id, Instant::now());
-        if is_new {
-            context.memory.distrust(&source);
-            context.caches.wake(&source);
-        }
-        suspected |= is_suspect;
+    let grants = desired.trust.iter().flatten().flatten();
+    let look = context.memory.fates.look(grants, desired.trust_there(observed).as_ref(), Instant::now());
+    for suspected in look.suspected {
+        context.caches.wake(&match suspected {
+            SourceKey::User(key) => Ref::User(key),
+            SourceKey::Role(key) => Ref::Role(key),
+        });
     }
-    suspected
+    look.waits
+}
+
+/// Whether what was made for a resource is to be read directly, whatever is known of it: its fate depends on that.
+pub fn is_to_be_read(context: &Context, of: &Ref, pinned: Option<&UniqueID>) -> bool {
+    made(context, of, pinned).is_some_and(|id| context.memory.fates.is_to_be_read(&id))
+}
+
+/// Takes note of what a direct read has shown of a resource, before that is kept in memory. Where others go by something else now, they are woken.
+pub fn settle(context: &Context, of: &Ref, pinned: Option<&UniqueID>, observed: &Observed) {
+    let Some(id) = made(context, of, pinned).and_then(|id| id.parse().ok()) else { return };
+    let before = context.memory.observation(of).filter(Observation::is_recent);
+    let lives = observed.shows(&id, before.as_ref().map(|before| &before.observed));
+    if lives.is_some_and(|lives| context.memory.fates.settle(id.as_str(), lives, Instant::now())) {
+        context.made(of);
+    }
+}
+
+/// The unique ID of what was made for a resource: from its status, or on its way there.
+fn made(context: &Context, of: &Ref, pinned: Option<&UniqueID>) -> Option<String> {
+    pinned.map(UniqueID::to_string).or_else(|| context.memory.made(of))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::document::Document;
+    use crate::core::trust::{Admission, Conditions, Principal};
+    use crate::core::world::ObjectKey;
+
+    const ID: &str = "AIDAEXAMPLEEXAMPLE01";
+    const ARN: &str = "arn:aws:iam::111111111111:user/alice";
+
+    fn key() -> SourceKey {
+        SourceKey::User(ObjectKey::new("data", "alice"))
+    }
+
+    /// The grant of a user that counts as living, and that the role's status tells as named.
+    fn alice() -> Grant {
+        let principal = Principal::named(ARN, &"222222222222".parse().unwrap());
+        Grant {
+            source: key().to_string(),
+            admission: Some(Admission::plain(principal)),
+            identity: Conditions::default(),
+            is_understood: true,
+            presence: Presence::Wanted,
+            problem: None,
+            key: Some(key()),
+            was_named: true,
+            source_id: Some(ID.into()),
+            told: None,
+        }
+    }
+
+    fn trusting(principal: &str) -> Trust {
+        let policy = format!(
+            r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Principal": {{"AWS": "{principal}"}}, "Action": "sts:AssumeRole"}}}}"#
+        );
+        Trust::of(&Document::parse(&policy).unwrap(), &"222222222222".parse().unwrap())
+    }
+
+    fn look(fates: &Fates, grant: &Grant, there: Option<&Trust>, now: Instant) -> (bool, usize) {
+        let look = fates.look([grant].into_iter(), there, now);
+        (look.waits, look.suspected.len())
+    }
+
+    const GO_ON: (bool, usize) = (false, 0);
+    const WAIT: (bool, usize) = (true, 0);
+    const SUSPECT: (bool, usize) = (true, 1);
 
     #[test]
-    fn statements_4_and_6_who_is_suspected_is_gone_or_lives_once_it_was_read_and_gone_after_a_while() {
-        let (fates, now) = (Fates::default(), Instant::now());
-        fates.settle("AIDAZERO", false, now);
-        assert!(fates.is_gone("AIDAZERO"), "that it is gone counts also where nobody doubted that it lives");
-        assert_eq!((fates.suspects("AIDAONE", now), fates.suspects("AIDAONE", now)), ((true, true), (true, false)));
-        assert!(!fates.is_gone("AIDAONE"));
-        fates.settle("AIDAONE", true, now);
-        assert_eq!((fates.suspects("AIDAONE", now), fates.is_gone("AIDAONE")), ((false, false), false));
+    fn statements_4_and_6_and_44_who_is_not_named_any_more_is_read_before_it_is_trusted_again() {
+        let now = Instant::now();
         let later = now + SUSPICION + Duration::from_secs(1);
-        assert_eq!(fates.suspects("AIDAONE", later), (true, true), "that it lived then says nothing of now");
-        fates.settle("AIDAONE", false, now);
-        assert!(fates.is_gone("AIDAONE"));
-        assert_eq!(fates.suspects("AIDATWO", now), (true, true));
-        assert_eq!(fates.suspects("AIDATWO", now + SUSPICION + Duration::from_secs(1)), (false, false));
-        assert!(fates.is_gone("AIDATWO"));
+        for shown in [ID, "arn:aws:iam::111111111111:user/mallory"] {
+            let (fates, there) = (Fates::default(), trusting(shown));
+            assert_eq!(look(&fates, &alice(), Some(&there), now), SUSPECT, "{shown}");
+            assert!(fates.is_to_be_read(ID) && fates.counts_as_living(ID, now) && !fates.is_gone(ID));
+            assert_eq!(look(&fates, &alice(), Some(&there), now), WAIT, "it is being read");
+            assert!(fates.settle(ID, true, now), "who waits is woken");
+            assert!(!fates.is_to_be_read(ID) && !fates.settle(ID, true, now));
+            assert_eq!(look(&fates, &alice(), Some(&there), now), GO_ON);
+            assert_eq!(look(&fates, &alice(), Some(&there), later), SUSPECT, "that it lived then says nothing of now");
+        }
+        let (fates, named) = (Fates::default(), trusting(ARN));
+        assert_eq!(look(&fates, &alice(), Some(&named), now), GO_ON);
+        assert_eq!(look(&fates, &alice(), None, now), GO_ON, "the role is not made yet");
+        let new = Grant { was_named: false, ..alice() };
+        assert_eq!(look(&fates, &new, Some(&trusting("arn:aws:iam::111111111111:user/bob")), now), GO_ON);
+    }
+
+    #[test]
+    fn statement_6_a_pass_that_resolved_a_source_before_it_turned_out_to_be_gone_writes_nothing() {
+        let (fates, now) = (Fates::default(), Instant::now());
+        assert_eq!(look(&fates, &alice(), Some(&trusting(ID)), now), SUSPECT);
+        assert!(fates.settle(ID, false, now), "who names it is woken");
+        assert!(!fates.settle(ID, false, now) && fates.is_gone(ID) && !fates.counts_as_living(ID, now));
+        for there in [Some(trusting(ID)), Some(trusting(ARN)), None] {
+            for presence in [Presence::Wanted, Presence::Kept] {
+                assert_eq!(look(&fates, &Grant { presence, ..alice() }, there.as_ref(), now), WAIT, "{there:?}");
+            }
+        }
+        let resolved_anew = Grant { presence: Presence::Absent, source_id: None, ..alice() };
+        assert_eq!(look(&fates, &resolved_anew, Some(&trusting(ID)), now), GO_ON);
+        assert!(fates.is_to_be_read(ID), "somebody may give it its name back");
+        assert!(fates.settle(ID, true, now) && !fates.is_gone(ID));
+    }
+
+    #[test]
+    fn who_cannot_be_read_is_not_let_in_nor_taken_for_gone_and_lives_as_soon_as_it_is_seen() {
+        let (fates, now) = (Fates::default(), Instant::now());
+        let later = now + SUSPICION + Duration::from_secs(1);
+        assert_eq!(look(&fates, &alice(), Some(&trusting(ID)), now), SUSPECT);
+        assert!(!fates.counts_as_living(ID, later) && !fates.is_gone(ID), "nobody knows");
+        assert_eq!(look(&fates, &alice(), Some(&trusting(ID)), later), WAIT, "it is resolved anew first");
+        let resolved_anew = Grant { presence: Presence::Kept, source_id: None, ..alice() };
+        assert_eq!(look(&fates, &resolved_anew, Some(&trusting(ID)), later), GO_ON, "others of the role are not held up");
+        assert!(fates.is_to_be_read(ID));
+        assert!(fates.settle(ID, true, later) && fates.counts_as_living(ID, later));
+    }
+
+    #[test]
+    fn who_is_suspected_by_one_role_is_added_to_no_other() {
+        let (fates, now) = (Fates::default(), Instant::now());
+        assert_eq!(look(&fates, &alice(), Some(&trusting(ID)), now), SUSPECT);
+        let new = Grant { was_named: false, ..alice() };
+        assert_eq!(look(&fates, &new, None, now), WAIT);
+        assert_eq!(look(&fates, &new, Some(&trusting("arn:aws:iam::111111111111:user/bob")), now), WAIT);
+        assert_eq!(look(&fates, &alice(), Some(&trusting(ARN)), now), GO_ON, "it is named there, which adds nobody");
+        assert_eq!(look(&fates, &Grant { presence: Presence::Kept, ..new }, Some(&trusting(ARN)), now), GO_ON);
+        let root = Principal::named("arn:aws:iam::111111111111:root", &"222222222222".parse().unwrap());
+        let by_root = Grant { admission: Some(Admission::plain(root)), ..alice() };
+        assert_eq!(look(&fates, &by_root, None, now), GO_ON, "an account is the same whoever is in it");
     }
 }

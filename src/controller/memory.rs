@@ -56,6 +56,11 @@ impl Observation {
         matches!(self.basis, Basis::Direct(at) if at.elapsed() < GROUND)
     }
 
+    /// Whether it was seen so recently that IAM may not show everything of it everywhere yet.
+    pub fn is_recent(&self) -> bool {
+        self.read_at.elapsed() < GROUND
+    }
+
     /// Whether it is known better than by a bulk read that began then.
     pub fn outweighs(&self, began: Instant) -> bool {
         matches!(self.basis, Basis::Direct(at) if at + GROUND > began)
@@ -148,13 +153,6 @@ impl Memory {
             entry.doubted_at = Some(Instant::now());
         }
         entry.drifted |= drifted;
-    }
-
-    /// Has a resource read before what is remembered of it is believed again.
-    pub fn distrust(&self, of: &Ref) {
-        if let Some(known) = lock(&self.entries).get_mut(of).and_then(|entry| entry.observation.as_mut()) {
-            known.basis = Basis::Doubtful;
-        }
     }
 
     /// Takes note of whether principals that a role trusted were seen to be gone. Tells whether that may pass: IAM shows for moments the unique IDs of some that

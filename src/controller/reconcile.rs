@@ -11,7 +11,7 @@ use tracing::{debug, warn};
 
 use super::apply::apply;
 use super::context::Context;
-use super::fate::has_suspects;
+use super::fate::{has_suspects, is_to_be_read, settle};
 use super::kinds::{IdentityKind, Kind};
 use super::memory::{Basis, Observation};
 use super::relations::Ref;
@@ -292,10 +292,14 @@ async fn retrench<K: IdentityKind>(object: K, context: &Context, problems: Vec<P
         Ok(permit) => permit,
         Err(pause) => return Ok(Pass::Again(pause)),
     };
-    let observation = match context.observation(&of, &at, &uid(&object), &arn, &BTreeMap::new()).filter(Observation::is_ground) {
+    let is_ground = |seen: &Observation| seen.is_ground() && !is_to_be_read(context, &of, known.pinned.as_ref());
+    let observation = match context.observation(&of, &at, &uid(&object), &arn, &BTreeMap::new()).filter(is_ground) {
         Some(observation) => observation,
         None => match account.gateway().observe(&known.scope()).await {
-            Ok(observed) => Observation::now(uid(&object), arn, observed, BTreeMap::new()),
+            Ok(observed) => {
+                settle(context, &of, known.pinned.as_ref(), &observed);
+                Observation::now(uid(&object), arn, observed, BTreeMap::new())
+            }
             Err(failure) => return Ok(Closed::Failure(failure).told(object, problems)),
         },
     };
@@ -475,7 +479,9 @@ impl<K: IdentityKind> Work<'_, K> {
             // What was never made is taken not to be there: creating it finds out, and usually nothing has to be read.
             self.observation = Some(self.seen(Observed::default()));
         }
-        if self.observation.is_none() && self.desired.pinned.is_some() {
+        let of = K::reference(ObjectKey::of(&self.object));
+        let is_to_be_read = is_to_be_read(self.context, &of, self.desired.pinned.as_ref());
+        if self.observation.is_none() && self.desired.pinned.is_some() && !is_to_be_read {
             if self.context.awaits_sweep(self.at) {
                 // An earlier process made it. One sweep shows all of these at once, and wakes them.
                 return Ok(Err(Stop::Busy(SWEEP_PATIENCE)));
@@ -484,16 +490,16 @@ impl<K: IdentityKind> Work<'_, K> {
             self.observation = self.known().filter(|seen| self.desired.is_shown_by(&seen.observed));
         }
         // That there is nothing to do is all that older knowledge is good for.
-        if self.observation.as_ref().is_some_and(|seen| seen.is_believed() && is_settled(self.desired, &seen.observed)) {
+        if !is_to_be_read && self.observation.as_ref().is_some_and(|seen| seen.is_believed() && is_settled(self.desired, &seen.observed)) {
             return Ok(Ok(()));
         }
         if self.permit.is_none() {
-            match self.account.try_permit(&K::reference(ObjectKey::of(&self.object)).to_string()) {
+            match self.account.try_permit(&of.to_string()) {
                 Ok(permit) => self.permit = Some(permit),
                 Err(pause) => return Ok(Err(Stop::Busy(pause))),
             }
         }
-        if !self.observation.as_ref().is_some_and(Observation::is_ground)
+        if (is_to_be_read || !self.observation.as_ref().is_some_and(Observation::is_ground))
             && let Err(failure) = self.read().await
         {
             return Ok(Err(Stop::Failure(failure)));
@@ -617,10 +623,7 @@ impl<K: IdentityKind> Work<'_, K> {
             scope.policies.extend(wanted.policies.into_keys());
         }
         let observed = self.account.gateway().observe(&scope).await?;
-        if let Some(pinned) = &self.desired.pinned {
-            let lives = observed.identity.as_ref().is_some_and(|found| found.id == *pinned);
-            self.context.memory.fates.settle(pinned.as_str(), lives, Instant::now());
-        }
+        settle(self.context, &K::reference(ObjectKey::of(&self.object)), self.desired.pinned.as_ref(), &observed);
         self.observation = Some(self.seen(observed));
         Ok(())
     }

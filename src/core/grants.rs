@@ -109,6 +109,20 @@ impl Grant {
         there.standing(principal).filter(own).map(|there| Admission { principal: principal.clone(), ..there.clone() }).collect()
     }
 
+    /// Whether the trust policy that is there puts in doubt that the source, which is one of ours, still is who was trusted: it shows the source's unique ID,
+    /// as for who was deleted, or does not name it any more, as for who was renamed.
+    pub fn is_in_doubt(&self, there: &Trust) -> bool {
+        let Some(admission) = &self.admission else { return false };
+        let has_vanished = self.was_named && self.presence == Presence::Wanted && !there.names(&admission.principal);
+        has_vanished || self.source_id.as_deref().is_some_and(|own| there.unique_ids().any(|shown| shown == own))
+    }
+
+    /// Whether the trust policy is to name the source where the one that is there, if any, does not.
+    pub fn is_added_to(&self, there: Option<&Trust>) -> bool {
+        let named = |admission: &Admission| there.is_some_and(|there| there.names(&admission.principal));
+        self.presence == Presence::Wanted && !self.admission.as_ref().is_some_and(named)
+    }
+
     /// Whether the principal was trusted and is gone: IAM then puts its unique ID into its place, and what bears its name now is another one
     /// (IAM user guide, "Principal"). `there` is the trust policy that is there.
     pub fn is_replaced(&self, there: Option<&Trust>) -> bool {
@@ -231,6 +245,20 @@ impl SourceObject<'_> {
             Self::Role(role) => world.role_id(role),
         };
         id.filter(|_| !self.ready().is_some_and(says_disputed))
+    }
+
+    /// Whether what bears its name, if anything, is known to be another one.
+    pub fn is_lost(&self, world: &dyn World) -> bool {
+        self.is_gone(world) || self.ready().is_some_and(says_disputed)
+    }
+
+    /// Whether what was made for it is gone: what bears its name then is somebody else's. Not so where the object has merely lost its owner tags.
+    pub fn is_gone(&self, world: &dyn World) -> bool {
+        let told = match self {
+            Self::User(user) => user.status().and_then(|s| s.user_id.as_deref()),
+            Self::Role(role) => role.status().and_then(|s| s.role_id.as_deref()),
+        };
+        told.is_some_and(|id| world.is_gone(id))
     }
 
     pub fn ready(&self) -> Option<&Condition> {

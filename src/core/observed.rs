@@ -66,6 +66,16 @@ pub struct Dependents {
 }
 
 impl Observed {
+    /// Whether this direct read shows that the user or role with a unique ID lives. `before` is what was known of it a moment ago: where that had it and the
+    /// read shows nobody, None, since IAM may not show yet what was just made.
+    pub fn shows(&self, id: &UniqueID, before: Option<&Self>) -> Option<bool> {
+        let has = |there: &Self| there.identity.as_ref().map(|found| found.id == *id);
+        match (has(self), before.and_then(has)) {
+            (None, Some(true)) => None,
+            (shown, _) => Some(shown == Some(true)),
+        }
+    }
+
     /// Every document in it.
     pub fn documents_mut(&mut self) -> impl Iterator<Item = &mut Document> {
         let identity = self.identity.as_mut().map(|found| &mut found.identity).into_iter();
@@ -171,5 +181,36 @@ fn record_on_identity(identity: &mut Identity, action: &Action) {
             }
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::names::Path;
+
+    fn alice(id: &str) -> Observed {
+        let identity = Identity {
+            name: IdentityName::User("alice".parse().unwrap()),
+            path: Path::root(),
+            tags: BTreeMap::new(),
+            permissions_boundary: None,
+            inline_policies: BTreeMap::new(),
+            attached_policies: BTreeSet::new(),
+            groups: None,
+            role: None,
+        };
+        Observed { identity: Some(ObservedIdentity { id: id.parse().unwrap(), identity }), policies: BTreeMap::new() }
+    }
+
+    #[test]
+    fn who_bears_the_name_with_another_id_or_not_at_all_is_gone_but_for_what_iam_does_not_show_yet() {
+        let (ours, others, nobody) = (alice("AIDAEXAMPLEEXAMPLE01"), alice("AIDAEXAMPLEEXAMPLE02"), Observed::default());
+        let id = "AIDAEXAMPLEEXAMPLE01".parse().unwrap();
+        for before in [None, Some(&nobody), Some(&others), Some(&ours)] {
+            assert_eq!((ours.shows(&id, before), others.shows(&id, before)), (Some(true), Some(false)));
+            let is_new = before == Some(&ours);
+            assert_eq!(nobody.shows(&id, before), (!is_new).then_some(false));
+        }
     }
 }

@@ -100,7 +100,10 @@ fn guard_principal(arn: &Arn, at: &Placement) -> Option<Problem> {
 fn not_ready(world: &dyn World, source: SourceObject<'_>) -> Problem {
     let why = source.ready().filter(|c| c.status == "False").map(|c| format!(" ({}: {})", c.reason, c.message));
     let what = match source.told_arn() {
-        Some(arn) if source.unique_id(world).is_none() => format!("does not own {arn} now"),
+        Some(arn) if source.is_lost(world) => format!("does not own {arn} now"),
+        Some(arn) if source.unique_id(world).is_none() => {
+            format!("may not own {arn} any more: a trust policy ceased to name it, and it could not be read since")
+        }
         _ => "is not in AWS yet".into(),
     };
     Problem::new(Reason::SourceNotReady, format!("{} {what}{}", told_name(&source.key()), why.unwrap_or_default()))
@@ -178,7 +181,11 @@ impl Trusting<'_> {
             PrincipalForm::AccountRoot => Some(Arn::account_root(arn.partition(), &arn.account_id()?)),
         });
         let source_id = source.unique_id(world);
-        if presence == Presence::Wanted && source_id.is_none() {
+        if presence != Presence::Absent && form == PrincipalForm::Named && source.is_gone(world) {
+            // IAM shows the unique ID of who is gone (IAM user guide, "Principal"): the name in a trust policy means whoever bears it now.
+            presence = Presence::Absent;
+            problem = problem.or_else(|| Some(not_ready(world, source)));
+        } else if presence == Presence::Wanted && source_id.is_none() {
             // IAM refuses a principal that does not exist. One that is there already is the same identity, of which we merely do not know yet.
             if form == PrincipalForm::Named {
                 presence = Presence::Kept;

@@ -70,10 +70,14 @@ pub trait World: Send + Sync {
     fn roles_naming(&self, source: &SourceKey) -> Vec<ObjectKey>;
     /// The AWSAccounts that are reached through this one, and the users and roles that refer to it, as `Kind/namespace/name`, in order.
     fn dependents_of_account(&self, name: &str) -> Vec<String>;
-    /// The unique ID of the IAM user that was made for a BastionUser: from its status, or known already and on its way there.
+    /// The unique ID of the IAM user that was made for a BastionUser: from its status, or known already and on its way there. None where it is gone, or
+    /// in doubt for long.
     fn user_id(&self, user: &BastionUser) -> Option<String>;
-    /// The unique ID of the IAM role that was made for a CrossAccountRole: from its status, or known already and on its way there.
+    /// The unique ID of the IAM role that was made for a CrossAccountRole: from its status, or known already and on its way there. None where it is gone,
+    /// or in doubt for long.
     fn role_id(&self, role: &CrossAccountRole) -> Option<String>;
+    /// Whether a read has shown that the user or role with this unique ID does not bear the name any more that it was made with.
+    fn is_gone(&self, id: &str) -> bool;
     /// The labels of a namespace, or None where there is no such namespace.
     fn namespace_labels(&self, name: &str) -> Option<Labels>;
 }

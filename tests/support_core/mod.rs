@@ -1,6 +1,6 @@
 //! A cluster in memory and a model of IAM: what the tests of the pure core share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rolebridge::api::permissions::Permissions;
@@ -29,6 +29,9 @@ pub struct Cluster {
     roles: BTreeMap<ObjectKey, Arc<CrossAccountRole>>,
     namespaces: BTreeMap<String, Labels>,
     config_maps: BTreeMap<ObjectKey, BTreeMap<String, String>>,
+    /// The unique IDs of those that are gone, and of those of whom nobody knows.
+    gone: BTreeSet<String>,
+    unknown: BTreeSet<String>,
 }
 
 impl Cluster {
@@ -103,6 +106,22 @@ impl Cluster {
         let role = self.roles.get_mut(key).unwrap_or_else(|| panic!("there is no CrossAccountRole {key}"));
         let status = json!({"roleID": unique_id("AROA", &key.name), "roles": if allowed { roles } else { vec![] }});
         Arc::make_mut(role).status = Some(serde_json::from_value(status).expect("this is a status"));
+    }
+
+    #[allow(dead_code, reason = "not all tests of the core have sources that are gone")]
+    /// Lets a read have shown that the user or role with this unique ID is gone.
+    pub fn lose(&mut self, id: String) {
+        self.gone.insert(id);
+    }
+
+    #[allow(dead_code, reason = "not all tests of the core have sources that are in doubt")]
+    /// Lets the user or role with this unique ID be in doubt, and not be read for long.
+    pub fn doubt(&mut self, id: String) {
+        self.unknown.insert(id);
+    }
+
+    fn living(&self, id: Option<&String>) -> Option<String> {
+        id.filter(|id| !self.gone.contains(*id) && !self.unknown.contains(*id)).cloned()
     }
 
     /// What permissions take from ConfigMaps of a namespace.
@@ -195,11 +214,15 @@ impl World for Cluster {
     }
 
     fn user_id(&self, user: &BastionUser) -> Option<String> {
-        user.status.as_ref()?.user_id.clone()
+        self.living(user.status.as_ref()?.user_id.as_ref())
     }
 
     fn role_id(&self, role: &CrossAccountRole) -> Option<String> {
-        role.status.as_ref()?.role_id.clone()
+        self.living(role.status.as_ref()?.role_id.as_ref())
+    }
+
+    fn is_gone(&self, id: &str) -> bool {
+        self.gone.contains(id)
     }
 
     fn namespace_labels(&self, name: &str) -> Option<Labels> {

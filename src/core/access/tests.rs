@@ -47,6 +47,10 @@ impl World for Accounts {
         None
     }
 
+    fn is_gone(&self, _: &str) -> bool {
+        false
+    }
+
     fn namespace_labels(&self, _: &str) -> Option<Labels> {
         None
     }
