@@ -7,7 +7,7 @@ use rolebridge_testbed::aws_sim::ServiceAssumption;
 use rolebridge_testbed::{Credentials, Seen};
 use serde_json::json;
 
-use crate::support::{Account, Tenant, assert_told, bastion_user, cross_account_role, manifest, new_key, role, trusted, user};
+use crate::support::{Account, LIST, Tenant, assert_told, bastion_user, config_map, cross_account_role, manifest, new_key, role, trusted, user};
 
 /// A BastionUser with a label.
 fn labelled(name: &str, account: &Account, team: &str) -> String {
@@ -273,27 +273,82 @@ async fn statements_1_and_6_rows_36_and_37_a_user_that_somebody_else_made_anew_i
     let right = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}}).to_string();
     utils.iam.put_user_policy().user_name("alice").policy_name("mine").policy_document(right).send().await?;
     let impostor = new_key(&utils.iam, "alice").await?;
+    // A role that is declared before anybody knows names the one who bears the name now.
+    tenant.apply(&cross_account_role("late", &prod, "{user: {name: alice}}", "")).await?;
+    let (alice, late) = (utils.arn("user/alice"), prod.arn("role/late"));
+    let names = |name: &'static str, principals: Vec<String>| {
+        let (tenant, prod) = (&tenant, &prod);
+        world.testbed.wait_for("the role names whom it is to name", move || {
+            let principals = principals.clone();
+            async move {
+                let names = role(&tenant.state(prod).await?, name).map(trusted);
+                Ok(Seen::from_option((names.as_ref() == Some(&principals)).then_some(()), || format!("{name}: {names:?}, not {principals:?}")))
+            }
+        })
+    };
+    names("late", vec![alice]).await?;
+    ensure!(world.may_assume(&impostor, &late).await?, "nobody can know yet");
     let stalled = tenant.concluded(&tenant.users(), "alice", "Conflict").await?;
     assert_told(&stalled, "Stalled", &["user alice", "not made by Rolebridge"])?;
-    world
-        .testbed
-        .wait_for("the role names nobody who is gone", || async {
-            let state = tenant.state(&prod).await?;
-            let names = role(&state, "reader").map(trusted).unwrap_or_default();
-            Ok(if names.is_empty() { Seen::Done(()) } else { Seen::NotYet(format!("{names:?}")) })
-        })
-        .await?;
-    ensure!(!world.may_assume(&impostor, &reader).await?, "who merely bears the name is not let in");
-    let told = tenant.concluded(&tenant.roles(), "reader", "SourceNotReady").await?;
-    assert_told(&told, "Reconciling", &["BastionUser", "alice"])?;
-    ensure!(!world.may_assume(&impostor, &reader).await?);
+    for (name, arn) in [("reader", &reader), ("late", &late)] {
+        names(name, vec![]).await?;
+        ensure!(!world.may_assume(&impostor, arn).await?, "who merely bears the name is not let in");
+        let told = tenant.concluded(&tenant.roles(), name, "SourceNotReady").await?;
+        assert_told(&told, "Reconciling", &["BastionUser", "alice", "does not own"])?;
+        let grants = told.status.map(|status| status.grants).unwrap_or_default();
+        ensure!(grants.iter().all(|grant| grant.state == GrantState::Waiting && grant.principal.is_none()), "{grants:?}");
+    }
+    tenant.quiet(std::time::Duration::from_secs(2)).await?;
+    ensure!(!world.may_assume(&impostor, &reader).await? && !world.may_assume(&impostor, &late).await?);
     // Once that user is out of the way, ours is made again and let in.
     utils.iam.delete_access_key().user_name("alice").access_key_id(&impostor.access_key_id).send().await?;
-    utils.iam.delete_user_policy().user_name("alice").policy_name("mine").send().await?;
+    for policy in utils.iam.list_user_policies().user_name("alice").send().await?.policy_names() {
+        utils.iam.delete_user_policy().user_name("alice").policy_name(policy).send().await?;
+    }
     utils.iam.delete_user().user_name("alice").send().await?;
     tenant.ready(&tenant.users(), "alice").await?;
+    let alice = new_key(&utils.iam, "alice").await?;
+    for (name, arn) in [("reader", &reader), ("late", &late)] {
+        tenant.ready(&tenant.roles(), name).await?;
+        eventually(&tenant, &alice, arn, true).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_user_whose_declaration_cannot_be_carried_out_is_read_and_trusted_again_when_somebody_takes_it_out() -> Result<()> {
+    let world = crate::support::World::own().await?;
+    let operator = world.operator()?;
+    let tenant = world.tenant().await?;
+    let (utils, prod) = (tenant.ready_account("utils", "").await?, tenant.ready_account("prod", "").await?);
+    let fields = "permissions: {inlinePolicies: [{name: list, configMapKeyRef: {name: policies, key: list.json}}]}";
+    let both = bastion_user("alice", &utils, fields) + &cross_account_role("reader", &prod, "{user: {name: alice}}", "");
+    tenant.apply(&(config_map("policies", "list.json", LIST) + &both)).await?;
     tenant.ready(&tenant.roles(), "reader").await?;
-    eventually(&tenant, &new_key(&utils.iam, "alice").await?, &reader, true).await
+    tenant.delete(&["configmap/policies"]).await?;
+    tenant.concluded(&tenant.users(), "alice", "ConfigMapNotFound").await?;
+    ensure!(operator.terminate().await?.success());
+    // The next operator finds the drift with its first sweep, and does not know of what was written a moment ago.
+    let everybody =
+        json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}}).to_string();
+    prod.iam.update_assume_role_policy().role_name("reader").policy_document(everybody).send().await?;
+    let operator = world.operator()?;
+    let names_alice = |name: &'static str| {
+        let (tenant, prod, alice) = (&tenant, &prod, utils.arn("user/alice"));
+        world.testbed.wait_for("the role names the user", move || {
+            let alice = alice.clone();
+            async move {
+                let names = role(&tenant.state(prod).await?, name).map(trusted).unwrap_or_default();
+                Ok(Seen::from_option((names == [alice]).then_some(()), || format!("{name}: {names:?}")))
+            }
+        })
+    };
+    names_alice("reader").await?;
+    tenant.ready(&tenant.roles(), "reader").await?;
+    // She counts as living for others, too.
+    tenant.apply(&cross_account_role("late", &prod, "{user: {name: alice}}", "")).await?;
+    names_alice("late").await?;
+    operator.ensure_running()
 }
 
 #[tokio::test]
