@@ -18,7 +18,7 @@ use super::report::remove_finalizer;
 use crate::api::{AWSAccount, Reason};
 use crate::aws::{Account, Gateway};
 use crate::core::failure::Failure;
-use crate::core::observed::Dependents;
+use crate::core::observed::{Dependents, Scope};
 use crate::core::outcome::Problem;
 use crate::core::placement::{Placement, locate};
 use crate::core::plan::{Removal, Removed, plan_removal};
@@ -126,8 +126,10 @@ async fn remove(account: &Account, removed: &Removed, how_far: Removal) -> Resul
     account.verify().await?;
     let gateway: &dyn Gateway = account.gateway();
     let mut observed = match gateway.observe(&removed.scope()).await {
-        // It is where we make nothing (a path of AWS's own), and nothing was made for this object.
-        Err(failure) if failure.reason == Reason::Conflict && removed.pinned.is_none() => return Ok(()),
+        // It is where we make nothing (a path of AWS's own), so it is not ours. Policies may have been made before its name turned out to be taken.
+        Err(failure) if failure.reason == Reason::Conflict && removed.pinned.is_none() => {
+            gateway.observe(&Scope { name: None, ..removed.scope() }).await?
+        }
         observed => observed?,
     };
     // By the name that it bears: somebody may have renamed it.

@@ -456,8 +456,10 @@ impl<K: IdentityKind> Work<'_, K> {
                 told(self.object, facts, problems, Some(Retry::in_a_while(SOON)))
             }
             Err(Stop::Problems(found)) => {
-                // Withdrawn grants have ended all the same. Of what is somebody else's nothing is this resource's to tell.
-                let shows_own = self.observation.as_ref().is_some_and(|o| o.observed.identity.is_some() && is_own(self.desired, &o.observed));
+                // Withdrawn grants have ended all the same. Of what is somebody else's nothing is this resource's to tell, nor of what only tags claim for it:
+                // that would pin the unique ID.
+                let is_made = |seen: &Observation| self.desired.pinned.is_some() && seen.observed.identity.is_some();
+                let shows_own = self.observation.as_ref().is_some_and(|seen| is_made(seen) && is_own(self.desired, &seen.observed));
                 let facts = if shows_own { facts(&self.object, before) } else { before };
                 // There is no plan, so what was seen may be somebody else's: nothing of it is remembered.
                 keep(None);

@@ -177,7 +177,8 @@ impl Desired {
 
     /// What is read of AWS for the resource.
     pub fn scope(&self) -> Scope {
-        Scope { name: self.identity.name.clone(), policies: self.known_policies(), groups: self.memberships.is_some(), pinned: self.pinned.clone() }
+        let name = Some(self.identity.name.clone());
+        Scope { name, policies: self.known_policies(), groups: self.memberships.is_some(), pinned: self.pinned.clone() }
     }
 
     /// Whether what was seen shows all that is asked: groups are not looked at before some are declared.

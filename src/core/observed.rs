@@ -23,8 +23,8 @@ pub struct Observed {
 /// What is read of one resource.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scope {
-    /// The user or role.
-    pub name: IdentityName,
+    /// The user or role; None where only policies are read.
+    pub name: Option<IdentityName>,
     /// Customer-managed policies. Those that hold the roles of a user and are attached to it are read in any case.
     pub policies: BTreeSet<Arn>,
     /// Whether the groups of a user are read.

@@ -89,7 +89,10 @@ fn plan_by_name(desired: &Desired, observed: &Observed) -> Result<Plan, Vec<Prob
         managed_policy(policy, observed.policies.get(&policy.arn), if is_left { &mut left_by_roles } else { &mut policies });
     }
     match found {
-        None => create(&wanted, policies.into_iter().chain(left_by_roles), &mut middle),
+        None => {
+            middle.extend(policies.into_iter().chain(left_by_roles));
+            create(&wanted, &mut middle);
+        }
         Some(found) => {
             let limits = desired.quotas.limits(&wanted.name);
             let documents = permissions::Documents { wanted: &wanted_policies, found: &observed.policies };
@@ -182,8 +185,7 @@ fn check_identity(desired: &Desired, found: &ObservedIdentity) -> Result<(), Pro
     Ok(())
 }
 
-/// The identity comes first: where its name is taken, nothing else has been made.
-fn create(wanted: &Identity, policies: impl Iterator<Item = Action>, actions: &mut Vec<Action>) {
+fn create(wanted: &Identity, actions: &mut Vec<Action>) {
     let mut made = wanted.clone();
     let mut last = vec![];
     // Of several policies one may limit what another allows: nobody comes in before all of them are there.
@@ -194,7 +196,6 @@ fn create(wanted: &Identity, policies: impl Iterator<Item = Action>, actions: &m
         last.push(Action::UpdateTrustPolicy(name.clone(), std::mem::replace(&mut role.trust_policy, nobody())));
     }
     actions.push(Action::CreateIdentity(Box::new(made)));
-    actions.extend(policies);
     let inline = wanted.inline_policies.iter().map(|(name, document)| Action::PutInlinePolicy(wanted.name.clone(), name.clone(), document.clone()));
     actions.extend(inline);
     actions.extend(wanted.attached_policies.iter().map(|arn| Action::AttachPolicy(wanted.name.clone(), arn.clone())));
@@ -304,7 +305,7 @@ pub struct Removed {
 impl Removed {
     /// What is read of AWS for the removal. What else keeps the identity from being deleted is read by itself.
     pub fn scope(&self) -> Scope {
-        Scope { name: self.name.clone(), policies: self.policies.clone(), groups: false, pinned: self.pinned.clone() }
+        Scope { name: Some(self.name.clone()), policies: self.policies.clone(), groups: false, pinned: self.pinned.clone() }
     }
 }
 

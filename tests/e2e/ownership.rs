@@ -47,6 +47,26 @@ async fn row_11_a_name_that_is_taken_at_another_path_is_a_conflict() -> Result<(
     tenant.ready(&tenant.roles(), "ours").await.map(drop)
 }
 
+/// The policies of a role are made before it turns out that its name is taken, even where what has it cannot be one of ours by its path.
+#[tokio::test]
+async fn row_11_policies_that_were_made_for_a_name_that_is_taken_go_with_their_resource() -> Result<()> {
+    let world = World::with_operator().await?;
+    let tenant = world.tenant().await?;
+    let prod = tenant.ready_account("prod", "").await?;
+    prod.iam.create_role().role_name("plain").path("/theirs/").assume_role_policy_document(NOBODY).send().await?;
+    let before = tenant.state(&prod).await?;
+    let with_policy = |name: &str, role_name: &str| {
+        let permissions = format!("permissions: {{customerManagedPolicies: [{{name: of-{name}, json: '{LIST}'}}]}}");
+        cross_account_role(name, &prod, "", &format!("roleName: {role_name}, {permissions}"))
+    };
+    tenant.apply(&(with_policy("plain", "plain") + &with_policy("linked", "AWSServiceRoleForSupport"))).await?;
+    assert_told(&tenant.concluded(&tenant.roles(), "plain", "Conflict").await?, "Stalled", &["role plain"])?;
+    assert_told(&tenant.concluded(&tenant.roles(), "linked", "Conflict").await?, "Stalled", &["/aws-service-role/"])?;
+    tenant.delete(&["crossaccountrole/plain", "crossaccountrole/linked"]).await?;
+    assert_eq!(tenant.state(&prod).await?, before);
+    Ok(())
+}
+
 /// A user of ours that was moved is moved back. What an earlier resource of the same name left at another path stays as it is until a person decides.
 #[tokio::test]
 async fn row_11_what_is_ours_at_another_path_is_put_back_where_that_is_certain_and_told_where_not() -> Result<()> {

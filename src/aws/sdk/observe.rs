@@ -17,8 +17,9 @@ use crate::core::observed::{Observed, ObservedIdentity, ObservedPolicy, Scope};
 impl Sdk {
     pub(super) async fn observed(&self, scope: &Scope) -> Result<Observed, Failure> {
         let identity = match &scope.name {
-            IdentityName::User(name) => self.user_or_renamed(name, scope).await?,
-            IdentityName::Role(name) => self.role(name).await?,
+            Some(IdentityName::User(name)) => self.user_or_renamed(name, scope).await?,
+            Some(IdentityName::Role(name)) => self.role(name).await?,
+            None => None,
         };
         let assumed = identity.iter().flat_map(|found| attached(&found.identity));
         let policies: BTreeSet<Arn> = scope.policies.iter().chain(assumed).cloned().collect();

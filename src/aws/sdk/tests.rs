@@ -95,7 +95,7 @@ async fn account(server: &Server) -> Account {
 }
 
 fn scope(who: &IdentityName, policies: &[Arn]) -> Scope {
-    Scope { name: who.clone(), policies: policies.iter().cloned().collect(), groups: false, pinned: None }
+    Scope { name: Some(who.clone()), policies: policies.iter().cloned().collect(), groups: false, pinned: None }
 }
 
 async fn observe(server: &Server, who: &IdentityName, policies: &[Arn]) -> Result<Observed, Failure> {
