@@ -137,9 +137,11 @@ pub fn has_suspects(context: &Context, desired: &Desired, observed: &Observed) -
     look.waits
 }
 
-/// Whether what was made for a resource is to be read directly, whatever is known of it: its fate depends on that.
-pub fn is_to_be_read(context: &Context, of: &Ref, pinned: Option<&UniqueID>) -> bool {
-    made(context, of, pinned).is_some_and(|id| context.memory.fates.is_to_be_read(&id))
+/// Whether what was made for a resource is to be read directly, although this is known of it: its fate depends on that.
+pub fn is_to_be_read(context: &Context, of: &Ref, pinned: Option<&UniqueID>, seen: Option<&Observation>) -> bool {
+    // A direct read has settled what it could. Who is gone may have got its name back since.
+    let is_read = |id: &str| context.memory.fates.is_gone(id) && seen.is_some_and(Observation::is_ground);
+    made(context, of, pinned).is_some_and(|id| context.memory.fates.is_to_be_read(&id) && !is_read(&id))
 }
 
 /// Takes note of what a direct read has shown of a resource, before that is kept in memory. Where others go by something else now, they are woken.

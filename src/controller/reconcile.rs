@@ -292,7 +292,7 @@ async fn retrench<K: IdentityKind>(object: K, context: &Context, problems: Vec<P
         Ok(permit) => permit,
         Err(pause) => return Ok(Pass::Again(pause)),
     };
-    let is_ground = |seen: &Observation| seen.is_ground() && !is_to_be_read(context, &of, known.pinned.as_ref());
+    let is_ground = |seen: &Observation| seen.is_ground() && !is_to_be_read(context, &of, known.pinned.as_ref(), Some(seen));
     let observation = match context.observation(&of, &at, &uid(&object), &arn, &BTreeMap::new()).filter(is_ground) {
         Some(observation) => observation,
         None => match account.gateway().observe(&known.scope()).await {
@@ -482,7 +482,7 @@ impl<K: IdentityKind> Work<'_, K> {
             self.observation = Some(self.seen(Observed::default()));
         }
         let of = K::reference(ObjectKey::of(&self.object));
-        let is_to_be_read = is_to_be_read(self.context, &of, self.desired.pinned.as_ref());
+        let is_to_be_read = is_to_be_read(self.context, &of, self.desired.pinned.as_ref(), self.observation.as_ref());
         if self.observation.is_none() && self.desired.pinned.is_some() && !is_to_be_read {
             if self.context.awaits_sweep(self.at) {
                 // An earlier process made it. One sweep shows all of these at once, and wakes them.
