@@ -98,9 +98,14 @@ impl Fates {
         }
     }
 
-    /// Whether only a direct read tells what has become of the one with this ID, whatever else is known of it.
-    pub fn is_to_be_read(&self, id: &str) -> bool {
-        matches!(self.get(id), Some(Fate::Suspected(_) | Fate::Gone))
+    /// Whether only a direct read tells what has become of the one with this ID. `is_read` says whether what is known of it comes from a recent one: that
+    /// has settled what it could of who is gone, and who may have got its name back since. Who is suspected is read in any case.
+    fn is_to_be_read(&self, id: &str, is_read: bool) -> bool {
+        match self.get(id) {
+            Some(Fate::Suspected(_)) => true,
+            Some(Fate::Gone) => !is_read,
+            Some(Fate::Lives(_)) | None => false,
+        }
     }
 
     /// Whether a read has shown that the one with this ID is gone.
@@ -139,9 +144,8 @@ pub fn has_suspects(context: &Context, desired: &Desired, observed: &Observed) -
 
 /// Whether what was made for a resource is to be read directly, although this is known of it: its fate depends on that.
 pub fn is_to_be_read(context: &Context, of: &Ref, pinned: Option<&UniqueID>, seen: Option<&Observation>) -> bool {
-    // A direct read has settled what it could. Who is gone may have got its name back since.
-    let is_read = |id: &str| context.memory.fates.is_gone(id) && seen.is_some_and(Observation::is_ground);
-    made(context, of, pinned).is_some_and(|id| context.memory.fates.is_to_be_read(&id) && !is_read(&id))
+    let is_read = seen.is_some_and(Observation::is_ground);
+    made(context, of, pinned).is_some_and(|id| context.memory.fates.is_to_be_read(&id, is_read))
 }
 
 /// Takes note of what a direct read has shown of a resource, before that is kept in memory. Where others go by something else now, they are woken.
@@ -213,10 +217,10 @@ mod tests {
         for shown in [ID, "arn:aws:iam::111111111111:user/mallory"] {
             let (fates, there) = (Fates::default(), trusting(shown));
             assert_eq!(look(&fates, &alice(), Some(&there), now), SUSPECT, "{shown}");
-            assert!(fates.is_to_be_read(ID) && fates.counts_as_living(ID, now) && !fates.is_gone(ID));
+            assert!(fates.is_to_be_read(ID, true) && fates.counts_as_living(ID, now) && !fates.is_gone(ID));
             assert_eq!(look(&fates, &alice(), Some(&there), now), WAIT, "it is being read");
             assert!(fates.settle(ID, true, now), "who waits is woken");
-            assert!(!fates.is_to_be_read(ID) && !fates.settle(ID, true, now));
+            assert!(!fates.is_to_be_read(ID, false) && !fates.settle(ID, true, now));
             assert_eq!(look(&fates, &alice(), Some(&there), now), GO_ON);
             assert_eq!(look(&fates, &alice(), Some(&there), later), SUSPECT, "that it lived then says nothing of now");
         }
@@ -240,7 +244,8 @@ mod tests {
         }
         let resolved_anew = Grant { presence: Presence::Absent, source_id: None, ..alice() };
         assert_eq!(look(&fates, &resolved_anew, Some(&trusting(ID)), now), GO_ON);
-        assert!(fates.is_to_be_read(ID), "somebody may give it its name back");
+        assert!(fates.is_to_be_read(ID, false), "somebody may give it its name back");
+        assert!(!fates.is_to_be_read(ID, true), "not in every pass");
         assert!(fates.settle(ID, true, now) && !fates.is_gone(ID));
     }
 
@@ -253,7 +258,7 @@ mod tests {
         assert_eq!(look(&fates, &alice(), Some(&trusting(ID)), later), WAIT, "it is resolved anew first");
         let resolved_anew = Grant { presence: Presence::Kept, source_id: None, ..alice() };
         assert_eq!(look(&fates, &resolved_anew, Some(&trusting(ID)), later), GO_ON, "others of the role are not held up");
-        assert!(fates.is_to_be_read(ID));
+        assert!(fates.is_to_be_read(ID, false));
         assert!(fates.settle(ID, true, later) && fates.counts_as_living(ID, later));
     }
 

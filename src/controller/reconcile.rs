@@ -477,12 +477,13 @@ impl<K: IdentityKind> Work<'_, K> {
 
     async fn run(&mut self) -> Result<Result<(), Stop>, kube::Error> {
         self.observation = self.observation.take().filter(|seen| self.desired.is_shown_by(&seen.observed));
+        // Asked before anything is assumed, since an assumption is no read.
+        let of = K::reference(ObjectKey::of(&self.object));
+        let is_to_be_read = is_to_be_read(self.context, &of, self.desired.pinned.as_ref(), self.observation.as_ref());
         if self.observation.is_none() && self.desired.pinned.is_none() {
             // What was never made is taken not to be there: creating it finds out, and usually nothing has to be read.
             self.observation = Some(self.seen(Observed::default()));
         }
-        let of = K::reference(ObjectKey::of(&self.object));
-        let is_to_be_read = is_to_be_read(self.context, &of, self.desired.pinned.as_ref(), self.observation.as_ref());
         if self.observation.is_none() && self.desired.pinned.is_some() && !is_to_be_read {
             if self.context.awaits_sweep(self.at) {
                 // An earlier process made it. One sweep shows all of these at once, and wakes them.
