@@ -1,13 +1,16 @@
 //! One account of AWS: clients, credentials, budget and the proof that they lead into the right account.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_sdk_iam::config::retry::RetryPartition;
 use aws_sdk_iam::config::{IdentityCache, Region};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
+use super::backend::Meter;
 use super::config::{AccountConfig, BaseConfig};
 use super::credentials::CachedCredentials;
 use super::gateway::{Caller, Gateway};
@@ -29,12 +32,11 @@ const REMOVALS: usize = 4;
 /// Nothing is shared with other accounts but the operator's own credentials, those of the account that leads into this one, and the pool of connections. The SDK makes one attempt
 /// for each call and no retries: the controller retries, with its own backoff, so that each attempt passes the budget, and so that a write of which
 /// nothing is known is followed by a read and not by the same write.
-#[derive(Debug)]
 pub struct Account {
     config: AccountConfig,
     via: Option<Arc<Account>>,
     credentials: Arc<CachedCredentials>,
-    sdk: Sdk,
+    gateway: Arc<dyn Gateway>,
     budget: Arc<Budget>,
     slots: Arc<Semaphore>,
     removals: Arc<Semaphore>,
@@ -63,19 +65,11 @@ impl Account {
         let region = Region::new(region);
         let through = via.as_ref().map(|via| via.credentials.clone());
         let credentials = CachedCredentials::of(base, &config.access, region.clone(), through);
-        // The one cache is that of the credentials: both clients, and the accounts behind this one, share a session.
-        let provider = credentials.clone().shared();
-        let sdk = base.sdk.to_builder().region(region).credentials_provider(provider).identity_cache(IdentityCache::no_cache()).build();
-        // Without retries the partition has no effect today; with them, one throttled account must never use up another's.
-        let retries = RetryPartition::custom(format!("{}/{}", config.partition, config.id)).build();
-        let iam = aws_sdk_iam::config::Builder::from(&sdk).retry_partition(retries.clone()).interceptor(CompleteReply).build();
-        let sts = aws_sdk_sts::config::Builder::from(&sdk).retry_partition(retries).interceptor(CompleteReply).build();
         let budget = Arc::new(Budget::new(&config.limits, Instant::now()));
-        let sdk = Sdk {
-            iam: aws_sdk_iam::Client::from_conf(iam),
-            sts: aws_sdk_sts::Client::from_conf(sts),
-            budget: budget.clone(),
-            credentials: credentials.clone(),
+        let meter = Meter(budget.clone());
+        let gateway = match &base.backend {
+            Some(backend) => backend.gateway(&config, meter),
+            None => Arc::new(sdk(base, &config, region, credentials.clone(), meter)),
         };
         let slots = Arc::new(Semaphore::new(config.limits.concurrency.max(1)));
         let removals = Arc::new(Semaphore::new(REMOVALS));
@@ -83,7 +77,7 @@ impl Account {
             config,
             via,
             credentials,
-            sdk,
+            gateway,
             budget,
             slots,
             removals,
@@ -100,7 +94,7 @@ impl Account {
 
     /// IAM and STS. Nobody writes by it before [`Account::verify`] has succeeded, nor begins a piece of work without a [`Permit`].
     pub fn gateway(&self) -> &dyn Gateway {
-        &self.sdk
+        &*self.gateway
     }
 
     /// The right to begin a piece of work, such as one reconcile of `who`. Never waits.
@@ -133,7 +127,7 @@ impl Account {
     /// [`Reason::AccountMismatch`] where they lead elsewhere; otherwise as [`Gateway::caller`].
     pub async fn verify(&self) -> Result<Caller, Failure> {
         let generation = self.credentials.generation().await;
-        self.verification.get(Instant::now(), generation, || async { self.check(self.sdk.caller().await?) }).await
+        self.verification.get(Instant::now(), generation, || async { self.check(self.gateway.caller().await?) }).await
     }
 
     /// Makes the next [`Account::verify`] ask STS again.
@@ -152,6 +146,23 @@ impl Account {
         );
         Err(Failure::refused(Reason::AccountMismatch, message))
     }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account").field("config", &self.config).field("via", &self.via).finish_non_exhaustive()
+    }
+}
+
+fn sdk(base: &BaseConfig, config: &AccountConfig, region: Region, credentials: Arc<CachedCredentials>, meter: Meter) -> Sdk {
+    // The one cache is that of the credentials: both clients, and the accounts behind this one, share a session.
+    let provider = credentials.clone().shared();
+    let sdk = base.sdk.to_builder().region(region).credentials_provider(provider).identity_cache(IdentityCache::no_cache()).build();
+    // Without retries the partition has no effect today; with them, one throttled account must never use up another's.
+    let retries = RetryPartition::custom(format!("{}/{}", config.partition, config.id)).build();
+    let iam = aws_sdk_iam::config::Builder::from(&sdk).retry_partition(retries.clone()).interceptor(CompleteReply).build();
+    let sts = aws_sdk_sts::config::Builder::from(&sdk).retry_partition(retries).interceptor(CompleteReply).build();
+    Sdk { iam: aws_sdk_iam::Client::from_conf(iam), sts: aws_sdk_sts::Client::from_conf(sts), meter, credentials }
 }
 
 /// A cached answer that is fetched by one caller at a time.

@@ -14,6 +14,7 @@ use aws_sdk_iam::config::retry::RetryConfig;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::{Builder, ConnectorBuilder, tls};
 
+use super::backend::{Backend, fixed_keys};
 use super::credentials::CachedCredentials;
 use super::secret::Secrets;
 use crate::core::names::{AccountID, Arn, Partition};
@@ -36,6 +37,8 @@ pub struct BaseConfig {
     pub(super) sdk: SdkConfig,
     pub(super) own: Arc<CachedCredentials>,
     pub(super) secrets: Arc<dyn Secrets>,
+    /// What answers in AWS's place, where that is not the SDK.
+    pub(super) backend: Option<Arc<dyn Backend>>,
 }
 
 impl BaseConfig {
@@ -60,7 +63,14 @@ impl BaseConfig {
         let provider = sdk
             .credentials_provider()
             .unwrap_or_else(|| SharedCredentialsProvider::new(provide_credentials_fn(|| async { Err(CredentialsError::not_loaded_no_source()) })));
-        Self { sdk, own: Arc::new(CachedCredentials::own(provider)), secrets }
+        Self { sdk, own: Arc::new(CachedCredentials::own(provider)), secrets, backend: None }
+    }
+
+    /// For simulations: no call goes to AWS, `backend` answers instead.
+    pub fn with_backend(backend: Arc<dyn Backend>, secrets: Arc<dyn Secrets>) -> Self {
+        let provider = SharedCredentialsProvider::new(fixed_keys(None));
+        let sdk = SdkConfig::builder().behavior_version(BEHAVIOR()).credentials_provider(provider).build();
+        Self { backend: Some(backend), ..Self::new(sdk, secrets) }
     }
 
     /// For tests: fixed credentials and an endpoint on this machine.

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_sdk_iam::config::Region;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tokio::time::timeout;
 
+use super::backend::BackendSessions;
 use super::config::{AccessConfig, BaseConfig};
 use super::errors::NoCredentials;
 use super::secret::SecretKeys;
@@ -74,6 +76,10 @@ impl CachedCredentials {
             AccessConfig::Secret(name) => (SharedCredentialsProvider::new(SecretKeys::new(base.secrets.clone(), name)), None),
             AccessConfig::AssumeRole { role_arn, external_id, session_name, duration } => {
                 let source = through.unwrap_or_else(|| base.own.clone());
+                if let Some(backend) = base.backend.clone() {
+                    let sessions = BackendSessions { backend, role_arn: role_arn.clone(), external_id: external_id.clone() };
+                    return Arc::new(Self::new(SharedCredentialsProvider::new(sessions), access.clone(), Some(source)));
+                }
                 // STS takes at most twelve hours, which the schema says, too.
                 let seconds = i32::try_from(duration.as_secs()).unwrap_or(i32::MAX);
                 let assuming = Assuming { role_arn, external_id: external_id.as_deref(), session_name, seconds };

@@ -7,6 +7,7 @@
 //! knows what is safe to do again.
 
 mod account;
+mod backend;
 mod config;
 mod credentials;
 pub mod errors;
@@ -19,6 +20,7 @@ mod session;
 mod test_server;
 
 pub use account::{Account, Permit};
+pub use backend::{Backend, Meter};
 pub use config::{AccessConfig, AccountConfig, BaseConfig, LimitsConfig};
 pub use gateway::{Caller, Gateway};
 pub use secret::{SecretEntries, Secrets};

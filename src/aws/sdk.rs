@@ -9,15 +9,14 @@ mod sweep;
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Instant;
 
 use async_trait::async_trait;
 use aws_sdk_iam::error::{ProvideErrorMetadata, SdkError};
 
+use super::backend::Meter;
 use super::credentials::CachedCredentials;
 use super::errors::CallError;
 use super::gateway::{Caller, Gateway};
-use super::limits::Budget;
 use crate::core::action::{Action, Receipt};
 use crate::core::failure::Failure;
 use crate::core::identity::IdentityName;
@@ -31,7 +30,7 @@ use crate::core::sweep::Sweep;
 pub(super) struct Sdk {
     pub(super) iam: aws_sdk_iam::Client,
     pub(super) sts: aws_sdk_sts::Client,
-    pub(super) budget: Arc<Budget>,
+    pub(super) meter: Meter,
     pub(super) credentials: Arc<CachedCredentials>,
 }
 
@@ -41,7 +40,7 @@ impl Sdk {
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
-        self.budget.spend(Instant::now());
+        self.meter.count();
         request.await.map_err(|error| {
             let error = CallError::new(operation, &error, |text| self.credentials.redact(text));
             if error.credentials_are_refused() {

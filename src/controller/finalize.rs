@@ -4,10 +4,11 @@
 //! holds it up.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::apply::apply;

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use kube::ResourceExt;
 use kube::runtime::controller::Action as Next;
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::apply::apply;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::future::{select_all, try_join_all};
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use k8s_openapi::Resource as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::core::{DeserializeGuard, ObjectMeta, PartialObjectMeta, error_boundary::InvalidObject};
@@ -74,12 +74,13 @@ pub async fn run(client: Client, aws: BaseConfig, settings: Settings, health: &H
         tokio::spawn(watch_namespaces(Api::all(client.clone()), namespaces_writer, caches.clone(), listing(Namespace::KIND))),
         tokio::spawn(watch_config_maps(Api::all(client.clone()), config_maps_writer, caches.clone(), listing(ConfigMap::KIND))),
     ];
-    let stopped = |mut shutdown: Receiver<bool>| async move {
-        let _ = shutdown.wait_for(|stop| *stop).await;
-    };
+    // One listens for all: of several who listen by themselves, chance says who hears first.
+    let mut shutdown = shutdown;
+    let stopped = async move { drop(shutdown.wait_for(|stop| *stop).await) }.boxed().shared();
     tokio::select! {
+        biased;
         synced = try_join_all(listed) => { synced?; }
-        () = stopped(shutdown.clone()) => return Ok(()),
+        () = stopped.clone() => return Ok(()),
     }
     info!(accounts = accounts.len(), users = users.len(), roles = roles.len(), "everything is listed; reconciling begins");
 
@@ -88,13 +89,14 @@ pub async fn run(client: Client, aws: BaseConfig, settings: Settings, health: &H
     let queue = |kind| health.queue(kind, concurrency);
     let works = async {
         tokio::join!(
-            work(accounts, woken_accounts, concurrency, context.clone(), queue(AWSAccount::KIND), stopped(shutdown.clone())),
-            work(users, woken_users, concurrency, context.clone(), queue(BastionUser::KIND), stopped(shutdown.clone())),
-            work(roles, woken_roles, concurrency, context, queue(CrossAccountRole::KIND), stopped(shutdown.clone())),
+            work(accounts, woken_accounts, concurrency, context.clone(), queue(AWSAccount::KIND), stopped.clone()),
+            work(users, woken_users, concurrency, context.clone(), queue(BastionUser::KIND), stopped.clone()),
+            work(roles, woken_roles, concurrency, context, queue(CrossAccountRole::KIND), stopped),
         )
     };
     let aborts: Vec<_> = watches.iter().map(tokio::task::JoinHandle::abort_handle).collect();
     let result = tokio::select! {
+        biased;
         _ = works => Ok(()),
         // Without one of its watches the controller would go on with what it knew.
         _ = select_all(watches) => Err(anyhow::anyhow!("a watch has ended, which is a defect")),

@@ -6,9 +6,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kube::ResourceExt;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::caches::{Watched, lock};

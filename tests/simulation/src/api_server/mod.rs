@@ -1,0 +1,1 @@
+//! As much of an API server as the operator uses, in memory.

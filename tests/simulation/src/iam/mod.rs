@@ -1,0 +1,1 @@
+//! IAM of any number of accounts, in memory.
