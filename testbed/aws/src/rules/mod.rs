@@ -11,6 +11,7 @@ pub mod characters;
 pub mod clock;
 pub mod condition_keys;
 pub mod deletion;
+pub mod existence;
 pub mod last_use;
 pub mod managed_policies;
 pub mod names;

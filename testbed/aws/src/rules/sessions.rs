@@ -7,6 +7,22 @@ use parking_lot::RwLock;
 
 use crate::failure::Failure;
 
+/// Refuses roles whose sessions may be shorter than an hour or longer than twelve, before anything is looked up, as all that the API's model tells.
+///
+/// Source: BC `roleMaxSessionDurationType`; the text is the API's. The crate looks at it after names and trust policies.
+pub fn check_longest(operation: &str, parameters: &HashMap<String, String>) -> Result<(), Failure> {
+    let longest = parameters.get("MaxSessionDuration").filter(|_| ["CreateRole", "UpdateRole"].contains(&operation));
+    let Some(Ok(seconds)) = longest.map(|text| text.parse::<i64>()) else { return Ok(()) };
+    let bound = match seconds {
+        ..3_600 => "greater than or equal to 3600",
+        43_201.. => "less than or equal to 43200",
+        _ => return Ok(()),
+    };
+    Err(Failure::validation(format!(
+        "1 validation error detected: Value '{seconds}' at 'maxSessionDuration' failed to satisfy constraint: Member must have value {bound}"
+    )))
+}
+
 /// Who holds a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Holder {
@@ -165,6 +181,18 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
+
+    #[test]
+    fn statement_21_the_longest_session_is_from_one_hour_to_twelve() {
+        let check = |operation, seconds: &str| check_longest(operation, &HashMap::from([("MaxSessionDuration".to_owned(), seconds.to_owned())]));
+        for operation in ["CreateRole", "UpdateRole"] {
+            assert_eq!((check(operation, "3600"), check(operation, "43200")), (Ok(()), Ok(())));
+            for bad in ["3599", "43201"] {
+                assert_eq!(check(operation, bad).unwrap_err().code, "ValidationError", "{bad}");
+            }
+        }
+        assert_eq!(check_longest("CreateRole", &HashMap::new()), Ok(()));
+    }
 
     fn session() -> Session {
         Session {

@@ -28,10 +28,14 @@ pub fn check_reserved(tags: &[(String, String)]) -> Result<(), Failure> {
     }
 }
 
-/// Refuses tags with keys of more than 128 or no characters, values of more than 256, or others than letters, numbers, spaces and `_.:/=+-@`.
+/// Refuses more than 50 tags, tags with keys of more than 128 or no characters, values of more than 256, or others than letters, numbers, spaces and
+/// `_.:/=+-@`.
 ///
-/// Source: BC `tagKeyType` and `tagValueType`; UG `id_tags.md`.
+/// Source: BC `tagListType`, `tagKeyType` and `tagValueType`; UG `id_tags.md`.
 pub fn check_form(tags: &[(String, String)]) -> Result<(), Failure> {
+    if tags.len() > 50 {
+        return Err(Failure::validation("1 validation error detected: Value at 'tags' failed to satisfy constraint: at most 50"));
+    }
     let is_allowed = |character: char| character.is_alphanumeric() || character == ' ' || "_.:/=+-@".contains(character);
     for (number, (key, value)) in (1..).zip(tags) {
         for (member, text, lengths) in [("key", key, 1..=128), ("value", value, 0..=256)] {
@@ -54,9 +58,6 @@ pub fn check_form(tags: &[(String, String)]) -> Result<(), Failure> {
 pub fn check_session_tags(tags: &[(String, String)]) -> Result<BTreeMap<String, String>, Failure> {
     check_reserved(tags)?;
     check_form(tags)?;
-    if tags.len() > 50 {
-        return Err(Failure::validation("1 validation error detected: Value at 'tags' failed to satisfy constraint: at most 50"));
-    }
     let mut checked = BTreeMap::new();
     for (key, value) in tags {
         if checked.keys().any(|other: &String| other.eq_ignore_ascii_case(key)) {
@@ -125,6 +126,13 @@ mod tests {
         for bad in [("", "1"), ("k".repeat(129).as_str(), ""), ("k", "v".repeat(257).as_str()), ("k*", ""), ("k", "a;b"), ("k", "a\nb")] {
             assert_eq!(check_form(&tags(&[bad])).unwrap_err().code, "ValidationError", "{bad:?}");
         }
+    }
+
+    #[test]
+    fn statement_18_one_call_has_fifty_tags_at_most() {
+        let many: Vec<_> = (0..51).map(|n| (format!("k{n}"), String::new())).collect();
+        assert_eq!(check_form(&many).unwrap_err().code, "ValidationError");
+        assert_eq!(check_form(&many[..50]), Ok(()));
     }
 
     #[test]

@@ -13,8 +13,8 @@ use super::take_request;
 use crate::{
     failure::Failure,
     rules::{
-        account_details, boundaries, characters, clock, deletion, managed_policies, names, paging, partitions, passwords, principals, protected,
-        quotas, tags, trust_policy, unique_ids, unmodifiable,
+        account_details, boundaries, characters, clock, deletion, existence, managed_policies, names, paging, partitions, passwords, principals,
+        protected, quotas, sessions, tags, trust_policy, unique_ids, unmodifiable,
     },
     wire::Call,
     world::World,
@@ -101,6 +101,7 @@ fn check_form(operation: &str, parameters: &Parameters) -> Result<(), Failure> {
     names::check_paths(parameters)?;
     paging::check_size(parameters)?;
     characters::check_description(operation, parameters)?;
+    sessions::check_longest(operation, parameters)?;
     // Trust policies are checked with the rest of their form.
     if operation != "UpdateAssumeRolePolicy" {
         characters::check_document(parameters)?;
@@ -115,6 +116,7 @@ fn check_state(world: &World, account_id: &str, operation: &str, parameters: &mu
     let states = world.iam.read();
     let state = states.get(account_id).ok_or_else(|| crate::caller::unknown_key(false))?;
     names::check_unique(state, operation, parameters)?;
+    existence::check(state, operation, parameters)?;
     protected::check(state, operation, parameters)?;
     managed_policies::check_attachable(operation, parameters)?;
     passwords::check(state, operation, parameters)?;
@@ -309,14 +311,16 @@ fn edit(reply: &mut AwsResponse, change: impl FnOnce(&str) -> String) {
     }
 }
 
-/// The crate says of a missing role what the API says in other words.
+/// The crate says of a missing role, and of some missing users and groups, what the API says in other words.
 ///
 /// Source: TF's acceptance tests ("The role with name ... cannot be found.").
 fn in_the_apis_words(mut failure: Failure) -> Failure {
-    if failure.code == "NoSuchEntity"
-        && let Some(name) = failure.message.strip_prefix("Role ").and_then(|rest| rest.strip_suffix(" not found"))
-    {
-        failure.message = format!("The role with name {name} cannot be found.");
+    let named = |kind: &str| failure.message.strip_prefix(kind).and_then(|rest| rest.strip_suffix(" not found")).map(str::to_owned);
+    for (kind, word) in [("Role ", "role"), ("User ", "user"), ("Group ", "group")] {
+        if let Some(name) = named(kind).filter(|_| failure.code == "NoSuchEntity") {
+            failure.message = format!("The {word} with name {name} cannot be found.");
+            break;
+        }
     }
     failure
 }

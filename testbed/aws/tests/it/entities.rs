@@ -187,6 +187,45 @@ async fn statement_17_a_policy_in_use_or_with_versions_cannot_be_deleted() {
 }
 
 #[tokio::test]
+async fn who_is_missing_is_named_in_the_apis_words() {
+    let (_sim, utils, _prod) = Sim::with_accounts().await;
+    utils.iam("CreateUser", &[("UserName", "alice")]).await.ok();
+    utils.iam("CreateGroup", &[("GroupName", "team")]).await.ok();
+    let boundary = ("PermissionsBoundary", "arn:aws:iam::aws:policy/ReadOnlyAccess");
+    let (nobody, device) = (("UserName", "nobody"), ("SerialNumber", "arn:aws:iam::111111111111:mfa/none"));
+    for (operation, parameters) in [
+        ("GetUser", vec![nobody]),
+        ("PutUserPermissionsBoundary", vec![nobody, boundary]),
+        ("DeleteUserPermissionsBoundary", vec![nobody]),
+        ("RemoveUserFromGroup", vec![nobody, ("GroupName", "team")]),
+        ("DeactivateMFADevice", vec![nobody, device]),
+    ] {
+        let reply = utils.iam(operation, &parameters).await;
+        assert_eq!(
+            (reply.code(), reply.message()),
+            ("NoSuchEntity".to_owned(), "The user with name nobody cannot be found.".to_owned()),
+            "{operation}"
+        );
+    }
+    let alice = ("UserName", "alice");
+    assert_eq!(utils.iam("RemoveUserFromGroup", &[alice, ("GroupName", "none")]).await.message(), "The group with name none cannot be found.");
+    assert_eq!(utils.iam("AddUserToGroup", &[alice, ("GroupName", "none")]).await.message(), "The group with name none cannot be found.");
+}
+
+#[tokio::test]
+async fn a_device_is_taken_off_its_own_user_only() {
+    let (_sim, utils, _prod) = Sim::with_accounts().await;
+    utils.iam("CreateUser", &[("UserName", "alice")]).await.ok();
+    utils.iam("CreateUser", &[("UserName", "bob")]).await.ok();
+    let (device, _) = crate::assume_role::mfa_device(&utils, "bob").await;
+    let of = |user: &'static str| [("UserName", user), ("SerialNumber", device.as_str())];
+    assert_eq!(utils.iam("DeactivateMFADevice", &of("alice")).await.code(), "NoSuchEntity");
+    assert_eq!(utils.iam("ListMFADevices", &[("UserName", "bob")]).await.ok().texts("SerialNumber"), [device.as_str()]);
+    utils.iam("DeactivateMFADevice", &of("bob")).await.ok();
+    assert_eq!(utils.iam("DeactivateMFADevice", &of("bob")).await.code(), "NoSuchEntity");
+}
+
+#[tokio::test]
 async fn accounts_do_not_see_each_other() {
     let (_sim, utils, prod) = Sim::with_accounts().await;
     prod.role("r", &trust(json!(UTILS))).await;
