@@ -73,19 +73,26 @@ impl BaseConfig {
         Self { backend: Some(backend), ..Self::new(sdk, secrets) }
     }
 
-    /// For tests: fixed credentials and an endpoint on this machine.
+    /// For tests: every call goes to `url`, directly, whatever the environment says. The operator itself has no credentials there; accounts have theirs in
+    /// `secrets`.
+    pub fn with_endpoint(url: &str, secrets: Arc<dyn Secrets>) -> Self {
+        Self::at(url, timeouts(), secrets)
+    }
+
+    /// For tests: the same, with little patience.
     #[cfg(test)]
     pub(super) fn for_endpoint(url: &str, attempt_timeout: Duration, secrets: Arc<dyn Secrets>) -> Self {
-        use aws_sdk_iam::config::Credentials;
+        Self::at(url, timeouts().to_builder().operation_attempt_timeout(attempt_timeout).build(), secrets)
+    }
 
+    fn at(url: &str, timeouts: TimeoutConfig, secrets: Arc<dyn Secrets>) -> Self {
         let sdk = SdkConfig::builder()
             .behavior_version(BEHAVIOR())
             .http_client(http_client(ProxyConfig::disabled))
-            .timeout_config(timeouts().to_builder().operation_attempt_timeout(attempt_timeout).build())
+            .timeout_config(timeouts)
             .retry_config(RetryConfig::disabled())
             .endpoint_url(url)
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::new("AKIAEXAMPLE", "secret", None, None, "test")))
-            .time_source(aws_smithy_async::time::SystemTimeSource::new())
+            .credentials_provider(SharedCredentialsProvider::new(fixed_keys(None)))
             .build();
         Self::new(sdk, secrets)
     }
