@@ -54,7 +54,7 @@ test: tools ## Run every test, those on a real control plane included
 campaign: tools ## Try every crash point and every order, which takes long; `make test` takes a sample
 	$(CARGO) build --locked --workspace --bins
 	@$(TARGET)/debug/testbed build >/dev/null
-	ROLEBRIDGE_CAMPAIGN=full $(CARGO) test --locked --test e2e -- --nocapture crash:: errors:: grants:: order::
+	ROLEBRIDGE_CAMPAIGN=full $(CARGO) test --locked --test e2e -- --nocapture crash:: errors:: grants:: iam_model:: order::
 
 .PHONY: test-fast
 test-fast: rust ## Run the tests that take seconds and need no control plane

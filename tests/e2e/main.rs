@@ -15,6 +15,7 @@ mod errors;
 mod examples;
 mod grants;
 mod health;
+mod iam_model;
 mod invariants;
 mod isolation;
 mod namespace;

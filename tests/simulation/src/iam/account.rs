@@ -14,7 +14,7 @@ use super::history::{Objects, View};
 use super::refusal::{Answer, Code, Missing, Refusal};
 
 /// The quotas of a new account, by their keys in GetAccountSummary (IAM user guide, "IAM and AWS STS quotas").
-const QUOTAS: [(&str, usize); 13] = [
+const QUOTAS: [(&str, usize); 14] = [
     ("AccessKeysPerUserQuota", 2),
     ("AssumeRolePolicySizeQuota", 2048),
     ("AttachedPoliciesPerRoleQuota", 10),
@@ -25,6 +25,7 @@ const QUOTAS: [(&str, usize); 13] = [
     ("PolicySizeQuota", 6144),
     ("RolePolicySizeQuota", 10_240),
     ("RolesQuota", 1000),
+    ("SigningCertificatesPerUserQuota", 2),
     ("UserPolicySizeQuota", 2048),
     ("UsersQuota", 5000),
     ("VersionsPerPolicyQuota", 5),

@@ -8,11 +8,12 @@ use rolebridge::core::ownership::Tags;
 use serde_json::Value;
 
 use super::Cloud;
-use super::account::key;
+use super::account::{Account, key};
 use super::entity::{Group, Identity, Kind, OfRole, is_path_of_aws};
+use super::execute::{is_attachable, take_attached};
 use super::history::View;
 use super::policies::number;
-use super::refusal::{Answer, Code, Refusal};
+use super::refusal::{Answer, Code, Missing, Refusal};
 
 /// A change that somebody makes by the console, or that AWS makes itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,9 +30,9 @@ pub enum Change {
     CreateAccessKey(UserName),
     /// Switches an access key on or off.
     UpdateAccessKey(UserName, String, bool),
-    /// Gives a user something that keeps it from being deleted: a password, a certificate, an MFA device. Groups and access keys have changes of their own.
+    /// Gives a user something that keeps it from being deleted: a password, a certificate, an MFA device, a key of this ID.
     Add(UserName, Dependent),
-    /// Puts a role into an instance profile of this name.
+    /// Puts a role into an instance profile of this name, which must be empty.
     AddToInstanceProfile(RoleName, String),
     /// Takes a role out of an instance profile.
     RemoveFromInstanceProfile(RoleName, String),
@@ -63,7 +64,7 @@ impl Change {
             Self::DetachGroupPolicy(..) => "DetachGroupPolicy",
             Self::CreateAccessKey(_) => "CreateAccessKey",
             Self::UpdateAccessKey(..) => "UpdateAccessKey",
-            Self::Add(..) => "CreateLoginProfile",
+            Self::Add(_, dependent) => addition(dependent),
             Self::AddToInstanceProfile(..) => "AddRoleToInstanceProfile",
             Self::RemoveFromInstanceProfile(..) => "RemoveRoleFromInstanceProfile",
             Self::SetDefaultPolicyVersion(..) => "SetDefaultPolicyVersion",
@@ -72,6 +73,18 @@ impl Change {
             Self::SetQuota(..) => "RequestServiceQuotaIncrease",
             Self::SetAlias(_) => "CreateAccountAlias",
         }
+    }
+}
+
+fn addition(dependent: &Dependent) -> &'static str {
+    match dependent {
+        Dependent::LoginProfile => "CreateLoginProfile",
+        Dependent::AccessKey(_) => "CreateAccessKey",
+        Dependent::SigningCertificate(_) => "UploadSigningCertificate",
+        Dependent::SSHPublicKey(_) => "UploadSSHPublicKey",
+        Dependent::ServiceSpecificCredential(_) => "CreateServiceSpecificCredential",
+        Dependent::MFADevice(_) => "EnableMFADevice",
+        Dependent::Group(_) => "AddUserToGroup",
     }
 }
 
@@ -90,33 +103,23 @@ impl Cloud {
             Change::CreateGroup(name) => return self.create_group(account, name, view).map(Some),
             Change::DeleteGroup(name) => self.delete_group(account, name, view)?,
             Change::AttachGroupPolicy(name, arn) => {
+                is_attachable(arn)?;
                 let arn = self.account(account)?.usable_policy(arn, view)?;
                 self.change_group(account, name, view, |group| {
                     group.attached.insert(arn);
+                    Ok(())
                 })?;
             }
-            Change::DetachGroupPolicy(name, arn) => self.change_group(account, name, view, |group| {
-                group.attached.remove(arn);
-            })?,
+            Change::DetachGroupPolicy(name, arn) => self.change_group(account, name, view, |group| take_attached(&mut group.attached, arn))?,
             Change::CreateAccessKey(user) => return self.create_access_key(account, user, view).map(Some),
-            Change::UpdateAccessKey(user, id, is_active) => self.change_user(account, user, view, |kind| {
-                let Kind::User(user) = kind else { return };
-                if *is_active {
-                    user.inactive_keys.remove(id)
-                } else {
-                    user.inactive_keys.insert(id.clone())
-                };
-            })?,
-            Change::Add(user, belonging) => self.change_user(account, user, view, |kind| {
-                if let Kind::User(user) = kind {
-                    user.belongings.insert(belonging.clone());
-                }
-            })?,
-            Change::AddToInstanceProfile(role, profile) => self.change_role(account, role, view, |role| {
-                role.instance_profiles.insert(profile.clone());
-            })?,
-            Change::RemoveFromInstanceProfile(role, profile) => self.change_role(account, role, view, |role| {
-                role.instance_profiles.remove(profile);
+            Change::UpdateAccessKey(user, id, is_active) => {
+                self.change_any(account, &IdentityName::User(user.clone()), view, |_, identity, _| switch(&mut identity.kind, id, *is_active))?;
+            }
+            Change::Add(user, belonging) => self.add(account, user, belonging, view)?,
+            Change::AddToInstanceProfile(role, profile) => self.add_to_profile(account, role, profile, view)?,
+            Change::RemoveFromInstanceProfile(role, profile) => self.change_role(account, role, view, |_, role| {
+                let missing = || Refusal::missing(Missing::Part, format!("The role is not in instance profile {profile}."));
+                if role.instance_profiles.remove(profile) { Ok(()) } else { Err(missing()) }
             })?,
             Change::SetDefaultPolicyVersion(arn, version) => self.change_policy(account, arn, view, |_, policy| {
                 policy.default = number(policy, version)?;
@@ -156,10 +159,10 @@ impl Cloud {
         self.replace_group(account, name, None, view)
     }
 
-    fn change_group(&mut self, account: &AccountID, name: &GroupName, view: &mut View<'_>, change: impl FnOnce(&mut Group)) -> Answer {
+    fn change_group(&mut self, account: &AccountID, name: &GroupName, view: &mut View<'_>, change: impl FnOnce(&mut Group) -> Answer) -> Answer {
         let found = self.account(account)?.group(name, view)?;
         let mut group = (**found).clone();
-        change(&mut group);
+        change(&mut group)?;
         self.replace_group(account, name, Some(group), view)
     }
 
@@ -171,30 +174,50 @@ impl Cloud {
     }
 
     fn create_access_key(&mut self, account: &AccountID, user: &UserName, view: &mut View<'_>) -> Answer<String> {
-        // Statement 28: two, those that are switched off included.
         let id = self.unique_id("AIDA")?.as_str().replacen("AIDASIM42", "AKIASIM4", 1);
-        self.change_any(account, &IdentityName::User(user.clone()), view, |of, identity, _| {
-            let Kind::User(user) = &mut identity.kind else { return Ok(()) };
-            user.belongings.insert(Dependent::AccessKey(id.clone()));
-            let keys = user.belongings.iter().filter(|belonging| matches!(belonging, Dependent::AccessKey(_))).count();
-            of.within("AccessKeysPerUserQuota", "AccessKeysPerUser", keys)
-        })?;
+        self.add(account, user, &Dependent::AccessKey(id.clone()), view)?;
         Ok(id)
     }
 
-    fn change_user(&mut self, account: &AccountID, user: &UserName, view: &mut View<'_>, change: impl FnOnce(&mut Kind)) -> Answer {
-        self.change_any(account, &IdentityName::User(user.clone()), view, |_, identity, _| {
-            change(&mut identity.kind);
+    fn add(&mut self, account: &AccountID, user: &UserName, belonging: &Dependent, view: &mut View<'_>) -> Answer {
+        let kind = std::mem::discriminant(belonging);
+        self.change_any(account, &IdentityName::User(user.clone()), view, |of, identity, _| {
+            let Kind::User(user) = &mut identity.kind else { return Ok(()) };
+            if !user.belongings.insert(belonging.clone()) {
+                return Err(Refusal::new(Code::EntityAlreadyExists, format!("{belonging} is there already.")));
+            }
+            let amount = user.belongings.iter().filter(|belonging| std::mem::discriminant(*belonging) == kind).count();
+            match belonging {
+                // Statement 28: those that are switched off count.
+                Dependent::AccessKey(_) => of.within("AccessKeysPerUserQuota", "AccessKeysPerUser", amount),
+                Dependent::SigningCertificate(_) => of.within("SigningCertificatesPerUserQuota", "SigningCertificatesPerUser", amount),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// An instance profile holds one role (IAM API reference, AddRoleToInstanceProfile).
+    fn add_to_profile(&mut self, account: &AccountID, role: &RoleName, profile: &str, view: &mut View<'_>) -> Answer {
+        self.change_role(account, role, view, |of, role| {
+            let mut roles = of.roles.all().filter_map(|identity| identity.role());
+            if roles.any(|role| role.instance_profiles.contains(profile)) {
+                return Err(Refusal::new(Code::LimitExceeded, "Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1"));
+            }
+            role.instance_profiles.insert(profile.to_owned());
             Ok(())
         })
     }
 
-    fn change_role(&mut self, account: &AccountID, role: &RoleName, view: &mut View<'_>, change: impl FnOnce(&mut OfRole)) -> Answer {
-        self.change_any(account, &IdentityName::Role(role.clone()), view, |_, identity, _| {
-            if let Kind::Role(role) = &mut identity.kind {
-                change(role);
-            }
-            Ok(())
+    fn change_role(
+        &mut self,
+        account: &AccountID,
+        role: &RoleName,
+        view: &mut View<'_>,
+        change: impl FnOnce(&Account, &mut OfRole) -> Answer,
+    ) -> Answer {
+        self.change_identity(account, &IdentityName::Role(role.clone()), view, |of, identity, _| match &mut identity.kind {
+            Kind::Role(role) => change(of, role),
+            Kind::User(_) => Ok(()),
         })
     }
 
@@ -209,7 +232,7 @@ impl Cloud {
         if of.newest(&who).is_some() {
             return Err(Refusal::new(Code::EntityAlreadyExists, format!("Role with name {name} already exists.")));
         }
-        let trust = self.trust_of_aws(trust_policy.clone(), view);
+        let trust = self.bound(&of.partition, trust_policy.clone(), view);
         let id = self.unique_id("AROA")?;
         let role = OfRole { description: None, max_session_duration: 43_200, trust, instance_profiles: Default::default() };
         let identity = Identity {
@@ -228,4 +251,18 @@ impl Cloud {
         self.replace(account, &who, None, Some(identity), view)?;
         Ok(id.to_string())
     }
+}
+
+/// Switches an access key on or off.
+fn switch(kind: &mut Kind, id: &str, is_active: bool) -> Answer {
+    let Kind::User(user) = kind else { return Ok(()) };
+    if !user.belongings.contains(&Dependent::AccessKey(id.to_owned())) {
+        return Err(Refusal::missing(Missing::Part, format!("The Access Key with id {id} cannot be found.")));
+    }
+    if is_active {
+        user.inactive_keys.remove(id)
+    } else {
+        user.inactive_keys.insert(id.to_owned())
+    };
+    Ok(())
 }

@@ -84,7 +84,7 @@ impl Cloud {
     }
 
     /// The same, but for what AWS keeps to itself (statement 34).
-    fn change_identity(
+    pub(super) fn change_identity(
         &mut self,
         account: &AccountID,
         who: &IdentityName,
@@ -210,6 +210,7 @@ impl Cloud {
     }
 
     fn put_inline(&mut self, account: &AccountID, who: &IdentityName, name: &PolicyName, text: &str, view: &mut View<'_>) -> Answer {
+        self.is_changeable(account, who)?;
         let document = read(text)?;
         check_permissions(&document)?;
         let stored = Stored::new(document);
@@ -235,6 +236,7 @@ impl Cloud {
     }
 
     fn attach(&mut self, account: &AccountID, who: &IdentityName, arn: &Arn, view: &mut View<'_>) -> Answer {
+        self.is_changeable(account, who)?;
         is_attachable(arn)?;
         self.change_identity(account, who, view, |of, identity, view| {
             let arn = of.usable_policy(arn, view)?;
@@ -248,18 +250,15 @@ impl Cloud {
     }
 
     fn detach(&mut self, account: &AccountID, who: &IdentityName, arn: &Arn, view: &mut View<'_>) -> Answer {
-        self.change_identity(account, who, view, |_, identity, _| {
-            let attached = identity.attached.iter().find(|attached| attached.as_str().eq_ignore_ascii_case(arn.as_str())).cloned();
-            let attached = attached.ok_or_else(|| Refusal::missing(Missing::Part, format!("Policy {arn} was not found.")))?;
-            identity.attached.remove(&attached);
-            Ok(())
-        })
+        self.change_identity(account, who, view, |_, identity, _| take_attached(&mut identity.attached, arn))
     }
 
     fn put_boundary(&mut self, account: &AccountID, who: &IdentityName, arn: &Arn, view: &mut View<'_>) -> Answer {
+        self.is_changeable(account, who)?;
         is_attachable(arn)?;
-        self.change_identity(account, who, view, |of, identity, view| {
-            identity.boundary = Some(usable_boundary(of, arn, view)?);
+        let boundary = usable_boundary(self.account(account)?, arn, view)?;
+        self.change_identity(account, who, view, |_, identity, _| {
+            identity.boundary = Some(boundary);
             Ok(())
         })
     }
@@ -378,8 +377,16 @@ fn what_is_left(identity: &Identity) -> Option<String> {
         .or_else(|| (!identity.inline.is_empty()).then(|| "delete policies".to_owned()))
 }
 
+/// Takes a policy off.
+pub(super) fn take_attached(attached: &mut BTreeSet<Arn>, arn: &Arn) -> Answer {
+    let found = attached.iter().find(|attached| attached.as_str().eq_ignore_ascii_case(arn.as_str())).cloned();
+    let found = found.ok_or_else(|| Refusal::missing(Missing::Part, format!("Policy {arn} was not found.")))?;
+    attached.remove(&found);
+    Ok(())
+}
+
 /// Those of AWS for service-linked roles are for these only (IAM API reference, PolicyNotAttachable).
-fn is_attachable(arn: &Arn) -> Answer {
+pub(super) fn is_attachable(arn: &Arn) -> Answer {
     if aws_managed::is_for_services_only(arn) {
         return Err(Refusal::new(Code::PolicyNotAttachable, "Cannot attach a Service Role Policy to a Customer Role."));
     }

@@ -25,6 +25,9 @@ impl Case {
 
 /// Refuses what can be no tag, and what AWS keeps for itself.
 pub(super) fn check(tags: &Tags) -> Answer {
+    if tags.len() > MOST {
+        return Err(Refusal::invalid(format!("1 validation error detected: Value at 'tags' failed to satisfy constraint: at most {MOST}")));
+    }
     let is_kept = |text: &str| text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:"));
     if let Some((key, _)) = tags.iter().find(|(key, value)| is_kept(key) || is_kept(value)) {
         return Err(Refusal::new(Code::InvalidInput, format!("Tag {key}: keys and values that begin with aws: are reserved for AWS use.")));

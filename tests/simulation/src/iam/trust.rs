@@ -31,6 +31,11 @@ impl Cloud {
             };
             if is_valid { Ok(()) } else { Err(invalid_principal(kind, name)) }
         })?;
+        Ok(self.bound(partition, document, view))
+    }
+
+    /// A trust policy as it is, whoever it names: AWS's own are not checked.
+    pub(super) fn bound(&self, partition: &Partition, document: Value, view: &View<'_>) -> Trust {
         let (mut inside, mut principals) = (document, BTreeSet::new());
         map_principals(&mut inside, &mut |name| {
             // Statement 8: an account by its ID is its root.
@@ -41,12 +46,7 @@ impl Cloud {
             principals.insert(found.id.clone());
             Some(found.id.to_string())
         });
-        Ok(self.shown(Arc::new(inside), Arc::new(principals), view.now))
-    }
-
-    /// What is taken in as it is: AWS knows its own principals.
-    pub(super) fn trust_of_aws(&self, document: Value, view: &View<'_>) -> Trust {
-        self.shown(Arc::new(document), Arc::default(), view.now)
+        self.shown(Arc::new(inside), Arc::new(principals), view.now)
     }
 
     fn shown(&self, inside: Arc<Value>, principals: Arc<BTreeSet<UniqueID>>, written: std::time::Duration) -> Trust {
@@ -75,12 +75,15 @@ impl Cloud {
             return is_there(name);
         }
         let Ok(arn) = name.parse::<Arn>() else { return false };
-        if arn.is_account_root() {
-            return arn.partition() == partition && is_there(arn.account());
+        // Trust never crosses partitions.
+        if arn.partition() != partition || !is_there(arn.account()) {
+            return false;
         }
-        let session = session_of(&arn).map(|role| self.role_of(&arn, role));
-        let found = session.unwrap_or_else(|| self.named_by(name));
-        arn.partition() == partition && found.is_some_and(|found| view.knows(found.named))
+        let found = match session_of(&arn) {
+            Some(role) => self.role_of(&arn, role),
+            None => self.named_by(name),
+        };
+        arn.is_account_root() || found.is_some_and(|found| view.knows(found.named))
     }
 
     /// The user or role of this ARN.

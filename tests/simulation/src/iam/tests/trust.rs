@@ -67,6 +67,7 @@ fn statements_1_and_9_only_who_is_there_may_be_named() {
     world.create(&user("alice"));
     world.create(&role("source"));
     world.cloud.open(&account("333333333333"), &"aws-cn".parse().unwrap());
+    world.create_in("333333333333", wanted(&role("elsewhere"))).unwrap();
     role_of_prod(&mut world, &json!("*")).unwrap();
     for known in [
         json!("*"),
@@ -89,6 +90,8 @@ fn statements_1_and_9_only_who_is_there_may_be_named() {
         json!({"AWS": "arn:aws:iam::999999999999:root"}),
         json!({"AWS": "999999999999"}),
         json!({"AWS": "arn:aws-cn:iam::333333333333:root"}),
+        json!({"AWS": "arn:aws:iam::333333333333:root"}),
+        json!({"AWS": "arn:aws:sts::333333333333:assumed-role/elsewhere/session"}),
         json!({"AWS": [ALICE, "alice"]}),
         json!({"AWS": "arn:aws:sts::111111111111:assumed-role/none/session"}),
         json!({"AWS": "arn:aws:sts::111111111111:assumed-role/source"}),
