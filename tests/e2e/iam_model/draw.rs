@@ -56,10 +56,12 @@ pub struct Draw<'a> {
     pub known: &'a Known,
 }
 
+#[allow(clippy::expect_used, reason = "what is drawn is written in this file")]
 fn parsed<T: FromStr<Err: Debug>>(text: &str) -> T {
     text.parse().expect("a value of its type")
 }
 
+#[allow(clippy::expect_used, reason = "what is drawn is written in this file")]
 fn document(value: &Value) -> Document {
     Document::parse(&value.to_string()).expect("a document")
 }

@@ -114,6 +114,7 @@ fn same<T: PartialEq + Debug>(of_simulator: &T, of_model: &T) -> Result<()> {
     Ok(())
 }
 
+#[allow(clippy::expect_used, reason = "the accounts are written in this file")]
 fn id(account: &str) -> AccountID {
     account.parse().expect("an account ID")
 }

@@ -99,8 +99,10 @@ impl Cloud {
         identities.newest(&key(entity.name)).filter(|found| found.arn == arn)
     }
 
+    /// The role that a session is of. As in all ARNs of principals, its name stands as it was given.
     fn role_of(&self, session: &Arn, role: &str) -> Option<&Arc<Snapshot<Identity>>> {
-        self.accounts.get(&session.account_id()?)?.roles.newest(&key(role))
+        let account = self.accounts.get(&session.account_id()?)?;
+        account.roles.newest(&key(role)).filter(|found| found.name.as_str() == role)
     }
 
     /// From now on, a user or role has this unique ID, and is called so.
