@@ -182,6 +182,13 @@ impl ControlPlane {
         self.wait_until_ready().await
     }
 
+    /// Has etcd forget what was before this resource version. The API server remembers a while of its own, until it is started again.
+    pub async fn compact(&self, resource_version: &str) -> Result<()> {
+        let url = format!("http://127.0.0.1:{}/v3/kv/compaction", self.settings.etcd_port);
+        let _: serde_json::Value = crate::http::send_json(::http::Method::POST, &url, Some(&json!({"revision": resource_version}))).await?;
+        Ok(())
+    }
+
     async fn wait_until_ready(&self) -> Result<()> {
         until_ready("kube-apiserver", || async {
             self.ensure_api_server_running()?;

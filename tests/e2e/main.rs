@@ -2,6 +2,7 @@
 
 mod access;
 mod admission;
+mod api_model;
 mod api_server;
 mod assume;
 mod bootstrap;

@@ -131,11 +131,22 @@ impl Kind {
     fn fill_built_in(&self, map: &mut Map<String, Value>) {
         match self.plural.as_str() {
             "namespaces" => {
+                for part in ["spec", "status"] {
+                    if let Some(part) = map.entry(part).or_insert_with(|| json!({})).as_object_mut() {
+                        drop_empty(part);
+                    }
+                }
                 let name = map.get("metadata").and_then(|metadata| metadata["name"].as_str()).unwrap_or_default().to_owned();
                 if let Some(Value::Object(metadata)) = map.get_mut("metadata").filter(|_| !name.is_empty()) {
                     let labels = metadata.entry("labels").or_insert_with(|| json!({}));
                     labels[NAME_LABEL] = name.into();
                 }
+            }
+            "events" => {
+                // Always there, and nothing in them.
+                map.insert("deprecatedSource".to_owned(), json!({}));
+                map.insert("deprecatedFirstTimestamp".to_owned(), Value::Null);
+                map.insert("deprecatedLastTimestamp".to_owned(), Value::Null);
             }
             "secrets" => {
                 map.entry("type").or_insert_with(|| "Opaque".into());

@@ -15,6 +15,7 @@
 //! and generated names follow from a counter; times are those of `jiff::Timestamp::now`.
 
 mod fields;
+mod json_patch;
 mod kinds;
 mod namespaces;
 mod owners;

@@ -9,7 +9,7 @@ use super::ApiServer;
 use super::kinds::Kind;
 use super::owners::Owners;
 use super::refusal::Refusal;
-use super::store::{Stored, is_in};
+use super::store::{Draft, Stored, is_in};
 use super::target::{Part, Target};
 use super::write::{Written, finalizers, is_terminating, now};
 
@@ -76,7 +76,8 @@ impl ApiServer {
         let mut object = (*was.object).clone();
         object["metadata"]["deletionTimestamp"] = now().into();
         object["status"]["phase"] = "Terminating".into();
-        Ok(Written::new(200, &self.store.put(target.kind, target.key(), object, (*was.owners).clone(), false)))
+        let draft = Draft { object, raw: None, owners: was.owners.clone() };
+        Ok(Written::new(200, &self.store.put(target.kind, target.key(), draft)))
     }
 
     /// Plays the namespace controller once: deletes what is in namespaces that are being deleted, as far as finalizers let it, and each such

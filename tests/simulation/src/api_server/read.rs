@@ -62,7 +62,9 @@ impl ApiServer {
         let past = (revision != now).then(|| self.store.objects_at(target.kind, revision));
         let objects = past.as_ref().unwrap_or_else(|| self.store.objects(target.kind));
         let mut found = objects.iter().filter(|(key, _)| is_in(key, &target.namespace) && key.as_str() > after);
-        let limit = if parameters.limit == 0 { usize::MAX } else { parameters.limit };
+        // Whatever there is is had from memory, where there is no need for pages.
+        let is_unlimited = parameters.limit == 0 || parameters.resource_version == Some(0);
+        let limit = if is_unlimited { usize::MAX } else { parameters.limit };
         let page: Vec<(&String, &Stored)> = found.by_ref().take(limit).collect();
         let left = found.count();
         let next = page.last().filter(|_| left > 0).map(|(key, _)| (token(revision, key), left));
@@ -92,9 +94,13 @@ impl Kind {
         if let Some((token, left)) = next {
             metadata["continue"] = token.into();
             metadata["remainingItemCount"] = left.into();
+        } else if self.is_custom && view == View::Whole {
+            metadata["continue"] = "".into();
         }
         let items: Vec<String> = objects.iter().map(|(_, stored)| self.item(stored, view)).collect();
-        format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata},\"items\":[{}]}}", items.join(","))
+        // A list of nothing but metadata says null where it is empty.
+        let items = if items.is_empty() && view == View::Metadata { "null".to_owned() } else { format!("[{}]", items.join(",")) };
+        format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata},\"items\":{items}}}")
     }
 
     /// An object in a list. Those of kinds that are built in do not name their kind there.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::owners::Owners;
@@ -20,8 +20,27 @@ pub struct Stored {
     pub text: Arc<str>,
     /// Who owns which of its fields.
     pub owners: Arc<Owners>,
-    /// Whether defaults that everybody sees are not stored yet. The next write stores them, and is a change even where it says nothing new.
-    pub lacks_defaults: bool,
+    /// The object as it is stored, where that is something else: without defaults, or with fields that are empty. A write that says nothing new of
+    /// what everybody sees is a change then.
+    pub raw: Option<Arc<Value>>,
+}
+
+impl Stored {
+    /// The object as it is stored.
+    pub fn raw(&self) -> &Value {
+        self.raw.as_ref().unwrap_or(&self.object)
+    }
+}
+
+/// A version of an object that is to be stored.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// As everybody sees it.
+    pub object: Value,
+    /// As it is stored, where that is something else.
+    pub raw: Option<Value>,
+    /// Who owns which of its fields.
+    pub owners: Arc<Owners>,
 }
 
 /// What happened to an object.
@@ -127,9 +146,13 @@ impl Store {
     }
 
     /// Stores an object under the next version. Returns it as it is now.
-    pub fn put(&mut self, kind: usize, key: String, object: Value, owners: Owners, lacks_defaults: bool) -> Stored {
-        let (object, text) = self.next_version(object);
-        let stored = Stored { object, text, owners: Arc::new(owners), lacks_defaults };
+    pub fn put(&mut self, kind: usize, key: String, draft: Draft) -> Stored {
+        let (object, text) = self.next_version(draft.object);
+        let raw = draft.raw.filter(|raw| !is_same_but_for_version(raw, &object)).map(|mut raw| {
+            raw["metadata"]["resourceVersion"] = object["metadata"]["resourceVersion"].clone();
+            Arc::new(raw)
+        });
+        let stored = Stored { object, text, owners: draft.owners, raw };
         let before = self.objects[kind].insert(key.clone(), stored.clone());
         let event = if before.is_some() { Event::Modified } else { Event::Added };
         self.tell(kind, key, event, &stored, before);
@@ -229,6 +252,17 @@ impl Change {
         };
         line(event, &shown(&self.object, &self.text, view))
     }
+}
+
+fn is_same_but_for_version(one: &Value, other: &Value) -> bool {
+    let fields = |value: &Value| value.as_object().map_or(0, Map::len);
+    let metadata = |value: &Value| value["metadata"].as_object().map_or(0, |map| map.len() - usize::from(map.contains_key("resourceVersion")));
+    let same = |(name, value): (&String, &Value)| name == "metadata" || other.get(name) == Some(value);
+    let same_metadata = |(name, value): (&String, &Value)| name == "resourceVersion" || other["metadata"].get(name) == Some(value);
+    fields(one) == fields(other)
+        && metadata(one) == metadata(other)
+        && one.as_object().into_iter().flatten().all(same)
+        && one["metadata"].as_object().into_iter().flatten().all(same_metadata)
 }
 
 fn line(event: &str, object: &str) -> String {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::json_patch;
 use super::kinds::Kind;
 use super::owners::{Manager, Owners, after_apply, after_update};
 use super::refusal::{Fault, Refusal};
-use super::store::{Stored, View, shown};
+use super::store::{Draft, Stored, View, shown};
 use super::target::{Parameters, Part, Target, key};
 use super::{Answer, ApiServer};
 
@@ -18,7 +19,7 @@ const NAME_LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 /// How many of them.
 const NAME_LENGTH: u32 = 5;
 /// Metadata that no client sets when it creates an object.
-const SYSTEM_FIELDS: [&str; 6] = ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"];
+const SYSTEM_FIELDS: [&str; 5] = ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"];
 
 /// What a write leaves behind.
 pub struct Written {
@@ -122,11 +123,8 @@ impl ApiServer {
         }
         object["metadata"]["uid"] = format!("00000000-0000-4000-8000-{:012x}", self.given).into();
         object["metadata"]["creationTimestamp"] = now().into();
-        // What is stored has no status. The default of it is put in whenever the object is read.
-        let has_status = !object["status"].is_null();
-        kind.decode(&mut object);
-        let lacks_defaults = !has_status && !object["status"].is_null();
-        Ok(Written::new(201, &self.store.put(index, key, object, owners, lacks_defaults)))
+        let draft = kind.draft(object, owners);
+        Ok(Written::new(201, &self.store.put(index, key, draft)))
     }
 
     /// Patches an object, or creates it by what is applied.
@@ -149,15 +147,15 @@ impl ApiServer {
             let applied = parsed(body)?;
             kind.check_type(&applied)?;
             let (mut object, owners) = after_apply(&was.owners, &was.object, &applied, &kind.schema, &manager, parameters.force)?;
-            kind.decode(&mut object);
+            kind.settle(&mut object);
             (object, owners)
         } else {
             let mut object = (*was.object).clone();
             if content_type == PATCHES[0] {
-                let patch: json_patch::Patch = serde_json::from_slice(body).map_err(|error| Refusal::bad_request(error.to_string()))?;
-                json_patch::patch(&mut object, &patch).map_err(|_| Refusal::patch_does_not_apply())?;
+                let patch = serde_json::from_slice(body).map_err(|error| Refusal::bad_request(error.to_string()))?;
+                json_patch::apply(patch, &mut object).map_err(|_| Refusal::patch_does_not_apply())?;
             } else {
-                json_patch::merge(&mut object, &parsed(body)?);
+                ::json_patch::merge(&mut object, &parsed(body)?);
             }
             kind.decode(&mut object);
             let owners = after_update(&was.owners, &was.object, &object, &kind.schema, &manager);
@@ -171,7 +169,7 @@ impl ApiServer {
         let kind = &self.kinds[target.kind];
         kind.check_type(&applied)?;
         let (mut object, owners) = after_apply(&Owners::new(), &json!({}), &applied, &kind.schema, manager, true)?;
-        kind.decode(&mut object);
+        kind.settle(&mut object);
         if !text_of(&object, "uid").is_empty() {
             let why = format!("uid mismatch: the provided object specified uid {}, and no existing object was found", text_of(&object, "uid"));
             return Err(Refusal::conflict(kind, &target.name, &why));
@@ -221,16 +219,19 @@ impl ApiServer {
         let object = kind.prepared(target.part, &was.object, object)?;
         let faults = faults(&was.object, &object);
         if !faults.is_empty() {
-            return Err(Refusal::invalid((&kind.group, &kind.kind), &target.name, &faults));
+            // The real server looks at metadata twice: once for all kinds, and once for this one.
+            let twice = [faults.clone(), faults].concat();
+            return Err(Refusal::invalid((&kind.group, &kind.kind), &target.name, &twice));
         }
         if is_terminating(&was.object) && finalizers(&object).is_empty() && kind.lets_go(&object) {
             self.store.remove(target.kind, &target.key());
             return Ok(Written::other(200, object));
         }
-        if object == *was.object && owners == *was.owners && !was.lacks_defaults {
+        if object == *was.raw() && owners == *was.owners {
             return Ok(Written::new(200, was));
         }
-        Ok(Written::new(200, &self.store.put(target.kind, target.key(), object, owners, false)))
+        let draft = kind.draft(object, owners);
+        Ok(Written::new(200, &self.store.put(target.kind, target.key(), draft)))
     }
 
     /// Deletes an object, or marks it as being deleted while finalizers hold it.
@@ -255,7 +256,7 @@ impl ApiServer {
             self.store.remove(index, key);
             return Written::other(200, self.kinds[index].deleted(&was.object));
         }
-        if is_terminating(&was.object) && !was.lacks_defaults {
+        if is_terminating(&was.object) && was.raw.is_none() {
             return Written::new(200, was);
         }
         let mut object = (*was.object).clone();
@@ -266,7 +267,8 @@ impl ApiServer {
                 object["metadata"]["generation"] = (generation + 1).into();
             }
         }
-        Written::new(200, &self.store.put(index, key.to_owned(), object, (*was.owners).clone(), false))
+        let draft = Draft { object, raw: None, owners: was.owners.clone() };
+        Written::new(200, &self.store.put(index, key.to_owned(), draft))
     }
 }
 
@@ -315,6 +317,22 @@ fn faults(was: &Value, object: &Value) -> Vec<Fault> {
 }
 
 impl Kind {
+    /// Completes what comes of an apply. Of kinds that come from definitions it is stored as it is, with what is empty in it.
+    fn settle(&self, object: &mut Value) {
+        if self.is_custom {
+            self.schema.fill(object);
+        } else {
+            self.decode(object);
+        }
+    }
+
+    /// What is stored of an object, and what everybody sees of that.
+    fn draft(&self, raw: Value, owners: Owners) -> Draft {
+        let mut object = raw.clone();
+        self.decode(&mut object);
+        Draft { object, raw: Some(raw), owners: Arc::new(owners) }
+    }
+
     fn check_type(&self, object: &Value) -> Result<(), Refusal> {
         let (api_version, kind) = (object["apiVersion"].as_str(), object["kind"].as_str());
         match (api_version, kind) {
@@ -333,6 +351,10 @@ impl Kind {
     fn place(&self, object: &mut Value, namespace: &str) -> Result<(), Refusal> {
         let metadata = metadata(object)?;
         match metadata.get("namespace").and_then(Value::as_str) {
+            Some(_) if namespace.is_empty() => {
+                metadata.remove("namespace");
+                Ok(())
+            }
             Some(own) if own != namespace => {
                 Err(Refusal::bad_request("the namespace of the provided object does not match the namespace sent on the request"))
             }
@@ -391,6 +413,9 @@ impl Kind {
         }
         if let Some(generation) = was["metadata"]["generation"].as_i64().filter(|_| self.is_custom && !is_same) {
             metadata.insert("generation".to_owned(), (generation + 1).into());
+        }
+        if !self.is_custom {
+            self.decode(&mut object);
         }
         Ok(object)
     }
