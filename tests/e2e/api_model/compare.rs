@@ -43,6 +43,11 @@ impl Comparison {
         self.names.model.generated.push(name.model.clone());
     }
 
+    /// The last version that both have.
+    pub fn last_version(&self) -> Option<Pair<u64>> {
+        self.versions.last_key_value().map(|(real, model)| Pair { real: *real, model: *model })
+    }
+
     /// Compares two values, with their versions.
     ///
     /// # Errors

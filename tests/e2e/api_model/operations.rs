@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rolebridge_simulation::api_server::ApiServer;
 use serde_json::{Value, json};
 
 use super::compare::PAST;
@@ -117,6 +118,8 @@ pub struct Operation {
     path: String,
     part: &'static str,
     query: String,
+    /// Whether a list is to be of the version that is known of the object.
+    is_of_known_version: bool,
     accept: &'static str,
     content_type: &'static str,
     body: Option<Make>,
@@ -130,10 +133,14 @@ impl Operation {
             let given = known["metadata"]["name"].as_str().filter(|_| self.key.2.starts_with("generated"));
             let name = given.unwrap_or(&self.key.2);
             let name = if name.is_empty() || self.method == "POST" { String::new() } else { format!("/{name}") };
+            let mut query = self.query.clone();
+            if let Some(version) = known["metadata"]["resourceVersion"].as_str().filter(|_| self.is_of_known_version) {
+                query.push_str(&format!("&resourceVersionMatch=Exact&resourceVersion={version}"));
+            }
             Call {
                 method: self.method,
                 path: format!("{}{name}{}", self.path, self.part),
-                query: self.query.clone(),
+                query,
                 accept: self.accept,
                 content_type: self.content_type,
                 body: self.body.as_ref().map(|make| make(known)),
@@ -147,10 +154,14 @@ impl Operation {
     }
 }
 
+/// How often a name is drawn again that is not there, or is there where it ought not to be.
+const TRIES: usize = 3;
+
 /// Draws operations.
 pub struct Draw<'r> {
     pub random: &'r mut fastrand::Rng,
     pub known: &'r Known,
+    pub model: &'r ApiServer,
 }
 
 impl Draw<'_> {
@@ -172,16 +183,26 @@ impl Draw<'_> {
         }
         let index = self.random.usize(..KINDS.len());
         let kind = &KINDS[index];
-        let namespace = if kind.is_namespaced { self.of(&NAMESPACES) } else { "" };
-        let key = self.key(kind, namespace);
-        let what = self.random.u32(..100);
-        match what {
-            0..16 => {
-                let name = self.of(&kind.names).to_owned();
-                self.create(kind, (kind.plural, namespace, name))
+        match self.random.u32(..100) {
+            0..14 => {
+                let key = self.key(kind, false);
+                self.create(kind, key)
             }
-            16..18 => self.create(kind, (kind.plural, namespace, String::new())),
-            18..34 => self.merge(kind, key),
+            14..16 => {
+                let (plural, namespace, _) = self.key(kind, false);
+                self.create(kind, (plural, namespace, String::new()))
+            }
+            96.. => self.list(kind),
+            what => {
+                let key = self.key(kind, true);
+                self.change(what, kind, key)
+            }
+        }
+    }
+
+    fn change(&mut self, what: u32, kind: &Kind, key: Key) -> Operation {
+        match what {
+            16..34 => self.merge(kind, key),
             34..44 => self.json_patch(kind, key),
             44..54 => self.put(kind, key),
             54..72 if kind.is_ours() => self.apply_status(kind, key),
@@ -191,26 +212,43 @@ impl Draw<'_> {
             72..76 => self.put(kind, key),
             76..82 => self.apply(kind, key),
             82..92 => self.delete(kind, key),
-            92..96 => self.read(kind, key),
-            _ => self.list(kind, namespace),
+            _ => self.read(kind, key),
         }
     }
 
+    /// An object that is there, mostly, or one that is not.
+    fn key(&mut self, kind: &Kind, exists: bool) -> Key {
+        let mut key = self.any_key(kind, exists);
+        for _ in 0..TRIES {
+            if self.is_there(&key) == exists {
+                break;
+            }
+            key = self.any_key(kind, exists);
+        }
+        key
+    }
+
     /// One of the names of the kind, or one that was generated.
-    fn key(&mut self, kind: &Kind, namespace: &'static str) -> Key {
+    fn any_key(&mut self, kind: &Kind, or_generated: bool) -> Key {
+        let namespace = if kind.is_namespaced { self.of(&NAMESPACES) } else { "" };
         let generated: Vec<Key> =
             self.known.keys_of(kind).into_iter().filter(|key| key.1 == namespace && key.2.starts_with("generated")).cloned().collect();
-        if !generated.is_empty() && self.one_in(6) {
+        if or_generated && !generated.is_empty() && self.one_in(6) {
             return self.of(&generated);
         }
         (kind.plural, namespace, self.of(&kind.names).to_owned())
+    }
+
+    fn is_there(&self, key: &Key) -> bool {
+        key.2.starts_with("generated") || self.model.object(key.0, key.1, &key.2).is_some()
     }
 
     fn act(&mut self, kind: &Kind, key: Key, method: &'static str, content_type: &'static str, body: Option<Make>) -> Operation {
         let known = self.known.recall(&key, self.random);
         let path = kind.path(key.1);
         let accept = if self.one_in(12) { METADATA } else { JSON };
-        Operation { key, method, path, part: "", query: "fieldManager=people".to_owned(), accept, content_type, body, known }
+        let query = "fieldManager=people".to_owned();
+        Operation { key, method, path, part: "", query, is_of_known_version: false, accept, content_type, body, known }
     }
 
     fn create(&mut self, kind: &Kind, key: Key) -> Operation {
@@ -276,43 +314,56 @@ impl Draw<'_> {
     fn content(&mut self, kind: &Kind) -> Value {
         match kind.name {
             "AWSAccount" => {
-                let mut spec = json!({"accountID": "123456789012", "access": {"ambient": {}}, "allowedNamespaces": {"from": "Names", "names": ["a"]}});
-                self.vary(&mut spec, &[
-                    ("guardrails", json!({})),
-                    ("guardrails", json!({"accountRootTrust": true, "joinableGroups": ["a", "b"]})),
-                    ("region", json!("eu-central-1")),
-                    ("limits", json!({"burst": 3})),
-                    ("allowedNamespaces", json!({"from": "Names", "names": ["model-a", "model-b"]})),
-                    ("sweep", json!({"interval": "1h"})),
-                    ("unknown", json!([1])),
-                ]);
+                let mut spec =
+                    json!({"accountID": "123456789012", "access": {"ambient": {}}, "allowedNamespaces": {"from": "Names", "names": ["a"]}});
+                self.vary(
+                    &mut spec,
+                    &[
+                        ("guardrails", json!({})),
+                        ("guardrails", json!({"accountRootTrust": true, "joinableGroups": ["a", "b"]})),
+                        ("region", json!("eu-central-1")),
+                        ("limits", json!({"burst": 3})),
+                        ("allowedNamespaces", json!({"from": "Names", "names": ["model-a", "model-b"]})),
+                        ("sweep", json!({"interval": "1h"})),
+                        ("unknown", json!([1])),
+                    ],
+                );
                 json!({"spec": spec})
             }
             "BastionUser" => {
                 let mut spec = json!({"accountRef": {"name": "utils"}});
-                self.vary(&mut spec, &[
-                    ("tags", json!({"team": "data"})),
-                    ("tags", json!({})),
-                    ("groups", json!(["a"])),
-                    ("groups", json!([])),
-                    ("groups", json!(["b", "a"])),
-                    ("permissions", json!({})),
-                    ("permissions", json!({"attachedPolicies": ["ReadOnlyAccess"], "unmanaged": "Report"})),
-                    ("permissions", json!({"inlinePolicies": [{"name": "one", "json": "{}"}, {"name": "three", "document": {"Version": "2012-10-17"}}]})),
-                    ("permissions", json!({"inlinePolicies": [{"name": "two", "json": "{}", "unknown": 1}]})),
-                    ("allowRolesFrom", json!({"from": "Selector", "selector": {"matchLabels": {"a": "b"}}})),
-                ]);
+                self.vary(
+                    &mut spec,
+                    &[
+                        ("tags", json!({"team": "data"})),
+                        ("tags", json!({})),
+                        ("groups", json!(["a"])),
+                        ("groups", json!([])),
+                        ("groups", json!(["b", "a"])),
+                        ("permissions", json!({})),
+                        ("permissions", json!({"attachedPolicies": ["ReadOnlyAccess"], "unmanaged": "Report"})),
+                        (
+                            "permissions",
+                            json!({"inlinePolicies": [{"name": "one", "json": "{}"}, {"name": "three", "document": {"Version": "2012-10-17"}}]}),
+                        ),
+                        ("permissions", json!({"inlinePolicies": [{"name": "two", "json": "{}", "unknown": 1}]})),
+                        ("allowRolesFrom", json!({"from": "Selector", "selector": {"matchLabels": {"a": "b"}}})),
+                    ],
+                );
                 json!({"spec": spec})
             }
             "CrossAccountRole" => {
                 let mut spec = json!({"accountRef": {"name": "prod"}, "trust": []});
-                self.vary(&mut spec, &[
-                    ("trust", json!([{"from": [{"user": {"name": "alice"}}]}])),
-                    ("trust", json!([{"from": [{"user": {"name": "alice"}}, {"user": {"name": "bob"}}], "require": {"mfa": {}}}])),
-                    ("description", json!("a role")),
-                    ("maxSessionDuration", json!("2h")),
-                    ("tags", json!({"team": "web", "tier": "one"})),
-                ]);
+                self.vary(
+                    &mut spec,
+                    &[
+                        ("trust", json!([{"from": [{"user": {"name": "alice"}}]}])),
+                        ("trust", json!([{"from": [{"user": {"name": "alice"}}, {"user": {"name": "bob"}}], "require": {"mfa": {}}}])),
+                        ("description", json!("a role")),
+                        ("maxSessionDuration", json!("2h")),
+                        ("tags", json!({"team": "web", "tier": "one"})),
+                    ],
+                );
                 json!({"spec": spec})
             }
             "ConfigMap" => self.of(&[json!({}), json!({"data": {}}), json!({"data": {"a": "1", "b": "2"}}), json!({"data": {"a": "3"}, "other": 1})]),
@@ -380,9 +431,13 @@ impl Draw<'_> {
             4 => fixed(json!([{"op": "add", "path": "/metadata/finalizers/-", "value": "example.com/third"}])),
             5 => fixed(json!([{"op": "add", "path": "/metadata/labels/team", "value": "patched"}])),
             6 => fixed(json!([{"op": "replace", "path": "/metadata/labels", "value": {"replaced": "yes"}}])),
-            7 if kind.is_ours() => fixed(json!([{"op": "add", "path": "/spec/tags", "value": {"a": "b"}}, {"op": "add", "path": "/status/userARN", "value": "x"}])),
+            7 if kind.is_ours() => {
+                fixed(json!([{"op": "add", "path": "/spec/tags", "value": {"a": "b"}}, {"op": "add", "path": "/status/userARN", "value": "x"}]))
+            }
             7 => fixed(json!([{"op": "move", "from": "/data/a", "path": "/data/c"}])),
-            _ => fixed(json!([{"op": "remove", "path": "/metadata/annotations/a"}, {"op": "copy", "from": "/metadata/labels", "path": "/metadata/annotations"}])),
+            _ => fixed(
+                json!([{"op": "remove", "path": "/metadata/annotations/a"}, {"op": "copy", "from": "/metadata/labels", "path": "/metadata/annotations"}]),
+            ),
         };
         self.act(kind, key, "PATCH", JSON_PATCH, Some(body))
     }
@@ -499,7 +554,8 @@ impl Draw<'_> {
             if !self.one_in(3) {
                 let status = self.of(&["True", "False"]);
                 let since = format!("{PAST}-01-0{}T00:00:00Z", self.random.u32(1..4));
-                let mut condition = json!({"type": type_, "status": status, "reason": "Because", "message": "It is so.", "lastTransitionTime": since});
+                let mut condition =
+                    json!({"type": type_, "status": status, "reason": "Because", "message": "It is so.", "lastTransitionTime": since});
                 if self.one_in(2) {
                     condition["observedGeneration"] = self.random.u32(1..4).into();
                 }
@@ -559,11 +615,15 @@ impl Draw<'_> {
         operation
     }
 
-    fn list(&mut self, kind: &Kind, namespace: &'static str) -> Operation {
-        let namespace = if kind.is_ours() && self.one_in(2) { "" } else { namespace };
+    fn list(&mut self, kind: &Kind) -> Operation {
+        let known_key = self.key(kind, true);
+        let namespace = if kind.is_ours() && self.one_in(2) { "" } else { known_key.1 };
+        let known = self.known.recall(&known_key, self.random);
         let mut operation = self.act(kind, (kind.plural, namespace, String::new()), "GET", "", None);
         operation.accept = self.of(&[JSON, METADATA_LIST]);
         operation.query = self.of(&["", "limit=1", "limit=2", "limit=500"]).to_owned();
+        operation.is_of_known_version = self.one_in(2);
+        operation.known = known;
         operation
     }
 
@@ -573,7 +633,8 @@ impl Draw<'_> {
         let is_last = name == NAMESPACES[2];
         match self.random.u32(..8) {
             0..3 => {
-                let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": self.labels()}, "status": {"phase": "Odd"}});
+                let body =
+                    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": self.labels()}, "status": {"phase": "Odd"}});
                 self.act(&NAMESPACE, key, "POST", JSON, Some(fixed(body)))
             }
             3 | 4 if is_last => {
@@ -583,12 +644,21 @@ impl Draw<'_> {
             }
             5 => {
                 let labels = self.labels();
-                let body = self.guarded(Box::new(move |_| json!({"metadata": {"labels": labels}, "spec": {"finalizers": []}, "status": {"phase": "Odd"}})));
+                let body =
+                    self.guarded(Box::new(move |_| json!({"metadata": {"labels": labels}, "spec": {"finalizers": []}, "status": {"phase": "Odd"}})));
                 self.act(&NAMESPACE, key, "PATCH", MERGE, Some(body))
             }
             6 => {
                 let labels = self.labels();
-                self.act(&NAMESPACE, key, "PUT", JSON, Some(Box::new(move |known| with(known, &[("/kind", &json!("Namespace")), ("/apiVersion", &json!("v1")), ("/metadata/labels", &labels)]))))
+                self.act(
+                    &NAMESPACE,
+                    key,
+                    "PUT",
+                    JSON,
+                    Some(Box::new(move |known| {
+                        with(known, &[("/kind", &json!("Namespace")), ("/apiVersion", &json!("v1")), ("/metadata/labels", &labels)])
+                    })),
+                )
             }
             _ => {
                 let mut operation = self.act(&NAMESPACE, key, "GET", "", None);

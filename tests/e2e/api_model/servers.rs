@@ -5,7 +5,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use futures::StreamExt;
 use http_body_util::BodyExt;
-use kube::client::Body;
+use kube::{
+    Config,
+    client::Body,
+    config::{KubeConfigOptions, Kubeconfig},
+};
 use rolebridge::api::crds;
 use rolebridge_simulation::api_server::{Answer, ApiServer, Request};
 use rolebridge_testbed::{ControlPlane, ControlPlaneOptions, command::run_with_input};
@@ -13,7 +17,10 @@ use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// How long an event of the real server may take.
-const ARRIVAL: Duration = Duration::from_secs(20);
+const ARRIVAL: Duration = Duration::from_secs(60);
+
+/// A pause before the real server is asked again.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Something that each of the two has.
 #[derive(Clone, Debug, Default)]
@@ -59,7 +66,7 @@ pub type Events = UnboundedReceiver<String>;
 
 /// Both servers.
 pub struct Servers {
-    pub control_plane: ControlPlane,
+    control_plane: ControlPlane,
     client: kube::Client,
     pub model: ApiServer,
 }
@@ -68,7 +75,11 @@ impl Servers {
     /// Starts a control plane without anything but the kinds of the project.
     pub async fn start(options: ControlPlaneOptions) -> Result<Self> {
         let control_plane = ControlPlane::start(options).await?;
-        let client = control_plane.client().await?;
+        let kubeconfig = Kubeconfig::read_from(control_plane.kubeconfig())?;
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        // What is refused is compared too.
+        config.default_retry = false;
+        let client = kube::Client::try_from(config)?;
         let definitions = crds()?.into_iter().map(|crd| Ok(serde_json::to_string(&crd)?)).collect::<Result<Vec<_>>>()?.join("\n---\n");
         let mut kubectl = control_plane.kubectl();
         kubectl.args(["create", "--filename", "-"]);
@@ -94,7 +105,7 @@ impl Servers {
 
     /// Opens a watch at both. The real one is read by a task of its own.
     pub async fn watch(&mut self, call: &Pair<Call>) -> Result<Pair<Events>> {
-        let answer = self.client.send(request(&call.real)?).await?;
+        let answer = send(&self.client, &call.real).await?;
         let code = answer.status().as_u16();
         anyhow::ensure!(code == 200, "{code} for {:?}", call.real);
         let (sender, real) = unbounded_channel();
@@ -117,11 +128,22 @@ impl Servers {
 }
 
 async fn ask_real(client: &kube::Client, call: &Call) -> Result<Answered> {
-    let answer = client.send(request(call)?).await?;
+    let answer = send(client, call).await?;
     let code = answer.status().as_u16();
     let bytes = answer.into_body().collect().await?.to_bytes();
     let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into_owned().into());
     Ok((code, body))
+}
+
+/// Asks until the real server has read into its memory what it is asked for.
+async fn send(client: &kube::Client, call: &Call) -> Result<hyper::Response<Body>> {
+    loop {
+        let answer = client.send(request(call)?).await?;
+        if answer.status() != hyper::StatusCode::TOO_MANY_REQUESTS {
+            return Ok(answer);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 fn request(call: &Call) -> Result<hyper::Request<Body>> {

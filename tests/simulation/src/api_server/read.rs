@@ -75,7 +75,7 @@ impl ApiServer {
     pub(super) fn watch(&mut self, target: &Target, parameters: &Parameters, view: View) -> UnboundedReceiver<String> {
         let watching = Watching { kind: target.kind, namespace: target.namespace.clone(), view, bookmarks: parameters.bookmarks };
         match parameters.resource_version.unwrap_or_default() {
-            0 => self.store.watch_all(watching),
+            0 => self.store.watch_all(watching, self.kinds[target.kind].blank(view)),
             version => {
                 let expired = |forgotten| Refusal::expired(format!("too old resource version: {version} ({forgotten})")).status();
                 self.store.watch_from(watching, version, expired)

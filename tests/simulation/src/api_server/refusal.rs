@@ -20,24 +20,36 @@ pub struct Refusal {
 #[derive(Clone, Debug)]
 pub struct Fault {
     reason: &'static str,
-    field: &'static str,
+    field: String,
     message: String,
 }
 
 impl Fault {
+    /// A value of the wrong type: null, where there has to be something.
+    pub fn is_null(field: String, type_: &str) -> Self {
+        let message = format!("Invalid value: \"null\": {field} in body must be of type {type_}: \"null\"");
+        Self { reason: "FieldValueTypeInvalid", field, message }
+    }
+
+    /// What is said where rules were not looked at since the object is broken.
+    pub fn unchecked() -> Self {
+        let why = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
+        Self::invalid("<nil>", "null", why)
+    }
+
     /// A value that is wrong.
-    pub fn invalid(field: &'static str, value: &str, why: &str) -> Self {
-        Self { reason: "FieldValueInvalid", field, message: format!("Invalid value: {value}: {why}") }
+    pub fn invalid(field: &str, value: &str, why: &str) -> Self {
+        Self { reason: "FieldValueInvalid", field: field.to_owned(), message: format!("Invalid value: {value}: {why}") }
     }
 
     /// A value that is missing.
-    pub fn required(field: &'static str, why: &str) -> Self {
-        Self { reason: "FieldValueRequired", field, message: format!("Required value: {why}") }
+    pub fn required(field: &str, why: &str) -> Self {
+        Self { reason: "FieldValueRequired", field: field.to_owned(), message: format!("Required value: {why}") }
     }
 
     /// A value that may not be there.
-    pub fn forbidden(field: &'static str, why: &str) -> Self {
-        Self { reason: "FieldValueForbidden", field, message: format!("Forbidden: {why}") }
+    pub fn forbidden(field: &str, why: &str) -> Self {
+        Self { reason: "FieldValueForbidden", field: field.to_owned(), message: format!("Forbidden: {why}") }
     }
 }
 

@@ -187,6 +187,25 @@ impl Schema {
         }
     }
 
+    /// The objects and lists that are null, with the type that they should be of.
+    pub fn nulls(&self, value: &Value, path: &str) -> Vec<(String, &'static str)> {
+        match (&self.shape, value) {
+            (Shape::Object(_), Value::Null) => vec![(path.to_owned(), "object")],
+            (Shape::List(_), Value::Null) => vec![(path.to_owned(), "array")],
+            (Shape::Object(object), Value::Object(map)) => {
+                let of = |(name, value): (&String, &Value)| {
+                    let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                    object.field(name).map(|schema| schema.nulls(value, &path)).unwrap_or_default()
+                };
+                map.iter().flat_map(of).collect()
+            }
+            (Shape::List(list), Value::Array(items)) => {
+                items.iter().enumerate().flat_map(|(number, item)| list.items.nulls(item, &format!("{path}[{number}]"))).collect()
+            }
+            _ => vec![],
+        }
+    }
+
     /// Puts in what was left out and has a default.
     pub fn fill(&self, value: &mut Value) {
         match (&self.shape, value) {

@@ -208,11 +208,15 @@ impl Store {
         receiver
     }
 
-    /// Opens a watch that begins with what there is.
-    pub fn watch_all(&mut self, watching: Watching) -> UnboundedReceiver<String> {
+    /// Opens a watch that begins with what there is. A bookmark, where they are asked for, tells where that ends; `blank` is an empty object.
+    pub fn watch_all(&mut self, watching: Watching, mut blank: Value) -> UnboundedReceiver<String> {
         let (sender, receiver) = unbounded_channel();
         for (_, stored) in self.objects[watching.kind].iter().filter(|(key, _)| is_in(key, &watching.namespace)) {
             let _ = sender.send(line("ADDED", &shown(&stored.object, &stored.text, watching.view)));
+        }
+        if watching.bookmarks {
+            blank["metadata"] = json!({"resourceVersion": self.revision.to_string(), "annotations": {"k8s.io/initial-events-end": "true"}});
+            let _ = sender.send(line("BOOKMARK", &blank.to_string()));
         }
         self.watches.push((watching, sender));
         receiver

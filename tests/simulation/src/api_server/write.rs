@@ -218,10 +218,13 @@ impl ApiServer {
         }
         let object = kind.prepared(target.part, &was.object, object)?;
         let faults = faults(&was.object, &object);
+        // The real server looks at metadata twice: once for all kinds, and once for this one.
+        let mut faults = [faults.clone(), faults].concat();
+        if kind.is_custom && has_null(&object) {
+            faults.extend(kind.broken(&object));
+        }
         if !faults.is_empty() {
-            // The real server looks at metadata twice: once for all kinds, and once for this one.
-            let twice = [faults.clone(), faults].concat();
-            return Err(Refusal::invalid((&kind.group, &kind.kind), &target.name, &twice));
+            return Err(Refusal::invalid((&kind.group, &kind.kind), &target.name, &faults));
         }
         if is_terminating(&was.object) && finalizers(&object).is_empty() && kind.lets_go(&object) {
             self.store.remove(target.kind, &target.key());
@@ -291,6 +294,16 @@ fn check_name(object: &Value, target: &Target) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Whether anything in a value is null.
+fn has_null(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.iter().any(has_null),
+        Value::Object(fields) => fields.values().any(has_null),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
 /// What an update may not change.
 fn faults(was: &Value, object: &Value) -> Vec<Fault> {
     let mut faults = vec![];
@@ -324,6 +337,16 @@ impl Kind {
         } else {
             self.decode(object);
         }
+    }
+
+    /// What an apply leaves broken: what is in an object was taken out by the one who applied it, and the object itself is owned by somebody else.
+    fn broken(&self, object: &Value) -> Vec<Fault> {
+        let nulls = self.schema.nulls(object, "").into_iter().filter(|(field, _)| !field.starts_with("metadata"));
+        let mut faults: Vec<Fault> = nulls.map(|(field, type_)| Fault::is_null(field, type_)).collect();
+        if !faults.is_empty() {
+            faults.push(Fault::unchecked());
+        }
+        faults
     }
 
     /// What is stored of an object, and what everybody sees of that.
