@@ -162,11 +162,12 @@ impl Run {
                 self.comparison.check(&Pair { real, model }).with_context(|| format!("in the watch of {path} as {accept}"))?;
             }
         }
-        self.rewatch().await
+        Ok(())
     }
 
     /// Asserts that the real watches are told nothing more.
     async fn silent(&mut self) -> Result<()> {
+        self.look().await?;
         tokio::time::sleep(SILENCE).await;
         for Watch { path, accept, events } in &mut self.watches {
             let more: Vec<Value> = waiting(&mut events.real)?.into_iter().filter(is_meant).collect();
@@ -270,6 +271,7 @@ async fn the_model_answers_as_the_real_server() -> Result<()> {
             if number % BETWEEN_LOOKS == 0 || number == count {
                 run.clean().await?;
                 run.look().await.with_context(|| format!("after operation {number}"))?;
+                run.rewatch().await?;
             }
         }
         run.silent().await

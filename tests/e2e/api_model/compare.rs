@@ -109,6 +109,10 @@ impl Names {
             Value::Object(map) => {
                 map.remove("managedFields");
                 map.iter_mut().for_each(|(name, value)| self.walk(value, name, extract));
+                // Whose fields are told of first is up to chance.
+                if let Some(Value::Array(causes)) = map.get_mut("causes") {
+                    causes.sort_by_key(Value::to_string);
+                }
             }
             Value::Array(items) => items.iter_mut().for_each(|item| self.walk(item, field, extract)),
             Value::String(text) => match field {

@@ -366,7 +366,9 @@ impl Draw<'_> {
                 );
                 json!({"spec": spec})
             }
-            "ConfigMap" => self.of(&[json!({}), json!({"data": {}}), json!({"data": {"a": "1", "b": "2"}}), json!({"data": {"a": "3"}, "other": 1})]),
+            "ConfigMap" => {
+                self.of(&[json!({}), json!({"data": {}}), json!({"data": {"a": "1", "b": "2"}}), json!({"data": {"a": "3"}, "unknown": 1})])
+            }
             _ => self.of(&[json!({}), json!({"data": {"a": "MQ=="}}), json!({"data": {"a": "MQ==", "b": "Mg=="}, "type": "Opaque"})]),
         }
     }
@@ -472,16 +474,17 @@ impl Draw<'_> {
 
     fn apply(&mut self, kind: &Kind, key: Key) -> Operation {
         let mut object = self.object(kind);
-        drop(object.as_object_mut().map(|object| object.remove("other")));
-        drop(object["spec"].as_object_mut().map(|spec| spec.remove("unknown")));
-        without_unknown(&mut object);
+        if !self.one_in(12) {
+            without_unknown(&mut object);
+        }
         let plain_name = key.2.clone();
         let body: Make = Box::new(move |known| {
             let name = if known.is_null() { json!(plain_name) } else { known["metadata"]["name"].clone() };
             with(&object, &[("/metadata/name", &name)])
         });
         let mut operation = self.act(kind, key, "PATCH", APPLY, Some(body));
-        operation.query = format!("fieldManager={}&force=true", self.of(&["people", "others"]));
+        operation.query =
+            self.of(&["fieldManager=people&force=true", "fieldManager=others&force=true", "fieldManager=others", "force=true"]).to_owned();
         operation
     }
 

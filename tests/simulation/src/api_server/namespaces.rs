@@ -7,11 +7,10 @@ use serde_json::{Value, json};
 
 use super::ApiServer;
 use super::kinds::Kind;
-use super::owners::Owners;
 use super::refusal::Refusal;
 use super::store::{Draft, Stored, is_in};
 use super::target::{Part, Target};
-use super::write::{Written, finalizers, is_terminating, now};
+use super::write::{Next, Written, finalizers, is_terminating, now};
 
 /// The namespaces that every cluster has.
 const FIRST: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
@@ -119,9 +118,9 @@ impl ApiServer {
         let mut object = (*was.object).clone();
         change(&mut object);
         let target = Target { kind, namespace: String::new(), name: name.to_owned(), part };
-        let owners: Owners = (*was.owners).clone();
+        let next = Next { object, owners: (*was.owners).clone(), is_decoded: true };
         // Nobody writes in between, so that nothing is refused.
-        drop(self.update(&target, &was, object, owners));
+        drop(self.update(&target, &was, next));
     }
 }
 

@@ -95,10 +95,34 @@ impl Refusal {
         Self::conflict(kind, name, "the object has been modified; please apply your changes to the latest version and try again")
     }
 
-    /// Fields that are applied are owned by others.
-    pub fn apply_conflict(owners: &[String]) -> Self {
-        let message = format!("Apply failed with {} conflict{}: {}", owners.len(), if owners.len() == 1 { "" } else { "s" }, owners.join(", "));
-        Self { details: Some(json!({})), ..Self::new(409, "Conflict", message) }
+    /// Fields that are applied are owned by others: each with what the API server calls its owner.
+    pub fn apply_conflict(conflicts: &[(String, String)]) -> Self {
+        let message = match conflicts {
+            [(owner, field)] => format!("Apply failed with 1 conflict: conflict with {owner}: {field}"),
+            _ => {
+                let mut lines = vec![];
+                for (number, (owner, field)) in conflicts.iter().enumerate() {
+                    if number == 0 || conflicts[number - 1].0 != *owner {
+                        lines.push(format!("conflicts with {owner}:"));
+                    }
+                    lines.push(format!("- {field}"));
+                }
+                format!("Apply failed with {} conflicts: {}", conflicts.len(), lines.join("\n"))
+            }
+        };
+        let cause = |(owner, field): &(String, String)| json!({"reason": "FieldManagerConflict", "message": format!("conflict with {owner}"), "field": field});
+        let details = json!({"causes": conflicts.iter().map(cause).collect::<Vec<_>>()});
+        Self { details: Some(details), ..Self::new(409, "Conflict", message) }
+    }
+
+    /// Fields that are applied are not declared.
+    pub fn undeclared(kind: &Kind, object: &Value, fields: &[String]) -> Self {
+        let texts: Vec<String> = fields.iter().map(|field| format!("{field}: field not declared in schema")).collect();
+        let texts = if texts.len() == 1 { texts.concat() } else { format!("errors:\n  {}", texts.join("\n  ")) };
+        let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+        let version = if kind.group.is_empty() { format!("/{}", kind.api_version) } else { kind.api_version.clone() };
+        let (namespace, name) = (text("namespace"), text("name"));
+        Self::internal(format!("failed to create typed patch object ({namespace}/{name}; {version}, Kind={}): {texts}", kind.kind))
     }
 
     /// It may not be.

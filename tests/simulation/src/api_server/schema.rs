@@ -2,6 +2,7 @@
 //! field that is left out.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -32,8 +33,8 @@ pub enum Shape {
 /// The shape of an object.
 #[derive(Clone, Debug)]
 pub struct Object {
-    /// The fields that are named.
-    pub fields: BTreeMap<String, Schema>,
+    /// The fields that are named. The names are shared by the sets of fields that are kept of each object.
+    pub fields: BTreeMap<Arc<str>, Schema>,
     /// The shape of all others; where it is None, others are dropped.
     pub others: Option<Box<Schema>>,
     /// Whether it has one owner, and is replaced as a whole.
@@ -76,7 +77,7 @@ impl Schema {
 
     /// An object with these fields and no others.
     pub fn object<const N: usize>(fields: [(&str, Self); N]) -> Self {
-        let fields = fields.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect();
+        let fields = fields.into_iter().map(|(name, schema)| (name.into(), schema)).collect();
         Shape::Object(Object { fields, others: None, is_atomic: false }).into()
     }
 
@@ -117,7 +118,7 @@ impl Schema {
             ("ownerReferences", owners.into()),
         ]);
         if let Shape::Object(object) = &mut metadata.shape {
-            object.fields.extend(scalars.map(|name| (name.to_owned(), Self::scalar())));
+            object.fields.extend(scalars.map(|name| (name.into(), Self::scalar())));
         }
         metadata
     }
@@ -126,7 +127,7 @@ impl Schema {
     pub fn root(fields: impl IntoIterator<Item = (String, Self)>) -> Self {
         let mut root = Self::object([("apiVersion", Self::scalar()), ("kind", Self::scalar()), ("metadata", Self::metadata())]);
         if let Shape::Object(object) = &mut root.shape {
-            object.fields.extend(fields);
+            object.fields.extend(fields.into_iter().map(|(name, schema)| (name.into(), schema)));
         }
         root
     }
@@ -149,9 +150,33 @@ impl Schema {
     /// The schema of what a step leads to.
     pub fn at(&self, step: &Step) -> &Self {
         match (&self.shape, step) {
-            (Shape::Object(object), Step::Field(name)) => object.field(name).unwrap_or(&ANY),
+            (_, Step::Field(name)) => self.at_field(name),
             (Shape::List(list), Step::Item(_)) => &list.items,
             _ => &ANY,
+        }
+    }
+
+    /// The schema of a field.
+    pub fn at_field(&self, name: &str) -> &Self {
+        let known = if let Shape::Object(object) = &self.shape { object.field(name) } else { None };
+        known.unwrap_or(&ANY)
+    }
+
+    /// Fields that the schema does not know.
+    pub fn undeclared(&self, value: &Value) -> Vec<String> {
+        match (&self.shape, value) {
+            (Shape::Object(object), Value::Object(map)) => {
+                let of = |(name, value): (&String, &Value)| match object.field(name) {
+                    Some(schema) => schema.undeclared(value).into_iter().map(|path| format!(".{name}{path}")).collect(),
+                    None => vec![format!(".{name}")],
+                };
+                map.iter().flat_map(of).collect()
+            }
+            (Shape::List(list), Value::Array(items)) => items
+                .iter()
+                .flat_map(|item| list.items.undeclared(item).into_iter().map(|path| format!("{}{path}", list.identity.step(item))))
+                .collect(),
+            _ => vec![],
         }
     }
 
@@ -218,7 +243,8 @@ impl Schema {
 
 impl Object {
     fn from_open_api(schema: &Value) -> Self {
-        let fields = schema["properties"].as_object().into_iter().flatten().map(|(name, schema)| (name.clone(), Schema::from_open_api(schema)));
+        let fields = schema["properties"].as_object().into_iter().flatten();
+        let fields = fields.map(|(name, schema)| (name.as_str().into(), Schema::from_open_api(schema)));
         let others = schema.get("additionalProperties").filter(|others| others.is_object()).map(|others| Box::new(Schema::from_open_api(others)));
         Self { fields: fields.collect(), others, is_atomic: schema["x-kubernetes-map-type"] == "atomic" }
     }
@@ -231,9 +257,9 @@ impl Object {
     fn fill(&self, map: &mut Map<String, Value>) {
         for (name, schema) in &self.fields {
             if let Some(default) = &schema.default
-                && map.get(name).is_none_or(Value::is_null)
+                && map.get(&**name).is_none_or(Value::is_null)
             {
-                map.insert(name.clone(), default.clone());
+                map.insert(name.to_string(), default.clone());
             }
         }
         for (name, value) in map.iter_mut() {
@@ -241,6 +267,17 @@ impl Object {
                 schema.fill(value);
             }
         }
+    }
+}
+
+impl Identity {
+    /// What tells an item apart, as a step to it.
+    pub fn step(&self, item: &Value) -> Step {
+        let text = match self {
+            Self::Keys(keys) => keys.iter().map(|key| (key.clone(), item[key.as_str()].clone())).collect::<Map<_, _>>().into(),
+            Self::Value | Self::None => item.clone(),
+        };
+        Step::Item(text.to_string().into())
     }
 }
 

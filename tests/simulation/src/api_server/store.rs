@@ -170,8 +170,8 @@ impl Store {
     fn next_version(&mut self, mut object: Value) -> (Arc<Value>, Arc<str>) {
         self.revision += 1;
         object["metadata"]["resourceVersion"] = self.revision.to_string().into();
-        let text = object.to_string();
-        (Arc::new(object), text.into())
+        let text = json_text(&object);
+        (Arc::new(object), text)
     }
 
     fn tell(&mut self, kind: usize, key: String, event: Event, now: &Stored, before: Option<Stored>) {
@@ -273,11 +273,17 @@ fn line(event: &str, object: &str) -> String {
     format!("{{\"type\":\"{event}\",\"object\":{object}}}\n")
 }
 
+/// A value as JSON.
+pub fn json_text(value: &Value) -> Arc<str> {
+    // Quicker than by formatting. A value can always be written.
+    serde_json::to_string(value).unwrap_or_default().into()
+}
+
 /// An object as JSON, in a view of it.
 pub fn shown(object: &Value, text: &Arc<str>, view: View) -> Arc<str> {
     match view {
         View::Whole => text.clone(),
-        View::Metadata => metadata_of(object).to_string().into(),
+        View::Metadata => json_text(&metadata_of(object)),
     }
 }
 

@@ -86,7 +86,7 @@ pub struct Parameters {
     /// Where a list is gone on with.
     pub next: Option<String>,
     /// The field manager.
-    pub manager: String,
+    pub manager: Option<String>,
     /// Whether what is applied prevails over other field managers.
     pub force: bool,
 }
@@ -97,7 +97,7 @@ impl Parameters {
     /// # Errors
     /// Where it asks for what is not known here, such as selectors.
     pub fn parse(query: &str) -> Result<Self, String> {
-        let mut parameters = Self { manager: "unknown".to_owned(), ..Self::default() };
+        let mut parameters = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let number = || value.parse::<u64>().map_err(|_| format!("Invalid value: {value:?}: {name}"));
             match &*name {
@@ -108,7 +108,7 @@ impl Parameters {
                 "allowWatchBookmarks" => parameters.bookmarks = value == "true",
                 "limit" => parameters.limit = usize::try_from(number()?).unwrap_or_default(),
                 "continue" => parameters.next = Some(value.into_owned()).filter(|next| !next.is_empty()),
-                "fieldManager" => parameters.manager = value.into_owned(),
+                "fieldManager" => parameters.manager = Some(value.into_owned()),
                 "force" => parameters.force = value == "true",
                 // A watch here ends when the world says so; warnings about unknown fields are not given.
                 "timeoutSeconds" | "fieldValidation" | "pretty" => {}

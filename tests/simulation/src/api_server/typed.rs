@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::fields::{FieldSet, Step};
+use super::fields::{FieldSet, Node, Step};
 use super::schema::{Identity, Object, Schema, Shape};
 
 /// What is different between two values.
@@ -12,10 +12,8 @@ use super::schema::{Identity, Object, Schema, Shape};
 pub struct Comparison {
     /// What only the first has.
     pub removed: FieldSet,
-    /// What both have, and differently.
-    pub modified: FieldSet,
-    /// What only the second has.
-    pub added: FieldSet,
+    /// What the second has, or has otherwise than the first.
+    pub changed: FieldSet,
 }
 
 /// How a value is merged, which depends on what it is where the schema leaves that open.
@@ -45,149 +43,143 @@ impl Form<'_> {
     fn names(&self, field: &str) -> bool {
         matches!(self, Form::Fields(object) if object.fields.contains_key(field))
     }
-}
 
-/// A field as a step.
-fn field(name: &str) -> Step {
-    Step::Field(name.into())
-}
-
-/// What tells an item of a list apart, as a step.
-fn identity(item: &Value, identity: &Identity) -> Step {
-    let text = match identity {
-        Identity::Keys(keys) => keys.iter().map(|key| (key.clone(), item[key.as_str()].clone())).collect::<Map<_, _>>().into(),
-        Identity::Value | Identity::None => item.clone(),
-    };
-    Step::Item(text.to_string().into())
-}
-
-fn is_empty(value: Option<&Value>) -> bool {
-    match value {
-        None | Some(Value::Null) => true,
-        Some(Value::Object(map)) => map.is_empty(),
-        Some(Value::Array(items)) => items.is_empty(),
-        Some(_) => false,
+    /// The step to a field. Names that the schema has are shared.
+    fn step(&self, field: &str) -> Step {
+        let named = if let Form::Fields(object) = self { object.fields.get_key_value(field) } else { None };
+        Step::Field(named.map_or_else(|| field.into(), |(name, _)| name.clone()))
     }
 }
 
-fn entries(value: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
-    value.and_then(Value::as_object).into_iter().flatten()
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(map) => map.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
 }
 
-fn items(value: Option<&Value>) -> &[Value] {
-    value.and_then(Value::as_array).map_or(&[], Vec::as_slice)
+fn entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    value.as_object().into_iter().flatten()
+}
+
+fn items(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
 }
 
 /// Every field that a value has.
 pub fn field_set(value: &Value, schema: &Schema) -> FieldSet {
-    let mut set = FieldSet::default();
-    collect(value, schema, &mut vec![], &mut set);
-    set
+    collected(value, schema).below
 }
 
-fn collect(value: &Value, schema: &Schema, path: &mut Vec<Step>, set: &mut FieldSet) {
+fn collected(value: &Value, schema: &Schema) -> Node {
+    let mut set = FieldSet::default();
     let form = schema.form(Some(value));
     match form {
-        Form::Leaf => set.insert(path),
+        Form::Leaf => return Node::leaf(),
         Form::Fields(_) | Form::AnyFields => {
-            for (name, value) in entries(Some(value)) {
-                path.push(field(name));
-                collect(value, schema.at(&field(name)), path, set);
-                if value.is_null() || value.as_object().is_some_and(Map::is_empty) || !form.names(name) {
-                    set.insert(path);
-                }
-                path.pop();
+            for (name, value) in entries(value) {
+                let mut node = collected(value, schema.at_field(name));
+                node.is_member |= value.is_null() || value.as_object().is_some_and(Map::is_empty) || !form.names(name);
+                set.put(form.step(name), node);
             }
         }
         Form::Items(schema, by) => {
-            for item in items(Some(value)) {
-                path.push(identity(item, by));
-                collect(item, schema, path, set);
-                set.insert(path);
-                path.pop();
+            for item in items(value) {
+                set.put(by.step(item), Node { is_member: true, ..collected(item, schema) });
             }
         }
     }
+    Node { is_member: false, below: set }
+}
+
+/// A value that is there and was not, or the other way round: it and all that is in it.
+fn whole(value: &Value, schema: &Schema) -> Node {
+    let mut set = FieldSet::default();
+    let form = schema.form(Some(value));
+    match form {
+        Form::Leaf => {}
+        Form::Fields(_) | Form::AnyFields => {
+            entries(value).for_each(|(name, value)| set.put(form.step(name), whole(value, schema.at_field(name))));
+        }
+        Form::Items(schema, by) => items(value).iter().for_each(|item| set.put(by.step(item), whole(item, schema))),
+    }
+    Node { is_member: true, below: set }
 }
 
 /// What is different between two values of one schema.
 pub fn compare(before: &Value, after: &Value, schema: &Schema) -> Comparison {
-    let mut comparison = Comparison::default();
-    differ(Some(before), Some(after), schema, &mut vec![], &mut comparison);
-    comparison
+    let (removed, changed) = differing(before, after, schema);
+    Comparison { removed: removed.below, changed: changed.below }
 }
 
-fn differ(before: Option<&Value>, after: Option<&Value>, schema: &Schema, path: &mut Vec<Step>, comparison: &mut Comparison) {
+/// What is removed, and what is changed.
+fn differing(before: &Value, after: &Value, schema: &Schema) -> (Node, Node) {
     if before == after {
-        return;
+        return Default::default();
     }
-    let form = schema.form(after.or(before));
-    let is_leaf = matches!(form, Form::Leaf) || (is_empty(before) && is_empty(after));
-    if !is_leaf {
-        let children: Vec<(Step, Option<&Value>, Option<&Value>)> = match form {
-            Form::Items(_, by) => paired_items(items(before), items(after), by),
-            _ => paired_fields(before, after),
+    let form = schema.form(Some(after));
+    if matches!(form, Form::Leaf) || (is_empty(before) && is_empty(after)) {
+        return (Node::default(), Node::leaf());
+    }
+    let (mut removed, mut changed) = (FieldSet::default(), FieldSet::default());
+    let mut note = |step: &mut dyn FnMut() -> Step, was: Option<&Value>, is: Option<&Value>, schema: &Schema| {
+        let (gone, new) = match (was, is) {
+            (Some(was), Some(is)) if was == is => return,
+            (Some(was), Some(is)) => differing(was, is, schema),
+            (Some(was), None) => (whole(was, schema), Node::default()),
+            (None, Some(is)) => (Node::default(), whole(is, schema)),
+            (None, None) => return,
         };
-        for (step, before, after) in children {
-            let schema = schema.at(&step);
-            path.push(step);
-            differ(before, after, schema, path, comparison);
-            path.pop();
+        removed.put(step(), gone);
+        changed.put(step(), new);
+    };
+    if let Form::Items(schema, by) = form {
+        for (step, (was, is)) in paired(items(before), items(after), by) {
+            note(&mut || step.clone(), was, is, schema);
+        }
+    } else {
+        for (name, was) in entries(before) {
+            note(&mut || form.step(name), Some(was), after.get(name), schema.at_field(name));
+        }
+        for (name, is) in entries(after).filter(|(name, _)| before.get(name).is_none()) {
+            note(&mut || form.step(name), None, Some(is), schema.at_field(name));
         }
     }
-    match (before, after) {
-        (None, Some(_)) => comparison.added.insert(path),
-        (Some(_), None) => comparison.removed.insert(path),
-        _ if is_leaf => comparison.modified.insert(path),
-        _ => {}
-    }
+    (Node { is_member: false, below: removed }, Node { is_member: false, below: changed })
 }
 
-/// A child of two values with the step to it, as the one has it and as the other has it.
-type Pair<'v> = (Step, Option<&'v Value>, Option<&'v Value>);
-
-fn paired_fields<'v>(before: Option<&'v Value>, after: Option<&'v Value>) -> Vec<Pair<'v>> {
-    let was = |name: &str| before.and_then(|before| before.get(name));
-    let is = |name: &str| after.and_then(|after| after.get(name));
-    let old = entries(before).map(|(name, value)| (field(name), Some(value), is(name)));
-    let new = entries(after).filter(|(name, _)| was(name).is_none()).map(|(name, value)| (field(name), None, Some(value)));
-    old.chain(new).collect()
-}
-
-fn paired_items<'v>(before: &'v [Value], after: &'v [Value], by: &Identity) -> Vec<Pair<'v>> {
+/// The items of two lists, by what tells them apart.
+fn paired<'v>(before: &'v [Value], after: &'v [Value], by: &Identity) -> BTreeMap<Step, (Option<&'v Value>, Option<&'v Value>)> {
     let mut pairs: BTreeMap<Step, (Option<&Value>, Option<&Value>)> = BTreeMap::new();
-    before.iter().for_each(|item| pairs.entry(identity(item, by)).or_default().0 = Some(item));
-    after.iter().for_each(|item| pairs.entry(identity(item, by)).or_default().1 = Some(item));
-    pairs.into_iter().map(|(step, (before, after))| (step, before, after)).collect()
+    before.iter().for_each(|item| pairs.entry(by.step(item)).or_default().0 = Some(item));
+    after.iter().for_each(|item| pairs.entry(by.step(item)).or_default().1 = Some(item));
+    pairs
 }
 
 /// A value with what another one of the same schema says.
 pub fn merge(into: &Value, from: &Value, schema: &Schema) -> Value {
-    merged(Some(into), Some(from), schema).unwrap_or(Value::Null)
-}
-
-fn merged(into: Option<&Value>, from: Option<&Value>, schema: &Schema) -> Option<Value> {
-    let form = schema.form(from.or(into));
-    if is_empty(into) && is_empty(from) {
-        return from.or(into).cloned();
+    if is_empty(into) || (is_empty(from) && into == from) {
+        return from.clone();
     }
-    match form {
-        Form::Leaf => from.or(into).cloned(),
+    match schema.form(Some(from)) {
+        Form::Leaf => from.clone(),
         Form::Fields(_) | Form::AnyFields => {
-            let fields = paired_fields(into, from).into_iter().filter_map(|(step, into, from)| {
-                let value = merged(into, from, schema.at(&step))?;
-                let (Step::Field(name) | Step::Item(name)) = step;
-                Some((name.to_string(), value))
-            });
-            Some(Value::Object(fields.collect())).filter(|merged| !is_empty(Some(merged)))
+            let mut merged = into.as_object().cloned().unwrap_or_default();
+            for (name, value) in entries(from) {
+                let value = into.get(name).map_or_else(|| value.clone(), |into| merge(into, value, schema.at_field(name)));
+                merged.insert(name.clone(), value);
+            }
+            Value::Object(merged)
         }
-        Form::Items(schema, by) => Some(Value::Array(merged_items(items(into), items(from), by, schema))).filter(|merged| !is_empty(Some(merged))),
+        Form::Items(schema, by) => Value::Array(merged_items(items(into), items(from), by, schema)),
     }
 }
 
 /// Items that both have come in the order of `from`; those that only `into` has stay before those that they came before.
 fn merged_items(into: &[Value], from: &[Value], by: &Identity, schema: &Schema) -> Vec<Value> {
-    let steps = |items: &[Value]| items.iter().map(|item| identity(item, by)).collect::<Vec<_>>();
+    let steps = |items: &[Value]| items.iter().map(|item| by.step(item)).collect::<Vec<_>>();
     let (old_steps, new_steps) = (steps(into), steps(from));
     let old: BTreeMap<&Step, &Value> = old_steps.iter().zip(into).collect();
     let new: BTreeSet<&Step> = new_steps.iter().collect();
@@ -199,7 +191,7 @@ fn merged_items(into: &[Value], from: &[Value], by: &Identity, schema: &Schema) 
         if let (Some(step), Some(new_step)) = (old_steps.get(o), new_steps.get(n)) {
             if step == new_step {
                 done.insert(step);
-                out.extend(merged(Some(&into[o]), Some(&from[n]), schema));
+                out.push(merge(&into[o], &from[n], schema));
                 (o, n) = (o + 1, n + 1);
                 next_shared = shared.next();
                 continue;
@@ -222,7 +214,7 @@ fn merged_items(into: &[Value], from: &[Value], by: &Identity, schema: &Schema) 
         }
         if let Some(step) = new_steps.get(n) {
             done.insert(step);
-            out.extend(merged(old.get(step).copied(), Some(&from[n]), schema));
+            out.push(old.get(step).map_or_else(|| from[n].clone(), |old| merge(old, &from[n], schema)));
             n += 1;
             if next_shared == Some(step) {
                 next_shared = shared.next();
@@ -232,26 +224,31 @@ fn merged_items(into: &[Value], from: &[Value], by: &Identity, schema: &Schema) 
     out
 }
 
-/// A value without these fields.
+/// A value without these fields. What nothing is left of is null.
 pub fn without(value: &Value, set: &FieldSet, schema: &Schema) -> Value {
-    match schema.form(Some(value)) {
+    let form = schema.form(Some(value));
+    match form {
         Form::Leaf if matches!(schema.shape, Shape::Scalar) => value.clone(),
         Form::Leaf => Value::Null,
         Form::Fields(_) | Form::AnyFields => {
-            let left = entries(Some(value)).filter(|(name, _)| !set.has(&field(name))).map(|(name, value)| {
-                let step = field(name);
-                (name.clone(), set.below(&step).map_or_else(|| value.clone(), |below| without(value, below, schema.at(&step))))
+            let left = entries(value).filter_map(|(name, value)| match set.get(&form.step(name)) {
+                Some(node) if node.is_member => None,
+                Some(node) => Some((name.clone(), without(value, &node.below, schema.at_field(name)))),
+                None => Some((name.clone(), value.clone())),
             });
             some_or_null(Value::Object(left.collect()))
         }
         Form::Items(schema, by) => {
-            let left = items(Some(value)).iter().map(|item| (identity(item, by), item)).filter(|(step, _)| !set.has(step));
-            let left = left.map(|(step, item)| set.below(&step).map_or_else(|| item.clone(), |below| without(item, below, schema)));
+            let left = items(value).iter().filter_map(|item| match set.get(&by.step(item)) {
+                Some(node) if node.is_member => None,
+                Some(node) => Some(without(item, &node.below, schema)),
+                None => Some(item.clone()),
+            });
             some_or_null(Value::Array(left.collect()))
         }
     }
 }
 
 fn some_or_null(value: Value) -> Value {
-    if is_empty(Some(&value)) { Value::Null } else { value }
+    if is_empty(&value) { Value::Null } else { value }
 }

@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::json_patch;
 use super::kinds::Kind;
-use super::owners::{Manager, Owners, after_apply, after_update};
+use super::owners::{Application, Manager, Owners, after_apply, after_creation, after_update};
 use super::refusal::{Fault, Refusal};
-use super::store::{Draft, Stored, View, shown};
+use super::store::{Draft, Stored, View, json_text, shown};
 use super::target::{Parameters, Part, Target, key};
 use super::{Answer, ApiServer};
 
@@ -35,7 +35,7 @@ impl Written {
     }
 
     fn other(code: u16, object: Value) -> Self {
-        let text = object.to_string().into();
+        let text = json_text(&object);
         Self { code, object: Arc::new(object), text }
     }
 
@@ -45,6 +45,16 @@ impl Written {
         let view = if is_status { View::Whole } else { view };
         Answer::Whole { code: self.code, body: shown(&self.object, &self.text, view).to_string() }
     }
+}
+
+/// What an object is to be next.
+pub struct Next {
+    /// The object.
+    pub object: Value,
+    /// The owners of its fields.
+    pub owners: Owners,
+    /// Whether it is as everybody will see it, or as it comes of an apply.
+    pub is_decoded: bool,
 }
 
 /// Now, in whole seconds as Kubernetes writes times.
@@ -76,11 +86,10 @@ fn metadata(object: &mut Value) -> Result<&mut Map<String, Value>, Refusal> {
     object["metadata"].as_object_mut().ok_or_else(|| Refusal::bad_request("metadata is no object"))
 }
 
-/// The status of an object, as a field of its own.
-fn set_or_remove(object: &mut Value, field: &str, value: Option<&Value>) {
+fn set_or_remove(object: &mut Value, field: &str, value: Option<Value>) {
     if let Some(object) = object.as_object_mut() {
         match value {
-            Some(value) => object.insert(field.to_owned(), value.clone()),
+            Some(value) => object.insert(field.to_owned(), value),
             None => object.remove(field),
         };
     }
@@ -95,8 +104,8 @@ impl ApiServer {
         kind.decode(&mut object);
         SYSTEM_FIELDS.iter().for_each(|field| drop(object["metadata"].as_object_mut().map(|metadata| metadata.remove(*field))));
         kind.place(&mut object, &target.namespace)?;
-        let manager = Manager { name: parameters.manager.clone(), applies: false, is_status: false };
-        let owners = after_update(&Owners::new(), &json!({}), &object, &kind.schema, &manager);
+        let manager = manager(parameters, false, target.part);
+        let owners = after_creation(&object, &kind.schema, &manager);
         self.insert(target.kind, &target.namespace, object, owners)
     }
 
@@ -134,7 +143,11 @@ impl ApiServer {
             return Err(Refusal::unsupported_media_type(&PATCHES));
         }
         let applies = content_type == PATCHES[2];
-        let manager = Manager { name: parameters.manager.clone(), applies, is_status: target.part == Part::Status };
+        if applies && parameters.manager.is_none() {
+            let fault = Fault::required("fieldManager", "is required for apply patch");
+            return Err(Refusal::invalid(("meta.k8s.io", "PatchOptions"), "", &[fault]));
+        }
+        let manager = manager(parameters, applies, target.part);
         let kind = &self.kinds[target.kind];
         let Some(was) = self.store.get(target.kind, &target.key()).cloned() else {
             return if applies && target.part == Part::Main {
@@ -143,12 +156,14 @@ impl ApiServer {
                 Err(Refusal::not_found(kind, &target.name))
             };
         };
-        let (object, owners) = if applies {
+        let next = if applies {
             let applied = parsed(body)?;
             kind.check_type(&applied)?;
-            let (mut object, owners) = after_apply(&was.owners, &was.object, &applied, &kind.schema, &manager, parameters.force)?;
+            let application = Application { manager: &manager, object: &applied, force: parameters.force };
+            let (mut object, owners) = after_apply(&was.owners, &was.object, application, kind)?;
             kind.settle(&mut object);
-            (object, owners)
+            // In a status nothing is left out that is empty.
+            Next { object, owners, is_decoded: !kind.is_custom || target.part == Part::Status }
         } else {
             let mut object = (*was.object).clone();
             if content_type == PATCHES[0] {
@@ -159,16 +174,17 @@ impl ApiServer {
             }
             kind.decode(&mut object);
             let owners = after_update(&was.owners, &was.object, &object, &kind.schema, &manager);
-            (object, owners)
+            Next { object, owners, is_decoded: true }
         };
-        self.update(target, &was, object, owners)
+        self.update(target, &was, next)
     }
 
     fn create_by_apply(&mut self, target: &Target, manager: &Manager, body: &[u8]) -> Result<Written, Refusal> {
         let applied = parsed(body)?;
         let kind = &self.kinds[target.kind];
         kind.check_type(&applied)?;
-        let (mut object, owners) = after_apply(&Owners::new(), &json!({}), &applied, &kind.schema, manager, true)?;
+        let application = Application { manager, object: &applied, force: true };
+        let (mut object, owners) = after_apply(&Owners::new(), &json!({}), application, kind)?;
         kind.settle(&mut object);
         if !text_of(&object, "uid").is_empty() {
             let why = format!("uid mismatch: the provided object specified uid {}, and no existing object was found", text_of(&object, "uid"));
@@ -197,13 +213,14 @@ impl ApiServer {
             );
             return Err(Refusal::conflict(kind, &target.name, &why));
         }
-        let manager = Manager { name: parameters.manager.clone(), applies: false, is_status: target.part == Part::Status };
+        let manager = manager(parameters, false, target.part);
         let owners = after_update(&was.owners, &was.object, &object, &kind.schema, &manager);
-        self.update(target, &was, object, owners)
+        self.update(target, &was, Next { object, owners, is_decoded: true })
     }
 
     /// Puts a new version in the place of the one that is there, as far as the rules let it; or removes the object, where only finalizers held it.
-    pub(super) fn update(&mut self, target: &Target, was: &Stored, mut object: Value, owners: Owners) -> Result<Written, Refusal> {
+    pub(super) fn update(&mut self, target: &Target, was: &Stored, next: Next) -> Result<Written, Refusal> {
+        let Next { mut object, owners, is_decoded } = next;
         let kind = &self.kinds[target.kind];
         kind.place(&mut object, &target.namespace)?;
         check_name(&object, target)?;
@@ -233,7 +250,7 @@ impl ApiServer {
         if object == *was.raw() && owners == *was.owners {
             return Ok(Written::new(200, was));
         }
-        let draft = kind.draft(object, owners);
+        let draft = if is_decoded { Draft { object, raw: None, owners: Arc::new(owners) } } else { kind.draft(object, owners) };
         Ok(Written::new(200, &self.store.put(target.kind, target.key(), draft)))
     }
 
@@ -273,6 +290,10 @@ impl ApiServer {
         let draft = Draft { object, raw: None, owners: was.owners.clone() };
         Written::new(200, &self.store.put(index, key.to_owned(), draft))
     }
+}
+
+fn manager(parameters: &Parameters, applies: bool, part: Part) -> Manager {
+    Manager { name: parameters.manager.clone().unwrap_or_else(|| "unknown".to_owned()), applies, is_status: part == Part::Status }
 }
 
 /// What a generated name ends with.
@@ -405,18 +426,23 @@ impl Kind {
     fn prepared(&self, part: Part, was: &Value, mut object: Value) -> Result<Value, Refusal> {
         match part {
             Part::Status if self.is_custom => {
-                let mut with_status = was.clone();
-                set_or_remove(&mut with_status, "status", object.get("status"));
-                return Ok(with_status);
+                // All else is mostly as it was.
+                let fields = was.as_object().into_iter().flatten().filter(|(field, _)| *field != "status");
+                let changed: Vec<_> = fields.filter(|(field, value)| object.get(*field) != Some(value)).collect();
+                changed.into_iter().for_each(|(field, value)| object[field] = value.clone());
+                if let Some(object) = object.as_object_mut() {
+                    object.retain(|field, _| field == "status" || was.get(field).is_some());
+                }
+                return Ok(object);
             }
-            Part::Status => set_or_remove(&mut object, "spec", was.get("spec")),
-            Part::Finalize => set_or_remove(&mut object, "status", was.get("status")),
+            Part::Status => set_or_remove(&mut object, "spec", was.get("spec").cloned()),
+            Part::Finalize => set_or_remove(&mut object, "status", was.get("status").cloned()),
             Part::Main => {
                 if self.has_status || self.is_namespace() {
-                    set_or_remove(&mut object, "status", was.get("status"));
+                    set_or_remove(&mut object, "status", was.get("status").cloned());
                 }
                 if self.is_namespace() {
-                    set_or_remove(&mut object, "spec", was.get("spec"));
+                    set_or_remove(&mut object, "spec", was.get("spec").cloned());
                 }
             }
         }
