@@ -1,6 +1,8 @@
 //! The model of the API server, on which the simulation rests, compared with the real one: both are asked the same, and answer the same.
 
 mod compare;
+mod content;
+mod kinds;
 mod operations;
 mod servers;
 
@@ -12,7 +14,8 @@ use serde_json::{Value, json};
 
 use crate::campaign::{Campaign, is_full};
 use compare::Comparison;
-use operations::{Draw, EVENT, JSON, KINDS, Key, Kind, Known, METADATA, METADATA_LIST, NAMESPACE, NAMESPACES, Operation};
+use kinds::{EVENT, KINDS, Kind, NAMESPACE, NAMESPACES};
+use operations::{Draw, JSON, Key, Known, METADATA, METADATA_LIST, Operation};
 use servers::{Answered, Call, Events, Pair, Servers, next, waiting};
 
 /// How many operations are compared.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rolebridge_simulation::api_server::ApiServer;
 use serde_json::{Value, json};
 
-use super::compare::PAST;
+use super::kinds::{EVENT, KINDS, Kind, NAMESPACE, NAMESPACES, OURS};
 use super::servers::{Call, Pair};
 
 pub const JSON: &str = "application/json";
@@ -16,51 +16,10 @@ const JSON_PATCH: &str = "application/json-patch+json";
 const APPLY: &str = "application/apply-patch+yaml";
 /// The operator's query when it applies a status.
 const BY_OPERATOR: &str = "&fieldManager=rolebridge&force=true";
-const FINALIZER: &str = "rolebridge.io/finalizer";
+/// The operator's finalizer.
+pub const FINALIZER: &str = "rolebridge.io/finalizer";
 /// Versions of an object that are remembered, the last of which is what is there, if anything is.
 const REMEMBERED: usize = 4;
-
-/// The namespaces of the test. The last is deleted now and then.
-pub const NAMESPACES: [&str; 3] = ["model-a", "model-b", "model-c"];
-
-/// A kind of objects.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Kind {
-    pub name: &'static str,
-    pub api_version: &'static str,
-    pub plural: &'static str,
-    pub is_namespaced: bool,
-    names: [&'static str; 2],
-}
-
-const OURS: &str = "rolebridge.io/v1alpha1";
-
-/// Kinds whose objects are made and changed.
-pub const KINDS: [Kind; 5] = [
-    Kind { name: "AWSAccount", api_version: OURS, plural: "awsaccounts", is_namespaced: false, names: ["utils", "prod"] },
-    Kind { name: "BastionUser", api_version: OURS, plural: "bastionusers", is_namespaced: true, names: ["alice", "bob"] },
-    Kind { name: "CrossAccountRole", api_version: OURS, plural: "crossaccountroles", is_namespaced: true, names: ["reader", "writer"] },
-    Kind { name: "ConfigMap", api_version: "v1", plural: "configmaps", is_namespaced: true, names: ["policies", "others"] },
-    Kind { name: "Secret", api_version: "v1", plural: "secrets", is_namespaced: true, names: ["keys", "tokens"] },
-];
-/// Namespaces, which are made and deleted too.
-pub const NAMESPACE: Kind = Kind { name: "Namespace", api_version: "v1", plural: "namespaces", is_namespaced: false, names: NAMESPACES_NAMED };
-const NAMESPACES_NAMED: [&str; 2] = ["model-c", "model-c"];
-/// Events, which are only made.
-pub const EVENT: Kind = Kind { name: "Event", api_version: "events.k8s.io/v1", plural: "events", is_namespaced: true, names: ["event", "event"] };
-
-impl Kind {
-    fn is_ours(&self) -> bool {
-        self.api_version == OURS
-    }
-
-    /// The path of all objects, or of those in a namespace.
-    pub fn path(&self, namespace: &str) -> String {
-        let root = if self.api_version.contains('/') { "/apis" } else { "/api" };
-        let namespace = if namespace.is_empty() { String::new() } else { format!("/namespaces/{namespace}") };
-        format!("{root}/{}{namespace}/{}", self.api_version, self.plural)
-    }
-}
 
 /// What an object is remembered by.
 pub type Key = (&'static str, &'static str, String);
@@ -165,11 +124,13 @@ pub struct Draw<'r> {
 }
 
 impl Draw<'_> {
-    fn of<T: Clone>(&mut self, all: &[T]) -> T {
+    /// One of these.
+    pub fn of<T: Clone>(&mut self, all: &[T]) -> T {
         all[self.random.usize(..all.len())].clone()
     }
 
-    fn one_in(&mut self, n: u32) -> bool {
+    /// True once in `n` times.
+    pub fn one_in(&mut self, n: u32) -> bool {
         self.random.u32(..n) == 0
     }
 
@@ -278,106 +239,6 @@ impl Draw<'_> {
             object["metadata"]["generation"] = 7.into();
         }
         self.act(kind, key, "POST", JSON, Some(fixed(object)))
-    }
-
-    /// An object without a name.
-    fn object(&mut self, kind: &Kind) -> Value {
-        let mut object = self.content(kind);
-        object["apiVersion"] = kind.api_version.into();
-        object["kind"] = kind.name.into();
-        object["metadata"] = json!({});
-        if self.one_in(2) {
-            object["metadata"]["labels"] = self.labels();
-        }
-        if self.one_in(3) {
-            object["metadata"]["annotations"] = self.of(&[json!({}), json!({"rolebridge.io/a": "b"}), json!({"a": "c", "d": "e"})]);
-        }
-        if self.one_in(3) {
-            object["metadata"]["finalizers"] = self.finalizers();
-        }
-        if self.one_in(12) {
-            let owner = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": "00000000-0000-0000-0000-000000000001"});
-            object["metadata"]["ownerReferences"] = json!([owner]);
-        }
-        object
-    }
-
-    fn labels(&mut self) -> Value {
-        self.of(&[json!({"team": "data"}), json!({"team": "web", "tier": "one"}), json!({}), json!({"tier": "two"})])
-    }
-
-    fn finalizers(&mut self) -> Value {
-        self.of(&[json!([FINALIZER]), json!([FINALIZER, "example.com/other"]), json!(["example.com/other"]), json!([])])
-    }
-
-    /// All fields of the object but metadata and status.
-    fn content(&mut self, kind: &Kind) -> Value {
-        match kind.name {
-            "AWSAccount" => {
-                let mut spec =
-                    json!({"accountID": "123456789012", "access": {"ambient": {}}, "allowedNamespaces": {"from": "Names", "names": ["a"]}});
-                self.vary(
-                    &mut spec,
-                    &[
-                        ("guardrails", json!({})),
-                        ("guardrails", json!({"accountRootTrust": true, "joinableGroups": ["a", "b"]})),
-                        ("region", json!("eu-central-1")),
-                        ("limits", json!({"burst": 3})),
-                        ("allowedNamespaces", json!({"from": "Names", "names": ["model-a", "model-b"]})),
-                        ("sweep", json!({"interval": "1h"})),
-                        ("unknown", json!([1])),
-                    ],
-                );
-                json!({"spec": spec})
-            }
-            "BastionUser" => {
-                let mut spec = json!({"accountRef": {"name": "utils"}});
-                self.vary(
-                    &mut spec,
-                    &[
-                        ("tags", json!({"team": "data"})),
-                        ("tags", json!({})),
-                        ("groups", json!(["a"])),
-                        ("groups", json!([])),
-                        ("groups", json!(["b", "a"])),
-                        ("permissions", json!({})),
-                        ("permissions", json!({"attachedPolicies": ["ReadOnlyAccess"], "unmanaged": "Report"})),
-                        (
-                            "permissions",
-                            json!({"inlinePolicies": [{"name": "one", "json": "{}"}, {"name": "three", "document": {"Version": "2012-10-17"}}]}),
-                        ),
-                        ("permissions", json!({"inlinePolicies": [{"name": "two", "json": "{}", "unknown": 1}]})),
-                        ("allowRolesFrom", json!({"from": "Selector", "selector": {"matchLabels": {"a": "b"}}})),
-                    ],
-                );
-                json!({"spec": spec})
-            }
-            "CrossAccountRole" => {
-                let mut spec = json!({"accountRef": {"name": "prod"}, "trust": []});
-                self.vary(
-                    &mut spec,
-                    &[
-                        ("trust", json!([{"from": [{"user": {"name": "alice"}}]}])),
-                        ("trust", json!([{"from": [{"user": {"name": "alice"}}, {"user": {"name": "bob"}}], "require": {"mfa": {}}}])),
-                        ("description", json!("a role")),
-                        ("maxSessionDuration", json!("2h")),
-                        ("tags", json!({"team": "web", "tier": "one"})),
-                    ],
-                );
-                json!({"spec": spec})
-            }
-            "ConfigMap" => {
-                self.of(&[json!({}), json!({"data": {}}), json!({"data": {"a": "1", "b": "2"}}), json!({"data": {"a": "3"}, "unknown": 1})])
-            }
-            _ => self.of(&[json!({}), json!({"data": {"a": "MQ=="}}), json!({"data": {"a": "MQ==", "b": "Mg=="}, "type": "Opaque"})]),
-        }
-    }
-
-    fn vary(&mut self, spec: &mut Value, fields: &[(&str, Value)]) {
-        for _ in 0..self.random.u32(..4) {
-            let (name, value) = self.of(fields);
-            spec[name] = value;
-        }
     }
 
     /// What makes a write one of a certain version, or not.
@@ -515,58 +376,6 @@ impl Draw<'_> {
         let mut operation = self.act(kind, key, "PATCH", APPLY, Some(body));
         (operation.part, operation.query, operation.accept) = ("/status", BY_OPERATOR.to_owned(), JSON);
         operation
-    }
-
-    fn status(&mut self, kind: &Kind) -> Value {
-        let mut status = json!({"observedGeneration": self.random.u32(1..4)});
-        if !self.one_in(4) {
-            status["conditions"] = self.conditions(&["Ready", "Synced", "Stalled"]);
-        }
-        let fields: &[(&str, Value)] = match kind.name {
-            "AWSAccount" => &[],
-            "BastionUser" => &[("userARN", json!("arn:a")), ("userARN", json!("arn:b")), ("userID", json!("AIDA"))],
-            _ => &[("roleARN", json!("arn:a")), ("trust", json!({"bytes": 5, "principals": 1})), ("switchRoleURL", json!("https://a"))],
-        };
-        let lists: &[(&str, Value)] = match kind.name {
-            "AWSAccount" => &[
-                ("callerARN", json!("arn:c")),
-                ("orphansTotal", json!(2)),
-                ("orphans", json!([{"id": "AIDA", "identity": "user/a", "owner": "b"}])),
-                ("shadowGrants", json!([])),
-            ],
-            "BastionUser" => &[
-                ("roles", json!([{"name": "reader", "namespace": "model-a", "roleARN": "arn:r"}])),
-                ("roles", json!([])),
-                ("rolesTotal", json!(1)),
-                ("unmanagedPolicies", json!(["a", "b"])),
-            ],
-            _ => &[
-                ("grants", json!([{"source": "user alice", "state": "Granted"}])),
-                ("grants", json!([{"source": "user alice", "state": "Waiting", "message": "wait"}])),
-                ("grantsTotal", json!(1)),
-            ],
-        };
-        let all = [fields, lists].concat();
-        self.vary(&mut status, &all);
-        status
-    }
-
-    fn conditions(&mut self, types: &[&str]) -> Value {
-        let mut conditions = vec![];
-        for type_ in types {
-            if !self.one_in(3) {
-                let status = self.of(&["True", "False"]);
-                let since = format!("{PAST}-01-0{}T00:00:00Z", self.random.u32(1..4));
-                let mut condition =
-                    json!({"type": type_, "status": status, "reason": "Because", "message": "It is so.", "lastTransitionTime": since});
-                if self.one_in(2) {
-                    condition["observedGeneration"] = self.random.u32(1..4).into();
-                }
-                conditions.push(condition);
-            }
-        }
-        self.random.shuffle(&mut conditions);
-        conditions.into()
     }
 
     /// As people do it.

@@ -37,8 +37,8 @@ fn finalizers_hold_an_object_until_the_last_is_off() {
     // Other writes still work.
     let (_, told) = patch(&mut server, APPLY_STATUS, APPLY, &status(&marked, json!({"observedGeneration": 2})));
     assert_eq!(told["status"]["observedGeneration"], 2);
-    let (_, changed) = patch(&mut server, ALICE, MERGE, &json!({"metadata": {"finalizers": [FINALIZER]}, "spec": {"path": "/people/"}}));
-    assert_eq!((&changed["metadata"]["generation"], &changed["spec"]["path"]), (&json!(3), &json!("/people/")));
+    let (_, changed) = patch(&mut server, ALICE, MERGE, &json!({"metadata": {"finalizers": [FINALIZER]}, "spec": {"permissionsBoundaryARN": "a"}}));
+    assert_eq!((&changed["metadata"]["generation"], &changed["spec"]["permissionsBoundaryARN"]), (&json!(3), &json!("a")));
 
     let (code, gone) = patch(&mut server, ALICE, MERGE, &json!({"metadata": {"finalizers": null}}));
     assert_eq!((code, gone["metadata"].get("finalizers")), (200, None));

@@ -1,5 +1,6 @@
 //! Each rule by itself. Statements are those of what Kubernetes really does, by their numbers.
 
+mod applying;
 mod deletion;
 mod reading;
 mod watching;

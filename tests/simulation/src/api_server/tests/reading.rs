@@ -64,6 +64,29 @@ fn a_list_has_one_namespace_or_all_in_order() {
 }
 
 #[test]
+fn empty_lists_are_written_in_three_ways() {
+    let mut server = server();
+    assert_eq!(get(&mut server, USERS).1["metadata"]["continue"], "");
+    assert!(get(&mut server, MAPS).1["metadata"].get("continue").is_none());
+    assert_eq!(get(&mut server, MAPS).1["items"], json!([]));
+    assert_eq!(ask(&mut server, "GET", USERS, METADATA_LIST, "", &Value::Null).1["items"], Value::Null);
+}
+
+#[test]
+fn a_list_is_of_an_earlier_version_where_that_is_asked_for() {
+    let (mut server, created) = with_alice(json!({}));
+    let at = |server: &mut ApiServer, version: u64| get(server, &format!("{USERS}?resourceVersionMatch=Exact&resourceVersion={version}"));
+    delete(&mut server, ALICE);
+    post(&mut server, USERS, &user("bob", json!({})));
+    let (_, before) = at(&mut server, version(&created));
+    assert_eq!((&before["items"], version(&before)), (&json!([created]), version(&created)));
+    assert_eq!(at(&mut server, version(&created) - 1).1["items"], json!([]));
+    server.compact();
+    let (code, refusal) = at(&mut server, version(&created));
+    assert_eq!((code, &refusal["reason"]), (410, &json!("Expired")));
+}
+
+#[test]
 fn pages_show_the_list_as_it_was_at_the_first() {
     let mut server = server();
     for name in ["a", "b", "c", "d"] {

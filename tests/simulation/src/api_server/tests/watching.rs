@@ -96,6 +96,15 @@ fn bookmarks_go_to_those_who_asked_for_them() {
 }
 
 #[test]
+fn a_bookmark_says_where_what_there_is_ends() {
+    let (mut server, created) = with_alice(json!({}));
+    let mut watch = watch(&mut server, &format!("{USERS}?watch=true&allowWatchBookmarks=true"));
+    let told = events(&mut watch);
+    assert_eq!(told[0], json!({"type": "ADDED", "object": created}));
+    assert_eq!((&told[1]["type"], &told[1]["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"]), (&json!("BOOKMARK"), &json!("true")));
+}
+
+#[test]
 fn watches_that_are_cut_end() {
     let mut server = server();
     let mut open = watch(&mut server, &format!("{MAPS}?watch=true"));

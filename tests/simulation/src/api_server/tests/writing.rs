@@ -4,10 +4,6 @@ use serde_json::json;
 
 use super::*;
 
-fn ready(reason: &str) -> Value {
-    json!({"type": "Ready", "status": "True", "reason": reason, "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"})
-}
-
 #[test]
 fn kubernetes_13_a_fresh_object_has_the_default_status() {
     let (mut server, created) = with_alice(json!({}));
@@ -48,7 +44,7 @@ fn generation_grows_with_what_is_declared() {
     let generation = |object: &Value| object["metadata"]["generation"].as_i64();
     let (_, labelled) = patch(&mut server, ALICE, MERGE, &json!({"metadata": {"labels": {"a": "b"}, "annotations": {"c": "d"}}}));
     assert_eq!(generation(&labelled), Some(1), "kubernetes_3");
-    let (_, changed) = patch(&mut server, ALICE, MERGE, &json!({"spec": {"path": "/people/"}}));
+    let (_, changed) = patch(&mut server, ALICE, MERGE, &json!({"spec": {"permissionsBoundaryARN": "a"}}));
     assert_eq!(generation(&changed), Some(2));
     let (_, told) = patch(&mut server, APPLY_STATUS, APPLY, &status(&changed, json!({"observedGeneration": 2})));
     assert_eq!(generation(&told), Some(2));
@@ -60,87 +56,23 @@ fn generation_grows_with_what_is_declared() {
 #[test]
 fn nobody_writes_the_part_that_the_path_does_not_name() {
     let (mut server, created) = with_alice(json!({}));
-    let both = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"path": "/people/"}, "status": {"userARN": "arn"}});
+    let both = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"permissionsBoundaryARN": "a"}, "status": {"userARN": "arn"}});
     let (_, main) = patch(&mut server, ALICE, MERGE, &both);
-    assert_eq!((&main["spec"]["path"], &main["status"]), (&json!("/people/"), &created["status"]));
-    let both = json!({"metadata": {"labels": {"a": "c"}, "finalizers": ["x.io/y"]}, "spec": {"path": "/other/"}, "status": {"userARN": "arn"}});
+    assert_eq!((&main["spec"]["permissionsBoundaryARN"], &main["status"]), (&json!("a"), &created["status"]));
+    let both =
+        json!({"metadata": {"labels": {"a": "c"}, "finalizers": ["x.io/y"]}, "spec": {"permissionsBoundaryARN": "b"}, "status": {"userARN": "arn"}});
     let (code, part) = patch(&mut server, STATUS, MERGE, &both);
     assert_eq!((code, &part["spec"], &part["status"]["userARN"]), (200, &main["spec"], &json!("arn")));
     assert_eq!((&part["metadata"]["labels"], part["metadata"].get("finalizers")), (&json!({"a": "b"}), None));
     let mut whole = part.clone();
     whole["status"]["userARN"] = "another".into();
-    whole["spec"]["path"] = "/third/".into();
+    whole["spec"]["permissionsBoundaryARN"] = "c".into();
     let (_, put_main) = put(&mut server, ALICE, &whole);
-    assert_eq!((&put_main["spec"]["path"], &put_main["status"]["userARN"]), (&json!("/third/"), &json!("arn")));
+    assert_eq!((&put_main["spec"]["permissionsBoundaryARN"], &put_main["status"]["userARN"]), (&json!("c"), &json!("arn")));
     whole["metadata"]["resourceVersion"] = put_main["metadata"]["resourceVersion"].clone();
-    whole["spec"]["path"] = "/fourth/".into();
+    whole["spec"]["permissionsBoundaryARN"] = "d".into();
     let (_, put_status) = put(&mut server, STATUS, &whole);
-    assert_eq!((&put_status["spec"]["path"], &put_status["status"]["userARN"]), (&json!("/third/"), &json!("another")));
-}
-
-#[test]
-fn kubernetes_12_a_status_does_not_land_on_another_version() {
-    let (mut server, created) = with_alice(json!({}));
-    let (code, told) = patch(&mut server, APPLY_STATUS, APPLY, &status(&created, json!({"observedGeneration": 1})));
-    assert_eq!((code, &told["status"]["observedGeneration"]), (200, &json!(1)));
-    let (code, refusal) = patch(&mut server, APPLY_STATUS, APPLY, &status(&created, json!({"observedGeneration": 2})));
-    assert_eq!((code, &refusal["reason"]), (409, &json!("Conflict")));
-    let message = "Operation cannot be fulfilled on bastionusers.rolebridge.io \"alice\": the object has been modified; please apply your changes \
-                   to the latest version and try again";
-    assert_eq!(refusal["message"], message);
-    // The UID alone protects from nothing there.
-    let mut other = status(&told, json!({"observedGeneration": 1}));
-    other["metadata"] = json!({"name": "alice", "namespace": "data", "uid": "another"});
-    assert_eq!(patch(&mut server, APPLY_STATUS, APPLY, &other).0, 200);
-    delete(&mut server, ALICE);
-    let (code, refusal) = patch(&mut server, APPLY_STATUS, APPLY, &status(&told, json!({"observedGeneration": 1})));
-    assert_eq!((code, &refusal["reason"]), (404, &json!("NotFound")));
-}
-
-#[test]
-fn kubernetes_12_an_identical_apply_keeps_the_version() {
-    let (mut server, created) = with_alice(json!({}));
-    let content = json!({"observedGeneration": 1, "conditions": [ready("Ready")], "userARN": "arn"});
-    let (_, first) = patch(&mut server, APPLY_STATUS, APPLY, &status(&created, content.clone()));
-    assert_ne!(version(&first), version(&created));
-    let (code, second) = patch(&mut server, APPLY_STATUS, APPLY, &status(&first, content));
-    assert_eq!((code, &second), (200, &first));
-}
-
-#[test]
-fn what_is_not_applied_any_more_goes() {
-    let (mut server, created) = with_alice(json!({}));
-    let others = json!([ready("A"), {"type": "Synced", "status": "True", "reason": "B", "message": "", "lastTransitionTime": "x"}]);
-    let full = json!({"observedGeneration": 1, "conditions": others, "userARN": "arn", "roles": [{"name": "reader"}]});
-    let (_, first) = patch(&mut server, APPLY_STATUS, APPLY, &status(&created, full));
-    assert_eq!(first["status"]["conditions"], others);
-    // Somebody else adds a field and a condition.
-    let mut by_people = first.clone();
-    by_people["status"]["userID"] = "AIDA".into();
-    by_people["status"]["conditions"].as_array_mut().unwrap().push(json!({"type": "Seen"}));
-    let (_, second) = put(&mut server, &format!("{STATUS}?fieldManager=people"), &by_people);
-    let (_, third) = patch(&mut server, APPLY_STATUS, APPLY, &status(&second, json!({"observedGeneration": 2, "conditions": [ready("A")]})));
-    assert_eq!(third["status"]["conditions"], json!([ready("A"), {"type": "Seen"}]));
-    assert_eq!((third["status"].get("userARN"), third["status"].get("roles")), (None, None));
-    assert_eq!((&third["status"]["userID"], &third["status"]["rolesTotal"]), (&json!("AIDA"), &json!(0)));
-    // A field that goes and has a default, has the default.
-    let (_, fourth) = patch(&mut server, APPLY_STATUS, APPLY, &status(&third, json!({"userARN": "arn"})));
-    assert_eq!((&fourth["status"]["observedGeneration"], &fourth["status"]["conditions"]), (&json!(0), &json!([{"type": "Seen"}])));
-}
-
-#[test]
-fn people_apply_whole_objects() {
-    let mut server = server();
-    let target = format!("{POLICIES}?fieldManager=people&force=true");
-    let body = |data: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "policies"}, "data": data});
-    let (code, created) = patch(&mut server, &target, APPLY, &body(json!({"a": "1", "b": "2"})));
-    assert_eq!((code, &created["data"]), (201, &json!({"a": "1", "b": "2"})));
-    patch(&mut server, &format!("{POLICIES}?fieldManager=others"), MERGE, &json!({"data": {"c": "3"}}));
-    let (code, changed) = patch(&mut server, &target, APPLY, &body(json!({"a": "4"})));
-    assert_eq!((code, &changed["data"]), (200, &json!({"a": "4", "c": "3"})));
-    // Without force, what others own stays theirs.
-    let (code, refusal) = patch(&mut server, &format!("{POLICIES}?fieldManager=others"), APPLY, &body(json!({"a": "5"})));
-    assert_eq!((code, &refusal["reason"]), (409, &json!("Conflict")));
+    assert_eq!((&put_status["spec"]["permissionsBoundaryARN"], &put_status["status"]["userARN"]), (&json!("c"), &json!("another")));
 }
 
 #[test]
@@ -160,7 +92,7 @@ fn a_put_names_the_version_it_replaces() {
     let (mut server, created) = with_alice(json!({}));
     let (code, refusal) = put(&mut server, ALICE, &user("alice", json!({})));
     assert_eq!((code, &refusal["reason"]), (422, &json!("Invalid")));
-    patch(&mut server, ALICE, MERGE, &json!({"spec": {"path": "/people/"}}));
+    patch(&mut server, ALICE, MERGE, &json!({"spec": {"permissionsBoundaryARN": "a"}}));
     let (code, refusal) = put(&mut server, ALICE, &created);
     assert_eq!((code, &refusal["reason"]), (409, &json!("Conflict")));
     // ConfigMaps need none.
@@ -188,6 +120,86 @@ fn a_finalizer_is_put_on_the_object_that_was_read() {
     other["metadata"]["uid"] = "another".into();
     let (code, refusal) = put(&mut server, ALICE, &other);
     assert_eq!((code, &refusal["reason"]), (409, &json!("Conflict")));
+}
+
+#[test]
+fn a_json_patch_takes_a_missing_field_for_null() {
+    let (mut server, _) = with_alice(json!({"labels": {"a": "b"}}));
+    let mut patched = |patch: Value| patch_of(&mut server, patch);
+    assert_eq!(patched(json!([{"op": "replace", "path": "/metadata/labels/c", "value": "d"}])), Ok(json!({"a": "b", "c": "d"})));
+    assert_eq!(
+        patched(
+            json!([{"op": "test", "path": "/metadata/labels/e", "value": null}, {"op": "move", "from": "/metadata/labels/c", "path": "/metadata/labels/e"}])
+        ),
+        Ok(json!({"a": "b", "e": "d"}))
+    );
+    for refused in [
+        json!([{"op": "remove", "path": "/metadata/labels/c"}]),
+        json!([{"op": "add", "path": "/metadata/annotations/c", "value": "d"}]),
+        json!([{"op": "move", "from": "/metadata/labels/c", "path": "/metadata/labels/f"}]),
+        json!([{"op": "add", "path": "/spec/groups/0", "value": "d"}]),
+        json!([{"op": "test", "path": "/metadata/labels/a", "value": "c"}]),
+    ] {
+        assert_eq!(patched(refused.clone()), Err(422), "{refused}");
+    }
+}
+
+/// The labels of alice after a JSON patch, or the code of the refusal.
+fn patch_of(server: &mut ApiServer, body: Value) -> Result<Value, u16> {
+    match patch(server, ALICE, JSON_PATCH, &body) {
+        (200, object) => Ok(object["metadata"]["labels"].clone()),
+        (code, _) => Err(code),
+    }
+}
+
+#[test]
+fn kinds_that_are_built_in_drop_what_is_empty() {
+    let mut server = server();
+    let body = json!({"metadata": {"name": "policies", "labels": {}, "finalizers": [], "unknown": 1, "generation": 7}, "data": {}, "unknown": 1});
+    let (_, map) = post(&mut server, MAPS, &body);
+    assert_eq!((map.get("data"), map.get("unknown")), (None, None));
+    let fields: Vec<&String> = map["metadata"].as_object().unwrap().keys().collect();
+    assert_eq!(fields, ["creationTimestamp", "generation", "name", "namespace", "resourceVersion", "uid"]);
+    assert_eq!(map["metadata"]["generation"], 7, "whoever makes it may give it one");
+    let (_, secret) = post(&mut server, "/api/v1/namespaces/data/secrets", &json!({"metadata": {"name": "keys"}, "data": {"a": "MQ=="}}));
+    assert_eq!(secret["type"], "Opaque");
+    // What is empty in a resource of ours stays, but for metadata.
+    let (_, user) =
+        post(&mut server, USERS, &json!({"metadata": {"name": "bob", "labels": {}}, "spec": {"accountRef": {"name": "utils"}, "tags": {}}}));
+    assert_eq!((&user["spec"]["tags"], user["metadata"].get("labels")), (&json!({}), None));
+}
+
+#[test]
+fn a_request_says_where_an_object_is() {
+    let mut server = server();
+    let (code, _) = post(&mut server, MAPS, &json!({"metadata": {"name": "policies", "namespace": "elsewhere"}}));
+    assert_eq!(code, 400);
+    let spec = json!({"accountID": "123456789012"});
+    let (code, account) =
+        post(&mut server, "/apis/rolebridge.io/v1alpha1/awsaccounts", &json!({"metadata": {"name": "utils", "namespace": "data"}, "spec": spec}));
+    assert_eq!((code, account["metadata"].get("namespace")), (201, None));
+    let (code, refusal) = post(&mut server, MAPS, &json!({"metadata": {"name": "policies", "resourceVersion": "5"}}));
+    assert_eq!((code, &refusal["message"]), (500, &json!("resourceVersion should not be set on objects to be created")));
+    assert_eq!(post(&mut server, MAPS, &json!({"kind": "Secret", "metadata": {"name": "policies"}})).0, 400);
+}
+
+#[test]
+fn nobody_but_the_controllers_writes_the_parts_of_a_namespace() {
+    let mut server = server();
+    let body = json!({"metadata": {"labels": {"team": "data", "kubernetes.io/metadata.name": null}}, "spec": {"finalizers": []}, "status": {"phase": "Odd"}});
+    let (_, namespace) = patch(&mut server, DATA, MERGE, &body);
+    assert_eq!(namespace["metadata"]["labels"], json!({"team": "data", "kubernetes.io/metadata.name": "data"}));
+    assert_eq!((&namespace["spec"], &namespace["status"]), (&json!({"finalizers": ["kubernetes"]}), &json!({"phase": "Active"})));
+}
+
+#[test]
+fn what_this_model_does_not_know_is_refused() {
+    let mut server = server();
+    assert_eq!(get(&mut server, &format!("{MAPS}?labelSelector=a%3Db")).0, 400);
+    assert_eq!(post(&mut server, &format!("{MAPS}?dryRun=All"), &json!({"metadata": {"name": "policies"}})).0, 400);
+    assert_eq!(ask(&mut server, "POST", POLICIES, JSON, JSON, &json!({})).0, 405);
+    post(&mut server, MAPS, &json!({"metadata": {"name": "policies"}}));
+    assert_eq!(ask(&mut server, "DELETE", POLICIES, JSON, JSON, &json!({"propagationPolicy": "Foreground"})).0, 400);
 }
 
 #[test]
