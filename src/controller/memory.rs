@@ -11,17 +11,17 @@ use super::caches::lock;
 use super::fate::{Fates, SUSPICION};
 use super::relations::Ref;
 use crate::core::document::SharedDocuments;
-use crate::core::names::Arn;
+use crate::core::names::{Arn, UniqueID};
 use crate::core::observed::Observed;
 
-/// How long what was seen may be the ground for a write. After that it only tells that there is nothing to do: an object may have been made
-/// anew by somebody else, and it is read again before it is touched. As long is what a bulk read shows of it not believed, since it may be late.
+/// How long after it was read, or made, an object may be written to without being read again. What is known after that only tells that there is nothing
+/// to do: somebody else may have deleted the object and made another. As long is what a bulk read shows of it not believed, since it may be late.
 const GROUND: Duration = Duration::from_secs(60);
 
 /// How what is remembered came to be known, which is what it is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Basis {
-    /// Read, or written, directly at that time.
+    /// Read directly, or made, at that time. A write counts for neither: it goes by name, so it tells nothing of who bears the name.
     Direct(Instant),
     /// Seen in a bulk read: it tells whether there is something to do, and is no ground for a write.
     Swept,
@@ -63,9 +63,19 @@ impl Observation {
         self.read_at.elapsed() < GROUND
     }
 
-    /// Whether it is known better than by a bulk read that began then.
-    pub fn outweighs(&self, began: Instant) -> bool {
+    /// Whether it was read directly so late that a bulk read that began then tells less of it.
+    fn outweighs(&self, began: Instant) -> bool {
         matches!(self.basis, Basis::Direct(at) if at + GROUND > began)
+    }
+
+    /// Takes note that a plan was carried out, which may have ended early. `before` is the unique ID that it began with: what it made is sure, and what was
+    /// there before is as sure as it was.
+    pub fn carried_out(&mut self, before: Option<&UniqueID>, principal_ids: BTreeMap<Arn, String>, now: Instant) {
+        self.principal_ids = principal_ids;
+        let made = self.observed.identity.as_ref().map(|found| &found.id);
+        if made.is_some() && made != before {
+            self.basis = Basis::Direct(now);
+        }
     }
 
     /// Whether the sources that the trust policy was written for are still the same identities.
@@ -82,14 +92,24 @@ impl Observation {
 #[derive(Default)]
 struct Entry {
     observation: Option<Observation>,
+    /// When something was last written to it in AWS, or may have been.
+    written_at: Option<Instant>,
     /// Versions of the object that writes of our own replaced.
     superseded: Vec<String>,
     /// Whether somebody else has changed in AWS what was as declared, and it has not been put right yet.
     drifted: bool,
-    /// When a bulk read put it in doubt, until it is read or written directly.
+    /// When a bulk read put it in doubt, until it is read directly or made.
     doubted_at: Option<Instant>,
     /// Since when reads show principals as gone that it trusted.
     gone_since: Option<Instant>,
+}
+
+impl Entry {
+    /// Whether a bulk read that began then says nothing about the resource: it was written to, or read directly, since or shortly before.
+    fn outweighs(&self, began: Instant) -> bool {
+        let is_written = self.written_at.is_some_and(|at| at + GROUND > began);
+        is_written || self.observation.as_ref().is_some_and(|known| known.outweighs(began))
+    }
 }
 
 /// What the process remembers, by resource.
@@ -128,7 +148,7 @@ impl Memory {
         let mut entries = lock(&self.entries);
         let entry = entries.entry(of.clone()).or_default();
         let changed = id(&observation).is_some() && id(&observation) != id(&entry.observation);
-        // A pass that began before a bulk read put it in doubt knows no better than before, unless it has read or written directly since.
+        // A pass that began before a bulk read put it in doubt knows no better than before, unless it has read it directly, or made it, since.
         let still = |doubted: Instant| !matches!(&observation, Some(Observation { basis: Basis::Direct(at), .. }) if *at > doubted);
         entry.doubted_at = entry.doubted_at.filter(|doubted| still(*doubted));
         let basis = entry.doubted_at.map(|_| Basis::Doubtful);
@@ -136,11 +156,21 @@ impl Memory {
         changed
     }
 
-    /// Keeps what a bulk read that began then showed of a resource. It says nothing about what was read or written directly since, or shortly before.
+    /// Notes that something was written to a resource in AWS, or may have been.
+    pub fn wrote(&self, of: &Ref, now: Instant) {
+        lock(&self.entries).entry(of.clone()).or_default().written_at = Some(now);
+    }
+
+    /// Whether a bulk read that began then says nothing about a resource: it was written to, or read directly, since or shortly before.
+    pub fn outweighs(&self, of: &Ref, began: Instant) -> bool {
+        lock(&self.entries).get(of).is_some_and(|entry| entry.outweighs(began))
+    }
+
+    /// Keeps what a bulk read that began then showed of a resource, unless what is known outweighs it.
     pub fn keep_swept(&self, of: &Ref, began: Instant, observation: Observation) {
         let mut entries = lock(&self.entries);
         let entry = entries.entry(of.clone()).or_default();
-        if !entry.observation.as_ref().is_some_and(|known| known.outweighs(began)) {
+        if !entry.outweighs(began) {
             entry.observation = Some(self.slim(observation));
             (entry.drifted, entry.doubted_at) = (false, None);
         }
@@ -150,7 +180,8 @@ impl Memory {
     pub fn doubt(&self, of: &Ref, began: Instant, drifted: bool) {
         let mut entries = lock(&self.entries);
         let entry = entries.entry(of.clone()).or_default();
-        if let Some(known) = entry.observation.as_mut().filter(|known| !known.outweighs(began)) {
+        let outweighs = entry.outweighs(began);
+        if let Some(known) = entry.observation.as_mut().filter(|_| !outweighs) {
             known.basis = Basis::Doubtful;
             entry.doubted_at = Some(Instant::now());
         }
@@ -200,13 +231,94 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::core::identity::{Identity, IdentityName, RoleSettings};
+    use crate::core::names::Path;
+    use crate::core::observed::ObservedIdentity;
+    use crate::core::trust::nobody;
     use crate::core::world::ObjectKey;
+
+    fn role() -> Ref {
+        Ref::Role(ObjectKey::new("data", "reader"))
+    }
+
+    fn reader(id: &str) -> Observed {
+        let settings = RoleSettings { description: String::new(), max_session_duration: 3600, trust_policy: nobody() };
+        let identity = Identity {
+            name: IdentityName::Role("reader".parse().unwrap()),
+            path: Path::root(),
+            tags: BTreeMap::new(),
+            permissions_boundary: None,
+            inline_policies: BTreeMap::new(),
+            attached_policies: BTreeSet::new(),
+            groups: None,
+            role: Some(settings),
+        };
+        Observed { identity: Some(ObservedIdentity { id: id.parse().unwrap(), identity }), policies: BTreeMap::new() }
+    }
+
+    /// What was read so long ago.
+    fn seen(observed: Observed, ago: Duration) -> Observation {
+        let read_at = Instant::now() - ago;
+        let arn = "arn:aws:iam::111111111111:role/reader".parse().unwrap();
+        Observation { read_at, basis: Basis::Direct(read_at), ..Observation::now("uid".into(), arn, observed, BTreeMap::new()) }
+    }
+
+    const LATER: Duration = Duration::from_secs(GROUND.as_secs() + 1);
+
+    #[test]
+    fn only_a_read_or_its_making_tells_who_bears_a_name_and_no_write() {
+        let id = "AROAEXAMPLEEXAMPLE01".parse().unwrap();
+        let mut written = seen(reader("AROAEXAMPLEEXAMPLE01"), LATER);
+        written.carried_out(Some(&id), BTreeMap::new(), Instant::now());
+        assert!(!written.is_ground(), "somebody may have made it anew since it was read");
+        let mut made = seen(Observed::default(), LATER);
+        made.observed = reader("AROAEXAMPLEEXAMPLE01");
+        made.carried_out(None, BTreeMap::new(), Instant::now());
+        assert!(made.is_ground(), "nobody else can have made it");
+        let mut refused = seen(Observed::default(), LATER);
+        refused.carried_out(None, BTreeMap::new(), Instant::now());
+        assert!(!refused.is_ground());
+    }
+
+    #[test]
+    fn a_bulk_read_says_nothing_of_what_was_written_to_since_however_long_ago_that_was_read() {
+        let memory = Memory::default();
+        let began = Instant::now();
+        memory.keep(&role(), Some(seen(reader("AROAEXAMPLEEXAMPLE01"), LATER)));
+        assert!(!memory.outweighs(&role(), began));
+        memory.wrote(&role(), began + Duration::from_secs(1));
+        assert!(memory.outweighs(&role(), began));
+        memory.doubt(&role(), began, true);
+        memory.keep_swept(&role(), began, seen(Observed::default(), Duration::ZERO));
+        let known = memory.observation(&role()).unwrap();
+        assert!(known.is_believed() && known.observed.identity.is_some());
+        assert!(!memory.outweighs(&role(), began + LATER + Duration::from_secs(1)));
+        // Also of what nothing is known, as after a write whose reply was lost.
+        memory.keep(&role(), None);
+        assert!(memory.outweighs(&role(), began));
+    }
+
+    #[test]
+    fn a_write_by_a_pass_that_began_before_does_not_lift_a_doubt() {
+        let memory = Memory::default();
+        memory.keep(&role(), Some(seen(reader("AROAEXAMPLEEXAMPLE01"), LATER)));
+        let mut at_work = seen(reader("AROAEXAMPLEEXAMPLE01"), Duration::from_secs(1));
+        memory.doubt(&role(), Instant::now(), true);
+        let id = "AROAEXAMPLEEXAMPLE01".parse().unwrap();
+        at_work.carried_out(Some(&id), BTreeMap::new(), Instant::now());
+        memory.keep(&role(), Some(at_work));
+        assert!(!memory.observation(&role()).unwrap().is_believed());
+        memory.keep(&role(), Some(seen(reader("AROAEXAMPLEEXAMPLE02"), Duration::ZERO)));
+        assert!(memory.observation(&role()).unwrap().is_ground(), "it was read since");
+    }
 
     #[test]
     fn statement_4_who_shows_as_an_id_is_gone_only_after_a_while_without_a_break() {
-        let (memory, role, now) = (Memory::default(), Ref::Role(ObjectKey::new("data", "reader")), Instant::now());
-        let seen = |are_gone: bool, after: Duration| memory.may_be_passing(&role, are_gone, now + after);
+        let (memory, now) = (Memory::default(), Instant::now());
+        let seen = |are_gone: bool, after: Duration| memory.may_be_passing(&role(), are_gone, now + after);
         assert!(seen(true, Duration::ZERO) && seen(true, SUSPICION / 2), "it may pass");
         assert!(!seen(false, SUSPICION / 2), "it has passed");
         let again = 2 * SUSPICION;

@@ -606,12 +606,14 @@ impl<K: IdentityKind> Work<'_, K> {
             }
         }
         let Some(seen) = &mut self.observation else { return Ok(Ok(())) };
+        let before = seen.observed.identity.as_ref().map(|found| found.id.clone());
         let result = apply(self.account.gateway(), plan, &mut seen.observed).await;
         if result.is_ok() {
             self.done.extend(plan.actions.iter().map(ToString::to_string));
         }
-        seen.principal_ids = self.desired.principal_ids();
-        seen.basis = Basis::Direct(Instant::now());
+        let now = Instant::now();
+        seen.carried_out(before.as_ref(), self.desired.principal_ids(), now);
+        self.context.memory.wrote(&K::reference(ObjectKey::of(&self.object)), now);
         Ok(result.map_err(|failure| {
             if failure.effect == Effect::Unknown {
                 self.observation = None;

@@ -252,10 +252,10 @@ impl Look<'_> {
     async fn at<K: IdentityKind>(&mut self, object: &K) {
         let of = K::reference(ObjectKey::of(object));
         let memory = &self.context.memory;
-        let known = memory.observation(&of);
-        if object.meta().deletion_timestamp.is_some() || !object.is_finalized() || known.as_ref().is_some_and(|known| known.outweighs(self.began)) {
+        if object.meta().deletion_timestamp.is_some() || !object.is_finalized() || memory.outweighs(&of, self.began) {
             return;
         }
+        let known = memory.observation(&of);
         let Ok(Ok((_, desired))) = resolve(object, self.context).await else { return };
         if desired.pinned.is_none() && known.is_none() {
             return;
