@@ -118,6 +118,17 @@ impl Account {
         self.removals.clone().try_acquire_owned().map(Permit).map_err(|_| self.removal_line.turn(who, Instant::now()))
     }
 
+    /// Forgets the turns of somebody who does not come back, since it is gone.
+    pub fn forget(&self, who: &str) {
+        self.budget.forget(who);
+        self.removal_line.forget(who);
+    }
+
+    /// How many turns there are, of work and of removals.
+    pub fn turns(&self) -> usize {
+        self.budget.turns() + self.removal_line.turns()
+    }
+
     /// Makes sure that the credentials lead into the account and partition that are configured.
     ///
     /// STS is asked once, however many ask at the same time; those who come while it is being asked share the answer. A success counts

@@ -92,6 +92,16 @@ impl Budget {
         Err(turn - now)
     }
 
+    /// Forgets the turn of somebody who does not come back.
+    pub(super) fn forget(&self, who: &str) {
+        self.state().turns.remove(who);
+    }
+
+    /// How many have a turn.
+    pub(super) fn turns(&self) -> usize {
+        self.state().turns.len()
+    }
+
     /// Takes a token for one call, on credit where there is none.
     pub(super) fn spend(&self, now: Instant) {
         let mut state = self.state();
@@ -119,7 +129,7 @@ struct Line {
 impl RemovalLine {
     /// The time until the turn of `who`, which has one from now on.
     pub(super) fn turn(&self, who: &str, now: Instant) -> Duration {
-        let mut line = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut line = self.line();
         if let Some(early) = line.turns.get(who).map(|turn| turn.saturating_duration_since(now)).filter(|early| !early.is_zero()) {
             return early;
         }
@@ -131,6 +141,20 @@ impl RemovalLine {
             line.turns.retain(|_, turn| *turn > now);
         }
         turn - now
+    }
+
+    /// Forgets the turn of somebody who does not come back.
+    pub(super) fn forget(&self, who: &str) {
+        self.line().turns.remove(who);
+    }
+
+    /// How many have a turn.
+    pub(super) fn turns(&self) -> usize {
+        self.line().turns.len()
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -258,5 +282,18 @@ mod tests {
         assert_eq!(line.turn("a", now + turn), REMOVAL_RETRY, "nobody comes later than b");
         let long_after = now + Duration::from_secs(3600);
         assert_eq!(line.turn("c", long_after), REMOVAL_RETRY, "those before it are forgotten");
+    }
+
+    #[test]
+    fn who_does_not_come_back_is_forgotten_when_told_so() {
+        let now = Instant::now();
+        let (budget, line) = (budget(10, 1, now), RemovalLine::default());
+        budget.spend(now);
+        for who in ["a", "b"] {
+            assert!(budget.admit(who, true, now).is_err() && !line.turn(who, now).is_zero());
+        }
+        budget.forget("a");
+        line.forget("a");
+        assert_eq!((budget.turns(), line.turns()), (1, 1));
     }
 }

@@ -107,6 +107,9 @@ pub trait Watched: Managed {
 
     /// What others see of its status.
     fn shown(status: &Self::Status) -> String;
+
+    /// The unique ID of what was made for it, from its status.
+    fn unique_id(status: &Self::Status) -> Option<&str>;
 }
 
 fn ready(conditions: &[Condition]) -> &str {
@@ -142,6 +145,10 @@ impl Watched for AWSAccount {
     fn shown(status: &Self::Status) -> String {
         format!("{} {:?} {:?} {:?}", ready(&status.conditions), status.caller_arn, status.console_alias, status.quotas)
     }
+
+    fn unique_id(_: &Self::Status) -> Option<&str> {
+        None
+    }
 }
 
 impl Watched for BastionUser {
@@ -171,6 +178,10 @@ impl Watched for BastionUser {
     fn shown(status: &Self::Status) -> String {
         let roles: Vec<String> = status.roles.iter().map(|r| format!("{}/{}", r.namespace, r.name)).collect();
         format!("{:?} {} {} {}", status.user_id, ready(&status.conditions), status.roles_total, roles.join(" "))
+    }
+
+    fn unique_id(status: &Self::Status) -> Option<&str> {
+        status.user_id.as_deref()
     }
 }
 
@@ -209,6 +220,10 @@ impl Watched for CrossAccountRole {
         let roles: Vec<String> = status.roles.iter().map(|r| format!("{}/{}", r.namespace, r.name)).collect();
         format!("{:?} {} {} {} {}", status.role_id, ready(&status.conditions), grants.join(" "), status.roles_total, roles.join(" "))
     }
+
+    fn unique_id(status: &Self::Status) -> Option<&str> {
+        status.role_id.as_deref()
+    }
 }
 
 impl Caches {
@@ -246,6 +261,9 @@ impl Caches {
         };
         let before = lock(&self.facets).insert(of.clone(), now).unwrap_or_default();
         if before.shown != now.shown {
+            if let Some(id) = object.status().and_then(K::unique_id) {
+                self.memory.fates.forget_others(&of, id);
+            }
             let mut concerned = self.selected_by(&of, before.generation != now.generation);
             concerned.extend(lock(&self.relations).set(&of, object.needs()));
             concerned.extend(self.selected_by(&of, before.generation != now.generation));
@@ -262,25 +280,18 @@ impl Caches {
         }
     }
 
+    /// The resources of a kind that are known of, and of which a list has nothing any more.
+    pub fn missing<K: Watched>(&self, present: &BTreeSet<Ref>) -> Vec<ObjectKey> {
+        let is_kind = |r: &Ref| std::mem::discriminant(r) == std::mem::discriminant(&K::reference(ObjectKey::new("", "")));
+        let relations = lock(&self.relations);
+        let gone = relations.known().filter(|r| is_kind(r) && !present.contains(*r));
+        gone.map(|of| of.key().clone()).collect()
+    }
+
     /// Takes note of a resource that is gone, and wakes whom that concerns; its account among them, which may be waiting for that.
     pub fn deleted<K: Watched>(&self, key: &ObjectKey) {
-        self.forget(&K::reference(key.clone()), K::fulfils(key));
-    }
-
-    /// Takes note of which resources of a kind there are, after a list.
-    pub fn listed<K: Watched>(&self, present: &BTreeSet<Ref>) {
-        let is_kind = |r: &Ref| std::mem::discriminant(r) == std::mem::discriminant(&K::reference(ObjectKey::new("", "")));
-        let gone: Vec<Ref> = lock(&self.relations).known().filter(|r| is_kind(r) && !present.contains(*r)).cloned().collect();
-        for of in gone {
-            let (Ref::Account(key) | Ref::User(key) | Ref::Role(key)) = &of;
-            self.forget(&of, K::fulfils(key));
-        }
-    }
-
-    fn forget(&self, of: &Ref, fulfils: Option<Need>) {
+        let of = &K::reference(key.clone());
         lock(&self.facets).remove(of);
-        self.begins(of);
-        self.memory.forget(of);
         let mut others = self.selected_by(of, true);
         others.extend(self.selecting(of));
         let mut concerned: BTreeSet<Ref> = {
@@ -289,7 +300,7 @@ impl Caches {
             relations.remove(of).into_iter().chain(accounts).collect()
         };
         concerned.extend(others);
-        concerned.extend(self.concerned_by(fulfils));
+        concerned.extend(self.concerned_by(K::fulfils(key)));
         if matches!(of, Ref::Account(_)) {
             // Another AWSAccount for the same account of AWS may take its place.
             concerned.extend(self.accounts.state().iter().map(|account| Ref::Account(ObjectKey::of(&**account))));
@@ -323,6 +334,17 @@ impl Caches {
         }
     }
 
+    /// How much is kept beside the stores, by kind.
+    pub fn counts(&self) -> [(&'static str, usize); 3] {
+        let (facets, needs) = (lock(&self.facets).len(), lock(&self.relations).count());
+        [("facets", facets), ("needs", needs), ("queued", lock(&self.wake.outstanding).len())]
+    }
+
+    /// The ConfigMaps that a resource names.
+    pub fn config_maps_of(&self, of: &Ref) -> Vec<ObjectKey> {
+        lock(&self.relations).config_maps_of(of)
+    }
+
     /// Whether a user or role names this ConfigMap.
     pub fn needs_config_map(&self, key: &ObjectKey) -> bool {
         lock(&self.relations).needed_by(&Need::ConfigMap(key.clone())).next().is_some()
@@ -350,14 +372,18 @@ impl Caches {
         needs.into_iter().for_each(|need| self.changed(need));
     }
 
-    /// Has a resource reconciled, if there is one: what is named and does not exist is woken when it appears.
-    pub fn wake(&self, of: &Ref) {
-        let exists = match of {
+    /// Whether the API server has a resource, as far as the caches know.
+    pub fn has(&self, of: &Ref) -> bool {
+        match of {
             Ref::Account(key) => self.account(&key.name).is_some(),
             Ref::User(key) => self.user(key).is_some(),
             Ref::Role(key) => self.role(key).is_some(),
-        };
-        if exists {
+        }
+    }
+
+    /// Has a resource reconciled, if there is one: what is named and does not exist is woken when it appears.
+    pub fn wake(&self, of: &Ref) {
+        if self.has(of) {
             self.wake.send(of);
         }
     }

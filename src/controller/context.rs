@@ -1,13 +1,13 @@
 //! What every reconcile shares: clients, caches, what was last seen in AWS, and what is being tried again.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kube::Client;
 use tokio::time::Instant;
 
-use super::caches::Caches;
+use super::caches::{Caches, Watched, lock};
 use super::memory::{Memory, Observation};
 use super::relations::Ref;
 use super::resolve::ConfigMaps;
@@ -21,7 +21,7 @@ use crate::core::names::Arn;
 use crate::core::outcome::Problem;
 use crate::core::placement::Placement;
 use crate::core::quotas::Quotas;
-use crate::core::world::ObjectKey;
+use crate::core::world::{ObjectKey, World};
 
 /// How many sweeps may be missed before what is remembered counts for nothing.
 const FRESH: u32 = 2;
@@ -54,7 +54,7 @@ pub struct Context {
     /// What the operator was told.
     pub settings: Settings,
     aws: BaseConfig,
-    accounts: tokio::sync::Mutex<HashMap<String, Arc<Account>>>,
+    accounts: Mutex<HashMap<String, Arc<Account>>>,
 }
 
 impl Context {
@@ -69,7 +69,7 @@ impl Context {
             sweeps: Sweeps::default(),
             settings,
             aws,
-            accounts: tokio::sync::Mutex::default(),
+            accounts: Mutex::default(),
         }
     }
 
@@ -77,9 +77,9 @@ impl Context {
     ///
     /// # Errors
     /// Where the spec cannot be used, which the API server's own checks should have refused, or an account by which it is reached cannot.
-    pub async fn account(&self, placement: &Placement) -> Result<Arc<Account>, Problem> {
+    pub fn account(&self, placement: &Placement) -> Result<Arc<Account>, Problem> {
         let way = way(&*self.caches, placement)?;
-        let mut accounts = self.accounts.lock().await;
+        let mut accounts = lock(&self.accounts);
         let mut last = None;
         for at in &way {
             let config = account_config(at)?;
@@ -87,7 +87,10 @@ impl Context {
                 Some(account) => account.clone(),
                 None => Arc::new(Account::new(&self.aws, config, last.clone()).map_err(|failure| failure.problem())?),
             };
-            accounts.insert(at.name.clone(), account.clone());
+            // Of one that has gone meanwhile nothing is kept: whoever forgets it waits for the lock, and the caches do not have it any more by then.
+            if self.caches.account(&at.name).is_some() {
+                accounts.insert(at.name.clone(), account.clone());
+            }
             last = Some(account);
         }
         // The way ends with the account itself.
@@ -105,18 +108,70 @@ impl Context {
         }
     }
 
-    /// Drops the client of an account that is gone.
-    pub async fn forget_account(&self, name: &str) {
-        self.accounts.lock().await.remove(name);
-        self.sweeps.forget(name);
+    /// Takes note of a resource as the store has it now, and wakes whom that concerns.
+    pub fn applied<K: Watched>(&self, object: &K) {
+        let named = self.caches.config_maps_of(&K::reference(ObjectKey::of(object)));
+        self.caches.applied(object);
+        self.config_maps.forget_unnamed(&self.caches, named);
+    }
+
+    /// Takes note of a resource that is gone, and wakes whom that concerns.
+    pub fn deleted<K: Watched>(&self, key: &ObjectKey) {
+        let of = K::reference(key.clone());
+        let named = self.caches.config_maps_of(&of);
+        self.forget(&of);
+        self.caches.deleted::<K>(key);
+        self.config_maps.forget_unnamed(&self.caches, named);
+    }
+
+    /// Takes note of which resources of a kind there are, after a list.
+    pub fn listed<K: Watched>(&self, present: &BTreeSet<Ref>) {
+        self.caches.missing::<K>(present).iter().for_each(|key| self.deleted::<K>(key));
+    }
+
+    /// Forgets all that is remembered of a resource that is gone.
+    fn forget(&self, of: &Ref) {
+        self.memory.forget(of);
+        self.retries.settle(of);
+        self.caches.begins(of);
+        let mut accounts = lock(&self.accounts);
+        if let Ref::Account(key) = of {
+            accounts.remove(&key.name);
+            self.sweeps.forget(&key.name);
+        }
+        accounts.values().for_each(|account| account.forget(&of.to_string()));
+    }
+
+    /// Forgets a resource if it is gone. Whoever has written something down about a resource that may have gone meanwhile calls this afterwards: the watch has
+    /// forgotten it by then, or will. So nothing is left, whoever comes last.
+    pub fn forget_if_gone(&self, of: &Ref) {
+        if !self.caches.has(of) {
+            self.forget(of);
+        }
+    }
+
+    /// How many entries the process keeps in memory beside what the API server has, by kind. They go with the objects that they are about.
+    pub fn remembered(&self) -> BTreeMap<&'static str, usize> {
+        let accounts = lock(&self.accounts);
+        let turns = accounts.values().map(|account| account.turns()).sum();
+        let own = [
+            ("accounts", accounts.len()),
+            ("config_maps", self.config_maps.count()),
+            ("retries", self.retries.count()),
+            ("sweeps", self.sweeps.count()),
+            ("turns", turns),
+        ];
+        own.into_iter().chain(self.caches.counts()).chain(self.memory.counts()).collect()
     }
 
     /// Asks for the first sweep of an account, after which its resources are woken. Tells whether that is still to come: an account that is being deleted
     /// is swept no more.
     pub fn awaits_sweep(&self, at: &Placement) -> bool {
         let awaited = at.account.metadata.deletion_timestamp.is_none() && self.sweeps.ask(&at.account);
+        let account = Ref::Account(ObjectKey::new("", &at.name));
+        self.forget_if_gone(&account);
         if awaited {
-            self.caches.wake(&Ref::Account(ObjectKey::new("", &at.name)));
+            self.caches.wake(&account);
         }
         awaited
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::caches::lock;
+use super::caches::{Caches, lock};
 use super::context::Context;
 use super::memory::Observation;
 use super::relations::Ref;
@@ -22,7 +22,7 @@ use crate::core::grants::{Grant, Presence};
 use crate::core::names::UniqueID;
 use crate::core::observed::Observed;
 use crate::core::trust::Trust;
-use crate::core::world::SourceKey;
+use crate::core::world::{SourceKey, World};
 
 /// How long a role waits for a source to be read that is suspected to be gone. Who cannot be read by then is let in nowhere until a read shows that it lives,
 /// and nobody else is held up; what names it stays.
@@ -38,9 +38,15 @@ enum Fate {
     Lives(Instant),
 }
 
-/// What has become of users and roles, by their unique IDs, of which IAM gives none twice.
+/// What has become of users and roles, by their unique IDs, of which IAM gives none twice. Each was made for a resource, and is forgotten with it.
 #[derive(Default)]
-pub struct Fates(Mutex<HashMap<String, Fate>>);
+pub struct Fates(Mutex<HashMap<String, Note>>);
+
+/// A fate, and the resource that it is about.
+struct Note {
+    of: Ref,
+    fate: Fate,
+}
 
 /// What the sources of a role mean for a pass over it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -48,7 +54,7 @@ struct Look {
     /// Whether nothing may be written: something is to be known first, or became known only after the pass had resolved who is to be trusted.
     waits: bool,
     /// The sources that are newly suspected.
-    suspected: Vec<SourceKey>,
+    suspected: Vec<Ref>,
 }
 
 impl Fates {
@@ -61,9 +67,9 @@ impl Fates {
                 // Whoever is in it, an account is the same.
                 continue;
             }
-            let is_in_doubt = there.is_some_and(|there| grant.is_in_doubt(there));
-            if is_in_doubt && self.suspect(id, now) {
-                look.suspected.push(key.clone());
+            let (of, is_in_doubt) = (Ref::from(key), there.is_some_and(|there| grant.is_in_doubt(there)));
+            if is_in_doubt && self.suspect(&of, id, now) {
+                look.suspected.push(of);
             }
             look.waits |= match self.get(id) {
                 // Other roles have put it in doubt: it is not added to this one, and what names it already does no harm.
@@ -76,28 +82,39 @@ impl Fates {
     }
 
     /// Puts in doubt that the one with this ID lives, unless it was seen just now. Tells whether that is new.
-    fn suspect(&self, id: &str, now: Instant) -> bool {
-        let mut fates = lock(&self.0);
-        let is_new = match fates.get(id) {
+    fn suspect(&self, of: &Ref, id: &str, now: Instant) -> bool {
+        let mut notes = lock(&self.0);
+        let is_new = match notes.get(id).map(|note| note.fate) {
             None => true,
-            Some(Fate::Lives(seen)) => now.saturating_duration_since(*seen) > SUSPICION,
+            Some(Fate::Lives(seen)) => now.saturating_duration_since(seen) > SUSPICION,
             Some(Fate::Suspected(_) | Fate::Gone) => false,
         };
         if is_new {
-            fates.insert(id.to_owned(), Fate::Suspected(now));
+            notes.insert(id.to_owned(), Note { of: of.clone(), fate: Fate::Suspected(now) });
         }
         is_new
     }
 
     /// Takes note of whether a read has shown that the one with this ID lives. That it does is worth a note only where it was in doubt. Tells whether others
     /// go by something else now.
-    fn settle(&self, id: &str, lives: bool, now: Instant) -> bool {
-        let mut fates = lock(&self.0);
-        match (lives, fates.get_mut(id)) {
-            (true, Some(fate)) => !matches!(std::mem::replace(fate, Fate::Lives(now)), Fate::Lives(_)),
+    fn settle(&self, of: &Ref, id: &str, lives: bool, now: Instant) -> bool {
+        let mut notes = lock(&self.0);
+        match (lives, notes.get_mut(id)) {
+            (true, Some(note)) => !matches!(std::mem::replace(&mut note.fate, Fate::Lives(now)), Fate::Lives(_)),
             (true, None) => false,
-            (false, _) => fates.insert(id.to_owned(), Fate::Gone) != Some(Fate::Gone),
+            (false, Some(note)) => std::mem::replace(&mut note.fate, Fate::Gone) != Fate::Gone,
+            (false, None) => notes.insert(id.to_owned(), Note { of: of.clone(), fate: Fate::Gone }).is_none(),
         }
+    }
+
+    /// Forgets those that were made for a resource before the one with this ID, which its status tells by now.
+    pub fn forget_others(&self, of: &Ref, id: &str) {
+        lock(&self.0).retain(|other, note| note.of != *of || other == id);
+    }
+
+    /// Forgets those that were made for a resource that is gone.
+    pub fn forget(&self, of: &Ref) {
+        lock(&self.0).retain(|_, note| note.of != *of);
     }
 
     /// Whether only a direct read tells what has become of the one with this ID. `is_read` says whether what is known of it comes from a recent one: that
@@ -124,24 +141,41 @@ impl Fates {
         }
     }
 
+    /// Of how many there is a note.
+    pub fn count(&self) -> usize {
+        lock(&self.0).len()
+    }
+
     fn get(&self, id: &str) -> Option<Fate> {
-        lock(&self.0).get(id).copied()
+        lock(&self.0).get(id).map(|note| note.fate)
     }
 }
 
 /// Whether a role must not be written to in this pass for the sake of its sources. One that its trust policy does not name any more, although it did, is
 /// suspected: IAM shows the unique ID of who was deleted, and another name of who was renamed, and what bears the name must not be trusted in its place. It
-/// is had read. Nor is anything written where a source has turned out to be gone since the pass resolved who is to be trusted.
+/// is had read. Nor is anything written where a source is not the one any more that the pass resolved: it is gone, or was made again, and of who went before
+/// nothing may be known any more.
 pub fn has_suspects(context: &Context, desired: &Desired, observed: &Observed) -> bool {
-    let grants = desired.trust.iter().flatten().flatten();
-    let look = context.memory.fates.look(grants, desired.trust_there(observed).as_ref(), Instant::now());
-    for suspected in look.suspected {
-        context.caches.wake(&match suspected {
-            SourceKey::User(key) => Ref::User(key),
-            SourceKey::Role(key) => Ref::Role(key),
-        });
+    let mut grants = desired.trust.iter().flatten().flatten();
+    if grants.clone().any(|grant| is_outdated(&context.caches, grant)) {
+        return true;
+    }
+    let look = context.memory.fates.look(&mut grants, desired.trust_there(observed).as_ref(), Instant::now());
+    for suspected in &look.suspected {
+        context.forget_if_gone(suspected);
+        context.caches.wake(suspected);
     }
     look.waits
+}
+
+/// Whether a source is not the one any more that was to be trusted when the grant was resolved.
+fn is_outdated(caches: &Caches, grant: &Grant) -> bool {
+    let (Some(key), Some(id), Some(admission)) = (&grant.key, &grant.source_id, &grant.admission) else { return false };
+    let living = match key {
+        SourceKey::User(key) => caches.user(key).and_then(|user| caches.user_id(&user)),
+        SourceKey::Role(key) => caches.role(key).and_then(|role| caches.role_id(&role)),
+    };
+    grant.presence != Presence::Absent && !admission.principal.is_account() && living.as_ref() != Some(id)
 }
 
 /// Whether what was made for a resource is to be read directly, although this is known of it: its fate depends on that.
@@ -155,7 +189,7 @@ pub fn settle(context: &Context, of: &Ref, pinned: Option<&UniqueID>, observed: 
     let Some(id) = made(context, of, pinned).and_then(|id| id.parse().ok()) else { return };
     let before = context.memory.observation(of).filter(Observation::is_recent);
     let lives = observed.shows(&id, before.as_ref().map(|before| &before.observed));
-    if lives.is_some_and(|lives| context.memory.fates.settle(id.as_str(), lives, Instant::now())) {
+    if lives.is_some_and(|lives| context.memory.fates.settle(of, id.as_str(), lives, Instant::now())) {
         context.made(of);
     }
 }
@@ -177,6 +211,10 @@ mod tests {
 
     fn key() -> SourceKey {
         SourceKey::User(ObjectKey::new("data", "alice"))
+    }
+
+    fn alices() -> Ref {
+        Ref::from(&key())
     }
 
     /// The grant of a user that counts as living, and that the role's status tells as named.
@@ -221,8 +259,8 @@ mod tests {
             assert_eq!(look(&fates, &alice(), Some(&there), now), SUSPECT, "{shown}");
             assert!(fates.is_to_be_read(ID, true) && fates.counts_as_living(ID, now) && !fates.is_gone(ID));
             assert_eq!(look(&fates, &alice(), Some(&there), now), WAIT, "it is being read");
-            assert!(fates.settle(ID, true, now), "who waits is woken");
-            assert!(!fates.is_to_be_read(ID, false) && !fates.settle(ID, true, now));
+            assert!(fates.settle(&alices(), ID, true, now), "who waits is woken");
+            assert!(!fates.is_to_be_read(ID, false) && !fates.settle(&alices(), ID, true, now));
             assert_eq!(look(&fates, &alice(), Some(&there), now), GO_ON);
             assert_eq!(look(&fates, &alice(), Some(&there), later), SUSPECT, "that it lived then says nothing of now");
         }
@@ -237,8 +275,8 @@ mod tests {
     fn statement_6_a_pass_that_resolved_a_source_before_it_turned_out_to_be_gone_writes_nothing() {
         let (fates, now) = (Fates::default(), Instant::now());
         assert_eq!(look(&fates, &alice(), Some(&trusting(ID)), now), SUSPECT);
-        assert!(fates.settle(ID, false, now), "who names it is woken");
-        assert!(!fates.settle(ID, false, now) && fates.is_gone(ID) && !fates.counts_as_living(ID, now));
+        assert!(fates.settle(&alices(), ID, false, now), "who names it is woken");
+        assert!(!fates.settle(&alices(), ID, false, now) && fates.is_gone(ID) && !fates.counts_as_living(ID, now));
         for there in [Some(trusting(ID)), Some(trusting(ARN)), None] {
             for presence in [Presence::Wanted, Presence::Kept] {
                 assert_eq!(look(&fates, &Grant { presence, ..alice() }, there.as_ref(), now), WAIT, "{there:?}");
@@ -248,7 +286,7 @@ mod tests {
         assert_eq!(look(&fates, &resolved_anew, Some(&trusting(ID)), now), GO_ON);
         assert!(fates.is_to_be_read(ID, false), "somebody may give it its name back");
         assert!(!fates.is_to_be_read(ID, true), "not in every pass");
-        assert!(fates.settle(ID, true, now) && !fates.is_gone(ID));
+        assert!(fates.settle(&alices(), ID, true, now) && !fates.is_gone(ID));
     }
 
     #[test]
@@ -261,7 +299,7 @@ mod tests {
         let resolved_anew = Grant { presence: Presence::Kept, source_id: None, ..alice() };
         assert_eq!(look(&fates, &resolved_anew, Some(&trusting(ID)), later), GO_ON, "others of the role are not held up");
         assert!(fates.is_to_be_read(ID, false));
-        assert!(fates.settle(ID, true, later) && fates.counts_as_living(ID, later));
+        assert!(fates.settle(&alices(), ID, true, later) && fates.counts_as_living(ID, later));
     }
 
     #[test]
@@ -276,5 +314,17 @@ mod tests {
         let root = Principal::named("arn:aws:iam::111111111111:root", &"222222222222".parse().unwrap());
         let by_root = Grant { admission: Some(Admission::plain(root)), ..alice() };
         assert_eq!(look(&fates, &by_root, None, now), GO_ON, "an account is the same whoever is in it");
+    }
+
+    #[test]
+    fn who_was_made_before_or_for_a_resource_that_is_gone_is_forgotten() {
+        let (fates, now, bobs) = (Fates::default(), Instant::now(), Ref::User(ObjectKey::new("data", "bob")));
+        for (of, id) in [(&alices(), "AIDAEXAMPLEEXAMPLE01"), (&alices(), "AIDAEXAMPLEEXAMPLE02"), (&bobs, "AIDAEXAMPLEEXAMPLE03")] {
+            fates.settle(of, id, false, now);
+        }
+        fates.forget_others(&alices(), "AIDAEXAMPLEEXAMPLE02");
+        assert!(!fates.is_gone("AIDAEXAMPLEEXAMPLE01") && fates.is_gone("AIDAEXAMPLEEXAMPLE02") && fates.is_gone("AIDAEXAMPLEEXAMPLE03"));
+        fates.forget(&alices());
+        assert_eq!((fates.count(), fates.is_gone("AIDAEXAMPLEEXAMPLE03")), (1, true));
     }
 }

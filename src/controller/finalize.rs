@@ -40,7 +40,6 @@ pub async fn account(object: AWSAccount, context: &Context) -> Result<Pass<AWSAc
     let dependents = context.caches.dependents_of_account(&name);
     if dependents.is_empty() {
         remove_finalizer(context, &object).await?;
-        context.forget_account(&name).await;
         return Ok(Pass::Gone);
     }
     let facts = object.status.clone().unwrap_or_default();
@@ -58,7 +57,7 @@ pub async fn identity<K: IdentityKind>(object: K, context: &Context) -> Result<P
         return Ok(Pass::Gone);
     }
     let of = K::reference(ObjectKey::of(&object));
-    let (at, account) = match enter(&object, context).await {
+    let (at, account) = match enter(&object, context) {
         Ok(entered) => entered,
         Err(problem) => return Ok(told(object, facts, vec![abandonable(problem)], None)),
     };
@@ -94,10 +93,10 @@ pub async fn identity<K: IdentityKind>(object: K, context: &Context) -> Result<P
 }
 
 /// The account that the object is in.
-async fn enter<K: IdentityKind>(object: &K, context: &Context) -> Result<(Placement, Arc<Account>), Problem> {
+fn enter<K: IdentityKind>(object: &K, context: &Context) -> Result<(Placement, Arc<Account>), Problem> {
     let at = locate(&*context.caches, object.account_name())?;
     same_account(object, &at)?;
-    let account = context.account(&at).await?;
+    let account = context.account(&at)?;
     Ok((at, account))
 }
 

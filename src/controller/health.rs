@@ -1,12 +1,13 @@
 //! What the controller tells of itself while it runs: which kinds are listed, and whether its work goes on.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::caches::lock;
+use super::context::Context;
 
 /// How often the task that polls every queue shows that it is still polled.
 const BEAT: Duration = Duration::from_secs(5);
@@ -26,6 +27,8 @@ struct State {
     unlisted: BTreeSet<&'static str>,
     beat: Instant,
     queues: Vec<Queue>,
+    /// What remembers things while the controller runs.
+    memory: Weak<Context>,
 }
 
 /// The reconciles of one kind that are under way.
@@ -40,12 +43,29 @@ struct Queue {
 impl Health {
     /// Of a controller that has yet to list these kinds.
     pub fn new(watched: &[&'static str]) -> Self {
-        Self(Arc::new(Mutex::new(State { unlisted: watched.iter().copied().collect(), beat: Instant::now(), queues: Vec::new() })))
+        Self(Arc::new(Mutex::new(State {
+            unlisted: watched.iter().copied().collect(),
+            beat: Instant::now(),
+            queues: Vec::new(),
+            memory: Weak::new(),
+        })))
     }
 
     /// The kinds that the caches do not have yet: until there are none, nothing is reconciled.
     pub fn unlisted(&self) -> Vec<&'static str> {
         lock(&self.0).unlisted.iter().copied().collect()
+    }
+
+    /// How many entries the controller keeps in memory beside what the API server has, by kind; none while it does not run. Each goes with the object that it
+    /// is about.
+    pub fn remembered(&self) -> BTreeMap<&'static str, usize> {
+        let memory = lock(&self.0).memory.upgrade();
+        memory.map(|context| context.remembered()).unwrap_or_default()
+    }
+
+    /// Notes where the controller remembers things.
+    pub(super) fn speaks_of(&self, context: &Arc<Context>) {
+        lock(&self.0).memory = Arc::downgrade(context);
     }
 
     /// What no longer goes on and only a restart would mend, if anything. Never because of what Kubernetes or AWS answers, or fails to

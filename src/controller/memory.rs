@@ -135,11 +135,12 @@ impl Memory {
         observation.observed.identity.as_ref().map(|identity| identity.id.to_string())
     }
 
-    /// The same, with the documents that others have as well.
-    fn slim(&self, mut observation: Observation) -> Observation {
+    /// Puts an observation in the place of the one that is there, with the documents that others have as well.
+    fn replace(&self, there: &mut Option<Observation>, mut observation: Option<Observation>) {
         let mut documents = lock(&self.documents);
-        observation.observed.documents_mut().for_each(|document| documents.share(document));
-        observation
+        observation.iter_mut().flat_map(|new| new.observed.documents_mut()).for_each(|document| documents.share(document));
+        there.iter().flat_map(|old| old.observed.documents()).for_each(|document| documents.release(document));
+        *there = observation;
     }
 
     /// Keeps what was seen, or forgets it. Tells whether the identity is another one by that, or has just come to be.
@@ -152,7 +153,7 @@ impl Memory {
         let still = |doubted: Instant| !matches!(&observation, Some(Observation { basis: Basis::Direct(at), .. }) if *at > doubted);
         entry.doubted_at = entry.doubted_at.filter(|doubted| still(*doubted));
         let basis = entry.doubted_at.map(|_| Basis::Doubtful);
-        entry.observation = observation.map(|seen| Observation { basis: basis.unwrap_or(seen.basis), ..self.slim(seen) });
+        self.replace(&mut entry.observation, observation.map(|seen| Observation { basis: basis.unwrap_or(seen.basis), ..seen }));
         changed
     }
 
@@ -171,7 +172,7 @@ impl Memory {
         let mut entries = lock(&self.entries);
         let entry = entries.entry(of.clone()).or_default();
         if !entry.outweighs(began) {
-            entry.observation = Some(self.slim(observation));
+            self.replace(&mut entry.observation, Some(observation));
             (entry.drifted, entry.doubted_at) = (false, None);
         }
     }
@@ -223,9 +224,17 @@ impl Memory {
         outdated
     }
 
+    /// How much is remembered, by kind.
+    pub fn counts(&self) -> [(&'static str, usize); 3] {
+        [("observations", lock(&self.entries).len()), ("documents", lock(&self.documents).count()), ("fates", self.fates.count())]
+    }
+
     /// Forgets a resource that is gone.
     pub fn forget(&self, of: &Ref) {
-        lock(&self.entries).remove(of);
+        if let Some(mut entry) = lock(&self.entries).remove(of) {
+            self.replace(&mut entry.observation, None);
+        }
+        self.fates.forget(of);
     }
 }
 

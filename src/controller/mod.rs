@@ -18,6 +18,8 @@ mod retry;
 mod run;
 mod secrets;
 mod sweep;
+#[cfg(test)]
+mod tests;
 
 pub use context::Settings;
 pub use health::Health;

@@ -97,12 +97,10 @@ pub async fn reconcile<K: Reconciled>(key: ObjectKey, context: Arc<Context>) -> 
     // Taken only now: what changes from here on wakes the resource again.
     let next = match K::get(&context.caches, &key) {
         Some(object) => pass(object, &of, &context).await,
-        None => {
-            context.retries.settle(&of);
-            Next::await_change()
-        }
+        None => Next::await_change(),
     };
     context.caches.ended(&of);
+    context.forget_if_gone(&of);
     next
 }
 
@@ -190,7 +188,7 @@ impl Reconciled for AWSAccount {
             return Ok(told(self, outside(facts), vec![problem], None));
         }
         let object = if self.is_finalized() { self } else { add_finalizer(context, &self).await? };
-        let (at, account) = match own_account(context, &name).await {
+        let (at, account) = match own_account(context, &name) {
             Ok(account) => account,
             Err(problem) => return Ok(told(object, outside(facts), vec![problem], None)),
         };
@@ -235,9 +233,9 @@ impl Reconciled for CrossAccountRole {
     }
 }
 
-async fn own_account(context: &Context, name: &str) -> Result<(Placement, Arc<Account>), Problem> {
+fn own_account(context: &Context, name: &str) -> Result<(Placement, Arc<Account>), Problem> {
     let at = find(&*context.caches, name)?;
-    let account = context.account(&at).await?;
+    let account = context.account(&at)?;
     Ok((at, account))
 }
 
@@ -341,7 +339,7 @@ impl Closed {
 /// Goes into an account: its client, and the proof that it is the one declared.
 async fn enter(context: &Context, at: &Placement) -> Result<Arc<Account>, Closed> {
     let unusable = |problem: Problem| Problem::new(Reason::AccountNotReady, format!("AWSAccount {}: {}", at.name, problem.message));
-    let account = context.account(at).await.map_err(|problem| Closed::Unusable(unusable(problem)))?;
+    let account = context.account(at).map_err(|problem| Closed::Unusable(unusable(problem)))?;
     account.verify().await.map_err(|failure| {
         let message = format!("AWSAccount {}: {}", at.name, failure.message);
         Closed::Failure(Failure { reason: Reason::AccountNotReady, message, ..failure })

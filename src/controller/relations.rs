@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::core::world::ObjectKey;
+use crate::core::world::{ObjectKey, SourceKey};
 
 /// A resource that is reconciled.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,6 +17,23 @@ pub enum Ref {
     User(ObjectKey),
     /// A CrossAccountRole.
     Role(ObjectKey),
+}
+
+impl Ref {
+    /// Namespace and name.
+    pub fn key(&self) -> &ObjectKey {
+        let (Self::Account(key) | Self::User(key) | Self::Role(key)) = self;
+        key
+    }
+}
+
+impl From<&SourceKey> for Ref {
+    fn from(source: &SourceKey) -> Self {
+        match source {
+            SourceKey::User(key) => Self::User(key.clone()),
+            SourceKey::Role(key) => Self::Role(key.clone()),
+        }
+    }
 }
 
 impl fmt::Display for Ref {
@@ -103,6 +120,12 @@ impl Relations {
         needs.filter_map(|need| if let Need::UsersOf(namespace) = need { Some(namespace.clone()) } else { None }).collect()
     }
 
+    /// The ConfigMaps that a resource names.
+    pub fn config_maps_of(&self, of: &Ref) -> Vec<ObjectKey> {
+        let needs = self.needs.get(of).into_iter().flatten();
+        needs.filter_map(|need| if let Need::ConfigMap(key) = need { Some(key.clone()) } else { None }).collect()
+    }
+
     /// Whom a change of this concerns: those that need it, and the users and roles that those name, since an assume policy depends on
     /// whether its roles may be where they are.
     pub fn concerned_by(&self, need: &Need) -> BTreeSet<Ref> {
@@ -114,6 +137,11 @@ impl Relations {
     /// Everything that some resource needs.
     pub fn needs(&self) -> impl Iterator<Item = &Need> {
         self.needed_by.keys()
+    }
+
+    /// How many resources and needs are known.
+    pub fn count(&self) -> usize {
+        self.needs.len() + self.needed_by.len()
     }
 
     /// The resources known of, for finding out which are gone after a list.

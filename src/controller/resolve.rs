@@ -38,6 +38,11 @@ impl ConfigMaps {
         Self { client, read: Mutex::default(), reading: Semaphore::new(READ_AT_ONCE) }
     }
 
+    /// Of how many ConfigMaps something is kept.
+    pub fn count(&self) -> usize {
+        lock(&self.read).len()
+    }
+
     /// The texts that permissions take from ConfigMaps of the resource's namespace.
     ///
     /// # Errors
@@ -82,12 +87,20 @@ impl ConfigMaps {
         let entries: BTreeMap<_, _> = named.into_iter().map(|entry| (entry.clone(), data.remove(&entry).map(ConfigText::from))).collect();
         let answer = entries.iter().filter(|(entry, _)| wanted.contains(*entry)).map(|(entry, text)| (entry.clone(), text.clone())).collect();
         let mut read = lock(&self.read);
-        if read.len() == read.capacity() {
-            // What nobody names any more is let go, such as the generations of a ConfigMap whose name has a hash.
-            read.retain(|key, _| caches.needs_config_map(key));
+        // Who named it may have gone meanwhile, and then it has been forgotten already.
+        if caches.needs_config_map(key) {
+            read.insert(key.clone(), Read { version: found.metadata.resource_version, entries });
         }
-        read.insert(key.clone(), Read { version: found.metadata.resource_version, entries });
         Ok(answer)
+    }
+
+    /// Forgets those of these ConfigMaps that nobody names any more, such as the generations of one whose name has a hash.
+    pub fn forget_unnamed(&self, caches: &Caches, were_named: Vec<ObjectKey>) {
+        for key in were_named {
+            if !caches.needs_config_map(&key) {
+                lock(&self.read).remove(&key);
+            }
+        }
     }
 
     /// The wanted entries, where they were read at this version.

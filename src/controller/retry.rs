@@ -69,6 +69,11 @@ impl Retries {
         lock(&self.troubles).remove(what);
     }
 
+    /// How many resources something goes wrong with, or wait.
+    pub fn count(&self) -> usize {
+        lock(&self.troubles).len()
+    }
+
     /// Notes that a pass came through without a failure: what fails later is a new trouble.
     pub fn recover(&self, what: &Ref) {
         if let Some(trouble) = lock(&self.troubles).get_mut(what) {

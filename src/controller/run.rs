@@ -57,6 +57,10 @@ pub async fn run(client: Client, aws: BaseConfig, settings: Settings, health: &H
     let wake = Wake { accounts: wake_accounts, users: wake_users, roles: wake_roles, outstanding: Mutex::default() };
     let caches = Arc::new(Caches::new(accounts.clone(), users.clone(), roles.clone(), namespaces.clone(), config_maps.clone(), wake));
 
+    let concurrency = settings.concurrency;
+    let context = Arc::new(Context::new(client.clone(), caches.clone(), aws, settings));
+    health.speaks_of(&context);
+
     let mut listed = vec![];
     let mut listing = |kind| {
         let (done, listed_now) = oneshot::channel();
@@ -68,11 +72,11 @@ pub async fn run(client: Client, aws: BaseConfig, settings: Settings, health: &H
         Some(done)
     };
     let watches = [
-        tokio::spawn(watch_resources::<AWSAccount>(client.clone(), accounts_writer, caches.clone(), listing(AWSAccount::KIND))),
-        tokio::spawn(watch_resources::<BastionUser>(client.clone(), users_writer, caches.clone(), listing(BastionUser::KIND))),
-        tokio::spawn(watch_resources::<CrossAccountRole>(client.clone(), roles_writer, caches.clone(), listing(CrossAccountRole::KIND))),
+        tokio::spawn(watch_resources::<AWSAccount>(client.clone(), accounts_writer, context.clone(), listing(AWSAccount::KIND))),
+        tokio::spawn(watch_resources::<BastionUser>(client.clone(), users_writer, context.clone(), listing(BastionUser::KIND))),
+        tokio::spawn(watch_resources::<CrossAccountRole>(client.clone(), roles_writer, context.clone(), listing(CrossAccountRole::KIND))),
         tokio::spawn(watch_namespaces(Api::all(client.clone()), namespaces_writer, caches.clone(), listing(Namespace::KIND))),
-        tokio::spawn(watch_config_maps(Api::all(client.clone()), config_maps_writer, caches.clone(), listing(ConfigMap::KIND))),
+        tokio::spawn(watch_config_maps(Api::all(client), config_maps_writer, caches, listing(ConfigMap::KIND))),
     ];
     // One listens for all: of several who listen by themselves, chance says who hears first.
     let mut shutdown = shutdown;
@@ -84,8 +88,6 @@ pub async fn run(client: Client, aws: BaseConfig, settings: Settings, health: &H
     }
     info!(accounts = accounts.len(), users = users.len(), roles = roles.len(), "everything is listed; reconciling begins");
 
-    let concurrency = settings.concurrency;
-    let context = Arc::new(Context::new(client, caches, aws, settings));
     let queue = |kind| health.queue(kind, concurrency);
     let works = async {
         tokio::join!(
@@ -119,7 +121,7 @@ fn listing_done(listing: &mut Listing) {
 ///
 /// An object that the schema accepts and the type cannot decode is left out, and said aloud: it must not stop the whole kind. Where
 /// the store has an earlier version of it, that one stays in force.
-async fn watch_resources<K>(client: Client, writer: Writer<K>, caches: Arc<Caches>, mut listing: Listing)
+async fn watch_resources<K>(client: Client, writer: Writer<K>, context: Arc<Context>, mut listing: Listing)
 where
     K: Reconciled + Resource<DynamicType = ()>,
 {
@@ -143,12 +145,12 @@ where
             }
             // The store has the whole list only now.
             Ok(Event::InitDone) => {
-                caches.listed::<K>(&std::mem::take(&mut listed));
-                K::all(&caches).iter().for_each(|object| caches.applied(&**object));
+                context.listed::<K>(&std::mem::take(&mut listed));
+                K::all(&context.caches).iter().for_each(|object| context.applied(&**object));
                 listing_done(&mut listing);
             }
-            Ok(Event::Apply(object)) => caches.applied(&object),
-            Ok(Event::Delete(object)) => caches.deleted::<K>(&ObjectKey::of(&object)),
+            Ok(Event::Apply(object)) => context.applied(&object),
+            Ok(Event::Delete(object)) => context.deleted::<K>(&ObjectKey::of(&object)),
             Err(error) => warn!(%error, kind = K::KIND, "the watch was interrupted and goes on"),
         }
     }
@@ -300,14 +302,15 @@ async fn work<K>(
         })
     };
     let config = Config::default().concurrency(concurrency).debounce(SETTLE);
-    let caches = context.caches.clone();
-    let passes = applier(isolated, |_, _, _| Next::requeue(AFTER_PANIC), context, store, queue, config);
+    let passes = applier(isolated, |_, _, _| Next::requeue(AFTER_PANIC), context.clone(), store, queue, config);
     passes
         .for_each(|pass| async {
             if let Err(error) = pass {
                 if let controller::Error::ObjectNotFound(gone) = &error {
+                    let of = K::reference(ObjectKey::new(gone.namespace.clone().unwrap_or_default(), &gone.name));
                     // It was woken and is gone. Should it be made anew, it must be possible to wake it again.
-                    caches.begins(&K::reference(ObjectKey::new(gone.namespace.clone().unwrap_or_default(), &gone.name)));
+                    context.caches.begins(&of);
+                    context.forget_if_gone(&of);
                 }
                 debug!(%error, "not reconciled");
             }

@@ -120,6 +120,11 @@ impl Sweeps {
         })
     }
 
+    /// How many accounts there is a schedule for.
+    pub fn count(&self) -> usize {
+        lock(&self.0).len()
+    }
+
     /// Forgets an account that is gone.
     pub fn forget(&self, account: &str) {
         lock(&self.0).remove(account);
@@ -222,6 +227,8 @@ async fn sweep(context: &Context, at: &Placement, account: &Account) -> Result<S
     for role in &roles {
         look.at(&**role).await;
     }
+    users.iter().for_each(|user| context.forget_if_gone(&BastionUser::reference(ObjectKey::of(&**user))));
+    roles.iter().for_each(|role| context.forget_if_gone(&CrossAccountRole::reference(ObjectKey::of(&**role))));
     owned.extend(owned_in(context, &at.name));
     let installation = &context.settings.installation;
     let pinned = users.iter().filter_map(|user| user.pinned()).chain(roles.iter().filter_map(|role| role.pinned())).collect();

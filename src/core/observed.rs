@@ -86,6 +86,16 @@ impl Observed {
         of_identity.chain(self.policies.values_mut().map(|found| &mut found.policy.document))
     }
 
+    /// Every document in it.
+    pub fn documents(&self) -> impl Iterator<Item = &Document> {
+        let identity = self.identity.as_ref().map(|found| &found.identity).into_iter();
+        let of_identity = identity.flat_map(|identity| {
+            let trust = identity.role.as_ref().map(|role| &role.trust_policy);
+            identity.inline_policies.values().chain(trust)
+        });
+        of_identity.chain(self.policies.values().map(|found| &found.policy.document))
+    }
+
     /// Takes an action that succeeded, and what IAM answered, into account.
     pub fn record(&mut self, action: &Action, receipt: &Receipt) {
         match (action, receipt) {

@@ -1,39 +1,42 @@
 //! One copy of what many hold.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::HashMap;
 
 use super::Document;
 
-/// How many documents there may be before those that nobody holds are looked for.
-const FEW: usize = 256;
-
-/// Documents that are held by many at once, each of which is kept only once: the roles of a fleet mostly have the same few policies.
+/// Documents that are held by many at once, each of which is kept only once: the roles of a fleet mostly have the same few policies. Each is known with the
+/// number of those who hold it, and forgotten with the last of them.
 #[derive(Debug, Default)]
-pub struct SharedDocuments {
-    known: HashSet<Document>,
-    /// How many were held when it was last looked.
-    held: usize,
-}
+pub struct SharedDocuments(HashMap<Document, usize>);
 
 impl SharedDocuments {
-    /// Puts a document that says the same and is known in this one's place, or gets to know it. One that nobody else holds any more is forgotten at some
-    /// time, and never are more than half of a larger number of such.
+    /// How many documents are known.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Puts a document that says the same and is known in the place of this one, or gets to know this one. It is held until it is released.
     pub fn share(&mut self, document: &mut Document) {
-        if let Some(same) = self.known.get(document) {
+        if let Some((same, _)) = self.0.get_key_value(document) {
             *document = same.clone();
-            return;
         }
-        if self.known.len() >= 2 * self.held.max(FEW) {
-            self.known.retain(|known| Arc::strong_count(&known.value) > 1);
-            self.held = self.known.len();
+        *self.0.entry(document.clone()).or_default() += 1;
+    }
+
+    /// Takes back a document that was shared, from one who holds it.
+    pub fn release(&mut self, document: &Document) {
+        let Some(holders) = self.0.get_mut(document) else { return };
+        *holders -= 1;
+        if *holders == 0 {
+            self.0.remove(document);
         }
-        self.known.insert(document.clone());
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::json;
 
     use super::*;
@@ -50,12 +53,14 @@ mod tests {
             shared.share(document);
         }
         assert!(Arc::ptr_eq(&one.value, &same.value) && !Arc::ptr_eq(&one.value, &other.value));
-        for sid in 2..10 * FEW {
-            shared.share(&mut document(sid));
-        }
-        assert!(shared.known.len() <= 2 * FEW, "{}", shared.known.len());
+        shared.release(&one);
+        shared.release(&other);
+        assert_eq!(shared.count(), 1);
         let mut again = document(0);
         shared.share(&mut again);
-        assert!(Arc::ptr_eq(&one.value, &again.value), "what is held stays");
+        assert!(Arc::ptr_eq(&same.value, &again.value), "what is held stays");
+        shared.release(&same);
+        shared.release(&again);
+        assert_eq!(shared.count(), 0);
     }
 }

@@ -1,0 +1,5 @@
+//! What passes make of an API server and of AWS, one after the other.
+
+mod lab;
+mod remembered;
+mod trust;

@@ -1,0 +1,513 @@
+//! A controller over small models of the API server and of AWS: everything in one thread, one pass at a time, and time stands still unless it is moved.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hyper::{Method, Request, Response, StatusCode};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kube::client::Body;
+use kube::core::PartialObjectMeta;
+use kube::runtime::controller::Action as Next;
+use kube::runtime::reflector::{self, Store, store::Writer};
+use kube::runtime::watcher::Event;
+use kube::{Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::api::{AWSAccount, BastionUser, CrossAccountRole, FINALIZER, Reason};
+use crate::aws::{AccountConfig, Backend, BaseConfig, Caller, Gateway, Meter, SecretEntries, Secrets};
+use crate::controller::caches::{Caches, Wake, Watched, lock};
+use crate::controller::context::{Context, Settings};
+use crate::controller::reconcile::{Reconciled, reconcile};
+use crate::controller::relations::Ref;
+use crate::core::action::{Action, Receipt, Tagged};
+use crate::core::failure::{Effect, Failure};
+use crate::core::identity::IdentityName;
+use crate::core::names::{Arn, UniqueID};
+use crate::core::observed::{Dependents, Observed, ObservedIdentity, ObservedPolicy, Scope};
+use crate::core::quotas::Quotas;
+use crate::core::sweep::Sweep;
+use crate::core::world::ObjectKey;
+
+/// More passes than any test takes: what goes on for longer has no end.
+const MOST_PASSES: usize = 300;
+
+/// A controller with its API server and its AWS. Copies are the same one.
+#[derive(Clone)]
+pub struct Lab {
+    pub context: Arc<Context>,
+    pub api: Arc<ApiServer>,
+    pub aws: Arc<Aws>,
+    watches: Arc<Watches>,
+}
+
+/// What the watches feed, and the queues of what they wake.
+struct Watches {
+    accounts: Mutex<Writer<AWSAccount>>,
+    users: Mutex<Writer<BastionUser>>,
+    roles: Mutex<Writer<CrossAccountRole>>,
+    namespaces: Mutex<Writer<PartialObjectMeta<Namespace>>>,
+    config_maps: Mutex<Writer<PartialObjectMeta<ConfigMap>>>,
+    woken_accounts: Mutex<UnboundedReceiver<reflector::ObjectRef<AWSAccount>>>,
+    woken_users: Mutex<UnboundedReceiver<reflector::ObjectRef<BastionUser>>>,
+    woken_roles: Mutex<UnboundedReceiver<reflector::ObjectRef<CrossAccountRole>>>,
+}
+
+/// A store that has been filled once.
+fn store<K: Resource<DynamicType = ()> + Clone + 'static>() -> (Store<K>, Mutex<Writer<K>>) {
+    let (store, mut writer) = reflector::store();
+    writer.apply_watcher_event(&Event::Init);
+    writer.apply_watcher_event(&Event::InitDone);
+    (store, Mutex::new(writer))
+}
+
+impl Lab {
+    /// With the accounts `utils` (111111111111) and `prod` (222222222222), open to all namespaces, and the namespace `data`.
+    pub async fn new() -> Self {
+        let (accounts, accounts_writer) = store();
+        let (users, users_writer) = store();
+        let (roles, roles_writer) = store();
+        let (namespaces, namespaces_writer) = store();
+        let (config_maps, config_maps_writer) = store();
+        let (wake_accounts, woken_accounts) = unbounded_channel();
+        let (wake_users, woken_users) = unbounded_channel();
+        let (wake_roles, woken_roles) = unbounded_channel();
+        let wake = Wake { accounts: wake_accounts, users: wake_users, roles: wake_roles, outstanding: Mutex::default() };
+        let caches = Arc::new(Caches::new(accounts, users, roles, namespaces, config_maps, wake));
+        let (api, aws) = (Arc::<ApiServer>::default(), Arc::<Aws>::default());
+        let answering = api.clone();
+        let service = tower::service_fn(move |request| {
+            let api = answering.clone();
+            async move { Ok::<_, std::convert::Infallible>(api.answer(request).await) }
+        });
+        let settings = Settings { installation: "main".into(), sweep_interval: Duration::from_secs(900), concurrency: 4 };
+        let base = BaseConfig::with_backend(Arc::new(AwsBackend(aws.clone())), Arc::new(NoSecrets));
+        let context = Arc::new(Context::new(Client::new(service, "default"), caches, base, settings));
+        let watches = Watches {
+            accounts: accounts_writer,
+            users: users_writer,
+            roles: roles_writer,
+            namespaces: namespaces_writer,
+            config_maps: config_maps_writer,
+            woken_accounts: Mutex::new(woken_accounts),
+            woken_users: Mutex::new(woken_users),
+            woken_roles: Mutex::new(woken_roles),
+        };
+        let lab = Self { context, api, aws, watches: Arc::new(watches) };
+        lab.apply(json!({"kind": "Namespace", "metadata": {"name": "data"}}));
+        for (name, id) in [("utils", "111111111111"), ("prod", "222222222222")] {
+            lab.apply(json!({"kind": "AWSAccount", "metadata": {"name": name}, "spec": {
+                "accountID": id, "access": {"ambient": {}}, "allowedNamespaces": {"from": "All"}, "guardrails": {"principals": ["*"]},
+            }}));
+        }
+        lab.settle().await;
+        lab
+    }
+
+    /// Creates or replaces an object as `kubectl apply` does. The namespace is `data` where none is named.
+    pub fn apply(&self, manifest: Value) {
+        self.api.apply(manifest);
+        self.sync();
+    }
+
+    /// Deletes an object as `kubectl delete` does, without waiting for finalizers.
+    pub fn delete(&self, kind: &str, name: &str) {
+        self.api.delete(kind, name);
+        self.sync();
+    }
+
+    /// An object as the API server has it.
+    pub fn get(&self, kind: &str, name: &str) -> Value {
+        lock(&self.api.objects).get(&path(kind, name)).cloned().unwrap_or_default()
+    }
+
+    /// Reason of an object's Ready condition, and its message.
+    pub fn ready(&self, kind: &str, name: &str) -> (String, String) {
+        let conditions = self.get(kind, name)["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let ready = conditions.into_iter().find(|c| c["type"] == "Ready").unwrap_or_default();
+        let text = |field: &str| ready[field].as_str().unwrap_or_default().to_owned();
+        (text("reason"), text("message"))
+    }
+
+    /// One pass over a resource. Tells when the next one comes by itself.
+    pub async fn pass(&self, of: &Ref) -> Next {
+        let (key, context) = (of.key().clone(), self.context.clone());
+        let next = match of {
+            Ref::Account(_) => reconcile::<AWSAccount>(key, context).await,
+            Ref::User(_) => reconcile::<BastionUser>(key, context).await,
+            Ref::Role(_) => reconcile::<CrossAccountRole>(key, context).await,
+        };
+        self.sync();
+        next
+    }
+
+    /// Passes over all that is woken, until nothing is any more.
+    pub async fn settle(&self) {
+        for _ in 0..MOST_PASSES {
+            match self.next_woken() {
+                Some(of) => self.pass(&of).await,
+                None => return,
+            };
+        }
+        panic!("no end, at {:?}", self.next_woken());
+    }
+
+    /// Lets time go by, with a pass over every resource each second.
+    pub async fn run(&self, seconds: u64) {
+        for _ in 0..seconds {
+            self.settle().await;
+            tokio::time::advance(Duration::from_secs(1)).await;
+            let caches = &self.context.caches;
+            let users = caches.users.state().into_iter().map(|user| Ref::User(ObjectKey::of(&*user)));
+            let roles = caches.roles.state().into_iter().map(|role| Ref::Role(ObjectKey::of(&*role)));
+            let all: Vec<Ref> = users.chain(roles).collect();
+            all.iter().for_each(|of| caches.wake(of));
+        }
+        self.settle().await;
+    }
+
+    fn next_woken(&self) -> Option<Ref> {
+        fn next<K: Watched + Resource<DynamicType = ()>>(queue: &Mutex<UnboundedReceiver<reflector::ObjectRef<K>>>) -> Option<Ref> {
+            let woken = lock(queue).try_recv().ok()?;
+            Some(K::reference(ObjectKey::new(woken.namespace.unwrap_or_default(), woken.name)))
+        }
+        next(&self.watches.woken_accounts).or_else(|| next(&self.watches.woken_users)).or_else(|| next(&self.watches.woken_roles))
+    }
+
+    /// Brings the caches up to date with the API server, as the watches do.
+    pub fn sync(&self) {
+        let objects = lock(&self.api.objects).clone();
+        self.sync_metadata(&objects, "Namespace", &self.watches.namespaces);
+        self.sync_metadata(&objects, "ConfigMap", &self.watches.config_maps);
+        self.sync_kind(&objects, &self.watches.accounts);
+        self.sync_kind(&objects, &self.watches.users);
+        self.sync_kind(&objects, &self.watches.roles);
+    }
+
+    fn sync_metadata<K>(&self, objects: &BTreeMap<String, Value>, kind: &str, writer: &Mutex<Writer<PartialObjectMeta<K>>>)
+    where
+        K: Resource<DynamicType = ()> + Clone + 'static,
+    {
+        changes(objects, kind, writer);
+    }
+
+    fn sync_kind<K>(&self, objects: &BTreeMap<String, Value>, writer: &Mutex<Writer<K>>)
+    where
+        K: Reconciled + Resource<DynamicType = ()> + DeserializeOwned,
+    {
+        for change in changes(objects, K::KIND, writer) {
+            match change {
+                Event::Delete(object) => self.context.deleted::<K>(&ObjectKey::of(&object)),
+                Event::Apply(object) => self.context.applied(&object),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Puts what has changed of a kind into its store, and tells what.
+fn changes<K>(objects: &BTreeMap<String, Value>, kind: &str, writer: &Mutex<Writer<K>>) -> Vec<Event<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + 'static,
+{
+    let mut writer = lock(writer);
+    let store = writer.as_reader();
+    let there: Vec<K> = objects.values().filter(|o| o["kind"] == kind).map(|o| serde_json::from_value(o.clone()).unwrap()).collect();
+    let same = |a: &K, b: &K| (a.name_any(), a.namespace()) == (b.name_any(), b.namespace());
+    let gone = store.state().into_iter().filter(|known| !there.iter().any(|object| same(known, object)));
+    let gone: Vec<Event<K>> = gone.map(|object| Event::Delete((*object).clone())).collect();
+    let is_known = |object: &K| store.state().iter().any(|known| same(known, object) && known.resource_version() == object.resource_version());
+    let new = there.iter().filter(|object| !is_known(object)).map(|object| Event::Apply(object.clone()));
+    let changes: Vec<Event<K>> = gone.into_iter().chain(new).collect();
+    changes.iter().for_each(|change| writer.apply_watcher_event(change));
+    changes
+}
+
+fn plural(kind: &str) -> String {
+    format!("{}s", kind.to_ascii_lowercase())
+}
+
+/// Where an object is at the API server.
+fn path(kind: &str, name: &str) -> String {
+    match kind {
+        "AWSAccount" => format!("/apis/rolebridge.io/v1alpha1/awsaccounts/{name}"),
+        "Namespace" => format!("/api/v1/namespaces/{name}"),
+        "ConfigMap" => format!("/api/v1/namespaces/data/configmaps/{name}"),
+        _ => format!("/apis/rolebridge.io/v1alpha1/namespaces/data/{}/{name}", plural(kind)),
+    }
+}
+
+/// Objects by their paths.
+#[derive(Default)]
+pub struct ApiServer {
+    pub objects: Mutex<BTreeMap<String, Value>>,
+    version: Mutex<u64>,
+}
+
+impl ApiServer {
+    fn next_version(&self) -> u64 {
+        let mut version = lock(&self.version);
+        *version += 1;
+        *version
+    }
+
+    fn apply(&self, mut manifest: Value) {
+        let (kind, name) = (manifest["kind"].as_str().unwrap().to_owned(), manifest["metadata"]["name"].as_str().unwrap().to_owned());
+        let mut objects = lock(&self.objects);
+        let before = objects.get(&path(&kind, &name)).cloned().unwrap_or_default();
+        let version = self.next_version();
+        let is_ours = ["AWSAccount", "BastionUser", "CrossAccountRole"].contains(&kind.as_str());
+        manifest["apiVersion"] = json!(if is_ours { "rolebridge.io/v1alpha1" } else { "v1" });
+        let meta = &mut manifest["metadata"];
+        if !["AWSAccount", "Namespace"].contains(&kind.as_str()) {
+            meta["namespace"] = json!("data");
+        }
+        meta["uid"] = if before.is_null() { json!(format!("uid-{version}")) } else { before["metadata"]["uid"].clone() };
+        meta["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
+        meta["generation"] = json!(version);
+        meta["resourceVersion"] = json!(version.to_string());
+        if !before["metadata"]["finalizers"].is_null() {
+            meta["finalizers"] = before["metadata"]["finalizers"].clone();
+        }
+        if !before["status"].is_null() {
+            manifest["status"] = before["status"].clone();
+        }
+        objects.insert(path(&kind, &name), manifest);
+    }
+
+    fn delete(&self, kind: &str, name: &str) {
+        let mut objects = lock(&self.objects);
+        let Some(object) = objects.get_mut(&path(kind, name)) else { return };
+        let is_held = object["metadata"]["finalizers"].as_array().is_some_and(|held| !held.is_empty());
+        if is_held {
+            // Long ago, so that nobody is waited for.
+            object["metadata"]["deletionTimestamp"] = json!("2026-01-02T00:00:00Z");
+            object["metadata"]["resourceVersion"] = json!(self.next_version().to_string());
+        } else {
+            objects.remove(&path(kind, name));
+        }
+    }
+
+    /// Lets an object go at once, finalizer or not, as who may take off finalizers can.
+    pub fn drop_object(&self, kind: &str, name: &str) {
+        lock(&self.objects).remove(&path(kind, name));
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let (method, uri) = (request.method().clone(), request.uri().path().to_owned());
+        let body = request.into_body().collect_bytes().await.unwrap();
+        let (status, answer) = self.decide(&method, &uri, &serde_json::from_slice(&body).unwrap_or_default());
+        Response::builder().status(status).header("content-type", "application/json").body(Body::from(answer.to_string().into_bytes())).unwrap()
+    }
+
+    fn decide(&self, method: &Method, uri: &str, body: &Value) -> (StatusCode, Value) {
+        let failure = |code: StatusCode| {
+            let status = json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code.as_u16(), "reason": "", "message": ""});
+            (code, status)
+        };
+        if *method == Method::POST {
+            return (StatusCode::CREATED, body.clone());
+        }
+        let (of, is_status) = uri.strip_suffix("/status").map_or((uri, false), |of| (of, true));
+        let mut objects = lock(&self.objects);
+        let Some(object) = objects.get_mut(of) else { return failure(StatusCode::NOT_FOUND) };
+        if *method == Method::GET {
+            return (StatusCode::OK, object.clone());
+        }
+        let expected = &body["metadata"]["resourceVersion"];
+        if !expected.is_null() && *expected != object["metadata"]["resourceVersion"] {
+            return failure(StatusCode::CONFLICT);
+        }
+        if is_status {
+            object["status"] = body["status"].clone();
+        } else {
+            object["metadata"]["finalizers"] = body["metadata"]["finalizers"].clone();
+        }
+        object["metadata"]["resourceVersion"] = json!(self.next_version().to_string());
+        let written = object.clone();
+        let is_held = written["metadata"]["finalizers"].as_array().is_some_and(|held| held.iter().any(|f| f == FINALIZER));
+        if !is_held && !written["metadata"]["deletionTimestamp"].is_null() {
+            objects.remove(of);
+        }
+        (StatusCode::OK, written)
+    }
+}
+
+/// What happens before the next call to AWS.
+type Hook = Box<dyn FnOnce() + Send>;
+
+/// The IAM of all accounts.
+#[derive(Default)]
+pub struct Aws {
+    identities: Mutex<BTreeMap<(String, String), ObservedIdentity>>,
+    policies: Mutex<BTreeMap<Arn, ObservedPolicy>>,
+    made: Mutex<u32>,
+    /// What was done, in order.
+    pub done: Mutex<Vec<String>>,
+    /// Changes that are refused, by a part of what they are called.
+    pub refused: Mutex<Vec<(String, Failure)>>,
+    /// Done before the next call.
+    pub hook: Mutex<Option<Hook>>,
+}
+
+impl Aws {
+    /// A user or role by account and name, such as `role reader`.
+    pub fn get(&self, account: &str, name: &str) -> Option<ObservedIdentity> {
+        lock(&self.identities).get(&(account.to_owned(), name.to_owned())).cloned()
+    }
+
+    /// Lets somebody delete a user or role by hand.
+    pub fn remove(&self, account: &str, name: &str) {
+        lock(&self.identities).remove(&(account.to_owned(), name.to_owned()));
+    }
+
+    /// Refuses changes whose text has this in it.
+    pub fn refuse(&self, part: &str, reason: Reason, message: &str) {
+        lock(&self.refused).push((part.into(), Failure::refused(reason, message)));
+    }
+
+    /// What was done since the last question.
+    pub fn take_done(&self) -> Vec<String> {
+        std::mem::take(&mut *lock(&self.done))
+    }
+
+    fn called(&self) {
+        let hook = lock(&self.hook).take();
+        if let Some(hook) = hook {
+            hook();
+        }
+    }
+
+    fn next_id(&self, is_role: bool) -> UniqueID {
+        let mut made = lock(&self.made);
+        *made += 1;
+        format!("{}{:0>16}", if is_role { "AROA" } else { "AIDA" }, *made).parse().unwrap()
+    }
+
+    fn answer(&self, account: &str, action: &Action) -> Result<Receipt, Failure> {
+        self.called();
+        let text = action.to_string();
+        if let Some((_, failure)) = lock(&self.refused).iter().find(|(part, _)| text.contains(part.as_str())) {
+            return Err(failure.clone());
+        }
+        let target = target(action).map(|name| (account.to_owned(), name.to_string()));
+        let found = target.as_ref().and_then(|of| lock(&self.identities).get(of).cloned());
+        let receipt = match action {
+            Action::CreateIdentity(_) if found.is_some() => {
+                return Err(Failure { effect: Effect::AlreadyExists, ..Failure::refused(Reason::Conflict, "EntityAlreadyExists") });
+            }
+            Action::CreateIdentity(identity) => Receipt::Created(self.next_id(identity.role.is_some())),
+            Action::CreatePolicy(_) => Receipt::Created(format!("ANPA{:0>16}", lock(&self.policies).len()).parse().unwrap()),
+            Action::CreatePolicyVersion(arn, _) => Receipt::Version(format!("v{}", 2 + lock(&self.policies)[arn].other_versions.len())),
+            _ => Receipt::Done,
+        };
+        let mut there = Observed { identity: found, policies: std::mem::take(&mut *lock(&self.policies)) };
+        there.record(action, &receipt);
+        *lock(&self.policies) = there.policies;
+        if let Some(of) = target {
+            match there.identity {
+                Some(identity) => drop(lock(&self.identities).insert(of, identity)),
+                None => drop(lock(&self.identities).remove(&of)),
+            }
+        }
+        lock(&self.done).push(text);
+        Ok(receipt)
+    }
+}
+
+/// The user or role that an action changes.
+fn target(action: &Action) -> Option<IdentityName> {
+    match action {
+        Action::CreateIdentity(identity) => Some(identity.name.clone()),
+        Action::PutInlinePolicy(who, ..)
+        | Action::DeleteInlinePolicy(who, _)
+        | Action::AttachPolicy(who, _)
+        | Action::DetachPolicy(who, _)
+        | Action::PutPermissionsBoundary(who, _)
+        | Action::DeletePermissionsBoundary(who)
+        | Action::Tag(Tagged::Identity(who), _)
+        | Action::Untag(Tagged::Identity(who), _)
+        | Action::DeleteIdentity(who) => Some(who.clone()),
+        Action::UpdateTrustPolicy(role, _) | Action::UpdateRole(role, ..) => Some(IdentityName::Role(role.clone())),
+        Action::AddToGroup(user, _) | Action::RemoveFromGroup(user, _) | Action::RemoveDependent(user, _) => Some(IdentityName::User(user.clone())),
+        _ => None,
+    }
+}
+
+#[derive(Debug)]
+struct NoSecrets;
+
+#[async_trait]
+impl Secrets for NoSecrets {
+    async fn read(&self, name: &str) -> Result<SecretEntries, Failure> {
+        Err(Failure::refused(Reason::SecretNotUsable, name))
+    }
+}
+
+struct AwsBackend(Arc<Aws>);
+
+impl std::fmt::Debug for AwsBackend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AwsBackend")
+    }
+}
+
+#[async_trait]
+impl Backend for AwsBackend {
+    fn gateway(&self, config: &AccountConfig, meter: Meter) -> Arc<dyn Gateway> {
+        Arc::new(AwsAccount { aws: self.0.clone(), config: config.clone(), meter })
+    }
+
+    async fn assume_role(&self, _: &Arn, _: Option<&str>) -> Result<Duration, Failure> {
+        Ok(Duration::from_secs(3600))
+    }
+}
+
+struct AwsAccount {
+    aws: Arc<Aws>,
+    config: AccountConfig,
+    meter: Meter,
+}
+
+#[async_trait]
+impl Gateway for AwsAccount {
+    async fn caller(&self) -> Result<Caller, Failure> {
+        let AccountConfig { id, partition, .. } = &self.config;
+        let arn = format!("arn:{partition}:iam::{id}:user/operator").parse().unwrap();
+        Ok(Caller { arn, account: id.clone(), partition: partition.clone() })
+    }
+
+    async fn observe(&self, scope: &Scope) -> Result<Observed, Failure> {
+        self.meter.count();
+        self.aws.called();
+        let identity = scope.name.as_ref().and_then(|name| self.aws.get(self.config.id.as_str(), &name.to_string()));
+        let policies = lock(&self.aws.policies).iter().filter(|(arn, _)| scope.policies.contains(arn)).map(|(a, p)| (a.clone(), p.clone())).collect();
+        Ok(Observed { identity, policies })
+    }
+
+    async fn dependents(&self, _: &IdentityName) -> Result<Dependents, Failure> {
+        Ok(Dependents::default())
+    }
+
+    async fn sweep(&self) -> Result<Sweep, Failure> {
+        let identities = lock(&self.aws.identities);
+        let own = identities.iter().filter(|((account, _), _)| account == self.config.id.as_str());
+        Ok(Sweep::new(own.map(|(_, found)| found.clone()), lock(&self.aws.policies).values().cloned()))
+    }
+
+    async fn quotas(&self) -> Result<Quotas, Failure> {
+        Ok(Quotas::default())
+    }
+
+    async fn console_alias(&self) -> Result<Option<String>, Failure> {
+        Ok(None)
+    }
+
+    async fn execute(&self, action: &Action) -> Result<Receipt, Failure> {
+        self.meter.count();
+        self.aws.answer(self.config.id.as_str(), action)
+    }
+}
