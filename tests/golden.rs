@@ -251,7 +251,7 @@ impl Subject {
     }
 
     /// What stays of it where the declaration cannot be carried out.
-    fn retrenched(&self, cluster: &Cluster, found: &Observed) -> Option<Desired> {
+    fn withdraw_revoked(&self, cluster: &Cluster, found: &Observed) -> Option<Desired> {
         let at = find(cluster, self.account()).ok()?;
         let quotas = Quotas::of(&at.account);
         let (name, path) = self.identity();
@@ -263,7 +263,7 @@ impl Subject {
             _ => return None,
         };
         let pinned = self.unique_id().map(id).or_else(|| Some(found.identity.as_ref()?.id.clone()))?;
-        Desired::retrenched(self.owner(), pinned, trust, assumes, arn, quotas, found)
+        Desired::withdraw_revoked(self.owner(), pinned, trust, assumes, arn, quotas, found)
     }
 
     fn texts(&self, cluster: &Cluster) -> ConfigTexts {
@@ -336,7 +336,8 @@ fn run(case: &Case) -> Made {
         Err(problems) => (None, Err(problems)),
     };
     let (planned, problems) = result.map_or_else(|problems| (None, problems), |plan| (Some(plan), vec![]));
-    let instead = (!problems.is_empty()).then(|| subject.retrenched(&cluster, &observed)).flatten().and_then(|less| plan(&less, &observed).ok());
+    let instead =
+        (!problems.is_empty()).then(|| subject.withdraw_revoked(&cluster, &observed)).flatten().and_then(|less| plan(&less, &observed).ok());
     Made { plan: planned, problems, instead, desired, observed, owner }
 }
 

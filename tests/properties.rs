@@ -651,13 +651,13 @@ proptest! {
 
     /// Where the declaration cannot be carried out, what is withdrawn goes all the same, and nothing else changes.
     #[test]
-    fn retrenching_only_takes_away(case in arb_role_case(), found in arb_found()) {
+    fn withdrawing_only_takes_away(case in arb_role_case(), found in arb_found()) {
         let desired = case.desired(&found);
         let start = found.observed(&desired.owner, &desired);
-        let retrenched = Desired::retrenched(desired.owner.clone(), id(ROLE_ID), desired.trust.clone(), vec![], desired.arn.clone(), desired.quotas, &start);
-        prop_assert_eq!(retrenched.is_some(), found.role.is_some());
-        let (Some(retrenched), Some(role)) = (retrenched, &found.role) else { return Ok(()) };
-        let planned = match plan(&retrenched, &start) {
+        let less = Desired::withdraw_revoked(desired.owner.clone(), id(ROLE_ID), desired.trust.clone(), vec![], desired.arn.clone(), desired.quotas, &start);
+        prop_assert_eq!(less.is_some(), found.role.is_some());
+        let (Some(less), Some(role)) = (less, &found.role) else { return Ok(()) };
+        let planned = match plan(&less, &start) {
             Ok(planned) => planned,
             Err(problems) => {
                 prop_assert!(!role.whose.is_ours(), "narrowing is held up by {problems:?}");
@@ -1086,7 +1086,7 @@ proptest! {
                 prop_assert!(problems.iter().all(|p| p.reason == Reason::Conflict) && !foreign_policies(&start, &desired.owner).is_empty(), "{problems:?}");
                 // Withdrawn grants end all the same.
                 let found = start.identity.as_ref().expect("the user").id.clone();
-                let less = Desired::retrenched(desired.owner.clone(), found, None, desired.assumes.clone(), desired.arn.clone(), desired.quotas, &start).expect("it is there");
+                let less = Desired::withdraw_revoked(desired.owner.clone(), found, None, desired.assumes.clone(), desired.arn.clone(), desired.quotas, &start).expect("it is there");
                 let stays = of(Presence::Wanted).union(&kept).filter(|role| before.contains(*role)).cloned().collect();
                 (stays, plan(&less, &start).map_err(|problems| TestCaseError::fail(format!("{problems:?}")))?)
             }

@@ -70,7 +70,7 @@ pub trait IdentityKind: Kind {
 
     /// What it wants of AWS while its declaration cannot be carried out: that withdrawn grants end, and nothing else. None where
     /// nothing was made for it.
-    fn retrenched(&self, context: &Context, at: &Placement, found: &Observed) -> Option<Desired>;
+    fn withdraw_revoked(&self, context: &Context, at: &Placement, found: &Observed) -> Option<Desired>;
 
     /// Its status as far as AWS determines it.
     fn facts(&self, context: &Context, at: &Placement, desired: &Desired, observed: &Observed) -> Self::Status;
@@ -152,10 +152,18 @@ impl IdentityKind for BastionUser {
         Ok(desired_user(&*context.caches, self, at, &texts, &context.settings.installation))
     }
 
-    fn retrenched(&self, context: &Context, at: &Placement, found: &Observed) -> Option<Desired> {
+    fn withdraw_revoked(&self, context: &Context, at: &Placement, found: &Observed) -> Option<Desired> {
         let (name, path) = user_identity(self).ok()?;
         let arn = Arn::user(&at.partition, &at.id, &path, &name);
-        Desired::retrenched(self.owner(context), self.pinned()?, None, roles_of_user(&*context.caches, self), arn, Quotas::of(&at.account), found)
+        Desired::withdraw_revoked(
+            self.owner(context),
+            self.pinned()?,
+            None,
+            roles_of_user(&*context.caches, self),
+            arn,
+            Quotas::of(&at.account),
+            found,
+        )
     }
 
     fn facts(&self, context: &Context, _: &Placement, desired: &Desired, observed: &Observed) -> Self::Status {
@@ -287,12 +295,20 @@ impl IdentityKind for CrossAccountRole {
         Ok(desired_role(&*context.caches, self, at, &texts, &context.settings.installation))
     }
 
-    fn retrenched(&self, context: &Context, at: &Placement, found: &Observed) -> Option<Desired> {
+    fn withdraw_revoked(&self, context: &Context, at: &Placement, found: &Observed) -> Option<Desired> {
         let (name, path) = role_identity(self).ok()?;
         let arn = Arn::role(&at.partition, &at.id, &path, &name);
         let trust = grants_of_role(&*context.caches, self, at);
         let assumes = roles_of_role(&*context.caches, self);
-        Desired::retrenched(owner(self, &context.settings.installation), self.pinned()?, Some(trust), assumes, arn, Quotas::of(&at.account), found)
+        Desired::withdraw_revoked(
+            owner(self, &context.settings.installation),
+            self.pinned()?,
+            Some(trust),
+            assumes,
+            arn,
+            Quotas::of(&at.account),
+            found,
+        )
     }
 
     fn facts(&self, context: &Context, at: &Placement, desired: &Desired, observed: &Observed) -> Self::Status {

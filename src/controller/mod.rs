@@ -10,6 +10,7 @@ mod finalize;
 mod health;
 mod kinds;
 mod memory;
+mod pass;
 mod reconcile;
 pub mod relations;
 mod report;

@@ -15,6 +15,7 @@ use super::context::Context;
 use super::fate::{has_suspects, is_to_be_read, settle};
 use super::kinds::{IdentityKind, Kind};
 use super::memory::{Basis, Observation};
+use super::pass::{Pass, Retry, Stop, told, uid};
 use super::relations::Ref;
 use super::report::{add_finalizer, report, tell_repaired};
 use super::sweep::sweep_when_due;
@@ -40,43 +41,6 @@ const SUSPENSE: Duration = Duration::from_secs(1);
 const SWEEP_PATIENCE: Duration = Duration::from_secs(10);
 /// How many of the permissions that a refusal holds up are told by name.
 const WITHHELD: usize = 3;
-
-/// How one pass over a resource ended.
-pub enum Pass<K: Kind> {
-    /// It is to be told.
-    Told {
-        /// The object as the API server has it now.
-        object: Box<K>,
-        /// Its status, apart from generation and conditions.
-        facts: K::Status,
-        /// What keeps it from being as declared.
-        outcome: Outcome,
-        /// Whether to try again by ourselves, and not before when; without it, a watch brings the next pass.
-        retry: Option<Retry>,
-    },
-    /// Nothing to tell; the next pass follows after this pause.
-    Again(Duration),
-    /// The object is gone, or about to be.
-    Gone,
-}
-
-/// A failure after which the next try comes by itself.
-pub struct Retry {
-    reason: Reason,
-    not_before: Option<Duration>,
-}
-
-impl Retry {
-    /// Tries again after this failure.
-    pub fn after(failure: &Failure) -> Self {
-        Self { reason: failure.reason, not_before: failure.retry_after }
-    }
-
-    /// Looks again after this pause.
-    pub fn in_a_while(pause: Duration) -> Self {
-        Self { reason: Reason::Progressing, not_before: Some(pause) }
-    }
-}
 
 /// A kind that can be reconciled.
 #[async_trait]
@@ -239,17 +203,12 @@ fn own_account(context: &Context, name: &str) -> Result<(Placement, Arc<Account>
     Ok((at, account))
 }
 
-/// A pass that ends with problems, or without any.
-pub(super) fn told<K: Kind>(object: K, facts: K::Status, problems: Vec<Problem>, retry: Option<Retry>) -> Pass<K> {
-    Pass::Told { object: Box::new(object), facts, outcome: Outcome { problems, ..Outcome::default() }, retry }
-}
-
 /// Makes a user or role in AWS as declared.
 async fn converge<K: IdentityKind>(object: K, context: &Context) -> Result<Pass<K>, kube::Error> {
     let of = K::reference(ObjectKey::of(&object));
     let (at, mut desired) = match resolve(&object, context).await? {
         Ok(resolved) => resolved,
-        Err(problems) => return retrench(object, context, problems).await,
+        Err(problems) => return withdraw_revoked(object, context, problems).await,
     };
     let before = object.status().cloned().unwrap_or_default();
     let seen = context.observation(&of, &at, &uid(&object), &desired.arn, &desired.principal_ids());
@@ -275,7 +234,7 @@ async fn converge<K: IdentityKind>(object: K, context: &Context) -> Result<Pass<
 }
 
 /// Ends the grants that are withdrawn from a user or role whose declaration cannot be carried out. What was never made needs none of that.
-async fn retrench<K: IdentityKind>(object: K, context: &Context, problems: Vec<Problem>) -> Result<Pass<K>, kube::Error> {
+async fn withdraw_revoked<K: IdentityKind>(object: K, context: &Context, problems: Vec<Problem>) -> Result<Pass<K>, kube::Error> {
     let before = object.status().cloned().unwrap_or_default();
     let found = locate(&*context.caches, object.account_name()).and_then(|at| Ok((object.removed(context, &at)?, at)));
     let (Some(_), Some(arn), Ok((known, at))) = (object.pinned(), object.told_arn(), found) else { return Ok(told(object, before, problems, None)) };
@@ -302,14 +261,10 @@ async fn retrench<K: IdentityKind>(object: K, context: &Context, problems: Vec<P
             Err(failure) => return Ok(Closed::Failure(failure).told(object, problems)),
         },
     };
-    let Some(desired) = object.retrenched(context, &at, &observation.observed) else { return Ok(told(object, before, problems, None)) };
+    let Some(desired) = object.withdraw_revoked(context, &at, &observation.observed) else { return Ok(told(object, before, problems, None)) };
     let work =
         Work { object, observation: Some(observation), account: &account, permit: Some(permit), desired: &desired, context, at: &at, done: vec![] };
     work.finish(problems).await
-}
-
-pub(super) fn uid<K: Kind>(object: &K) -> String {
-    object.meta().uid.clone().unwrap_or_default()
 }
 
 /// Why an account cannot be worked in now.
@@ -389,17 +344,6 @@ fn waits_for_sources(desired: &Desired, patient: bool) -> bool {
     nobody || (patient && grants.iter().any(|g| g.is_coming()))
 }
 
-enum Stop {
-    /// The account has no room for the work now; it comes back after this pause.
-    Busy(Duration),
-    Problems(Vec<Problem>),
-    /// What has become of a principal must be known first.
-    Suspense,
-    /// What was found must stand in the status before anything else is done.
-    TellFirst,
-    Failure(Failure),
-}
-
 /// Observing, planning and applying for one identity.
 struct Work<'a, K> {
     object: K,
@@ -464,12 +408,12 @@ impl<K: IdentityKind> Work<'_, K> {
                 keep(None);
                 told(self.object, facts, found.into_iter().chain(problems).collect(), None)
             }
-            Err(Stop::Failure(failure)) => {
-                let failure = self.context.retries.in_time(&of, failure, Instant::now());
+            Err(Stop::Failures(failures, found)) => {
+                let failures: Vec<Failure> = failures.into_iter().map(|failure| self.context.retries.in_time(&of, failure, Instant::now())).collect();
                 let facts = facts(&self.object, before);
                 keep(self.observation.map(|seen| Observation { basis: Basis::Doubtful, ..seen }));
-                problems.insert(0, failure.problem());
-                told(self.object, facts, problems, Some(Retry::after(&failure)))
+                let problems = failures.iter().map(Failure::problem).chain(found).chain(problems).collect();
+                told(self.object, facts, problems, Some(Retry::after_all(&failures)))
             }
         })
     }
@@ -504,14 +448,14 @@ impl<K: IdentityKind> Work<'_, K> {
         if (is_to_be_read || !self.observation.as_ref().is_some_and(Observation::is_ground))
             && let Err(failure) = self.read().await
         {
-            return Ok(Err(Stop::Failure(failure)));
+            return Ok(Err(failure.into()));
         }
         match self.attempt().await? {
-            Err(Stop::Failure(failure)) if failure.effect == Effect::AlreadyExists => {
+            Err(stop) if stop.is_taken() => {
                 if let Err(failure) = self.read().await {
-                    return Ok(Err(Stop::Failure(failure)));
+                    return Ok(Err(failure.into()));
                 }
-                Ok(self.attempt().await?.map_err(|stop| self.unseen(stop)))
+                Ok(self.attempt().await?.map_err(|stop| if stop.is_taken() { self.unseen(stop) } else { stop }))
             }
             done => Ok(done),
         }
@@ -521,8 +465,12 @@ impl<K: IdentityKind> Work<'_, K> {
     fn unseen(&self, stop: Stop) -> Stop {
         let of = K::reference(ObjectKey::of(&self.object));
         match stop {
-            Stop::Failure(failure) if failure.effect == Effect::AlreadyExists && self.context.retries.is_new(&of, Instant::now()) => {
-                Stop::Failure(Failure { reason: Reason::Propagating, ..failure })
+            Stop::Failures(failures, problems) if self.context.retries.is_new(&of, Instant::now()) => {
+                let softened = |failure: Failure| match failure.effect {
+                    Effect::AlreadyExists => Failure { reason: Reason::Propagating, ..failure },
+                    _ => failure,
+                };
+                Stop::Failures(failures.into_iter().map(softened).collect(), problems)
             }
             stop => stop,
         }
@@ -549,16 +497,17 @@ impl<K: IdentityKind> Work<'_, K> {
             Ok(plan) => {
                 Ok(match self.carry_out(&plan).await? {
                     // What IAM refuses is mostly an addition, which no withdrawn grant waits for.
-                    Err(Stop::Failure(failure)) if failure.effect == Effect::None && failure.reason != Reason::AWSUnavailable => {
-                        drop(self.retrench().await?);
-                        Err(Stop::Failure(self.with_what_stays(failure)))
+                    Err(stop) if stop.is_refusal() => {
+                        let withdrawn = self.withdraw_revoked().await?;
+                        let stop = self.with_what_stays(stop);
+                        Err(if let Err(other) = withdrawn { stop.and(other) } else { stop })
                     }
                     result => result,
                 })
             }
             Err(problems) => {
-                if let Err(stop) = self.retrench().await? {
-                    return Ok(Err(stop));
+                if let Err(stop) = self.withdraw_revoked().await? {
+                    return Ok(Err(stop.and(Stop::Problems(problems))));
                 }
                 // Nothing is refused for good by quotas that nobody asked AWS for.
                 let only_quotas = self.done.is_empty() && problems.iter().all(|problem| problem.reason == Reason::QuotaExceeded);
@@ -569,7 +518,14 @@ impl<K: IdentityKind> Work<'_, K> {
     }
 
     /// Tells with a refusal that takes a person which permissions stay until then: they go only after what takes their place has come.
-    fn with_what_stays(&self, failure: Failure) -> Failure {
+    fn with_what_stays(&self, stop: Stop) -> Stop {
+        match stop {
+            Stop::Failures(failures, problems) => Stop::Failures(failures.into_iter().map(|failure| self.held_up_by(failure)).collect(), problems),
+            stop => stop,
+        }
+    }
+
+    fn held_up_by(&self, failure: Failure) -> Failure {
         let left = self.observation.as_ref().and_then(|seen| plan(self.desired, &seen.observed).ok());
         let stays: Vec<String> = left.iter().flat_map(|plan| &plan.actions).filter(|action| action.withdraws()).map(ToString::to_string).collect();
         if failure.reason.class() != Class::Stalled || stays.is_empty() {
@@ -580,16 +536,14 @@ impl<K: IdentityKind> Work<'_, K> {
         Failure { message: format!("{}. Held up by this: {stays}{more}", failure.message.trim_end_matches('.')), ..failure }
     }
 
-    /// Takes away what is withdrawn, and adds nothing.
-    async fn retrench(&mut self) -> Result<Result<(), Stop>, kube::Error> {
-        let less = self.observation.as_ref().and_then(|seen| {
-            let less = self.object.retrenched(self.context, self.at, &seen.observed)?;
-            plan(&less, &seen.observed).ok()
-        });
-        match less {
-            Some(plan) => self.carry_out(&plan).await,
-            None => Ok(Ok(())),
-        }
+    /// Takes away what is withdrawn, and adds nothing. What comes first in the whole plan was tried just now, and is not tried again at once.
+    async fn withdraw_revoked(&mut self) -> Result<Result<(), Stop>, kube::Error> {
+        let Some(observed) = self.observation.as_ref().map(|seen| &seen.observed) else { return Ok(Ok(())) };
+        let less = self.object.withdraw_revoked(self.context, self.at, observed);
+        // There is no plan where the object is somebody else's, of whom nothing is withdrawn.
+        let less = less.and_then(|less| plan(&less, observed).ok()).unwrap_or_default();
+        let whole = plan(self.desired, observed).unwrap_or_default();
+        if less.actions.first() == whole.actions.first() { Ok(Ok(())) } else { self.carry_out(&less).await }
     }
 
     async fn carry_out(&mut self, plan: &Plan) -> Result<Result<(), Stop>, kube::Error> {
@@ -616,7 +570,7 @@ impl<K: IdentityKind> Work<'_, K> {
             if failure.effect == Effect::Unknown {
                 self.observation = None;
             }
-            Stop::Failure(failure)
+            failure.into()
         }))
     }
 

@@ -2,4 +2,5 @@
 
 mod lab;
 mod remembered;
+mod revocation;
 mod trust;

@@ -108,7 +108,7 @@ impl Desired {
 
     /// What is wanted of an identity whose declaration cannot be carried out: that it stays as it is, less the grants that are withdrawn.
     /// Narrowing goes on whatever check fails; nothing is added.
-    pub fn retrenched(
+    pub fn withdraw_revoked(
         owner: Owner,
         pinned: UniqueID,
         trust: Option<Vec<Vec<Grant>>>,

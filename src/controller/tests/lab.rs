@@ -336,6 +336,8 @@ impl ApiServer {
     }
 }
 
+/// Whether a change is refused.
+type Refused = Box<dyn Fn(&Action) -> bool + Send>;
 /// What happens before the next call to AWS.
 type Hook = Box<dyn FnOnce() + Send>;
 
@@ -343,12 +345,14 @@ type Hook = Box<dyn FnOnce() + Send>;
 #[derive(Default)]
 pub struct Aws {
     identities: Mutex<BTreeMap<(String, String), ObservedIdentity>>,
-    policies: Mutex<BTreeMap<Arn, ObservedPolicy>>,
+    pub policies: Mutex<BTreeMap<Arn, ObservedPolicy>>,
     made: Mutex<u32>,
+    /// How many changes were asked for.
+    pub asked: Mutex<usize>,
     /// What was done, in order.
     pub done: Mutex<Vec<String>>,
-    /// Changes that are refused, by a part of what they are called.
-    pub refused: Mutex<Vec<(String, Failure)>>,
+    /// Changes that are refused.
+    pub refused: Mutex<Vec<(Refused, Failure)>>,
     /// Done before the next call.
     pub hook: Mutex<Option<Hook>>,
 }
@@ -364,9 +368,9 @@ impl Aws {
         lock(&self.identities).remove(&(account.to_owned(), name.to_owned()));
     }
 
-    /// Refuses changes whose text has this in it.
-    pub fn refuse(&self, part: &str, reason: Reason, message: &str) {
-        lock(&self.refused).push((part.into(), Failure::refused(reason, message)));
+    /// Refuses changes from now on.
+    pub fn refuse(&self, changes: impl Fn(&Action) -> bool + Send + 'static, reason: Reason, message: &str) {
+        lock(&self.refused).push((Box::new(changes), Failure::refused(reason, message)));
     }
 
     /// What was done since the last question.
@@ -389,8 +393,8 @@ impl Aws {
 
     fn answer(&self, account: &str, action: &Action) -> Result<Receipt, Failure> {
         self.called();
-        let text = action.to_string();
-        if let Some((_, failure)) = lock(&self.refused).iter().find(|(part, _)| text.contains(part.as_str())) {
+        *lock(&self.asked) += 1;
+        if let Some((_, failure)) = lock(&self.refused).iter().find(|(is_refused, _)| is_refused(action)) {
             return Err(failure.clone());
         }
         let target = target(action).map(|name| (account.to_owned(), name.to_string()));
@@ -413,7 +417,7 @@ impl Aws {
                 None => drop(lock(&self.identities).remove(&of)),
             }
         }
-        lock(&self.done).push(text);
+        lock(&self.done).push(action.to_string());
         Ok(receipt)
     }
 }

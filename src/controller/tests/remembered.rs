@@ -9,6 +9,7 @@ use crate::api::Reason;
 use crate::controller::Health;
 use crate::controller::caches::lock;
 use crate::controller::relations::Ref;
+use crate::core::action::Action;
 use crate::core::world::ObjectKey;
 
 fn user(name: &str) -> serde_json::Value {
@@ -68,7 +69,7 @@ async fn a_pass_that_ends_after_its_object_has_gone_leaves_nothing_behind() {
     lab.apply(role("reader", "alice"));
     lab.run(3).await;
     let hooked = lab.clone();
-    lab.aws.refuse("put inline policy", Reason::AccessDenied, "no");
+    lab.aws.refuse(|action| matches!(action, Action::PutInlinePolicy(..)), Reason::AccessDenied, "no");
     *lock(&lab.aws.hook) = Some(Box::new(move || {
         hooked.api.drop_object("CrossAccountRole", "reader");
         hooked.sync();
@@ -86,7 +87,7 @@ async fn a_pass_that_ends_after_its_object_has_gone_leaves_nothing_behind() {
 async fn of_who_waits_or_fails_nothing_stays_either() {
     let (lab, empty) = lab().await;
     lab.apply(role("waiting", "nobody"));
-    lab.aws.refuse("create user refused", Reason::AccessDenied, "no");
+    lab.aws.refuse(|action| matches!(action, Action::CreateIdentity(_)), Reason::AccessDenied, "no");
     lab.apply(user("refused"));
     lab.run(3).await;
     assert_eq!(lab.context.remembered()["retries"], 2);

@@ -1,0 +1,110 @@
+//! How a pass over a resource ends, and how the work in it stops short.
+
+use std::time::Duration;
+
+use super::kinds::Kind;
+use crate::api::Reason;
+use crate::core::failure::{Effect, Failure};
+use crate::core::outcome::{Outcome, Problem};
+
+/// How one pass over a resource ended.
+pub enum Pass<K: Kind> {
+    /// It is to be told.
+    Told {
+        /// The object as the API server has it now.
+        object: Box<K>,
+        /// Its status, apart from generation and conditions.
+        facts: K::Status,
+        /// What keeps it from being as declared.
+        outcome: Outcome,
+        /// Whether to try again by ourselves, and not before when; without it, a watch brings the next pass.
+        retry: Option<Retry>,
+    },
+    /// Nothing to tell; the next pass follows after this pause.
+    Again(Duration),
+    /// The object is gone, or about to be.
+    Gone,
+}
+
+/// A failure after which the next try comes by itself.
+pub struct Retry {
+    /// What is waited for to be over.
+    pub reason: Reason,
+    /// The pause, where it is known and not to be told by how often it has failed.
+    pub not_before: Option<Duration>,
+}
+
+impl Retry {
+    /// Tries again after this failure.
+    pub fn after(failure: &Failure) -> Self {
+        Self { reason: failure.reason, not_before: failure.retry_after }
+    }
+
+    /// Tries again after all of these failures, when the first of them may be over: what IAM is slow to show may be there in a moment.
+    pub fn after_all(failures: &[Failure]) -> Self {
+        let reasons = || failures.iter().map(|failure| failure.reason);
+        let reason = reasons().find(|reason| *reason == Reason::Propagating).or_else(|| reasons().next());
+        Self { reason: reason.unwrap_or(Reason::Progressing), not_before: failures.iter().filter_map(|failure| failure.retry_after).min() }
+    }
+
+    /// Looks again after this pause.
+    pub fn in_a_while(pause: Duration) -> Self {
+        Self { reason: Reason::Progressing, not_before: Some(pause) }
+    }
+}
+
+/// A pass that ends with problems, or without any.
+pub fn told<K: Kind>(object: K, facts: K::Status, problems: Vec<Problem>, retry: Option<Retry>) -> Pass<K> {
+    Pass::Told { object: Box::new(object), facts, outcome: Outcome { problems, ..Outcome::default() }, retry }
+}
+
+/// UID of an object; empty where it has none yet.
+pub fn uid<K: Kind>(object: &K) -> String {
+    object.meta().uid.clone().unwrap_or_default()
+}
+
+/// Why the work on a user or role stopped short.
+pub enum Stop {
+    /// The account has no room for the work now; it comes back after this pause.
+    Busy(Duration),
+    /// What keeps it from being as declared, of which no call to AWS is needed to know.
+    Problems(Vec<Problem>),
+    /// What has become of a principal must be known first.
+    Suspense,
+    /// What was found must stand in the status before anything else is done.
+    TellFirst,
+    /// What AWS did not do, and what else there is to tell.
+    Failures(Vec<Failure>, Vec<Problem>),
+}
+
+impl Stop {
+    /// Tells also what else went wrong. Nothing of either is lost.
+    pub fn and(self, other: Self) -> Self {
+        let parts = |stop| match stop {
+            Self::Problems(problems) => (vec![], problems),
+            Self::Failures(failures, problems) => (failures, problems),
+            Self::Busy(_) | Self::Suspense | Self::TellFirst => Default::default(),
+        };
+        let ((mut failures, mut problems), (more_failures, more_problems)) = (parts(self), parts(other));
+        failures.extend(more_failures);
+        problems.extend(more_problems);
+        if failures.is_empty() { Self::Problems(problems) } else { Self::Failures(failures, problems) }
+    }
+
+    /// Whether AWS refused something, and nothing was changed by that.
+    pub fn is_refusal(&self) -> bool {
+        let refused = |failure: &Failure| failure.effect == Effect::None && failure.reason != Reason::AWSUnavailable;
+        matches!(self, Self::Failures(failures, _) if failures.iter().all(refused))
+    }
+
+    /// Whether AWS has something already that was to be made.
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Self::Failures(failures, _) if failures.iter().any(|failure| failure.effect == Effect::AlreadyExists))
+    }
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failures(vec![failure], vec![])
+    }
+}
