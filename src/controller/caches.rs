@@ -16,7 +16,6 @@ use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
-use super::kinds::count;
 use super::memory::Memory;
 use super::relations::{Need, Ref, Relations};
 use crate::api::conditions::kinds;
@@ -25,6 +24,7 @@ use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
 use crate::core::access::via;
 use crate::core::grants::{namespaces_selected, selects, sources_named};
 use crate::core::permissions::config_references;
+use crate::core::status::is_cut;
 use crate::core::world::{Labels, ObjectKey, SourceKey, World};
 
 /// The stores of all kinds that are watched.
@@ -407,7 +407,7 @@ impl Caches {
         concerned.into_iter().chain(selected).collect()
     }
 
-    /// The users that a role selects by their labels, and those that its right shows on already; with `all` every user that it looks at, since those whom
+    /// The users that a role selects by their labels, and those on which its right shows already, or may; with `all` every user that it looks at, since those whom
     /// it selected before are not known.
     fn selected_by(&self, of: &Ref, all: bool) -> BTreeSet<Ref> {
         let Ref::Role(key) = of else { return BTreeSet::new() };
@@ -417,7 +417,10 @@ impl Caches {
         }
         let role = self.role(key);
         let has_right = |user: &BastionUser| {
-            user.status.as_ref().is_some_and(|status| status.roles.iter().any(|role| role.namespace == key.namespace && role.name == key.name))
+            user.status.as_ref().is_some_and(|status| {
+                let is_listed = status.roles.iter().any(|role| role.namespace == key.namespace && role.name == key.name);
+                is_listed || is_cut(status.roles.len(), status.roles_total)
+            })
         };
         let is_concerned = |user: &BastionUser| all || role.as_ref().is_some_and(|role| selects(role, user)) || has_right(user);
         let users = namespaces.iter().flat_map(|namespace| self.users_in(namespace));
@@ -430,7 +433,7 @@ impl Caches {
         let looking: Vec<Ref> = lock(&self.relations).needed_by(&Need::UsersOf(key.namespace.clone())).cloned().collect();
         let (user, source) = (self.user(key), SourceKey::User(key.clone()).to_string());
         let is_concerned = |role: &CrossAccountRole| {
-            let told = role.status.as_ref().is_some_and(|s| s.grants.iter().any(|g| g.source == source) || count(s.grants.len()) < s.grants_total);
+            let told = role.status.as_ref().is_some_and(|s| s.grants.iter().any(|g| g.source == source) || is_cut(s.grants.len(), s.grants_total));
             told || user.as_ref().is_some_and(|user| selects(role, user))
         };
         let selecting = looking.into_iter().filter(|of| matches!(of, Ref::Role(key) if self.role(key).is_some_and(|role| is_concerned(&role))));

@@ -38,9 +38,17 @@ enum Fate {
     Lives(Instant),
 }
 
+/// The longest time that what a role learned of its sources while it waited for others is believed: so a role with more sources than can be read
+/// in the time of a suspicion does not wait for ever.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What has become of users and roles, by their unique IDs, of which IAM gives none twice. Each was made for a resource, and is forgotten with it.
 #[derive(Default)]
-pub struct Fates(Mutex<HashMap<String, Note>>);
+pub struct Fates {
+    notes: Mutex<HashMap<String, Note>>,
+    /// The roles that wait for sources to be read, and since when.
+    waiting: Mutex<HashMap<Ref, Instant>>,
+}
 
 /// A fate, and the resource that it is about.
 struct Note {
@@ -59,8 +67,9 @@ struct Look {
 
 impl Fates {
     /// Looks at the sources of a role that count as living to its pass. `there` is its trust policy, if it has one.
-    fn look<'a>(&self, grants: impl Iterator<Item = &'a Grant>, there: Option<&Trust>, now: Instant) -> Look {
+    fn look<'a>(&self, role: &Ref, grants: impl Iterator<Item = &'a Grant>, there: Option<&Trust>, now: Instant) -> Look {
         let mut look = Look::default();
+        let waiting_since = lock(&self.waiting).get(role).copied().filter(|since| now.saturating_duration_since(*since) <= PATIENCE);
         for grant in grants.filter(|grant| grant.presence != Presence::Absent) {
             let (Some(key), Some(id), Some(admission)) = (&grant.key, grant.source_id.as_deref(), &grant.admission) else { continue };
             if admission.principal.is_account() {
@@ -68,7 +77,7 @@ impl Fates {
                 continue;
             }
             let (of, is_in_doubt) = (Ref::from(key), there.is_some_and(|there| grant.is_in_doubt(there)));
-            if is_in_doubt && self.suspect(&of, id, now) {
+            if is_in_doubt && self.suspect(&of, id, waiting_since, now) {
                 look.suspected.push(of);
             }
             look.waits |= match self.get(id) {
@@ -78,15 +87,21 @@ impl Fates {
                 Some(Fate::Lives(_)) | None => false,
             };
         }
+        let mut waiting = lock(&self.waiting);
+        if look.waits {
+            waiting.insert(role.clone(), waiting_since.unwrap_or(now));
+        } else {
+            waiting.remove(role);
+        }
         look
     }
 
-    /// Puts in doubt that the one with this ID lives, unless it was seen just now. Tells whether that is new.
-    fn suspect(&self, of: &Ref, id: &str, now: Instant) -> bool {
-        let mut notes = lock(&self.0);
+    /// Puts in doubt that the one with this ID lives, unless it was seen just now, or while the role that asks waited for others. Tells whether that is new.
+    fn suspect(&self, of: &Ref, id: &str, waiting_since: Option<Instant>, now: Instant) -> bool {
+        let mut notes = lock(&self.notes);
         let is_new = match notes.get(id).map(|note| note.fate) {
             None => true,
-            Some(Fate::Lives(seen)) => now.saturating_duration_since(seen) > SUSPICION,
+            Some(Fate::Lives(seen)) => now.saturating_duration_since(seen) > SUSPICION && waiting_since.is_none_or(|since| seen < since),
             Some(Fate::Suspected(_) | Fate::Gone) => false,
         };
         if is_new {
@@ -98,7 +113,7 @@ impl Fates {
     /// Takes note of whether a read has shown that the one with this ID lives. That it does is worth a note only where it was in doubt. Tells whether others
     /// go by something else now.
     fn settle(&self, of: &Ref, id: &str, lives: bool, now: Instant) -> bool {
-        let mut notes = lock(&self.0);
+        let mut notes = lock(&self.notes);
         match (lives, notes.get_mut(id)) {
             (true, Some(note)) => !matches!(std::mem::replace(&mut note.fate, Fate::Lives(now)), Fate::Lives(_)),
             (true, None) => false,
@@ -109,12 +124,13 @@ impl Fates {
 
     /// Forgets those that were made for a resource before the one with this ID, which its status tells by now.
     pub fn forget_others(&self, of: &Ref, id: &str) {
-        lock(&self.0).retain(|other, note| note.of != *of || other == id);
+        lock(&self.notes).retain(|other, note| note.of != *of || other == id);
     }
 
     /// Forgets those that were made for a resource that is gone.
     pub fn forget(&self, of: &Ref) {
-        lock(&self.0).retain(|_, note| note.of != *of);
+        lock(&self.notes).retain(|_, note| note.of != *of);
+        lock(&self.waiting).remove(of);
     }
 
     /// Whether only a direct read tells what has become of the one with this ID. `is_read` says whether what is known of it comes from a recent one: that
@@ -141,13 +157,13 @@ impl Fates {
         }
     }
 
-    /// Of how many there is a note.
+    /// How many notes there are, and roles that wait for some.
     pub fn count(&self) -> usize {
-        lock(&self.0).len()
+        lock(&self.notes).len() + lock(&self.waiting).len()
     }
 
     fn get(&self, id: &str) -> Option<Fate> {
-        lock(&self.0).get(id).map(|note| note.fate)
+        lock(&self.notes).get(id).map(|note| note.fate)
     }
 }
 
@@ -155,12 +171,12 @@ impl Fates {
 /// suspected: IAM shows the unique ID of who was deleted, and another name of who was renamed, and what bears the name must not be trusted in its place. It
 /// is had read. Nor is anything written where a source is not the one any more that the pass resolved: it is gone, or was made again, and of who went before
 /// nothing may be known any more.
-pub fn has_suspects(context: &Context, desired: &Desired, observed: &Observed) -> bool {
+pub fn has_suspects(context: &Context, role: &Ref, desired: &Desired, observed: &Observed) -> bool {
     let mut grants = desired.trust.iter().flatten().flatten();
     if grants.clone().any(|grant| is_outdated(&context.caches, grant)) {
         return true;
     }
-    let look = context.memory.fates.look(&mut grants, desired.trust_there(observed).as_ref(), Instant::now());
+    let look = context.memory.fates.look(role, &mut grants, desired.trust_there(observed).as_ref(), Instant::now());
     for suspected in &look.suspected {
         context.forget_if_gone(suspected);
         context.caches.wake(suspected);
@@ -231,6 +247,7 @@ mod tests {
             was_named: true,
             source_id: Some(ID.into()),
             told: None,
+            may_be_replaced: false,
         }
     }
 
@@ -242,7 +259,7 @@ mod tests {
     }
 
     fn look(fates: &Fates, grant: &Grant, there: Option<&Trust>, now: Instant) -> (bool, usize) {
-        let look = fates.look([grant].into_iter(), there, now);
+        let look = fates.look(&Ref::Role(ObjectKey::new("data", "reader")), [grant].into_iter(), there, now);
         (look.waits, look.suspected.len())
     }
 
@@ -326,5 +343,25 @@ mod tests {
         assert!(!fates.is_gone("AIDAEXAMPLEEXAMPLE01") && fates.is_gone("AIDAEXAMPLEEXAMPLE02") && fates.is_gone("AIDAEXAMPLEEXAMPLE03"));
         fates.forget(&alices());
         assert_eq!((fates.count(), fates.is_gone("AIDAEXAMPLEEXAMPLE03")), (1, true));
+    }
+
+    #[test]
+    fn what_a_role_learned_while_it_waited_for_others_is_believed_for_a_minute() {
+        let (fates, now, there) = (Fates::default(), Instant::now(), trusting("arn:aws:iam::111111111111:user/mallory"));
+        let bob = || Grant { key: Some(SourceKey::User(ObjectKey::new("data", "bob"))), source_id: Some("AIDAEXAMPLEEXAMPLE02".into()), ..alice() };
+        let after = |seconds: u64| now + Duration::from_secs(seconds);
+        let look = |now: Instant| {
+            let role = Ref::Role(ObjectKey::new("data", "reader"));
+            let look = fates.look(&role, [&alice(), &bob()].into_iter(), Some(&there), now);
+            (look.waits, look.suspected.len())
+        };
+        assert_eq!(look(now), (true, 2));
+        assert!(fates.settle(&alices(), ID, true, after(1)));
+        assert_eq!(look(after(29)), (true, 0), "bob is being read");
+        assert!(fates.settle(&Ref::User(ObjectKey::new("data", "bob")), "AIDAEXAMPLEEXAMPLE02", true, after(32)));
+        assert_eq!(look(after(33)), (false, 0), "alice was seen since the role began to wait");
+        assert_eq!(look(after(34)), (true, 1), "the next time nothing is being waited for");
+        assert_eq!(fates.count(), 3);
+        assert_eq!(look(after(34) + PATIENCE + SUSPICION), (true, 1), "and nobody is believed for long");
     }
 }

@@ -9,18 +9,17 @@ use kube::{Api, Client, ResourceExt};
 
 use super::caches::Watched;
 use super::context::Context;
-use crate::api::conditions::{Class, kinds};
-use crate::api::permissions::PolicyStatus;
-use crate::api::role::{GrantState, GrantStatus, TrustStatus};
+use crate::api::conditions::kinds;
+use crate::api::role::TrustStatus;
 use crate::api::user::{AssumableRole, AssumePolicyStatus};
 use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
 use crate::core::access::LONG_LIVED_KEYS;
-use crate::core::assume::{Found, Listed, number};
+use crate::core::assume::{Found, Listed};
 use crate::core::desired::{Desired, desired_role, desired_user, owner, policies_of_role, policies_of_user};
-use crate::core::grants::{AssumableRole as Assumed, Grant, Presence, opens_in_console, role_identity, roles_of_role, roles_of_user, user_identity};
+use crate::core::grants::{AssumableRole as Assumed, Grant, opens_in_console, role_identity, roles_of_role, roles_of_user, user_identity};
 use crate::core::identity::IdentityName;
 use crate::core::names::{Arn, UniqueID, switch_role_url};
-use crate::core::observed::{Observed, ObservedPolicy};
+use crate::core::observed::Observed;
 use crate::core::outcome::Problem;
 use crate::core::ownership::Owner;
 use crate::core::permissions::Staying;
@@ -28,11 +27,10 @@ use crate::core::placement::{Placement, find};
 use crate::core::plan::Removed;
 use crate::core::quotas::Quotas;
 use crate::core::sources::grants_of_role;
-use crate::core::trust::{Principal, Trust};
+use crate::core::status::{self, LISTED, count, is_cut};
+use crate::core::trust::Principal;
 use crate::core::world::{ObjectKey, SourceKey, World};
 
-/// Entries of a list in a status; the total is told beside it.
-pub(super) const LISTED: usize = 100;
 /// How long a user that is cut off waits for the roles that trust it to let go, before it is deleted all the same.
 const RELEASE_BOUND: SignedDuration = SignedDuration::from_secs(60);
 
@@ -172,7 +170,7 @@ impl IdentityKind for BastionUser {
         Self::Status {
             user_arn: observed.identity.as_ref().map(|_| desired.arn.to_string()),
             user_id: observed.identity.as_ref().map(|found| found.id.to_string()),
-            policies: policies(desired, observed),
+            policies: status::policies(desired, observed),
             unmanaged_policies: unmanaged.iter().take(LISTED).map(|policy| (*policy).to_owned()).collect(),
             unmanaged_policies_total: count(unmanaged.len()),
             assume_policies,
@@ -244,13 +242,6 @@ fn held_by(context: &Context, source: &ObjectMeta, key: &SourceKey, now: Timesta
     roles.map(|role| ObjectKey::of(&*role).to_string()).collect()
 }
 
-/// The customer-managed policies of a resource but for assume policies. Also those that are to go: the status is how the next pass knows of them.
-fn policies(desired: &Desired, observed: &Observed) -> Vec<PolicyStatus> {
-    let ours = |found: &&ObservedPolicy| desired.owner.check("", &found.policy.tags, &found.id, None).is_ok();
-    let others = observed.policies.values().filter(|found| number(&desired.identity, &found.policy.arn).is_none());
-    others.filter(ours).take(LISTED).map(|found| PolicyStatus { arn: found.policy.arn.to_string() }).collect()
-}
-
 fn assume_policy_status(policy: Listed<'_>) -> AssumePolicyStatus {
     AssumePolicyStatus {
         name: policy.name.into(),
@@ -268,16 +259,11 @@ fn names_in_aws(role: &CrossAccountRole, source: &str) -> bool {
     }
     match role.status.as_ref().filter(|status| status.observed_generation >= 0) {
         None => true,
-        Some(status) => match status.grants.iter().find(|told| told.source == source) {
-            Some(told) => told.principal.is_some(),
-            None => usize::try_from(status.grants_total).unwrap_or(0) > status.grants.len(),
-        },
+        Some(status) => {
+            let mut told = status.grants.iter().filter(|told| told.source == source).peekable();
+            if told.peek().is_some() { told.any(|told| told.principal.is_some()) } else { is_cut(status.grants.len(), status.grants_total) }
+        }
     }
-}
-
-/// A number as a status tells it.
-pub(super) fn count(n: usize) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 #[async_trait]
@@ -330,11 +316,11 @@ impl IdentityKind for CrossAccountRole {
                 quota: count(desired.quotas.trust_policy_size),
                 principals: count(principals.len()),
             }),
-            policies: policies(desired, observed),
+            policies: status::policies(desired, observed),
             unmanaged_policies: unmanaged.iter().take(LISTED).map(|policy| (*policy).to_owned()).collect(),
             unmanaged_policies_total: count(unmanaged.len()),
             grants_total: count(grants.len()),
-            grants: listed(&grants).into_iter().map(|grant| grant_status(grant, trust.as_ref())).collect(),
+            grants: status::grants(&grants, trust.as_ref()),
             assume_policies,
             roles,
             roles_total,
@@ -357,36 +343,5 @@ impl IdentityKind for CrossAccountRole {
 impl CrossAccountRole {
     fn source(&self) -> SourceKey {
         SourceKey::Role(ObjectKey::of(self))
-    }
-}
-
-/// The grants that a status has room for, in their order. Those of which nothing but the status remembers that they stood come first to it.
-fn listed<'a>(grants: &[&'a Grant]) -> Vec<&'a Grant> {
-    let remembered = grants.iter().filter(|grant| grant.told.is_some()).count();
-    let mut others = LISTED.saturating_sub(remembered);
-    let has_room = |grant: &&&Grant| {
-        let has_room = grant.told.is_some() || others > 0;
-        others -= usize::from(has_room && grant.told.is_none());
-        has_room
-    };
-    grants.iter().filter(has_room).take(LISTED).copied().collect()
-}
-
-fn grant_status(grant: &Grant, trust: Option<&Trust>) -> GrantStatus {
-    let named = grant.admission.as_ref().zip(trust).is_some_and(|(admission, trust)| trust.names(&admission.principal));
-    let stands = grant.admission.as_ref().zip(trust).is_some_and(|(admission, trust)| trust.covers(admission));
-    let state = match &grant.problem {
-        _ if grant.is_replaced(trust) => GrantState::Replaced,
-        None if stands => GrantState::Granted,
-        // Frozen: it stands as it stood, and the message says why nothing is added.
-        Some(_) if grant.presence == Presence::Kept && trust.is_some_and(|trust| !grant.standing(trust).is_empty()) => GrantState::Granted,
-        Some(problem) if problem.reason.class() == Class::Stalled => GrantState::Refused,
-        _ => GrantState::Waiting,
-    };
-    GrantStatus {
-        source: grant.source.clone(),
-        principal: grant.admission.as_ref().filter(|_| named).map(|admission| admission.principal.to_string()),
-        state,
-        message: grant.problem.as_ref().map(|p| p.message.chars().take(512).collect()),
     }
 }

@@ -481,7 +481,9 @@ impl<K: IdentityKind> Work<'_, K> {
         let Some(seen) = &self.observation else { return Ok(Ok(())) };
         // Whom somebody else's role trusts is no matter of this resource's, and nothing of it may come into the status.
         let is_own = is_own(self.desired, &seen.observed);
-        if is_own && has_suspects(self.context, self.desired, &seen.observed) {
+        let planned = plan(self.desired, &seen.observed);
+        // Where there is no plan nobody is added, so nobody need be read for that.
+        if is_own && planned.is_ok() && has_suspects(self.context, &K::reference(ObjectKey::of(&self.object)), self.desired, &seen.observed) {
             return Ok(Err(Stop::Suspense));
         }
         let are_gone = is_own && self.desired.is_newly_replaced(&seen.observed);
@@ -493,7 +495,7 @@ impl<K: IdentityKind> Work<'_, K> {
         if are_gone {
             return Ok(Err(Stop::TellFirst));
         }
-        match plan(self.desired, &seen.observed) {
+        match planned {
             Ok(plan) => {
                 Ok(match self.carry_out(&plan).await? {
                     // What IAM refuses is mostly an addition, which no withdrawn grant waits for.

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::caches::{Watched, lock};
 use super::context::Context;
-use super::kinds::{IdentityKind, Kind, LISTED, count};
+use super::kinds::{IdentityKind, Kind};
 use super::memory::{Basis, Observation};
 use super::pass::{Pass, Retry, told, uid};
 use super::reconcile::resolve;
@@ -31,6 +31,7 @@ use crate::core::names::Arn;
 use crate::core::permissions::Staying;
 use crate::core::placement::Placement;
 use crate::core::plan::is_settled;
+use crate::core::status::{LISTED, count};
 use crate::core::sweep::Sweep;
 use crate::core::world::ObjectKey;
 

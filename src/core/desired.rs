@@ -17,12 +17,16 @@ use super::permissions::{ConfigTexts, Place, Staying, declared, owned_policies};
 use super::placement::Placement;
 use super::quotas::{Limits, Quotas};
 use super::sources::{grants_of_role, trust_problems};
+use super::status::LISTED;
 use super::trust::{Admission, Trust, nobody, trust_policy, without_lesser};
 use super::world::{ObjectKey, SourceKey, World};
 use crate::api::permissions::{PolicyStatus, Unmanaged};
 use crate::api::role::GrantState;
 use crate::api::user::AssumePolicyStatus;
 use crate::api::{BastionUser, CrossAccountRole, Managed, Reason};
+
+/// How many principals that were replaced a message names.
+const REPLACED_NAMED: usize = 5;
 
 /// The wanted state of one resource.
 #[derive(Clone, Debug, PartialEq)]
@@ -207,26 +211,37 @@ impl Desired {
     }
 
     /// What keeps principals from being trusted again that are not who they were, going by the trust policy that is there.
-    pub fn replaced(&self, observed: &Observed) -> Vec<Problem> {
+    pub fn replaced(&self, observed: &Observed) -> Option<Problem> {
         let there = self.trust_there(observed);
         let replaced = self.trust.iter().flatten().flatten().filter(|grant| grant.is_replaced(there.as_ref()));
-        let problem = |grant: &Grant| {
-            let source = &grant.source;
-            Problem::new(
-                Reason::PrincipalReplaced,
+        let sources: Vec<&str> = replaced.map(|grant| grant.source.as_str()).collect();
+        let message = match sources.as_slice() {
+            [] => return None,
+            [source] => format!(
+                "{source} was deleted in AWS, and what bears its name now is another one: to trust that one, take {source} out of spec.trust, and once that is done put it in again"
+            ),
+            [named @ .., _] => {
+                let all = sources.len();
+                let named = named.iter().take(REPLACED_NAMED).copied().collect::<Vec<_>>().join(", ");
+                let untold = if all > LISTED {
+                    format!(". The status has room for {LISTED} of them: until it tells all, no source that it does not tell is trusted anew")
+                } else {
+                    String::new()
+                };
                 format!(
-                    "{source} was deleted in AWS, and what bears its name now is another one: to trust that one, take {source} out of spec.trust, and once that is done put it in again"
-                ),
-            )
+                    "{all} sources were deleted in AWS, and what bears their names now is another one each, {named} among them: to trust those, take them out of spec.trust, and once that is done put them in again{untold}"
+                )
+            }
         };
-        replaced.map(problem).collect()
+        Some(Problem::new(Reason::PrincipalReplaced, message))
     }
 
     /// Whether principals turned out to be gone that the status tells as trusted. It must tell so before the trust policy changes, which is all that shows it.
+    /// Where it has no room for more of them, it has told what it can.
     pub fn is_newly_replaced(&self, observed: &Observed) -> bool {
         let there = self.trust_there(observed);
         let mut grants = self.trust.iter().flatten().flatten();
-        grants.any(|grant| grant.told != Some(GrantState::Replaced) && grant.is_replaced(there.as_ref()))
+        grants.any(|grant| grant.told != Some(GrantState::Replaced) && !grant.may_be_replaced && grant.is_replaced(there.as_ref()))
     }
 
     /// What works and is worth knowing.

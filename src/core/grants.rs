@@ -12,6 +12,7 @@ use super::names::{Arn, Path, RoleName, UserName};
 use super::outcome::Problem;
 use super::placement::{Placement, admit, find, matches, shared_with};
 use super::require::{is_met_by_console, session_rights};
+use super::status::{count, is_cut};
 use super::trust::{Admission, Conditions, Trust};
 use super::world::{Labels, ObjectKey, SourceKey, World};
 use crate::api::common::AllowRolesFrom;
@@ -66,6 +67,8 @@ pub struct Grant {
     /// What the status of the role says of a principal that is nobody's of ours; None for all others. We do not know its unique ID, so this is
     /// what tells that it was trusted before.
     pub told: Option<GrantState>,
+    /// Whether the status had perhaps no room to say that the principal was replaced: it tells of others that were, and of nothing else.
+    pub may_be_replaced: bool,
 }
 
 impl Grant {
@@ -82,6 +85,7 @@ impl Grant {
             was_named: false,
             source_id: None,
             told: None,
+            may_be_replaced: false,
         }
     }
 
@@ -129,6 +133,8 @@ impl Grant {
         let Some(Admission { principal, .. }) = &self.admission else { return false };
         match self.told {
             Some(GrantState::Replaced) => true,
+            // Whom the trust policy names was not replaced. Nobody else is added, since nobody knows.
+            _ if self.may_be_replaced => !there.is_some_and(|there| there.names(principal)),
             Some(GrantState::Granted) => there.is_some_and(|there| !there.names(principal) && there.unique_ids().next().is_some()),
             _ => false,
         }
@@ -268,15 +274,17 @@ impl SourceObject<'_> {
         })
     }
 
-    /// Whether its status says that its assume policy has the role. A status lists at most 100 roles; beyond them its own readiness must do.
-    pub fn allows_role(&self, role: &ObjectKey) -> bool {
+    /// Whether its status says that its assume policy has the role. Beyond those that a status lists, that must do that it is ready, or has as many roles as
+    /// name it.
+    pub fn allows_role(&self, world: &dyn World, role: &ObjectKey) -> bool {
         let told = match self {
             Self::User(user) => user.status().map(|s| (&s.roles, s.roles_total)),
             Self::Role(role) => role.status().map(|s| (&s.roles, s.roles_total)),
         };
         told.is_some_and(|(roles, total)| {
             roles.iter().any(|r| r.namespace == role.namespace && r.name == role.name)
-                || (usize::try_from(total).unwrap_or(0) > roles.len() && self.ready().is_some_and(|ready| ready.status == "True"))
+                || (is_cut(roles.len(), total)
+                    && (self.ready().is_some_and(|ready| ready.status == "True") || total >= count(world.roles_naming(&self.key()).len())))
         })
     }
 }

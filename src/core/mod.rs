@@ -2,8 +2,8 @@
 //! an argument where it matters.
 //!
 //! [`grants`] says which grants stand, [`desired`] turns resources into the wanted state of an IAM identity, [`observed`] holds what
-//! AWS has, [`plan`] is the ordered list of [`action`]s from one to the other, and [`outcome`] says it in conditions. [`sweep`] says of many
-//! resources at once whether their plan is empty.
+//! AWS has, [`plan`] is the ordered list of [`action`]s from one to the other, [`outcome`] says it in conditions, and [`status`] what else a
+//! resource tells. [`sweep`] says of many resources at once whether their plan is empty.
 
 pub mod access;
 pub mod action;
@@ -27,6 +27,7 @@ pub mod plan;
 pub mod quotas;
 pub mod require;
 pub mod sources;
+pub mod status;
 pub mod sweep;
 pub mod trust;
 pub mod world;

@@ -28,6 +28,7 @@ use super::outcome::Problem;
 use super::ownership::Tags;
 use super::permissions::{Staying, was_made_for};
 use super::quotas::{Limits, Quotas};
+use super::status::LISTED;
 use super::trust::{Trust, nobody, trust_policy};
 use crate::api::Reason;
 
@@ -76,9 +77,14 @@ fn plan_by_name(desired: &Desired, observed: &Observed) -> Result<Plan, Vec<Prob
     let found = observed.identity.as_ref().map(|f| &f.identity);
     let is_wanted = |arn: &Arn| wanted.attached_policies.contains(arn) || wanted_policies.contains_key(arn);
     let obsolete = observed.policies.values().filter(|found| !is_wanted(&found.policy.arn) && was_made_for(desired, found));
+    // What is to go is known by the status alone. Where that has no room for more, what is off already goes before anything is made.
+    let is_crowded = observed.policies.keys().chain(wanted_policies.keys()).collect::<BTreeSet<_>>().len() > LISTED;
+    let is_off = |policy: &ObservedPolicy| found.is_none_or(|found| !found.attached_policies.contains(&policy.policy.arn));
+    let (crowding, obsolete): (Vec<_>, Vec<_>) = obsolete.partition(|policy| is_crowded && is_off(policy));
     let mut first = vec![];
     let mut middle = vec![];
     let mut last = vec![];
+    crowding.into_iter().for_each(|policy| delete_policy(policy, &mut first));
     let (mut policies, mut left_by_roles) = (vec![], vec![]);
     let may_assume = found.map(|found| assume::allowed(found, observed.policies.values().map(|found| &found.policy))).unwrap_or_default();
     let is_to_assume = assume::allowed(&wanted, wanted_policies.values());
@@ -103,7 +109,7 @@ fn plan_by_name(desired: &Desired, observed: &Observed) -> Result<Plan, Vec<Prob
             trust(found, &wanted, &desired.arn, &mut first, others_change, &mut last);
         }
     }
-    obsolete.for_each(|policy| delete_policy(policy, &mut last));
+    obsolete.into_iter().for_each(|policy| delete_policy(policy, &mut last));
     Ok(Plan { actions: first.into_iter().chain(middle).chain(last).collect() })
 }
 

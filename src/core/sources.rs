@@ -7,6 +7,7 @@ use super::names::Arn;
 use super::outcome::Problem;
 use super::placement::{Placement, admit, find};
 use super::require::{Caller, conditions, matching, session_rights, with_tags_bounded};
+use super::status::{is_cut, may_hide_replaced};
 use super::trust::{Admission, Conditions, Principal};
 use super::world::{ObjectKey, SourceKey, World};
 use crate::api::role::{GrantState, GrantStatus};
@@ -154,14 +155,14 @@ impl Trusting<'_> {
         }]
     }
 
-    /// What the status of the role tells of a source.
-    fn told(&self, source: &str) -> Option<&GrantStatus> {
-        self.role.status()?.grants.iter().find(|told| told.source == source)
+    /// What the status of the role tells of a source; several, where it stands in several entries.
+    fn told(&self, source: &str) -> Vec<&GrantStatus> {
+        self.role.status().into_iter().flat_map(|status| &status.grants).filter(|told| told.source == source).collect()
     }
 
     /// Whether the status of the role had no room for all sources, so that what it does not tell may have been all the same.
     fn tells_not_all(&self) -> bool {
-        self.role.status().is_some_and(|status| usize::try_from(status.grants_total).unwrap_or(0) > status.grants.len())
+        self.role.status().is_some_and(|status| is_cut(status.grants.len(), status.grants_total))
     }
 
     fn admission(&self, principal: Principal, action: &str, conditions: Conditions) -> Admission {
@@ -191,14 +192,14 @@ impl Trusting<'_> {
                 presence = Presence::Kept;
             }
             problem = Some(not_ready(world, source));
-        } else if presence == Presence::Wanted && !source.allows_role(&ObjectKey::of(role)) {
+        } else if presence == Presence::Wanted && !source.allows_role(world, &ObjectKey::of(role)) {
             problem = Some(Problem::new(Reason::SourceNotReady, format!("the assume policy of {} does not have the role yet", told_name(&key))));
         }
         let admission = principal.map(|arn| self.admission(Principal::named(arn.as_str(), &at.id), "sts:AssumeRole", self.required.clone()));
         let source = key.to_string();
-        let was_named = admission.as_ref().is_some_and(|admission| match self.told(&source) {
-            Some(told) => told.principal.as_deref() == Some(admission.principal.as_str()),
-            None => self.tells_not_all(),
+        let was_named = admission.as_ref().is_some_and(|admission| match self.told(&source).as_slice() {
+            [] => self.tells_not_all(),
+            told => told.iter().any(|told| told.principal.as_deref() == Some(admission.principal.as_str())),
         });
         Grant { presence, problem, key: Some(key), was_named, source_id, ..Grant::new(source, admission) }
     }
@@ -220,14 +221,24 @@ impl Trusting<'_> {
             Ok(arn) => arn,
             Err(problem) => return Grant::absent(text.into(), problem),
         };
-        let unknown = if self.tells_not_all() { GrantState::Granted } else { GrantState::Waiting };
-        let told = self.told(text).map_or(unknown, |told| told.state);
         let guarded = guard_principal(&arn, self.at);
         let arn = match arn.account_id().filter(|_| self.form == PrincipalForm::AccountRoot) {
             Some(account) => Arn::account_root(arn.partition(), &account),
             None => arn,
         };
-        Grant { told: Some(told), ..self.unmanaged(text.into(), text, &arn, guarded.or_else(|| guard_root(self.form, self.at))) }
+        let grant = self.unmanaged(text.into(), text, &arn, guarded.or_else(|| guard_root(self.form, self.at)));
+        let Some(principal) = grant.admission.as_ref().map(|admission| &admission.principal) else { return grant };
+        if principal.is_account() {
+            // Whoever is in it, an account is the same.
+            return grant;
+        }
+        // The same text may stand in an entry that trusts the root of its account.
+        let told = self.told(text).into_iter().filter(|told| told.principal.as_deref().is_none_or(|named| named == principal.as_str()));
+        let states: Vec<GrantState> = told.map(|told| told.state).collect();
+        let worst = [GrantState::Replaced, GrantState::Granted].into_iter().find(|state| states.contains(state));
+        let is_told = !states.is_empty();
+        let told = worst.unwrap_or(if is_told || !self.tells_not_all() { GrantState::Waiting } else { GrantState::Granted });
+        Grant { told: Some(told), may_be_replaced: !is_told && self.role.status().is_some_and(may_hide_replaced), ..grant }
     }
 
     fn unmanaged(&self, source: String, name: &str, arn: &Arn, guarded: Option<Problem>) -> Grant {

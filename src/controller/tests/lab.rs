@@ -24,6 +24,7 @@ use crate::controller::context::{Context, Settings};
 use crate::controller::reconcile::{Reconciled, reconcile};
 use crate::controller::relations::Ref;
 use crate::core::action::{Action, Receipt, Tagged};
+use crate::core::document::Document;
 use crate::core::failure::{Effect, Failure};
 use crate::core::identity::IdentityName;
 use crate::core::names::{Arn, UniqueID};
@@ -33,7 +34,7 @@ use crate::core::sweep::Sweep;
 use crate::core::world::ObjectKey;
 
 /// More passes than any test takes: what goes on for longer has no end.
-const MOST_PASSES: usize = 300;
+const MOST_PASSES: usize = 3000;
 
 /// A controller with its API server and its AWS. Copies are the same one.
 #[derive(Clone)]
@@ -78,6 +79,7 @@ impl Lab {
         let wake = Wake { accounts: wake_accounts, users: wake_users, roles: wake_roles, outstanding: Mutex::default() };
         let caches = Arc::new(Caches::new(accounts, users, roles, namespaces, config_maps, wake));
         let (api, aws) = (Arc::<ApiServer>::default(), Arc::<Aws>::default());
+        *lock(&aws.trust_policy_size) = 2048;
         let answering = api.clone();
         let service = tower::service_fn(move |request| {
             let api = answering.clone();
@@ -101,6 +103,7 @@ impl Lab {
         for (name, id) in [("utils", "111111111111"), ("prod", "222222222222")] {
             lab.apply(json!({"kind": "AWSAccount", "metadata": {"name": name}, "spec": {
                 "accountID": id, "access": {"ambient": {}}, "allowedNamespaces": {"from": "All"}, "guardrails": {"principals": ["*"]},
+                "limits": {"requestsPerSecond": 100, "burst": 1000, "concurrency": 64},
             }}));
         }
         lab.settle().await;
@@ -215,13 +218,14 @@ where
 {
     let mut writer = lock(writer);
     let store = writer.as_reader();
-    let there: Vec<K> = objects.values().filter(|o| o["kind"] == kind).map(|o| serde_json::from_value(o.clone()).unwrap()).collect();
-    let same = |a: &K, b: &K| (a.name_any(), a.namespace()) == (b.name_any(), b.namespace());
-    let gone = store.state().into_iter().filter(|known| !there.iter().any(|object| same(known, object)));
-    let gone: Vec<Event<K>> = gone.map(|object| Event::Delete((*object).clone())).collect();
-    let is_known = |object: &K| store.state().iter().any(|known| same(known, object) && known.resource_version() == object.resource_version());
-    let new = there.iter().filter(|object| !is_known(object)).map(|object| Event::Apply(object.clone()));
-    let changes: Vec<Event<K>> = gone.into_iter().chain(new).collect();
+    let there: BTreeMap<String, &Value> = objects.iter().filter(|(_, o)| o["kind"] == kind).map(|(path, object)| (path.clone(), object)).collect();
+    let known: BTreeMap<String, Arc<K>> = store.state().into_iter().map(|object| (path(kind, &object.name_any()), object)).collect();
+    let gone = known.iter().filter(|(path, _)| !there.contains_key(*path)).map(|(_, object)| Event::Delete((**object).clone()));
+    let version = |object: &Value| object["metadata"]["resourceVersion"].as_str().map(str::to_owned);
+    let is_known = |path: &String, object: &Value| known.get(path).is_some_and(|known| known.resource_version() == version(object));
+    let new = there.iter().filter(|(path, object)| !is_known(path, object));
+    let new = new.map(|(_, object)| Event::Apply(serde_json::from_value((*object).clone()).unwrap()));
+    let changes: Vec<Event<K>> = gone.chain(new).collect();
     changes.iter().for_each(|change| writer.apply_watcher_event(change));
     changes
 }
@@ -347,6 +351,12 @@ pub struct Aws {
     identities: Mutex<BTreeMap<(String, String), ObservedIdentity>>,
     pub policies: Mutex<BTreeMap<Arn, ObservedPolicy>>,
     made: Mutex<u32>,
+    /// How many characters a trust policy may have.
+    pub trust_policy_size: Mutex<usize>,
+    /// How long a read takes.
+    pub slowness: Mutex<Duration>,
+    /// How many reads there were.
+    pub reads: Mutex<usize>,
     /// How many changes were asked for.
     pub asked: Mutex<usize>,
     /// What was done, in order.
@@ -361,6 +371,11 @@ impl Aws {
     /// A user or role by account and name, such as `role reader`.
     pub fn get(&self, account: &str, name: &str) -> Option<ObservedIdentity> {
         lock(&self.identities).get(&(account.to_owned(), name.to_owned())).cloned()
+    }
+
+    /// Lets somebody change a user or role by hand.
+    pub fn change(&self, account: &str, name: &str, change: impl FnOnce(&mut ObservedIdentity)) {
+        change(lock(&self.identities).get_mut(&(account.to_owned(), name.to_owned())).unwrap());
     }
 
     /// Lets somebody delete a user or role by hand.
@@ -441,6 +456,12 @@ fn target(action: &Action) -> Option<IdentityName> {
     }
 }
 
+/// A trust policy that lets these in.
+pub fn trusting(principals: &[String]) -> Document {
+    let statement = json!({"Effect": "Allow", "Principal": {"AWS": principals}, "Action": "sts:AssumeRole"});
+    Document::from_value(json!({"Version": "2012-10-17", "Statement": [statement]})).unwrap()
+}
+
 #[derive(Debug)]
 struct NoSecrets;
 
@@ -487,6 +508,9 @@ impl Gateway for AwsAccount {
     async fn observe(&self, scope: &Scope) -> Result<Observed, Failure> {
         self.meter.count();
         self.aws.called();
+        *lock(&self.aws.reads) += 1;
+        let slowness = *lock(&self.aws.slowness);
+        tokio::time::sleep(slowness).await;
         let identity = scope.name.as_ref().and_then(|name| self.aws.get(self.config.id.as_str(), &name.to_string()));
         let policies = lock(&self.aws.policies).iter().filter(|(arn, _)| scope.policies.contains(arn)).map(|(a, p)| (a.clone(), p.clone())).collect();
         Ok(Observed { identity, policies })
@@ -503,7 +527,7 @@ impl Gateway for AwsAccount {
     }
 
     async fn quotas(&self) -> Result<Quotas, Failure> {
-        Ok(Quotas::default())
+        Ok(Quotas { trust_policy_size: *lock(&self.aws.trust_policy_size), are_known: true, ..Quotas::default() })
     }
 
     async fn console_alias(&self) -> Result<Option<String>, Failure> {

@@ -1,0 +1,111 @@
+//! What a status tells of a user or role, and what it remembers by that.
+//!
+//! A list in a status has at most [`LISTED`] entries, with the total beside it. What nothing but the status remembers comes first to it, and what it has no
+//! room for is taken for what is safe: see [`grants`] and [`policies`].
+
+use super::assume::number;
+use super::desired::Desired;
+use super::grants::{Grant, Presence};
+use super::observed::{Observed, ObservedPolicy};
+use super::trust::Trust;
+use crate::api::conditions::Class;
+use crate::api::permissions::PolicyStatus;
+use crate::api::role::{CrossAccountRoleStatus, GrantState, GrantStatus};
+
+/// Entries of a list in a status; the total is told beside it.
+pub const LISTED: usize = 100;
+
+/// A number as a status tells it.
+pub fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// Whether a list in a status had no room for all that there is.
+pub fn is_cut(listed: usize, total: i64) -> bool {
+    count(listed) < total
+}
+
+/// The grants of a role as its status tells them, in their order. A principal that was replaced is never trusted again by itself, which only the status
+/// remembers: those come first to the list. What it does not tell counts as granted, so those that are not come next.
+pub fn grants(grants: &[&Grant], trust: Option<&Trust>) -> Vec<GrantStatus> {
+    let mut told: Vec<(usize, GrantStatus)> = grants.iter().map(|grant| grant_status(grant, trust)).enumerate().collect();
+    told.sort_by_key(|(_, told)| match told.state {
+        GrantState::Replaced => 0,
+        GrantState::Waiting | GrantState::Refused => 1,
+        GrantState::Granted => 2,
+    });
+    told.truncate(LISTED);
+    told.sort_by_key(|(order, _)| *order);
+    told.into_iter().map(|(_, told)| told).collect()
+}
+
+/// Whether all that a status tells of the grants is of replaced principals, so that it may have had no room for more of them.
+pub fn may_hide_replaced(status: &CrossAccountRoleStatus) -> bool {
+    is_cut(status.grants.len(), status.grants_total) && status.grants.iter().all(|told| told.state == GrantState::Replaced)
+}
+
+fn grant_status(grant: &Grant, trust: Option<&Trust>) -> GrantStatus {
+    let named = grant.admission.as_ref().zip(trust).is_some_and(|(admission, trust)| trust.names(&admission.principal));
+    let stands = grant.admission.as_ref().zip(trust).is_some_and(|(admission, trust)| trust.covers(admission));
+    let state = match &grant.problem {
+        _ if grant.is_replaced(trust) => GrantState::Replaced,
+        None if stands => GrantState::Granted,
+        // Frozen: it stands as it stood, and the message says why nothing is added.
+        Some(_) if grant.presence == Presence::Kept && trust.is_some_and(|trust| !grant.standing(trust).is_empty()) => GrantState::Granted,
+        Some(problem) if problem.reason.class() == Class::Stalled => GrantState::Refused,
+        _ => GrantState::Waiting,
+    };
+    GrantStatus {
+        source: grant.source.clone(),
+        principal: grant.admission.as_ref().filter(|_| named).map(|admission| admission.principal.to_string()),
+        state,
+        message: grant.problem.as_ref().map(|p| p.message.chars().take(512).collect()),
+    }
+}
+
+/// The customer-managed policies of a resource but for assume policies. Also those that are to go, and these first: the status is how the next pass knows of
+/// them, while the others are declared.
+pub fn policies(desired: &Desired, observed: &Observed) -> Vec<PolicyStatus> {
+    let ours = |found: &&ObservedPolicy| desired.owner.check("", &found.policy.tags, &found.id, None).is_ok();
+    let others = observed.policies.values().filter(|found| number(&desired.identity, &found.policy.arn).is_none());
+    let mut own: Vec<&ObservedPolicy> = others.filter(ours).collect();
+    own.sort_by_key(|found| desired.policies.contains_key(&found.policy.arn));
+    own.into_iter().take(LISTED).map(|found| PolicyStatus { arn: found.policy.arn.to_string() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::trust::{Admission, Principal};
+
+    fn grant(number: usize, told: GrantState) -> Grant {
+        let arn = format!("arn:aws:iam::333333333333:role/p-{number:0>3}");
+        let principal = Principal::named(&arn, &"222222222222".parse().unwrap());
+        Grant { told: Some(told), ..Grant::new(arn, Some(Admission::plain(principal))) }
+    }
+
+    #[test]
+    fn a_list_tells_first_what_nothing_else_remembers() {
+        let all: Vec<Grant> =
+            (0..150).map(|number| grant(number, if number % 50 == 49 { GrantState::Replaced } else { GrantState::Granted })).collect();
+        // The last one is not in the trust policy yet.
+        let named = all.iter().take(148).filter(|grant| grant.told == Some(GrantState::Granted)).filter_map(|grant| grant.admission.clone());
+        let trust = Trust { admissions: named.collect(), ..Trust::default() };
+        let told = grants(&all.iter().collect::<Vec<_>>(), Some(&trust));
+        let number_of = |told: &GrantStatus| told.source.rsplit_once('-').unwrap().1.parse::<usize>().unwrap();
+        let listed: Vec<usize> = told.iter().map(number_of).collect();
+        assert!(listed.len() == LISTED && listed.is_sorted());
+        let of_state = |state: GrantState| told.iter().filter(|told| told.state == state).map(number_of).collect::<Vec<_>>();
+        assert_eq!((of_state(GrantState::Replaced), of_state(GrantState::Waiting)), (vec![49, 99, 149], vec![148]));
+        assert!(listed[..95] == (0..95).collect::<Vec<_>>(), "{listed:?}");
+    }
+
+    #[test]
+    fn only_a_list_that_is_cut_and_full_of_replaced_ones_may_hide_more() {
+        let of = |state| GrantStatus { state, ..GrantStatus::default() };
+        let may_hide =
+            |grants: Vec<GrantStatus>, grants_total| may_hide_replaced(&CrossAccountRoleStatus { grants, grants_total, ..Default::default() });
+        assert!(may_hide(vec![of(GrantState::Replaced)], 2));
+        assert!(!may_hide(vec![of(GrantState::Replaced)], 1) && !may_hide(vec![of(GrantState::Replaced), of(GrantState::Granted)], 3));
+    }
+}
