@@ -110,7 +110,9 @@ async fn conclude<K: Kind>(context: &Context, of: &Ref, pass: Pass<K>) -> Next {
         (_, None) => context.retries.recover(of),
         _ => {}
     };
-    if matches!(class, Class::Waiting | Class::Transient) {
+    // The next pass goes by the unique ID in the status: what was made in the place of another is told at once.
+    let is_another = object.status().and_then(K::unique_id).zip(K::unique_id(&facts)).is_some_and(|(told, now)| told != now);
+    if matches!(class, Class::Waiting | Class::Transient) && !is_another {
         // Most of what is waited for is on its way: telling it would cost a write that is outdated when it arrives.
         if let Some(left) = context.retries.wait(of, now) {
             came_through();
@@ -216,10 +218,10 @@ async fn converge<K: IdentityKind>(object: K, context: &Context) -> Result<Pass<
     if !made && waits_for_sources(&desired, context.retries.wait(&of, Instant::now()).is_some()) {
         return Ok(told(object, before, desired.problems().cloned().collect(), None));
     }
-    // Roles that are about to be made wake the user then: its assume policy and its status are worth writing once.
+    // Roles that are about to be made, or made again, wake the user then: its assume policy and its status are worth writing once.
     let coming = if desired.has_roles_coming() { context.retries.wait(&of, Instant::now()) } else { None };
     if coming.is_some() {
-        desired.hold_additions();
+        desired.hold_roles();
     }
     let account = match enter(context, &at).await {
         Ok(entered) => entered,
@@ -410,7 +412,9 @@ impl<K: IdentityKind> Work<'_, K> {
             }
             Err(Stop::Failures(failures, found)) => {
                 let failures: Vec<Failure> = failures.into_iter().map(|failure| self.context.retries.in_time(&of, failure, Instant::now())).collect();
-                let facts = facts(&self.object, before);
+                // Whose right and trust end since it is gone is told by the unique ID that it had, until another one is made.
+                let is_lost = self.desired.pinned.is_some() && self.observation.as_ref().is_some_and(|seen| seen.observed.identity.is_none());
+                let facts = if is_lost { before } else { facts(&self.object, before) };
                 keep(self.observation.map(|seen| Observation { basis: Basis::Doubtful, ..seen }));
                 let problems = failures.iter().map(Failure::problem).chain(found).chain(problems).collect();
                 told(self.object, facts, problems, Some(Retry::after_all(&failures)))

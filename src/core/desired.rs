@@ -162,14 +162,14 @@ impl Desired {
         })
     }
 
-    /// Whether roles that the identity may assume are about to be made.
+    /// Whether roles that the identity may assume are about to be made, or made again.
     pub fn has_roles_coming(&self) -> bool {
         self.assumes.iter().any(|role| role.is_coming)
     }
 
-    /// Adds no role to the assume policy for now. Those that are withdrawn leave it all the same.
-    pub fn hold_additions(&mut self) {
-        for role in self.assumes.iter_mut().filter(|role| role.presence == Presence::Wanted) {
+    /// Adds no role to the assume policy for now, and takes none away that is about to be made again. Those that are withdrawn leave it all the same.
+    pub fn hold_roles(&mut self) {
+        for role in self.assumes.iter_mut().filter(|role| role.presence == Presence::Wanted || role.is_coming) {
             role.presence = Presence::Kept;
         }
     }

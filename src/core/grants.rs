@@ -160,7 +160,8 @@ pub struct AssumableRole {
     pub opens_in_console: bool,
     /// Whether the assume policy is to allow it.
     pub presence: Presence,
-    /// Whether the role is wanted and merely not made yet, so that the source does well to wait a moment before it tells how it stands.
+    /// Whether the role is merely not made yet, or about to be made again, so that the source does well to wait a moment before it changes anything for it,
+    /// and before it tells how it stands.
     pub is_coming: bool,
 }
 
@@ -260,11 +261,22 @@ impl SourceObject<'_> {
 
     /// Whether what was made for it is gone: what bears its name then is somebody else's. Not so where the object has merely lost its owner tags.
     pub fn is_gone(&self, world: &dyn World) -> bool {
-        let told = match self {
-            Self::User(user) => user.status().and_then(|s| s.user_id.as_deref()),
-            Self::Role(role) => role.status().and_then(|s| s.role_id.as_deref()),
-        };
-        told.is_some_and(|id| world.is_gone(id))
+        self.told_id().is_some_and(|id| world.is_gone(id))
+    }
+
+    /// Whether what bears its name, if anything, is known not to be what was made for it, so that nobody is to have a right to that: it is gone, or another
+    /// one has taken its place, or has the name that it never got. Of one that has a unique ID a Conflict alone says too little: that may be over one of its
+    /// policies, or over owner tags that it has merely lost.
+    pub fn is_another(&self, world: &dyn World) -> bool {
+        let says = |reason: Reason| self.ready().is_some_and(|ready| ready.reason == reason.as_str());
+        self.is_gone(world) || says(Reason::IdentityChanged) || (says(Reason::Conflict) && self.told_id().is_none())
+    }
+
+    fn told_id(&self) -> Option<&str> {
+        match self {
+            Self::User(user) => user.status()?.user_id.as_deref(),
+            Self::Role(role) => role.status()?.role_id.as_deref(),
+        }
     }
 
     pub fn ready(&self) -> Option<&Condition> {
@@ -420,21 +432,22 @@ fn assumable(world: &dyn World, source: SourceObject<'_>, role: &CrossAccountRol
         presence,
         is_coming,
     };
+    let itself = SourceObject::Role(role);
+    let stalled = role.status().is_some_and(|status| status.conditions.iter().any(|c| c.type_ == kinds::STALLED));
+    let is_another = itself.is_another(world);
     let Ok(at) = find(world, &role.spec.account_ref.name) else {
         // The account is not to be found, for now: what stands is not withdrawn by that.
-        let arn = role.status()?.role_arn.as_deref()?.parse().ok()?;
-        return Some(of(arn, Presence::Kept, false));
+        return Some(of(itself.told_arn()?, if is_another { Presence::Absent } else { Presence::Kept }, false));
     };
     // One entry that stands is enough; failing that, one that keeps.
     let relations: Vec<Presence> = entries.iter().map(|entry| relation(world, role, &at, entry.principal, source).presence).collect();
     let presence = [Presence::Wanted, Presence::Kept].into_iter().find(|p| relations.contains(p))?;
     // A role of that name may be somebody else's and trust the whole account: the right to assume it is given only once it is known to be
-    // this resource's own.
-    let conditions = role.status().map(|s| s.conditions.as_slice());
-    let stalled = conditions.is_some_and(|all| all.iter().any(|c| c.type_ == kinds::STALLED));
-    let own = SourceObject::Role(role).unique_id(world).is_some();
+    // this resource's own, and taken back once it is known not to be.
+    let own = itself.unique_id(world).is_some();
     let arn = Arn::role(&at.partition, &at.id, &path, &name);
     Some(match presence {
+        _ if is_another => of(arn, Presence::Absent, !stalled),
         Presence::Wanted if !own => of(arn, Presence::Kept, !stalled),
         presence => of(arn, presence, false),
     })

@@ -182,7 +182,7 @@ impl Lab {
 
     /// Brings the caches up to date with the API server, as the watches do.
     pub fn sync(&self) {
-        let objects = lock(&self.api.objects).clone();
+        let objects = lock(&self.api.objects);
         self.sync_metadata(&objects, "Namespace", &self.watches.namespaces);
         self.sync_metadata(&objects, "ConfigMap", &self.watches.config_maps);
         self.sync_kind(&objects, &self.watches.accounts);
@@ -381,6 +381,15 @@ impl Aws {
     /// Lets somebody delete a user or role by hand.
     pub fn remove(&self, account: &str, name: &str) {
         lock(&self.identities).remove(&(account.to_owned(), name.to_owned()));
+    }
+
+    /// Lets somebody delete a user or role and make another of its name, without owner tags.
+    pub fn replace(&self, account: &str, name: &str) {
+        let id = self.next_id(name.starts_with("role"));
+        self.change(account, name, |there| {
+            there.id = id;
+            there.identity.tags.clear();
+        });
     }
 
     /// Refuses changes from now on.
