@@ -21,6 +21,13 @@ TARGET = $(shell $(CARGO) metadata --format-version 1 --no-deps | python3 -c 'im
 # The tests that take seconds, of those that exist.
 FAST := $(foreach test,crds charts architecture golden properties,$(if $(wildcard tests/$(test).rs tests/$(test)/main.rs),--test $(test)))
 
+# The simulation of the whole operator takes a profile of its own. Seeds that nobody names are drawn and printed.
+SIMULATION := test --locked --profile simulation --package rolebridge-simulation --test simulation
+SEED ?=
+RUNS ?= $(if $(SEED),$(if $(MINUTES),,1))
+MINUTES ?=
+simulate = $(if $(SEED),ROLEBRIDGE_SEED=$(SEED)) $(if $(RUNS),ROLEBRIDGE_RUNS=$(RUNS)) $(if $(MINUTES),ROLEBRIDGE_MINUTES=$(MINUTES)) $(CARGO) $(SIMULATION)
+
 # The image that `make image` builds: its name, what builds it, and further flags, such as --build-arg RUNTIME=... for another base image.
 # Within a container buildah may need BUILDAH_FLAGS='--storage-driver vfs' BUILDAH_BUILD_FLAGS='--isolation chroot'.
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -48,6 +55,8 @@ test: tools ## Run every test, those on a real control plane included
 	$(CARGO) build --locked --workspace --bins
 	@$(TARGET)/debug/testbed build >/dev/null
 	$(CARGO) test --locked --workspace --no-fail-fast
+	@# Fresh seeds still find what docs/testing.md calls open: `make simulate` runs them.
+	$(CARGO) $(SIMULATION) -- --nocapture --skip fresh_seeds
 	cd $(SIMULATOR) && $(CARGO) test --locked
 
 .PHONY: campaign
@@ -55,6 +64,11 @@ campaign: tools ## Try every crash point and every order, which takes long; `mak
 	$(CARGO) build --locked --workspace --bins
 	@$(TARGET)/debug/testbed build >/dev/null
 	ROLEBRIDGE_CAMPAIGN=full $(CARGO) test --locked --test e2e -- --nocapture crash:: errors:: grants:: iam_model:: order::
+	ROLEBRIDGE_KEEP_GOING=1 ROLEBRIDGE_RUNS=1000000 $(CARGO) $(SIMULATION) -- --nocapture
+
+.PHONY: simulate
+simulate: rust ## Run the whole operator in a simulated world: SEED=7 repeats one run, RUNS=100000 or MINUTES=10 goes on
+	$(simulate) -- --nocapture fresh_seeds
 
 .PHONY: test-fast
 test-fast: rust ## Run the tests that take seconds and need no control plane
@@ -71,6 +85,7 @@ check: rust ## Check format, lints, generated files and that ring is not linked
 	$(CARGO) fmt --all --check
 	cd $(SIMULATOR) && $(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --package rolebridge-simulation --test simulation -- -D warnings
 	cd $(SIMULATOR) && $(CARGO) clippy --locked --all-targets -- -D warnings
 	@echo "comparing the generated files with what the code gives"
 	@generated=$$(mktemp -d) && trap 'rm -rf "$$generated"' EXIT && \

@@ -1,8 +1,9 @@
 //! The operator dies, or a reply is lost, at any call: what comes of it in the end is what would have come without, and at no moment is
 //! anybody granted what was not declared.
 //!
-//! `make campaign` (`ROLEBRIDGE_CAMPAIGN=full`) goes through every call of creating, changing and deleting the recipe; `make test` takes a few
-//! of them, by a seed that it prints and that `ROLEBRIDGE_SEED` sets.
+//! The simulation (`tests/simulation`) goes through every call of these workloads each time. Here a few points show that the same holds of the real program:
+//! a real process that is killed, real connections that break. `make campaign` (`ROLEBRIDGE_CAMPAIGN=full`) goes through all of them; `make test` draws some,
+//! by a seed that it prints and that `ROLEBRIDGE_SEED` sets.
 
 use std::{fmt, time::Duration};
 
@@ -267,15 +268,15 @@ async fn campaign(name: &str, harms: &[Harm], sample: usize) -> Result<()> {
 
 #[tokio::test]
 async fn the_operator_killed_at_any_call_to_aws_leaves_no_trace() -> Result<()> {
-    campaign("killed at a call to AWS", &[Harm::KillAfter, Harm::KillBefore], 4).await
+    campaign("killed at a call to AWS", &[Harm::KillAfter, Harm::KillBefore], 2).await
 }
 
 #[tokio::test]
 async fn the_operator_killed_at_any_write_to_kubernetes_leaves_no_trace() -> Result<()> {
-    campaign("killed at a write to Kubernetes", &[Harm::KillBeforeWrite, Harm::KillAfterWrite], 2).await
+    campaign("killed at a write to Kubernetes", &[Harm::KillBeforeWrite, Harm::KillAfterWrite], 1).await
 }
 
 #[tokio::test]
 async fn statement_3_a_reply_lost_at_any_call_leaves_no_trace() -> Result<()> {
-    campaign("reply of AWS lost", &[Harm::ResetAfter, Harm::TruncateAfter, Harm::HTMLAfter], 3).await
+    campaign("reply of AWS lost", &[Harm::ResetAfter, Harm::TruncateAfter, Harm::HTMLAfter], 1).await
 }

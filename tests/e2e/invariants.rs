@@ -10,10 +10,12 @@
 //! Beside these, no trust policy names a principal that is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use anyhow::Result;
 use kube::{Api, Client, ResourceExt};
 use rolebridge::api::{BastionUser, CrossAccountRole, Managed, common::RolesFrom, trust::PrincipalForm};
+use rolebridge_simulation::aws_state::{self, principals};
 use rolebridge_testbed::aws_sim::{AccountState, State};
 use serde_json::{Value, json};
 
@@ -139,97 +141,26 @@ pub fn foreign(state: &State) -> Objects {
     objects(state).into_iter().filter(|(_, object)| !is_ours(object)).collect()
 }
 
-/// Who may assume which of our roles, by both halves. Conditions are taken to be met.
+/// Which users may assume which of our roles, by both halves. Conditions are taken to be met.
 pub fn effective(state: &State) -> Grants {
-    let roles: Vec<(&String, &Value)> = state.accounts.iter().flat_map(|(id, account)| account.roles.iter().map(move |role| (id, role))).collect();
-    let mut grants = Grants::new();
-    for (user_account, account) in &state.accounts {
-        for user in account.users.iter().filter(|user| user["userName"] != ADMINISTRATOR) {
-            for (role_account, role) in roles.iter().filter(|(_, role)| is_ours(role)) {
-                if may_assume(account, user, role, user_account == *role_account) {
-                    let arn = |object: &Value| object["arn"].as_str().unwrap_or_default().to_owned();
-                    grants.insert((arn(user), arn(role)));
-                }
-            }
-        }
-    }
-    grants
+    let shared: aws_state::State = state.accounts.iter().filter_map(|(id, account)| Some((id.parse().ok()?, shared(account)))).collect();
+    let all = shared.values().flat_map(aws_state::identities);
+    let arns: BTreeMap<&str, &str> = all.map(|object| (aws_state::unique_id(object), aws_state::text(object, "arn"))).collect();
+    let users = shared.values().flat_map(|account| &account.users).filter(|user| user["userName"] != ADMINISTRATOR);
+    let users: BTreeSet<&str> = users.map(|user| aws_state::unique_id(user)).collect();
+    let grants = aws_state::effective(&shared, is_ours);
+    let of_users = grants.iter().filter(|(source, _)| users.contains(source.as_str()));
+    of_users.map(|(source, role)| (arns[source.as_str()].to_owned(), arns[role.as_str()].to_owned())).collect()
 }
 
-fn may_assume(account: &AccountState, user: &Value, role: &Value, same_account: bool) -> bool {
-    let (user_arn, role_arn) = (user["arn"].as_str().unwrap_or_default(), role["arn"].as_str().unwrap_or_default());
-    let root = format!("arn:aws:iam::{}:root", user_arn.split(':').nth(4).unwrap_or_default());
-    let trust = &role["assumeRolePolicyDocument"];
-    let trusts = |effect: &str, who: &[&str]| {
-        let of_effect = statements(trust).into_iter().filter(|s| s["Effect"] == effect && covers(&s["Action"], "sts:AssumeRole"));
-        of_effect.into_iter().any(|s| named(s).iter().any(|p| who.contains(p)))
-    };
-    let documents = policies_of(account, user);
-    let decides = |effect: &str, documents: &[&Value]| {
-        let all = documents.iter().flat_map(|document| statements(document));
-        all.into_iter().any(|s| s["Effect"] == effect && covers(&s["Action"], "sts:AssumeRole") && covers(&s["Resource"], role_arn))
-    };
-    if trusts("Deny", &[user_arn, &root, "*"]) || decides("Deny", &documents) {
-        return false;
-    }
-    let directly = trusts("Allow", &[user_arn, "*"]);
-    let allowed = decides("Allow", &documents) && boundary_of(account, user).is_none_or(|boundary| decides("Allow", &[boundary]));
-    (same_account && directly) || ((directly || trusts("Allow", &[&root])) && allowed)
-}
-
-/// The policies of a user that are known by their text: its own, and those of its account that are attached.
-fn policies_of<'s>(account: &'s AccountState, user: &'s Value) -> Vec<&'s Value> {
-    let inline = user["inlinePolicies"].as_object().into_iter().flat_map(|policies| policies.values());
-    let attached = items(&user["attachedPolicies"]).into_iter().filter_map(|arn| in_force(account, arn));
-    inline.chain(attached).collect()
-}
-
-fn boundary_of<'s>(account: &'s AccountState, user: &Value) -> Option<&'s Value> {
-    user["permissionsBoundary"].as_str().and_then(|arn| in_force(account, arn))
-}
-
-fn in_force<'s>(account: &'s AccountState, arn: &str) -> Option<&'s Value> {
-    let policy = account.policies.iter().find(|policy| policy["arn"] == arn)?;
-    policy["versions"].get(policy["defaultVersionID"].as_str()?)
-}
-
-fn statements(document: &Value) -> Vec<&Value> {
-    match &document["Statement"] {
-        Value::Array(statements) => statements.iter().collect(),
-        Value::Null => vec![],
-        single => vec![single],
-    }
-}
-
-/// The strings of a value that is one or a list of them.
-fn items(value: &Value) -> Vec<&str> {
-    match value {
-        Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),
-        other => other.as_str().into_iter().collect(),
-    }
-}
-
-/// The principals of AWS that a statement names.
-fn named(statement: &Value) -> Vec<&str> {
-    if statement["Principal"] == "*" { vec!["*"] } else { items(&statement["Principal"]["AWS"]) }
-}
-
-/// The principals of AWS that a document allows anything.
-fn principals(document: &Value) -> Vec<&str> {
-    statements(document).into_iter().filter(|s| s["Effect"] == "Allow").flat_map(named).collect()
-}
-
-fn covers(patterns: &Value, text: &str) -> bool {
-    items(patterns).into_iter().any(|pattern| matches(&pattern.to_ascii_lowercase(), &text.to_ascii_lowercase()))
-}
-
-/// IAM's wildcard `*`: any text, also none.
-fn matches(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((start, rest)) => {
-            text.strip_prefix(start).is_some_and(|left| (0..=left.len()).any(|at| left.get(at..).is_some_and(|t| matches(rest, t))))
-        }
+/// What an account holds, as the simulation reads it.
+fn shared(account: &AccountState) -> aws_state::AccountState {
+    let objects = |objects: &[Value]| objects.iter().cloned().map(Arc::new).collect();
+    aws_state::AccountState {
+        users: objects(&account.users),
+        roles: objects(&account.roles),
+        policies: objects(&account.policies),
+        ..aws_state::AccountState::default()
     }
 }
 
@@ -370,14 +301,14 @@ fn hide(value: &mut Value) {
 fn each_invariant_is_seen_to_be_broken() {
     let tags = |owner: &str| json!({"rolebridge.io/installation": INSTALLATION, "rolebridge.io/owner": owner});
     let trust = |principal: &str| json!({"Statement": [{"Effect": "Allow", "Principal": {"AWS": principal}, "Action": "sts:AssumeRole"}]});
-    let (alice, reader) = ("arn:aws:iam::1:user/alice", "arn:aws:iam::2:role/reader");
+    let (alice, reader) = ("arn:aws:iam::111111111111:user/alice", "arn:aws:iam::222222222222:role/reader");
     let allow = json!({"assume": {"Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": [reader]}}});
     let state = |inline: &Value, principal: &str| {
         let user = json!({"userName": "alice", "arn": alice, "tags": tags("BastionUser/a/alice"), "inlinePolicies": inline});
         let role =
             json!({"roleName": "reader", "arn": reader, "tags": tags("CrossAccountRole/a/reader"), "assumeRolePolicyDocument": trust(principal)});
         let account = |users: &[Value], roles: &[Value]| AccountState { users: users.to_vec(), roles: roles.to_vec(), policies: vec![] };
-        State { accounts: [("1".to_owned(), account(&[user], &[])), ("2".to_owned(), account(&[], &[role]))].into() }
+        State { accounts: [("111111111111".to_owned(), account(&[user], &[])), ("222222222222".to_owned(), account(&[], &[role]))].into() }
     };
     let object = |kind: &str, name: &str, spec: Value, generation: u64| {
         let ready = json!([{"type": "Ready", "status": "True", "reason": "Ready", "message": "", "observedGeneration": 1, "lastTransitionTime": ""}]);
@@ -406,30 +337,30 @@ fn each_invariant_is_seen_to_be_broken() {
     assert_eq!(all(&bounds(&granted, &granted), &whole, &declared(1)), Vec::<String>::new());
     finds(&bounds(&none, &none), &whole, &declared(1), "L3");
     finds(&bounds(&granted, &granted), &state(&json!({}), alice), &declared(1), "L4");
-    finds(&bounds(&granted, &granted), &state(&allow, "arn:aws:iam::1:user/bob"), &declared(1), "L4");
+    finds(&bounds(&granted, &granted), &state(&allow, "arn:aws:iam::111111111111:user/bob"), &declared(1), "L4");
     finds(&bounds(&none, &none), &state(&allow, "AIDAEXAMPLE"), &declared(1), "is gone");
     let unowned = Declared { users: vec![], roles: vec![], accounts: BTreeMap::new() };
-    finds(&bounds(&granted, &granted), &whole, &unowned, "L1: arn:aws:iam::2:role/reader");
-    let others = Bounds { foreign: [("arn:aws:iam::1:user/carol".to_owned(), json!({}))].into(), ..bounds(&granted, &granted) };
+    finds(&bounds(&granted, &granted), &whole, &unowned, "L1: arn:aws:iam::222222222222:role/reader");
+    let others = Bounds { foreign: [("arn:aws:iam::111111111111:user/carol".to_owned(), json!({}))].into(), ..bounds(&granted, &granted) };
     finds(&others, &whole, &declared(1), "L2");
 
     // A root as principal needs the other half; a denial on either side ends both.
-    let root = state(&allow, "arn:aws:iam::1:root");
+    let root = state(&allow, "arn:aws:iam::111111111111:root");
     assert_eq!(effective(&root), granted);
-    assert_eq!(effective(&state(&json!({}), "arn:aws:iam::1:root")), none);
+    assert_eq!(effective(&state(&json!({}), "arn:aws:iam::111111111111:root")), none);
     let denied = json!({"assume": allow["assume"], "deny": {"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}}});
     assert_eq!(effective(&state(&denied, alice)), none);
 
     let known = |generation: u64| Declared {
-        accounts: [("utils".to_owned(), "1".to_owned()), ("prod".to_owned(), "2".to_owned())].into(),
+        accounts: [("utils".to_owned(), "111111111111".to_owned()), ("prod".to_owned(), "222222222222".to_owned())].into(),
         ..declared(generation)
     };
     finds(
         &bounds(&granted, &granted),
-        &state(&allow, "arn:aws:iam::1:user/bob"),
+        &state(&allow, "arn:aws:iam::111111111111:user/bob"),
         &known(1),
-        "L7: arn:aws:iam::2:role/reader is Ready and its trusted",
+        "L7: arn:aws:iam::222222222222:role/reader is Ready and its trusted",
     );
-    let outdated = known(2).violations(&state(&allow, "arn:aws:iam::1:user/bob"));
-    assert!(!outdated.iter().any(|violation| violation.contains("L7: arn:aws:iam::2")), "an older generation says nothing: {outdated:?}");
+    let outdated = known(2).violations(&state(&allow, "arn:aws:iam::111111111111:user/bob"));
+    assert!(!outdated.iter().any(|violation| violation.contains("L7: arn:aws:iam::222222222222")), "an older generation says nothing: {outdated:?}");
 }

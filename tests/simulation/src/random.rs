@@ -1,5 +1,13 @@
 //! Chance that follows from a seed.
 
+/// Where a hash begins.
+pub const FNV: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// FNV-1a: the same on every machine and for ever.
+pub fn fnv(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
 /// SplitMix64: small, fast, and the same on every machine for ever.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
@@ -8,6 +16,11 @@ impl Random {
     /// Begins at this seed.
     pub const fn new(seed: u64) -> Self {
         Self(seed)
+    }
+
+    /// Begins where a seed and a text say.
+    pub fn of_text(seed: u64, text: &str) -> Self {
+        Self(fnv(seed ^ FNV, text.as_bytes()))
     }
 
     /// Any number.
@@ -32,9 +45,9 @@ impl Random {
     ///
     /// # Panics
     /// Where there are none.
-    pub fn of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+    pub fn of<T: Clone>(&mut self, all: &[T]) -> T {
         let index = self.below(all.len() as u64);
-        &all[usize::try_from(index).unwrap_or_default()]
+        all[usize::try_from(index).unwrap_or_default()].clone()
     }
 
     /// Another source of chance, which follows from this one.

@@ -1,0 +1,377 @@
+//! What must hold after every call, told by what there is and by who did it. Nothing of the operator's own decisions is used here.
+//!
+//! | | what must hold | how it is told |
+//! |---|---|---|
+//! | L1 | what the operator made has its resource, live or being deleted | whenever a resource goes, and whenever something is made |
+//! | L2 | what others made is not written to | before each write; what was exchanged less than a minute ago may be met once more |
+//! | L3 | nobody is let in who is not to be | what a write of the operator's adds to who may assume what is declared by what the operator may have seen |
+//! | L4 | whoever is to be let in stays in | what such a write takes away was not declared all the time |
+//!
+//! What holds once all is settled is in [`settled`](crate::settled).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rolebridge::core::action::{Action, Receipt, Tagged};
+use rolebridge::core::failure::Failure;
+use rolebridge::core::names::AccountID;
+use rolebridge::core::ownership::OWNER;
+use serde_json::Value;
+
+use crate::api_server::ApiServer;
+use crate::aws_state::{Caller, Grants, effective, identities, text, unique_id};
+use crate::declared::{Declaration, Key, Resources};
+use crate::iam::Cloud;
+
+/// How long what was read may be the ground for a write (design, "nothing is written on knowledge older than a minute"), and what a pass takes.
+const GROUND: Duration = Duration::from_secs(60 + 20);
+/// How long a pass may work on what it saw at its beginning, and an event of a watch may be on its way.
+const PASS: Duration = Duration::from_secs(25);
+/// How long a watch that was cut may stay closed: kube's longest backoff, with its jitter.
+const REOPENED: Duration = Duration::from_secs(65);
+
+/// What others did to an object this long ago has been found and put right.
+const REPAIRED: Duration = Duration::from_secs(300);
+
+/// Something that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which rule.
+    pub rule: &'static str,
+    /// What was seen, in the words of IAM and Kubernetes.
+    pub what: String,
+}
+
+impl Violation {
+    /// What kind of thing it is: the words that are the same whatever the names.
+    pub fn kind(&self) -> String {
+        let is_word = |word: &&str| word.chars().all(|c| c.is_ascii_alphabetic() || ",.'".contains(c));
+        let words: Vec<&str> = self.what.split_whitespace().filter(is_word).collect();
+        format!("{} {}", self.rule, words.join(" "))
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.rule, self.what)
+    }
+}
+
+/// What the operator made.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// For which resource.
+    pub owner: Key,
+    /// In which life.
+    pub life: u64,
+}
+
+/// A grant that is in force.
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    since: Duration,
+    /// The life that let it in; 0 for others.
+    life: u64,
+}
+
+/// What identities may do, of what is tried, by unique ID.
+type Permitted = BTreeSet<(String, &'static str)>;
+
+/// What became different in AWS.
+struct Changes {
+    gained: Grants,
+    lost: BTreeMap<(String, String), Standing>,
+    permitted: Permitted,
+    forbidden: Permitted,
+}
+
+/// Looks at every change.
+#[derive(Default)]
+pub struct Checker {
+    /// What Kubernetes has.
+    pub resources: Resources,
+    declarations: Vec<(Duration, Arc<Declaration>)>,
+    /// What the operator made, by unique ID.
+    pub made: BTreeMap<String, Made>,
+    /// Users, roles and policies that there are, by unique ID.
+    pub living: BTreeMap<String, Arc<Value>>,
+    born: BTreeMap<String, Duration>,
+    /// When others last changed something, by unique ID.
+    pub touched: BTreeMap<String, Duration>,
+    effective: BTreeMap<(String, String), Standing>,
+    permissions: BTreeMap<String, BTreeSet<&'static str>>,
+    /// When the operator's view of Kubernetes was last disturbed.
+    disturbed: Option<Duration>,
+    /// How far IAM's replicas may be behind.
+    pub lag: Duration,
+    revision: Option<u64>,
+    /// What does not hold.
+    pub violations: Vec<Violation>,
+}
+
+impl Checker {
+    fn violated(&mut self, rule: &'static str, what: String) {
+        self.violations.push(Violation { rule, what });
+    }
+
+    /// The operator does not hear of Kubernetes at once: a watch was cut, the server was away, or a life has just begun.
+    pub fn view_disturbed(&mut self, now: Duration) {
+        self.disturbed = Some(now);
+    }
+
+    /// The API server may have changed. `life` is who did it, if that was an operator.
+    pub fn kubernetes_changed(&mut self, api: &ApiServer, cloud: &Cloud, now: Duration, life: Option<u64>) {
+        if self.revision == Some(api.revision()) {
+            return;
+        }
+        self.revision = Some(api.revision());
+        self.resources.read(api);
+        let declaration = self.resources.declaration(&cloud.state());
+        if self.declarations.last().is_none_or(|(_, last)| **last != declaration) {
+            self.declarations.push((now, Arc::new(declaration)));
+        }
+        self.check_owners(life);
+    }
+
+    /// L1.
+    fn check_owners(&mut self, life: Option<u64>) {
+        let orphan = |(id, object): (&String, &Arc<Value>)| {
+            let made = self.made.get(id)?;
+            (!self.resources.has(&made.owner)).then(|| format!("{} ({id}) was made for {}, which is gone", text(object, "arn"), made.owner))
+        };
+        let orphans: Vec<String> = self.living.iter().filter_map(orphan).collect();
+        for what in orphans {
+            self.violated("L1", what + &life.map(|life| format!(" (life {life})")).unwrap_or_default());
+        }
+    }
+
+    /// L2, of a write that is about to take effect.
+    pub fn before_write(&mut self, cloud: &Cloud, account: &AccountID, action: &Action, now: Duration) {
+        let Some(object) = target(cloud, account, action) else { return };
+        let id = unique_id(&object);
+        let age = now.saturating_sub(self.born.get(id).copied().unwrap_or(now));
+        if !self.made.contains_key(id) && age > GROUND + self.lag {
+            let what = format!("{action} in {account}: {} ({id}) is somebody else's, since {} s", text(&object, "arn"), age.as_secs());
+            self.violated("L2", what);
+        }
+    }
+
+    /// A write of the operator's has taken effect, or was refused.
+    pub fn after_write(&mut self, cloud: &Cloud, action: &Action, result: &Result<Receipt, Failure>, now: Duration, life: u64) {
+        let Ok(receipt) = result else { return };
+        let made = match (action, receipt) {
+            (Action::CreateIdentity(identity), Receipt::Created(id)) => Some((id.to_string(), &identity.tags)),
+            (Action::CreatePolicy(policy), _) => Some((policy.arn.to_string(), &policy.tags)),
+            _ => None,
+        };
+        if let Some((id, tags)) = &made {
+            let owner = tags.get(OWNER).cloned().unwrap_or_default();
+            self.made.insert(id.clone(), Made { owner, life });
+        }
+        let changes = self.look(cloud, now, life);
+        self.check_gained(&changes.gained, action, now);
+        self.check_lost(&changes.lost, action, life);
+        self.check_permitted(&changes.permitted, action, now);
+        self.check_forbidden(&changes.forbidden, action);
+        if made.is_some() {
+            self.check_owners(Some(life));
+        }
+    }
+
+    /// Somebody else has changed something in AWS.
+    pub fn changed_by_others(&mut self, cloud: &Cloud, now: Duration) {
+        let before = self.living.clone();
+        self.look(cloud, now, 0);
+        for (id, object) in &self.living {
+            if before.get(id).is_none_or(|there| !Arc::ptr_eq(there, object)) {
+                self.touched.insert(id.clone(), now);
+            }
+        }
+    }
+
+    /// Takes what AWS has now, and tells what is different by that.
+    fn look(&mut self, cloud: &Cloud, now: Duration, life: u64) -> Changes {
+        let state = cloud.state();
+        let all = state.values().flat_map(|account| identities(account).chain(&account.policies));
+        self.living = all.map(|object| (unique_id(object).to_owned(), object.clone())).collect();
+        // The ARN of a policy that went may be another one's later.
+        self.made.retain(|id, _| !id.starts_with("arn:") || self.living.contains_key(id));
+        self.born.retain(|id, _| self.living.contains_key(id));
+        for id in self.living.keys() {
+            self.born.entry(id.clone()).or_insert(now);
+        }
+        let effective = effective(&state, |role| self.made.contains_key(unique_id(role)));
+        let gained: Grants = effective.iter().filter(|grant| !self.effective.contains_key(*grant)).cloned().collect();
+        let lost = self.effective.iter().filter(|(grant, _)| !effective.contains(*grant)).map(|(grant, standing)| (grant.clone(), *standing));
+        let lost: BTreeMap<_, _> = lost.collect();
+        self.effective.retain(|grant, _| effective.contains(grant));
+        self.effective.extend(gained.iter().map(|grant| (grant.clone(), Standing { since: now, life })));
+        let (mut permitted, mut forbidden) = (Permitted::new(), Permitted::new());
+        let mut permissions = BTreeMap::new();
+        for (account_id, account) in &state {
+            for identity in identities(account).filter(|identity| self.made.contains_key(unique_id(identity))) {
+                let id = unique_id(identity);
+                let may = Caller::new(account_id.as_str(), account, identity).permissions();
+                if let Some(might) = self.permissions.get(id) {
+                    permitted.extend(may.difference(might).map(|action| (id.to_owned(), *action)));
+                    forbidden.extend(might.difference(&may).map(|action| (id.to_owned(), *action)));
+                }
+                permissions.insert(id.to_owned(), may);
+            }
+        }
+        self.permissions = permissions;
+        Changes { gained, lost, permitted, forbidden }
+    }
+
+    /// By what names a declaration may speak of an identity.
+    fn names(&self, id: &str) -> BTreeSet<String> {
+        let arn = self.living.get(id).map(|object| text(object, "arn")).unwrap_or_default();
+        let account = arn.split(':').nth(4).map(|account| format!("account:{account}"));
+        let owner = self.made.get(id).map(|made| made.owner.clone());
+        owner.into_iter().chain(account).chain([arn.to_owned()]).collect()
+    }
+
+    /// The declarations that the operator may go by.
+    fn in_view(&self, now: Duration) -> impl Iterator<Item = &Declaration> {
+        let is_disturbed = self.disturbed.is_some_and(|at| now.saturating_sub(at) < REOPENED + PASS);
+        let since = if is_disturbed { Duration::ZERO } else { now.saturating_sub(PASS) };
+        let mut until = Duration::MAX;
+        let in_force = self.declarations.iter().rev().filter(move |(at, _)| {
+            let counts = until >= since;
+            until = *at;
+            counts
+        });
+        in_force.map(|(_, declaration)| &**declaration)
+    }
+
+    /// L3.
+    fn check_gained(&mut self, gained: &Grants, action: &Action, now: Duration) {
+        let undeclared = |(source, role): &&(String, String)| {
+            let (names, role) = (self.names(source), &self.made[role].owner);
+            // Whoever took a name a moment ago may be met by a write that was on its way, as in L2.
+            let is_new = !self.made.contains_key(source) && now.saturating_sub(self.born.get(source).copied().unwrap_or(now)) < GROUND + self.lag;
+            let bears_a_name = || self.made.values().any(|made| self.resources.arn(&made.owner).is_some_and(|arn| names.contains(&arn)));
+            let may_be_met = is_new && bears_a_name();
+            let declares = |declaration: &Declaration| names.iter().any(|name| declaration.wanted.contains(&(name.clone(), role.clone())));
+            !may_be_met && !self.in_view(now).any(declares)
+        };
+        let undeclared: Vec<_> = gained.iter().filter(undeclared).cloned().collect();
+        for grant in undeclared {
+            let what = format!("{action}: {} may assume {} by that, which nobody declares", self.told(&grant.0), self.told(&grant.1));
+            self.violated("L3", what);
+        }
+    }
+
+    /// L4.
+    fn check_lost(&mut self, lost: &BTreeMap<(String, String), Standing>, action: &Action, life: u64) {
+        for ((source, role), standing) in lost {
+            let both = [source, role];
+            let is_undisturbed = both.iter().all(|id| {
+                let since = self.touched.get(*id).copied();
+                self.living.contains_key(*id) && since.is_none_or(|touched| touched + REPAIRED < standing.since)
+            });
+            let (Some(source_made), Some(role_made)) = (self.made.get(source), self.made.get(role)) else { continue };
+            let pair = (source_made.owner.clone(), role_made.owner.clone());
+            let mut since_then = self.declarations.iter().rev();
+            let mut reached = false;
+            let all_the_time = since_then.by_ref().take_while(|(at, _)| !std::mem::replace(&mut reached, *at <= standing.since));
+            let is_declared = |declaration: &Declaration| declaration.wanted.contains(&pair) || declaration.frozen.contains(&pair);
+            let always = all_the_time.map(|(_, declaration)| declaration).all(|declaration| is_declared(declaration));
+            if is_undisturbed && always && life >= standing.life {
+                let what = format!("{action}: {} may not assume {} any more by that, and is to", self.told(source), self.told(role));
+                self.violations.push(Violation { rule: "L4", what });
+            }
+        }
+    }
+
+    /// L3, of what an identity may do.
+    fn check_permitted(&mut self, permitted: &Permitted, action: &Action, now: Duration) {
+        for (id, what) in permitted {
+            // While a role lets nobody in, or a user has just been made and has no key, it does not matter what it may do.
+            let age = now.saturating_sub(self.born.get(id).copied().unwrap_or_default());
+            let is_used = self.effective.keys().any(|(_, role)| role == id) || (id.starts_with("AIDA") && age > PASS);
+            let owner = &self.made[id].owner;
+            let is_declared = self.in_view(now).any(|declaration| declaration.permissions.get(owner).is_none_or(|may| may.contains(what)));
+            if is_used && !is_declared && !self.touched.contains_key(id) {
+                let what = format!("{action}: {} may call {what} by that, which nobody declares", self.told(id));
+                self.violated("L3", what);
+            }
+        }
+    }
+
+    /// L4, of what an identity may do.
+    fn check_forbidden(&mut self, forbidden: &Permitted, action: &Action) {
+        for (id, what) in forbidden {
+            let (owner, born) = (&self.made[id].owner, self.born.get(id).copied().unwrap_or_default());
+            let mut reached = false;
+            let since = self.declarations.iter().rev().take_while(|(at, _)| !std::mem::replace(&mut reached, *at <= born));
+            let always =
+                since.map(|(_, declaration)| declaration).all(|declaration| declaration.permissions.get(owner).is_some_and(|may| may.contains(what)));
+            if always && !self.touched.contains_key(id) {
+                let what = format!("{action}: {} may not call {what} any more by that, and is to", self.told(id));
+                self.violated("L4", what);
+            }
+        }
+    }
+
+    /// A user or role, for people.
+    pub fn told(&self, id: &str) -> String {
+        let arn = self.living.get(id).map(|object| text(object, "arn")).unwrap_or_default();
+        let made = self.made.get(id).map_or("made by others".to_owned(), |made| format!("made for {}", made.owner));
+        format!("{arn} ({id}, {made})")
+    }
+
+    /// Who may assume what now.
+    pub fn effective(&self) -> impl Iterator<Item = &(String, String)> {
+        self.effective.keys()
+    }
+
+    /// What is declared now.
+    pub fn declaration(&self) -> Option<&Declaration> {
+        self.declarations.last().map(|(_, declaration)| &**declaration)
+    }
+
+    /// Whether an identity that may assume a role is declared to.
+    pub fn is_declared(&self, source: &str, role: &Key) -> bool {
+        let names = self.names(source);
+        self.declaration().is_some_and(|declaration| {
+            names.iter().any(|name| {
+                let pair = (name.clone(), role.clone());
+                declaration.wanted.contains(&pair) || declaration.frozen.contains(&pair)
+            })
+        })
+    }
+}
+
+/// What an action changes, if that is there already.
+fn target(cloud: &Cloud, account: &AccountID, action: &Action) -> Option<Arc<Value>> {
+    let (kind, name) = match action {
+        Action::CreateIdentity(_) | Action::CreatePolicy(_) => return None,
+        Action::CreatePolicyVersion(arn, _)
+        | Action::DeletePolicyVersion(arn, _)
+        | Action::DeletePolicy(arn)
+        | Action::Tag(Tagged::Policy(arn), _)
+        | Action::Untag(Tagged::Policy(arn), _) => {
+            let account = cloud.state().remove(account)?;
+            return account.policies.into_iter().find(|policy| text(policy, "arn") == arn.as_str());
+        }
+        Action::PutInlinePolicy(who, ..)
+        | Action::DeleteInlinePolicy(who, _)
+        | Action::AttachPolicy(who, _)
+        | Action::DetachPolicy(who, _)
+        | Action::PutPermissionsBoundary(who, _)
+        | Action::DeletePermissionsBoundary(who)
+        | Action::Tag(Tagged::Identity(who), _)
+        | Action::Untag(Tagged::Identity(who), _)
+        | Action::DeleteIdentity(who) => (who.kind(), who.as_str()),
+        Action::UpdateTrustPolicy(role, _) | Action::UpdateRole(role, ..) => ("role", role.as_str()),
+        Action::RenameUser(user, ..) | Action::AddToGroup(user, _) | Action::RemoveFromGroup(user, _) | Action::RemoveDependent(user, _) => {
+            ("user", user.as_str())
+        }
+    };
+    let account = cloud.state().remove(account)?;
+    let (objects, field) = if kind == "user" { (account.users, "userName") } else { (account.roles, "roleName") };
+    objects.into_iter().find(|object| text(object, field).eq_ignore_ascii_case(name))
+}

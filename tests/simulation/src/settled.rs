@@ -1,0 +1,528 @@
+//! What must hold once nothing breaks any more.
+//!
+//! | what must hold | how it is told |
+//! |---|---|
+//! | convergence | what can be Ready is, and what is Ready is in AWS as declared; what is deleted goes |
+//! | L1, L3 | nothing is left without its resource; nobody may assume what is not declared, and no right to a role is left that is not the resource's own |
+//! | quiet | over three sweeps there is no write, and no read but the sweeps' and those of what is not Ready |
+//! | L6 | an operator that knows nothing finds nothing to do |
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use kube::ResourceExt;
+use rolebridge::api::permissions::Permissions;
+use rolebridge::api::trust::{PrincipalForm, Source};
+use rolebridge::api::{Condition, CrossAccountRole, Managed};
+use serde_json::{Value, json};
+
+use crate::acts::{Act, Others};
+use crate::aws_state::{AccountState, State as AWSState, account, identities, in_force, items, statements, text, unique_id};
+use crate::checker::{Checker, Violation};
+use crate::declared::{Key, Resources};
+use crate::people::ACCOUNTS;
+use crate::run::{INSTALLATION, Run, ready_after};
+use crate::schedule::{Schedule, Step, Strikes};
+use crate::world::Calls;
+
+/// Sweeps that are to find nothing.
+const SWEEPS: u32 = 3;
+
+/// Reasons that may come of what happened to a resource, and not of what is declared and there now.
+const OF_THE_PAST: [&str; 4] = ["Conflict", "IdentityChanged", "PrincipalReplaced", "SourceNotReady"];
+
+/// L6: what is not Ready, although nothing that happened to it explains that, is not Ready either where the same is declared and nothing ever happened.
+fn compare(run: &Run, when: &str) {
+    let (suspects, schedule) = {
+        let state = run.world().lock();
+        let resources = &state.checker.resources;
+        let unready = |(key, told): (&Key, Option<(&str, &str)>)| {
+            told.filter(|(status, reason)| *status != "True" && !OF_THE_PAST.contains(reason)).map(|(_, reason)| (key.clone(), reason.to_owned()))
+        };
+        let of_users = resources.users().filter(|(_, user)| user.metadata.deletion_timestamp.is_none()).map(|(key, user)| (key, told(user)));
+        let of_roles = resources.roles().filter(|(_, role)| role.metadata.deletion_timestamp.is_none()).map(|(key, role)| (key, told(role)));
+        let suspects: Vec<(Key, String)> = of_users.chain(of_roles).filter_map(unready).collect();
+        (suspects, uneventful(run.schedule(), &state))
+    };
+    if suspects.is_empty() {
+        return;
+    }
+    let ready = ready_after(&schedule);
+    for (key, reason) in suspects.into_iter().filter(|(key, _)| ready.contains(key)) {
+        let what = format!("{key} says {reason} ({when}), and would be Ready had nothing happened");
+        run.world().lock().checker.violations.push(Violation { rule: "L6", what });
+    }
+}
+
+/// What is declared now, declared in an untouched world.
+fn uneventful(schedule: &Schedule, state: &crate::world::State) -> Schedule {
+    let mut steps = vec![];
+    let mut step = |act| steps.push(Step { after: Duration::ZERO, act });
+    for (name, id) in ACCOUNTS {
+        let quotas = id.parse().ok().and_then(|id| state.cloud.quotas(&id).ok());
+        quotas.into_iter().for_each(|quotas| step(Act::InAWS(name.to_owned(), Others::TrustQuota(quotas.trust_policy_size))));
+    }
+    for plural in ["namespaces", "awsaccounts", "configmaps", "bastionusers", "crossaccountroles"] {
+        for object in state.api.objects(plural).filter(|object| object["metadata"]["deletionTimestamp"].is_null()) {
+            let mut manifest = serde_json::Map::new();
+            for field in ["apiVersion", "kind", "spec", "data"] {
+                manifest.extend(object.get(field).map(|value| (field.to_owned(), value.clone())));
+            }
+            let named =
+                ["name", "namespace", "labels"].iter().filter_map(|field| Some(((*field).to_owned(), object["metadata"].get(*field)?.clone())));
+            manifest.insert("metadata".to_owned(), Value::Object(named.collect()));
+            step(Act::Apply(Box::new(Value::Object(manifest))));
+        }
+    }
+    Schedule { seed: schedule.seed, steps, strikes: Strikes::Listed(BTreeMap::new()), lag: Duration::ZERO, strangers: schedule.strangers }
+}
+
+/// What the operator remembers of each object.
+const BY_OBJECT: [&str; 7] = ["accounts", "facets", "fates", "observations", "queued", "retries", "sweeps"];
+
+/// How often a resource that is not Ready may try the same in that time.
+const TRIES: u64 = 4;
+
+/// Checks a run whose steps are done. What does not hold is kept with the checker.
+pub(crate) async fn check(run: &mut Run) {
+    run.settle().await;
+    if look(run, "after it had settled", false) {
+        return;
+    }
+    run.be_certain().await;
+    if look(run, "when nothing was in doubt any more", true) {
+        return;
+    }
+    let before = calls(run);
+    run.sweeps(SWEEPS).await;
+    if is_busy(run, before, "over three sweeps", 0) || look(run, "after three sweeps", true) {
+        return;
+    }
+    if forgets_nothing(run) {
+        return;
+    }
+    run.begin_anew().await;
+    let before = calls(run);
+    run.settle().await;
+    // Tags of policies are in no bulk read: who knows nothing reads them.
+    if !is_busy(run, before, "by an operator that has just started", 1) {
+        look(run, "after a new start", true);
+    }
+}
+
+/// Whether the operator remembers more than there is.
+fn forgets_nothing(run: &Run) -> bool {
+    let state = &mut *run.world().lock();
+    let resources = &state.checker.resources;
+    let objects = resources.keys().count() + resources.accounts().count();
+    let too_many = run.remembered().into_iter().filter(|(kind, count)| BY_OBJECT.contains(kind) && *count > objects);
+    let too_many: Vec<String> = too_many.map(|(kind, count)| format!("{count} {kind}")).collect();
+    if too_many.is_empty() {
+        return false;
+    }
+    let what = format!("the operator remembers {}, and there are {objects} objects", too_many.join(", "));
+    state.checker.violations.push(Violation { rule: "memory", what });
+    true
+}
+
+fn calls(run: &Run) -> Calls {
+    run.world().lock().calls
+}
+
+/// Whether anything was written, or read without need.
+fn is_busy(run: &Run, before: Calls, when: &str, reads_a_resource: u64) -> bool {
+    let state = &mut *run.world().lock();
+    let now = state.calls;
+    let all_ready = all_ready(&state.checker.resources);
+    let writes = (now.kubernetes_writes - before.kubernetes_writes, now.aws_writes - before.aws_writes);
+    let resources = state.checker.resources.keys().count() as u64;
+    let (reads, refusals) = (now.aws_reads - before.aws_reads, now.aws_refusals - before.aws_refusals);
+    let what = match writes {
+        (0, 0) if reads > reads_a_resource * resources && all_ready => format!("{reads} reads of single resources {when}, and all are Ready"),
+        // What cannot be done is tried now and then.
+        (0, 0) if refusals > TRIES * resources => format!("{refusals} writes that AWS refused {when}"),
+        (0, 0) => return false,
+        (kubernetes, aws) => format!("{kubernetes} writes to Kubernetes and {aws} to AWS {when}"),
+    };
+    state.checker.violations.push(Violation { rule: "quiet", what });
+    true
+}
+
+/// Looks at everything. Tells whether something does not hold.
+fn look(run: &Run, when: &str, is_certain: bool) -> bool {
+    if is_certain {
+        compare(run, when);
+    }
+    let state = &mut *run.world().lock();
+    if state.checker.violations.is_empty() {
+        let found = Settled { aws: state.cloud.state(), checker: &state.checker, is_certain }.violations();
+        state.checker.violations.extend(found.into_iter().map(|violation| Violation { what: format!("{} ({when})", violation.what), ..violation }));
+    }
+    !state.checker.violations.is_empty()
+}
+
+fn conditions<K: Managed>(object: &K) -> &[Condition] {
+    object.status().map(|status| K::conditions(status)).unwrap_or_default()
+}
+
+/// What it says of itself for what is declared now: the status and reason of Ready.
+fn told<K: Managed>(object: &K) -> Option<(&str, &str)> {
+    let ready = conditions(object).iter().find(|condition| condition.type_ == "Ready")?;
+    (Some(ready.observed_generation) == object.meta().generation).then_some((ready.status.as_str(), ready.reason.as_str()))
+}
+
+fn is_ready<K: Managed>(object: &K) -> bool {
+    object.meta().deletion_timestamp.is_none() && told(object).is_some_and(|(status, _)| status == "True")
+}
+
+/// The users and roles that are Ready.
+pub(crate) fn ready(resources: &Resources) -> BTreeSet<Key> {
+    let users = resources.users().filter(|(_, user)| is_ready(*user)).map(|(key, _)| key);
+    users.chain(resources.roles().filter(|(_, role)| is_ready(*role)).map(|(key, _)| key)).cloned().collect()
+}
+
+fn all_ready(resources: &Resources) -> bool {
+    resources.users().all(|(_, user)| is_ready(user)) && resources.roles().all(|(_, role)| is_ready(role)) && resources.accounts().all(is_ready)
+}
+
+struct Settled<'s> {
+    aws: AWSState,
+    checker: &'s Checker,
+    is_certain: bool,
+}
+
+impl Settled<'_> {
+    fn violations(&self) -> Vec<Violation> {
+        let rule = |rule| move |what| Violation { rule, what };
+        let mut found: Vec<Violation> = self.unready().into_iter().map(rule("convergence")).collect();
+        // What others changed is found by the next sweep.
+        if self.is_certain {
+            found.extend(self.strangers().map(rule("L3")));
+            found.extend(self.rights().into_iter().map(rule("L3")));
+            found.extend(self.drift().into_iter().map(rule("L7")));
+            found.extend(self.undeleted().into_iter().map(rule("convergence")));
+            found.extend(self.left_behind().into_iter().map(rule("L1")));
+        }
+        found
+    }
+
+    fn resources(&self) -> &Resources {
+        &self.checker.resources
+    }
+
+    fn account(&self, name: &str) -> Option<&AccountState> {
+        account(&self.aws, self.resources().account_id(name)?)
+    }
+
+    /// What bears the name of a user or role in AWS.
+    fn bearer(&self, key: &str) -> Option<&Value> {
+        let arn = self.resources().arn(key)?;
+        let mut parts = arn.split(':');
+        let account = account(&self.aws, parts.nth(4)?)?;
+        let resource = parts.next()?;
+        let name = resource.rsplit('/').next()?;
+        let (objects, field) = if resource.starts_with("user") { (&account.users, "userName") } else { (&account.roles, "roleName") };
+        objects.iter().find(|object| text(object, field).eq_ignore_ascii_case(name)).map(|object| &**object)
+    }
+
+    /// Whether an object in AWS was made by the operator for a resource, and still says so.
+    fn is_own(&self, object: &Value, key: &str) -> bool {
+        let made = self.checker.made.get(unique_id(object)).is_some_and(|made| made.owner == key);
+        made && object["tags"]["rolebridge.io/owner"] == key && object["tags"]["rolebridge.io/installation"] == INSTALLATION
+    }
+
+    /// Whether something that was made for a resource, by whatever name, does not say so any more.
+    fn is_disowned(&self, key: &str) -> bool {
+        let mut made = self.checker.made.iter().filter(|(_, made)| made.owner == key);
+        made.any(|(id, _)| self.checker.living.get(id).is_some_and(|object| !self.is_own(object, key)))
+    }
+
+    /// Who may assume a role of ours and is not to.
+    fn strangers(&self) -> impl Iterator<Item = String> {
+        let is_strange = |(source, role): &&(String, String)| {
+            let owner = &self.checker.made[role].owner;
+            self.is_held(owner) && !self.checker.is_declared(source, owner)
+        };
+        let told = |(source, role): &(String, String)| {
+            format!("{} may assume {}, which nobody declares", self.checker.told(source), self.checker.told(role))
+        };
+        self.checker.effective().filter(is_strange).map(told)
+    }
+
+    /// Whether the operator can do something about a role: its account can be used, and it is known to be the resource's own.
+    fn is_held(&self, key: &str) -> bool {
+        let Some((_, role)) = self.resources().roles().find(|(there, _)| *there == key) else { return true };
+        let is_usable = self.resources().account(&role.spec.account_ref.name).is_some();
+        is_usable && self.bearer(key).is_none_or(|bearer| self.is_own(bearer, key))
+    }
+
+    /// Rights to assume roles that are not the resource's own, or not declared.
+    fn rights(&self) -> Vec<String> {
+        let mut found = vec![];
+        for (account, identity) in self.aws.values().flat_map(|account| identities(account).map(move |identity| (account, identity))) {
+            let Some(made) = self.checker.made.get(unique_id(identity)) else { continue };
+            if !self.is_own(identity, &made.owner) {
+                continue;
+            }
+            for arn in assumable(account, identity) {
+                let role = self.resources().roles().find(|(key, _)| self.resources().arn(key).as_deref() == Some(arn));
+                let is_right = role.is_some_and(|(key, _)| {
+                    let is_own = self.bearer(key).is_some_and(|bearer| self.is_own(bearer, key) || !self.is_exchanged(bearer));
+                    is_own && self.checker.is_declared(unique_id(identity), key)
+                });
+                if !is_right {
+                    found.push(format!(
+                        "{} has the right to assume {arn}, which is not a role that is made and declared for it",
+                        text(identity, "arn")
+                    ));
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether others made it.
+    fn is_exchanged(&self, object: &Value) -> bool {
+        !self.checker.made.contains_key(unique_id(object))
+    }
+
+    /// What could be Ready and is not, and what says nothing of what is declared.
+    fn unready(&self) -> Vec<String> {
+        let mut found = vec![];
+        for account in self.resources().accounts().filter(|account| account.metadata.deletion_timestamp.is_none()) {
+            if !is_ready(account) {
+                found.push(format!("AWSAccount {} is not Ready: {:?}", account.name_any(), told(account)));
+            }
+        }
+        let users = self.resources().users().map(|(key, user)| (key, told(user), user.metadata.deletion_timestamp.is_some()));
+        let roles = self.resources().roles().map(|(key, role)| (key, told(role), role.metadata.deletion_timestamp.is_some()));
+        for (key, told, _) in users.chain(roles).filter(|(_, _, is_going)| !is_going) {
+            match told {
+                None => found.push(format!("{key} says nothing of what is declared now")),
+                Some(("True", _)) => {}
+                Some(ready) if self.can_be_ready(key, &mut BTreeSet::new()) => found.push(format!("{key} is not Ready, and could be: {ready:?}")),
+                Some((_, reason)) if self.is_certain && matches!(reason, "Progressing" | "Propagating") && !self.waits_for_aws(key) => {
+                    found.push(format!("{key} still says {reason}"));
+                }
+                Some(_) => {}
+            }
+        }
+        found
+    }
+
+    /// Whether what a resource wants may not be there in AWS.
+    fn waits_for_aws(&self, key: &str) -> bool {
+        let has_groups = self.resources().users().any(|(there, user)| there == key && user.spec.groups.iter().flatten().next().is_some());
+        let names_principals = self
+            .resources()
+            .roles()
+            .any(|(there, role)| there == key && role.spec.trust.iter().flat_map(|entry| &entry.from).any(|source| source.aws_principal.is_some()));
+        has_groups || names_principals
+    }
+
+    /// Whether nothing in Kubernetes or AWS keeps a resource from being Ready. In doubt it need not be.
+    fn can_be_ready(&self, key: &str, seen: &mut BTreeSet<Key>) -> bool {
+        if !seen.insert(key.to_owned()) {
+            return true;
+        }
+        let is_free = self.bearer(key).is_none_or(|bearer| self.is_own(bearer, key)) && !self.is_disowned(key);
+        if let Some((_, user)) = self.resources().users().find(|(there, _)| *there == key) {
+            let (namespace, account) = (user.namespace().unwrap_or_default(), &user.spec.account_ref.name);
+            let is_placed = self.is_usable(account) && self.resources().is_allowed(account, &namespace);
+            let has_groups = user.spec.groups.iter().flatten().next().is_some();
+            return is_free
+                && is_placed
+                && user.metadata.deletion_timestamp.is_none()
+                && !has_groups
+                && self.is_readable(&namespace, user.spec.permissions.as_ref());
+        }
+        let Some((_, role)) = self.resources().roles().find(|(there, _)| *there == key) else { return false };
+        let (namespace, account) = (role.namespace().unwrap_or_default(), &role.spec.account_ref.name);
+        let is_placed = self.is_usable(account) && self.resources().is_allowed(account, &namespace);
+        let mut sources = role.spec.trust.iter().flat_map(|entry| entry.from.iter().map(move |source| (entry.principal, source)));
+        is_free
+            && is_placed
+            && role.metadata.deletion_timestamp.is_none()
+            && self.is_readable(&namespace, role.spec.permissions.as_ref())
+            && sources.all(|(form, source)| self.can_stand(key, role, form, source, seen))
+    }
+
+    fn is_usable(&self, account: &str) -> bool {
+        self.resources().account(account).is_some_and(is_ready)
+    }
+
+    fn can_stand(&self, key: &str, role: &CrossAccountRole, form: PrincipalForm, source: &Source, seen: &mut BTreeSet<Key>) -> bool {
+        let namespace = role.namespace().unwrap_or_default();
+        let guardrails =
+            self.resources().account(&role.spec.account_ref.name).and_then(|account| account.spec.guardrails.clone()).unwrap_or_default();
+        if (form == PrincipalForm::AccountRoot || source.account.is_some()) && !guardrails.account_root_trust {
+            return false;
+        }
+        // Of those whom nobody here manages it is not known who they were.
+        if source.aws_principal.is_some() || source.users.is_some() {
+            return false;
+        }
+        let declared = |who: &str| {
+            let pair = (who.to_owned(), key.to_owned());
+            self.checker.declaration().is_some_and(|declaration| declaration.wanted.contains(&pair))
+        };
+        let named = source.user.as_ref().map(|user| format!("BastionUser/{}/{}", user.namespace.as_deref().unwrap_or(&namespace), user.name));
+        let named = named.or_else(|| {
+            source.role.as_ref().map(|role| format!("CrossAccountRole/{}/{}", role.namespace.as_deref().unwrap_or(&namespace), role.name))
+        });
+        match named {
+            Some(who) => declared(&who) && self.can_be_ready(&who, seen),
+            None => source.account.as_ref().is_some_and(|name| self.is_usable(name)),
+        }
+    }
+
+    /// Whether every document can be read.
+    fn is_readable(&self, namespace: &str, permissions: Option<&Permissions>) -> bool {
+        let Some(permissions) = permissions else { return true };
+        let own = permissions.customer_managed_policies.iter().filter_map(|policy| policy.source());
+        let mut sources = own.chain(permissions.inline_policies.iter().filter_map(|policy| policy.source()));
+        sources.all(|source| self.resources().document(namespace, source).is_some())
+    }
+
+    /// What is Ready and not in AWS as declared.
+    fn drift(&self) -> Vec<String> {
+        let mut found = vec![];
+        for (key, user) in self.resources().users().filter(|(_, user)| is_ready(*user)) {
+            let wanted = Wanted {
+                tags: json!(user.spec.tags),
+                boundary: json!(user.spec.permissions_boundary_arn),
+                permissions: user.spec.permissions.as_ref(),
+                looks: user.spec.permissions.is_some(),
+            };
+            found.extend(self.differences(key, &user.spec.account_ref.name, &user.namespace().unwrap_or_default(), &wanted));
+        }
+        for (key, role) in self.resources().roles().filter(|(_, role)| is_ready(*role)) {
+            let wanted = Wanted {
+                tags: json!(role.spec.tags),
+                boundary: json!(role.spec.permissions_boundary_arn),
+                permissions: role.spec.permissions.as_ref(),
+                looks: true,
+            };
+            found.extend(self.differences(key, &role.spec.account_ref.name, &role.namespace().unwrap_or_default(), &wanted));
+            if let Some(there) = self.bearer(key) {
+                let hours = role.spec.max_session_duration.as_deref().unwrap_or("1h").trim_end_matches('h').parse::<u64>().unwrap_or(1);
+                found.extend(differs(key, "session duration", &there["maxSessionDuration"], &json!(hours * 3600)));
+                found.extend(differs(
+                    key,
+                    "description",
+                    &json!(text(there, "description")),
+                    &json!(role.spec.description.as_deref().unwrap_or_default()),
+                ));
+            }
+        }
+        found.extend(self.ungranted());
+        found
+    }
+
+    /// Grants whose two sides are Ready and that do not stand.
+    fn ungranted(&self) -> Vec<String> {
+        let identities = self.checker.living.keys().filter(|id| !id.starts_with("arn:"));
+        let ids: BTreeMap<&Key, &str> = identities.filter_map(|id| Some((&self.checker.made.get(id)?.owner, id.as_str()))).collect();
+        let users = self.resources().users().filter(|(_, user)| is_ready(*user)).map(|(key, _)| key);
+        let ready: BTreeSet<&Key> = users.chain(self.resources().roles().filter(|(_, role)| is_ready(*role)).map(|(key, _)| key)).collect();
+        let effective: BTreeSet<&(String, String)> = self.checker.effective().collect();
+        let wanted = self.checker.declaration().into_iter().flat_map(|declaration| &declaration.wanted);
+        let both = wanted.filter(|(source, role)| ready.contains(source) && ready.contains(role));
+        let missing = both.filter(|(source, role)| match (ids.get(source), ids.get(role)) {
+            (Some(source), Some(role)) => !effective.contains(&((*source).to_owned(), (*role).to_owned())),
+            _ => true,
+        });
+        missing.map(|(source, role)| format!("{role} and {source} are Ready, and the one may not be assumed by the other")).collect()
+    }
+
+    fn differences(&self, key: &Key, account: &str, namespace: &str, wanted: &Wanted<'_>) -> Vec<String> {
+        let Some(there) = self.bearer(key) else { return vec![format!("{key} is Ready and not in AWS")] };
+        let mut found = vec![];
+        let mut tags = wanted.tags.clone();
+        tags["rolebridge.io/installation"] = json!(INSTALLATION);
+        tags["rolebridge.io/owner"] = json!(key);
+        // What was made for a predecessor of the same name keeps its tag until something else is written.
+        tags["rolebridge.io/uid"] = there["tags"]["rolebridge.io/uid"].clone();
+        found.extend(differs(key, "tags", &there["tags"], &tags));
+        found.extend(differs(key, "boundary", &there["permissionsBoundary"], &wanted.boundary));
+        let inline = there["inlinePolicies"].as_object().cloned().unwrap_or_default();
+        if inline.contains_key("RolebridgeCutOff") {
+            found.push(format!("{key} is Ready and cut off"));
+        }
+        if !wanted.looks {
+            return found;
+        }
+        let permissions = wanted.permissions.cloned().unwrap_or_default();
+        let keeps_others = permissions.unmanaged == rolebridge::api::permissions::Unmanaged::Report;
+        let id = self.resources().account_id(account).unwrap_or_default();
+        let managed = permissions.attached_policies.iter().map(|name| format!("arn:aws:iam::aws:policy/{name}"));
+        let own = permissions.customer_managed_policies.iter().map(|policy| format!("arn:aws:iam::{id}:policy/{}", policy.name));
+        let to_be: BTreeSet<String> = managed.chain(own).collect();
+        let attached: BTreeSet<String> =
+            items(&there["attachedPolicies"]).into_iter().filter(|arn| !arn.contains("/rolebridge-")).map(str::to_owned).collect();
+        if if keeps_others { !to_be.is_subset(&attached) } else { to_be != attached } {
+            found.push(format!("{key} is Ready and has attached {attached:?}, not {to_be:?}"));
+        }
+        for policy in &permissions.inline_policies {
+            let text = policy.source().and_then(|source| self.resources().document(namespace, source));
+            found.extend(text.and_then(|text| differs(key, &policy.name, &inline.get(&policy.name).cloned().unwrap_or_default(), &text)));
+        }
+        for policy in &permissions.customer_managed_policies {
+            let text = policy.source().and_then(|source| self.resources().document(namespace, source));
+            let arn = format!("arn:aws:iam::{id}:policy/{}", policy.name);
+            let there = self.account(account).and_then(|account| in_force(account, &arn)).cloned().unwrap_or_default();
+            found.extend(text.and_then(|text| differs(key, &policy.name, &there, &text)));
+        }
+        let declared: BTreeSet<&str> = permissions.inline_policies.iter().map(|policy| policy.name.as_str()).collect();
+        let others: Vec<&String> = inline.keys().filter(|name| !name.starts_with("rolebridge-") && !declared.contains(name.as_str())).collect();
+        if !keeps_others && !others.is_empty() {
+            found.push(format!("{key} is Ready and has inline policies {others:?}, which nobody declares"));
+        }
+        found
+    }
+
+    /// What is being deleted and could be gone.
+    fn undeleted(&self) -> Vec<String> {
+        let mut found = vec![];
+        let users = self.resources().users().map(|(key, user)| (key, &user.metadata, &user.spec.account_ref.name, conditions(user)));
+        let roles = self.resources().roles().map(|(key, role)| (key, &role.metadata, &role.spec.account_ref.name, conditions(role)));
+        for (key, _, account, conditions) in users.chain(roles).filter(|(_, meta, ..)| meta.deletion_timestamp.is_some()) {
+            if self.is_usable(account) && !self.is_disowned(key) {
+                let ready = conditions.iter().find(|condition| condition.type_ == "Ready").map(|ready| (&ready.reason, &ready.message));
+                found.push(format!("{key} is being deleted, and is not gone: {ready:?}"));
+            }
+        }
+        found
+    }
+
+    /// What was made and has no resource any more.
+    fn left_behind(&self) -> Vec<String> {
+        let left = |(id, object): (&String, &std::sync::Arc<Value>)| {
+            let made = self.checker.made.get(id)?;
+            (!self.resources().has(&made.owner)).then(|| format!("{} ({id}) is left of {}", text(object, "arn"), made.owner))
+        };
+        self.checker.living.iter().filter_map(left).collect()
+    }
+}
+
+/// What is declared of an identity.
+struct Wanted<'s> {
+    tags: Value,
+    boundary: Value,
+    permissions: Option<&'s Permissions>,
+    /// Whether its policies are looked at.
+    looks: bool,
+}
+
+fn differs(key: &str, what: &str, found: &Value, wanted: &Value) -> Option<String> {
+    (found != wanted).then(|| format!("{key} is Ready and its {what} is {found}, not {wanted}"))
+}
+
+/// The roles that an identity's assume policies name.
+fn assumable<'s>(account: &'s AccountState, identity: &'s Value) -> Vec<&'s str> {
+    let inline =
+        identity["inlinePolicies"].as_object().into_iter().flatten().filter(|(name, _)| name.starts_with("rolebridge-assume")).map(|(_, text)| text);
+    let attached =
+        items(&identity["attachedPolicies"]).into_iter().filter(|arn| arn.contains("/rolebridge-assume")).filter_map(|arn| in_force(account, arn));
+    inline.chain(attached).flat_map(statements).filter(|s| s["Effect"] == "Allow").flat_map(|s| items(&s["Resource"])).collect()
+}

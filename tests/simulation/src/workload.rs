@@ -1,0 +1,381 @@
+//! Drawing a schedule from a seed: a small world, and what happens to it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::acts::{Act, Identity, Others, Trust, Which};
+use crate::aws_state::text;
+use crate::people::which;
+use crate::random::Random;
+use crate::schedule::{Schedule, Step, Strikes};
+
+/// The namespaces.
+const NAMESPACES: [&str; 2] = ["data", "team"];
+/// Users and roles of each schedule.
+const USERS: u64 = 3;
+const ROLES: u64 = 3;
+
+/// More principals than a status lists.
+const CROWD: usize = 104;
+
+/// Draws a schedule.
+pub fn schedule(seed: u64) -> Schedule {
+    let mut draw = Draw(Random::new(seed ^ 0x5bd1_e995));
+    let mut steps = vec![];
+    if draw.0.one_in(6) {
+        let size = 250 + usize::try_from(draw.0.below(700)).unwrap_or_default();
+        steps.push(at_once(Act::InAWS("prod".to_owned(), Others::TrustQuota(size))));
+    }
+    steps.extend(draw.beginning());
+    let mut strangers = 2;
+    match draw.0.below(40) {
+        0..=3 => steps.extend(draw.busy_person()),
+        4 => {
+            strangers = CROWD;
+            steps.extend(draw.crowd());
+        }
+        _ => {
+            let count = 4 + draw.0.below(9);
+            for _ in 0..count {
+                let act = draw.act();
+                steps.push(Step { after: draw.pause(), act });
+            }
+        }
+    }
+    // Half of the runs have replicas that are not behind: there what is read is sure.
+    let lag = if draw.0.one_in(2) { Duration::from_millis(draw.0.below(40_000)) } else { Duration::ZERO };
+    Schedule { seed, steps, strikes: Strikes::Drawn, lag, strangers }
+}
+
+struct Draw(Random);
+
+fn at_once(act: Act) -> Step {
+    Step { after: Duration::ZERO, act }
+}
+
+impl Draw {
+    fn often(&mut self, of_ten: u64) -> bool {
+        self.0.below(10) < of_ten
+    }
+
+    fn pause(&mut self) -> Duration {
+        let longest = match self.0.below(10) {
+            0..=2 => 300,
+            3..=7 => 6_000,
+            8 => 30_000,
+            _ => 150_000,
+        };
+        Duration::from_millis(self.0.below(longest))
+    }
+
+    /// Namespaces, accounts, and most of the users and roles.
+    fn beginning(&mut self) -> Vec<Step> {
+        let mut steps: Vec<Step> = NAMESPACES.iter().map(|name| at_once(Act::Apply(Box::new(namespace(name))))).collect();
+        for name in ["utils", "prod"] {
+            steps.push(at_once(Act::Apply(Box::new(self.account(name, true)))));
+        }
+        steps.push(at_once(Act::Apply(Box::new(self.config_map()))));
+        let (users, roles) = (1 + self.0.below(USERS), 1 + self.0.below(ROLES));
+        let mut objects: Vec<Value> = (0..users).map(|n| self.user(n)).collect();
+        objects.extend((0..roles).map(|n| self.role(n)));
+        while !objects.is_empty() {
+            let index = usize::try_from(self.0.below(objects.len() as u64)).unwrap_or_default();
+            let after = if self.often(7) { Duration::ZERO } else { self.pause() };
+            steps.push(Step { after, act: Act::Apply(Box::new(objects.swap_remove(index))) });
+        }
+        steps
+    }
+
+    fn act(&mut self) -> Act {
+        match self.0.below(20) {
+            0..=2 => Act::Apply(Box::new(self.object())),
+            3 => Act::Delete(self.which()),
+            4 => {
+                let manifest = self.object();
+                Act::DeleteAndApply(which(&manifest), Box::new(manifest))
+            }
+            5..=12 => self.in_aws(),
+            13..=14 => Act::Crash(Duration::from_millis(self.0.below(8_000))),
+            15 => Act::Overlap(Duration::from_millis(self.0.below(20_000))),
+            16 => Act::CutWatches(self.0.one_in(2)),
+            17 => Act::APIServerAway(Duration::from_millis(self.0.below(15_000))),
+            18 => Act::AccountClosed(self.in_account().to_owned(), Duration::from_millis(self.0.below(40_000))),
+            _ => Act::Wait,
+        }
+    }
+
+    /// Somebody who edits the same object again and again, while others exchange something in AWS.
+    fn busy_person(&mut self) -> Vec<Step> {
+        let n = self.0.below(2);
+        let mut object = if self.0.one_in(2) { self.user(n) } else { self.role(n) };
+        let exchanged = self.0.below(3);
+        let mut steps = vec![];
+        for edit in 0..9 {
+            object["spec"]["tags"] = json!({"edit": edit.to_string()});
+            let after = Duration::from_millis(8_000 + self.0.below(20_000));
+            steps.push(Step { after, act: Act::Apply(Box::new(object.clone())) });
+            if edit == exchanged {
+                let act = self.in_aws_on(text(&object["metadata"], "name"));
+                steps.push(Step { after: Duration::from_millis(self.0.below(5_000)), act });
+            }
+        }
+        steps
+    }
+
+    /// A role that trusts more principals than its status lists; one of them, or more, is exchanged.
+    fn crowd(&mut self) -> Vec<Step> {
+        let from: Vec<Value> = (0..CROWD).map(|n| json!({"awsPrincipal": format!("arn:aws:iam::333333333333:user/p{n}")})).collect();
+        let (first, second) = from.split_at(90);
+        let mut role = self.role(0);
+        role["spec"]["trust"] = json!([{"from": first}, {"from": second}]);
+        let quota = |account: &str| at_once(Act::InAWS(account.to_owned(), Others::TrustQuota(8_192)));
+        let mut steps = vec![quota("prod"), at_once(Act::Apply(Box::new(role)))];
+        for _ in 0..1 + self.0.below(3) {
+            let who = Identity::User(format!("p{}", self.0.below(CROWD as u64)));
+            steps.push(Step { after: Duration::from_millis(self.0.below(90_000)), act: Act::InAWS("others".to_owned(), Others::Exchange(who)) });
+        }
+        let act = self.act();
+        steps.push(Step { after: Duration::from_millis(self.0.below(150_000)), act });
+        steps
+    }
+
+    /// Somebody exchanges a user or role of this name, or what it trusts.
+    fn in_aws_on(&mut self, name: &str) -> Act {
+        let who = if name.starts_with('u') { Identity::User(name.to_owned()) } else { Identity::Role(name.to_owned()) };
+        let account = if name.starts_with('u') || name == "r2" { "utils" } else { "prod" };
+        match self.0.below(4) {
+            0 => Act::InAWS(account.to_owned(), Others::Delete(who)),
+            1 => Act::InAWS("utils".to_owned(), Others::Exchange(Identity::User(format!("u{}", self.0.below(USERS))))),
+            _ => Act::InAWS(account.to_owned(), Others::Exchange(who)),
+        }
+    }
+
+    fn in_account(&mut self) -> &'static str {
+        self.0.of(&["utils", "prod"])
+    }
+
+    fn object(&mut self) -> Value {
+        match self.0.below(12) {
+            0 => {
+                let name = self.in_account();
+                self.account(name, false)
+            }
+            1 => self.config_map(),
+            2 => {
+                let mut namespace = namespace(self.0.of(&NAMESPACES));
+                namespace["metadata"]["labels"] = json!({"tier": self.0.of(&["a", "b"])});
+                namespace
+            }
+            3..=5 => {
+                let n = self.0.below(USERS);
+                self.user(n)
+            }
+            _ => {
+                let n = self.0.below(ROLES);
+                self.role(n)
+            }
+        }
+    }
+
+    fn which(&mut self) -> Which {
+        let mut manifest = self.object();
+        if manifest["kind"] == "Namespace" || (manifest["kind"] == "AWSAccount" && self.often(8)) {
+            let n = self.0.below(ROLES);
+            manifest = self.role(n);
+        }
+        which(&manifest)
+    }
+
+    fn account(&mut self, name: &str, is_open: bool) -> Value {
+        let id = if name == "utils" { "111111111111" } else { "222222222222" };
+        let allowed = match self.0.below(4) {
+            0 if !is_open => json!({"from": "Names", "names": ["data"]}),
+            1 if !is_open => json!({"from": "Selector", "selector": {"matchLabels": {"tier": "a"}}}),
+            _ => json!({"from": "All"}),
+        };
+        let trusts_roots = is_open || self.often(8);
+        let principals = if is_open || self.often(8) { vec!["arn:aws:iam::333333333333:*"] } else { vec![] };
+        let guardrails = json!({"accountRootTrust": trusts_roots, "principals": principals, "joinableGroups": ["*"]});
+        let spec =
+            json!({"accountID": id, "access": {"ambient": {}}, "allowedNamespaces": allowed, "guardrails": guardrails, "sweep": {"interval": "2m"}});
+        json!({"apiVersion": "rolebridge.io/v1alpha1", "kind": "AWSAccount", "metadata": {"name": name}, "spec": spec})
+    }
+
+    fn config_map(&mut self) -> Value {
+        let text = if self.0.one_in(6) { "not a document".to_owned() } else { document(self.0.of(&["s3:Get*", "ec2:Describe*"])) };
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "policies", "namespace": "data"}, "data": {"one.json": text}})
+    }
+
+    fn user(&mut self, n: u64) -> Value {
+        let namespace = NAMESPACES[usize::from(n == 2)];
+        let mut spec = json!({"accountRef": {"name": "utils"}});
+        if n == 2 || self.0.one_in(4) {
+            spec["allowRolesFrom"] = if self.often(8) { json!({"from": "All"}) } else { json!({"from": "Same"}) };
+        }
+        if self.0.one_in(3) {
+            spec["tags"] = json!({"team": self.0.of(&["x", "y"])});
+        }
+        if self.0.one_in(4) {
+            spec["permissions"] = json!({});
+            spec["groups"] = self.0.of(&[json!([]), json!(["g0"]), json!(["g0", "g1"])]);
+        }
+        if self.0.one_in(3) {
+            spec["permissions"] = self.permissions(&format!("u{n}"), namespace);
+        }
+        if self.0.one_in(8) {
+            spec["permissionsBoundaryARN"] = json!("arn:aws:iam::111111111111:policy/limit");
+        }
+        let metadata = json!({"name": format!("u{n}"), "namespace": namespace, "labels": {"crew": self.0.of(&["red", "blue"])}});
+        json!({"apiVersion": "rolebridge.io/v1alpha1", "kind": "BastionUser", "metadata": metadata, "spec": spec})
+    }
+
+    fn role(&mut self, n: u64) -> Value {
+        let account = if n == 2 { "utils" } else { "prod" };
+        let entries = match self.0.below(8) {
+            0 => 0,
+            1 => 2,
+            _ => 1,
+        };
+        let trust: Vec<Value> = (0..entries).map(|_| self.entry(n)).collect();
+        let mut spec = json!({"accountRef": {"name": account}, "trust": trust});
+        if self.0.one_in(4) {
+            spec["description"] = json!(self.0.of(&["one", "two"]));
+        }
+        if self.0.one_in(4) {
+            spec["tags"] = json!({"team": self.0.of(&["x", "y"])});
+        }
+        if self.0.one_in(5) {
+            spec["maxSessionDuration"] = json!(self.0.of(&["1h", "2h"]));
+        }
+        if n == 2 {
+            spec["allowRolesFrom"] = json!({"from": "All"});
+        }
+        if self.0.one_in(2) {
+            spec["permissions"] = self.permissions(&format!("r{n}"), "data");
+        }
+        if self.0.one_in(8) {
+            let id = if n == 2 { "111111111111" } else { "222222222222" };
+            spec["permissionsBoundaryARN"] = json!(format!("arn:aws:iam::{id}:policy/{}", self.0.of(&["limit", "limit-more"])));
+        }
+        let metadata = json!({"name": format!("r{n}"), "namespace": "data"});
+        json!({"apiVersion": "rolebridge.io/v1alpha1", "kind": "CrossAccountRole", "metadata": metadata, "spec": spec})
+    }
+
+    fn entry(&mut self, of: u64) -> Value {
+        let count = 1 + self.0.below(3);
+        let mut from: Vec<Value> = vec![];
+        for _ in 0..count {
+            let source = self.source(of);
+            if !from.contains(&source) {
+                from.push(source);
+            }
+        }
+        let mut entry = json!({"from": from});
+        let only_users = from.iter().all(|source| source.get("user").is_some());
+        if only_users && self.0.one_in(5) {
+            entry["principal"] = json!("AccountRoot");
+        }
+        match self.0.below(6) {
+            0 => entry["require"] = json!({"externalID": self.0.of(&["one-two", "three-four"])}),
+            1 => entry["require"] = json!({"sourceIPs": [self.0.of(&["192.0.2.0/24", "198.51.100.0/24"])]}),
+            _ => {}
+        }
+        entry
+    }
+
+    fn source(&mut self, of: u64) -> Value {
+        match self.0.below(12) {
+            0 => json!({"users": {"selector": {"matchLabels": {"crew": self.0.of(&["red", "blue"])}}, "namespaces": ["data", "team"]}}),
+            1 if of != 2 => json!({"role": {"name": "r2"}}),
+            1..=2 => json!({"awsPrincipal": format!("arn:aws:iam::333333333333:user/p{}", self.0.below(2))}),
+            3 if self.0.one_in(3) => json!({"account": "utils"}),
+            _ => {
+                let n = self.0.below(USERS);
+                json!({"user": {"name": format!("u{n}"), "namespace": NAMESPACES[usize::from(n == 2)]}})
+            }
+        }
+    }
+
+    fn permissions(&mut self, name: &str, namespace: &str) -> Value {
+        let mut permissions = json!({});
+        if self.0.one_in(2) {
+            permissions["attachedPolicies"] = json!([self.0.of(&["ReadOnlyAccess", "SecurityAudit"])]);
+        }
+        if self.0.one_in(3) {
+            let own = json!({"name": format!("{name}-own"), "json": self.document()});
+            permissions["customerManagedPolicies"] = json!([own]);
+        }
+        let names = ["fence", "admin"].into_iter().filter(|_| self.0.one_in(3)).collect::<Vec<_>>();
+        if !names.is_empty() {
+            let inline: Vec<Value> = names.into_iter().map(|name| json!({"name": name, "json": self.document()})).collect();
+            permissions["inlinePolicies"] = json!(inline);
+        }
+        if namespace == "data" && self.0.one_in(5) {
+            let by_reference = json!({"name": "configured", "configMapKeyRef": {"name": "policies", "key": "one.json"}});
+            permissions["inlinePolicies"] = json!([by_reference]);
+        }
+        if self.0.one_in(4) {
+            permissions["unmanaged"] = json!("Report");
+        }
+        permissions
+    }
+
+    /// What a policy may say: allow, or allow and deny.
+    fn document(&mut self) -> String {
+        match self.0.below(6) {
+            0 => document("s3:*"),
+            1 => document("sqs:*"),
+            2..=3 => {
+                let (allows, denies) = (self.0.of(&["s3:Get*", "s3:*"]), self.0.of(&["s3:DeleteObject", "s3:Put*"]));
+                let statement = |effect: &str, action: &str| json!({"Effect": effect, "Action": action, "Resource": "*"});
+                json!({"Version": "2012-10-17", "Statement": [statement("Allow", allows), statement("Deny", denies)]}).to_string()
+            }
+            _ => document(self.0.of(&["s3:Get*", "s3:Put*"])),
+        }
+    }
+
+    fn identity(&mut self) -> (&'static str, Identity) {
+        if self.0.one_in(2) {
+            return ("utils", Identity::User(format!("u{}", self.0.below(USERS))));
+        }
+        let n = self.0.below(ROLES);
+        (if n == 2 { "utils" } else { "prod" }, Identity::Role(format!("r{n}")))
+    }
+
+    fn in_aws(&mut self) -> Act {
+        let (account, who) = self.identity();
+        let user = format!("u{}", self.0.below(USERS));
+        let trust = self.0.of(&[Trust::StrangerToo, Trust::StrangerAlone, Trust::Root, Trust::Nobody]);
+        let (of_role, role) = match self.0.below(ROLES) {
+            2 => ("utils", "r2".to_owned()),
+            n => ("prod", format!("r{n}")),
+        };
+        match self.0.below(20) {
+            0..=2 => Act::InAWS(account.to_owned(), Others::Delete(who)),
+            3..=4 => Act::InAWS(account.to_owned(), Others::Exchange(who)),
+            5 => Act::InAWS(account.to_owned(), Others::Make(who)),
+            6 => Act::InAWS("utils".to_owned(), Others::Rename(user.clone(), format!("{user}-renamed"))),
+            7..=8 => Act::InAWS(of_role.to_owned(), Others::Trust(role, trust)),
+            9 => Act::InAWS(account.to_owned(), Others::PutInline(who)),
+            10 => Act::InAWS(account.to_owned(), Others::DeleteInline(who)),
+            11 => Act::InAWS(account.to_owned(), Others::Attach(who)),
+            12 => Act::InAWS(account.to_owned(), Others::Detach(who)),
+            13 => Act::InAWS(account.to_owned(), Others::Untag(who)),
+            14 => Act::InAWS(account.to_owned(), Others::Tag(who)),
+            15 => Act::InAWS(account.to_owned(), Others::Rewrite(who)),
+            16 => Act::InAWS("others".to_owned(), Others::Exchange(Identity::User(format!("p{}", self.0.below(2))))),
+            17 => Act::InAWS("utils".to_owned(), Others::Join(user, format!("g{}", self.0.below(2)))),
+            18 => Act::InAWS("utils".to_owned(), Others::Leave(user, format!("g{}", self.0.below(2)))),
+            _ => Act::InAWS("utils".to_owned(), Others::GiveKey(user)),
+        }
+    }
+}
+
+fn namespace(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"tier": "a"}}})
+}
+
+fn document(action: &str) -> String {
+    json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": "*"}]}).to_string()
+}
