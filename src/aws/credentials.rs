@@ -9,8 +9,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_sdk_iam::config::Region;
 use tokio::sync::Mutex;
-use tokio::time::Instant;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::backend::BackendSessions;
 use super::config::{AccessConfig, BaseConfig};
@@ -76,14 +75,18 @@ impl CachedCredentials {
             AccessConfig::Secret(name) => (SharedCredentialsProvider::new(SecretKeys::new(base.secrets.clone(), name)), None),
             AccessConfig::AssumeRole { role_arn, external_id, session_name, duration } => {
                 let source = through.unwrap_or_else(|| base.own.clone());
-                if let Some(backend) = base.backend.clone() {
-                    let sessions = BackendSessions { backend, role_arn: role_arn.clone(), external_id: external_id.clone() };
-                    return Arc::new(Self::new(SharedCredentialsProvider::new(sessions), access.clone(), Some(source)));
-                }
-                // STS takes at most twelve hours, which the schema says, too.
-                let seconds = i32::try_from(duration.as_secs()).unwrap_or(i32::MAX);
-                let assuming = Assuming { role_arn, external_id: external_id.as_deref(), session_name, seconds };
-                (SharedCredentialsProvider::new(RoleSessions::new(base, region, source.clone(), &assuming)), Some(source))
+                let sessions = match base.backend.clone() {
+                    Some(backend) => {
+                        SharedCredentialsProvider::new(BackendSessions { backend, role_arn: role_arn.clone(), external_id: external_id.clone() })
+                    }
+                    None => {
+                        // STS takes at most twelve hours, which the schema says, too.
+                        let seconds = i32::try_from(duration.as_secs()).unwrap_or(i32::MAX);
+                        let assuming = Assuming { role_arn, external_id: external_id.as_deref(), session_name, seconds };
+                        SharedCredentialsProvider::new(RoleSessions::new(base, region, source.clone(), &assuming))
+                    }
+                };
+                (sessions, Some(source))
             }
         };
         Arc::new(Self::new(provider, access.clone(), through))

@@ -338,20 +338,25 @@ pub async fn new_key(iam: &aws_sdk_iam::Client, user_name: &str) -> Result<Crede
     Ok(Credentials::new(key.access_key_id, key.secret_access_key, None))
 }
 
-/// Gives a user a virtual MFA device. Returns its serial number and the code that it shows now.
-pub async fn enable_mfa(administrator: &aws_sdk_iam::Client, user_name: &str) -> Result<(String, String)> {
-    // A device outlives the user where somebody dies between taking it off and deleting it.
-    let device_name = format!("{user_name}-{}", fastrand::u32(..));
-    let device = administrator.create_virtual_mfa_device().virtual_mfa_device_name(device_name).send().await?;
+/// Makes a virtual MFA device that nobody has yet. Returns its serial number, and the codes that it showed before and shows now.
+pub async fn new_device(iam: &aws_sdk_iam::Client, name: &str) -> Result<(String, [String; 2])> {
+    let device = iam.create_virtual_mfa_device().virtual_mfa_device_name(name).send().await?;
     let device = device.virtual_mfa_device().context("no device")?;
     let seed = device.base32_string_seed().context("no seed")?.as_ref();
     let secret = totp_rs::Secret::try_from_base32(std::str::from_utf8(seed)?)?;
     let codes = totp_rs::Builder::new().with_secret(secret).build()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    let [before, shown] = [now - 30, now].map(|at| codes.generate(at).to_string());
-    let enable = administrator.enable_mfa_device().user_name(user_name).serial_number(device.serial_number());
+    Ok((device.serial_number().to_owned(), [now - 30, now].map(|at| codes.generate(at).to_string())))
+}
+
+/// Gives a user a virtual MFA device. Returns its serial number and the code that it shows now.
+pub async fn enable_mfa(administrator: &aws_sdk_iam::Client, user_name: &str) -> Result<(String, String)> {
+    // A device outlives the user where somebody dies between taking it off and deleting it.
+    let device_name = format!("{user_name}-{}", fastrand::u32(..));
+    let (serial, [before, shown]) = new_device(administrator, &device_name).await?;
+    let enable = administrator.enable_mfa_device().user_name(user_name).serial_number(&serial);
     enable.authentication_code1(before).authentication_code2(&shown).send().await?;
-    Ok((device.serial_number().to_owned(), shown))
+    Ok((serial, shown))
 }
 
 /// An AWS account with a management role, and the name that its AWSAccount has in Kubernetes.

@@ -162,13 +162,19 @@ async fn a_source_that_stands_in_two_entries_is_told_once_for_all() {
     assert!(is_at_rest(&lab).await);
 }
 
-#[tokio::test(start_paused = true)]
-async fn sources_beyond_the_list_are_read_before_they_are_added_and_the_role_does_not_wait_for_ever() {
-    let lab = lab().await;
+/// More users than a list holds, as sources of a role.
+fn users(lab: &Lab) -> Vec<Value> {
     let users: Vec<Value> = (0..125).map(|number| json!({"user": {"name": format!("user-{number:0>3}")}})).collect();
     for user in &users {
         lab.apply(json!({"kind": "BastionUser", "metadata": {"name": user["user"]["name"]}, "spec": {"accountRef": {"name": "utils"}}}));
     }
+    users
+}
+
+#[tokio::test(start_paused = true)]
+async fn sources_beyond_the_list_are_read_before_they_are_added_and_the_role_does_not_wait_for_ever() {
+    let lab = lab().await;
+    let users = users(&lab);
     lab.settle().await;
     lab.apply(trusting_all(&users[..10]));
     lab.run(3).await;
@@ -191,10 +197,7 @@ async fn sources_beyond_the_list_are_read_before_they_are_added_and_the_role_doe
 #[tokio::test(start_paused = true)]
 async fn a_role_whose_trust_has_no_room_does_not_have_its_sources_read_over_and_over() {
     let lab = lab().await;
-    let users: Vec<Value> = (0..125).map(|number| json!({"user": {"name": format!("user-{number:0>3}")}})).collect();
-    for user in &users {
-        lab.apply(json!({"kind": "BastionUser", "metadata": {"name": user["user"]["name"]}, "spec": {"accountRef": {"name": "utils"}}}));
-    }
+    let users = users(&lab);
     *lock(&lab.aws.trust_policy_size) = 2048;
     lab.settle().await;
     lab.apply(trusting_all(&users[..10]));

@@ -1,7 +1,5 @@
 //! What others do in the AWS simulator, as people do it: by the SDK.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use anyhow::{Context, Result, anyhow};
 use aws_sdk_iam::Client;
 use aws_sdk_iam::config::{BehaviorVersion, Region, SharedCredentialsProvider};
@@ -10,6 +8,8 @@ use rolebridge::core::action::Dependent;
 use rolebridge_simulation::iam::Change;
 use rolebridge_testbed::aws_sim::REGION;
 use rolebridge_testbed::{AwsSim, Credentials};
+
+use crate::support::new_device;
 
 /// What IAM takes for credentials of these kinds.
 const SSH_PUBLIC_KEY: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQDexample alice";
@@ -121,14 +121,7 @@ async fn add(iam: &Client, user: &str, dependent: &Dependent) -> Result<Answer> 
 
 /// Gives a user a new virtual device of a name that nothing has had.
 async fn enable_device(iam: &Client, user: &str, name: &str) -> Result<Answer> {
-    let device = iam.create_virtual_mfa_device().virtual_mfa_device_name(name).send().await?;
-    let device = device.virtual_mfa_device().context("no device")?;
-    let seed = device.base32_string_seed().context("no seed")?.as_ref();
-    let secret = totp_rs::Secret::try_from_base32(std::str::from_utf8(seed)?)?;
-    let codes = totp_rs::Builder::new().with_secret(secret).build()?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    let [before, shown] = [now - 30, now].map(|at| codes.generate(at).to_string());
-    let serial = device.serial_number().to_owned();
+    let (serial, [before, shown]) = new_device(iam, name).await?;
     let enable = iam.enable_mfa_device().user_name(user).serial_number(&serial).authentication_code1(before).authentication_code2(shown);
     answer(enable.send().await, |_| Some(serial))
 }

@@ -104,6 +104,14 @@ pub enum Trust {
 }
 
 impl Identity {
+    /// `user` or `role`, as in ARNs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::User(_) => "user",
+            Self::Role(_) => "role",
+        }
+    }
+
     /// The name.
     pub fn name(&self) -> &str {
         match self {
@@ -114,10 +122,7 @@ impl Identity {
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::User(name) => write!(f, "user {name}"),
-            Self::Role(name) => write!(f, "role {name}"),
-        }
+        write!(f, "{} {}", self.kind(), self.name())
     }
 }
 

@@ -29,6 +29,12 @@ pub fn identities(account: &AccountState) -> impl Iterator<Item = &Arc<Value>> {
     account.users.iter().chain(&account.roles)
 }
 
+/// The user or role of a name, which IAM knows without regard to case. `kind` is `user` or `role`, as in ARNs.
+pub fn find<'s>(account: &'s AccountState, kind: &str, name: &str) -> Option<&'s Arc<Value>> {
+    let (objects, field) = if kind == "user" { (&account.users, "userName") } else { (&account.roles, "roleName") };
+    objects.iter().find(|object| text(object, field).eq_ignore_ascii_case(name))
+}
+
 /// What tells an object from all others: the unique ID of a user or role, the ARN of a policy.
 pub fn unique_id(object: &Value) -> &str {
     ["userID", "roleID", "arn"].iter().find_map(|field| object[*field].as_str()).unwrap_or_default()

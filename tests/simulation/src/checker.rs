@@ -21,7 +21,7 @@ use rolebridge::core::ownership::OWNER;
 use serde_json::Value;
 
 use crate::api_server::ApiServer;
-use crate::aws_state::{Caller, Grants, effective, identities, text, unique_id};
+use crate::aws_state::{Caller, Grants, effective, find, identities, text, unique_id};
 use crate::declared::{Declaration, Key, Resources};
 use crate::iam::Cloud;
 
@@ -59,15 +59,6 @@ impl fmt::Display for Violation {
     }
 }
 
-/// What the operator made.
-#[derive(Clone, Debug)]
-pub struct Made {
-    /// For which resource.
-    pub owner: Key,
-    /// In which life.
-    pub life: u64,
-}
-
 /// A grant that is in force.
 #[derive(Clone, Copy, Debug)]
 struct Standing {
@@ -93,8 +84,8 @@ pub struct Checker {
     /// What Kubernetes has.
     pub resources: Resources,
     declarations: Vec<(Duration, Arc<Declaration>)>,
-    /// What the operator made, by unique ID.
-    pub made: BTreeMap<String, Made>,
+    /// The resources that the operator made something for, by its unique ID.
+    pub made: BTreeMap<String, Key>,
     /// Users, roles and policies that there are, by unique ID.
     pub living: BTreeMap<String, Arc<Value>>,
     born: BTreeMap<String, Duration>,
@@ -112,7 +103,8 @@ pub struct Checker {
 }
 
 impl Checker {
-    fn violated(&mut self, rule: &'static str, what: String) {
+    /// Notes what does not hold.
+    pub fn violated(&mut self, rule: &'static str, what: String) {
         self.violations.push(Violation { rule, what });
     }
 
@@ -137,14 +129,18 @@ impl Checker {
 
     /// L1.
     fn check_owners(&mut self, life: Option<u64>) {
-        let orphan = |(id, object): (&String, &Arc<Value>)| {
-            let made = self.made.get(id)?;
-            (!self.resources.has(&made.owner)).then(|| format!("{} ({id}) was made for {}, which is gone", text(object, "arn"), made.owner))
-        };
-        let orphans: Vec<String> = self.living.iter().filter_map(orphan).collect();
-        for what in orphans {
+        for what in self.orphans() {
             self.violated("L1", what + &life.map(|life| format!(" (life {life})")).unwrap_or_default());
         }
+    }
+
+    /// What was made and has no resource any more.
+    pub fn orphans(&self) -> Vec<String> {
+        let orphan = |(id, object): (&String, &Arc<Value>)| {
+            let owner = self.made.get(id).filter(|owner| !self.resources.has(owner))?;
+            Some(format!("{} ({id}) was made for {owner}, which is gone", text(object, "arn")))
+        };
+        self.living.iter().filter_map(orphan).collect()
     }
 
     /// L2, of a write that is about to take effect.
@@ -168,7 +164,7 @@ impl Checker {
         };
         if let Some((id, tags)) = &made {
             let owner = tags.get(OWNER).cloned().unwrap_or_default();
-            self.made.insert(id.clone(), Made { owner, life });
+            self.made.insert(id.clone(), owner);
         }
         let changes = self.look(cloud, now, life);
         self.check_gained(&changes.gained, action, now);
@@ -229,7 +225,7 @@ impl Checker {
     fn names(&self, id: &str) -> BTreeSet<String> {
         let arn = self.living.get(id).map(|object| text(object, "arn")).unwrap_or_default();
         let account = arn.split(':').nth(4).map(|account| format!("account:{account}"));
-        let owner = self.made.get(id).map(|made| made.owner.clone());
+        let owner = self.made.get(id).cloned();
         owner.into_iter().chain(account).chain([arn.to_owned()]).collect()
     }
 
@@ -249,10 +245,10 @@ impl Checker {
     /// L3.
     fn check_gained(&mut self, gained: &Grants, action: &Action, now: Duration) {
         let undeclared = |(source, role): &&(String, String)| {
-            let (names, role) = (self.names(source), &self.made[role].owner);
+            let (names, role) = (self.names(source), &self.made[role]);
             // Whoever took a name a moment ago may be met by a write that was on its way, as in L2.
             let is_new = !self.made.contains_key(source) && now.saturating_sub(self.born.get(source).copied().unwrap_or(now)) < GROUND + self.lag;
-            let bears_a_name = || self.made.values().any(|made| self.resources.arn(&made.owner).is_some_and(|arn| names.contains(&arn)));
+            let bears_a_name = || self.made.values().any(|owner| self.resources.arn(owner).is_some_and(|arn| names.contains(&arn)));
             let may_be_met = is_new && bears_a_name();
             let declares = |declaration: &Declaration| names.iter().any(|name| declaration.wanted.contains(&(name.clone(), role.clone())));
             !may_be_met && !self.in_view(now).any(declares)
@@ -272,8 +268,8 @@ impl Checker {
                 let since = self.touched.get(*id).copied();
                 self.living.contains_key(*id) && since.is_none_or(|touched| touched + REPAIRED < standing.since)
             });
-            let (Some(source_made), Some(role_made)) = (self.made.get(source), self.made.get(role)) else { continue };
-            let pair = (source_made.owner.clone(), role_made.owner.clone());
+            let (Some(of_source), Some(of_role)) = (self.made.get(source), self.made.get(role)) else { continue };
+            let pair = (of_source.clone(), of_role.clone());
             let mut since_then = self.declarations.iter().rev();
             let mut reached = false;
             let all_the_time = since_then.by_ref().take_while(|(at, _)| !std::mem::replace(&mut reached, *at <= standing.since));
@@ -281,7 +277,7 @@ impl Checker {
             let always = all_the_time.map(|(_, declaration)| declaration).all(|declaration| is_declared(declaration));
             if is_undisturbed && always && life >= standing.life {
                 let what = format!("{action}: {} may not assume {} any more by that, and is to", self.told(source), self.told(role));
-                self.violations.push(Violation { rule: "L4", what });
+                self.violated("L4", what);
             }
         }
     }
@@ -292,7 +288,7 @@ impl Checker {
             // While a role lets nobody in, or a user has just been made and has no key, it does not matter what it may do.
             let age = now.saturating_sub(self.born.get(id).copied().unwrap_or_default());
             let is_used = self.effective.keys().any(|(_, role)| role == id) || (id.starts_with("AIDA") && age > PASS);
-            let owner = &self.made[id].owner;
+            let owner = &self.made[id];
             let is_declared = self.in_view(now).any(|declaration| declaration.permissions.get(owner).is_none_or(|may| may.contains(what)));
             if is_used && !is_declared && !self.touched.contains_key(id) {
                 let what = format!("{action}: {} may call {what} by that, which nobody declares", self.told(id));
@@ -304,7 +300,7 @@ impl Checker {
     /// L4, of what an identity may do.
     fn check_forbidden(&mut self, forbidden: &Permitted, action: &Action) {
         for (id, what) in forbidden {
-            let (owner, born) = (&self.made[id].owner, self.born.get(id).copied().unwrap_or_default());
+            let (owner, born) = (&self.made[id], self.born.get(id).copied().unwrap_or_default());
             let mut reached = false;
             let since = self.declarations.iter().rev().take_while(|(at, _)| !std::mem::replace(&mut reached, *at <= born));
             let always =
@@ -319,7 +315,7 @@ impl Checker {
     /// A user or role, for people.
     pub fn told(&self, id: &str) -> String {
         let arn = self.living.get(id).map(|object| text(object, "arn")).unwrap_or_default();
-        let made = self.made.get(id).map_or("made by others".to_owned(), |made| format!("made for {}", made.owner));
+        let made = self.made.get(id).map_or("made by others".to_owned(), |owner| format!("made for {owner}"));
         format!("{arn} ({id}, {made})")
     }
 
@@ -371,7 +367,5 @@ fn target(cloud: &Cloud, account: &AccountID, action: &Action) -> Option<Arc<Val
             ("user", user.as_str())
         }
     };
-    let account = cloud.state().remove(account)?;
-    let (objects, field) = if kind == "user" { (account.users, "userName") } else { (account.roles, "roleName") };
-    objects.into_iter().find(|object| text(object, field).eq_ignore_ascii_case(name))
+    find(&cloud.state().remove(account)?, kind, name).cloned()
 }

@@ -10,7 +10,7 @@ use rolebridge::core::names::{AccountID, Arn, Partition};
 use serde_json::{Value, json};
 
 use crate::acts::{Identity, Others, Trust, Which};
-use crate::aws_state::{AccountState, items, text};
+use crate::aws_state::{find, items, text};
 use crate::iam::{Change, View};
 use crate::random::Random;
 use crate::world::State;
@@ -98,17 +98,8 @@ impl<'s> Hands<'s> {
         self.state.trace.say(format_args!("others in {}: {change:?}: {ending}", self.id));
     }
 
-    fn account(&self) -> Option<AccountState> {
-        self.state.cloud.state().remove(&self.id)
-    }
-
     fn find(&self, who: &Identity) -> Option<std::sync::Arc<Value>> {
-        let account = self.account()?;
-        let (objects, field) = match who {
-            Identity::User(_) => (account.users, "userName"),
-            Identity::Role(_) => (account.roles, "roleName"),
-        };
-        objects.into_iter().find(|object| text(object, field).eq_ignore_ascii_case(who.name()))
+        find(&self.state.cloud.state().remove(&self.id)?, who.kind(), who.name()).cloned()
     }
 
     fn attempt(&mut self, what: &Others) -> Option<()> {

@@ -116,7 +116,7 @@ impl Run {
         let of_task = health.clone();
         let task = tokio::spawn(async move {
             if let Err(error) = run(kubernetes, aws, settings, &of_task, stopped).await {
-                world.lock().checker.violations.push(Violation { rule: "alive", what: format!("life {number} ended: {error:#}") });
+                world.lock().checker.violated("alive", format!("life {number} ended: {error:#}"));
             }
         });
         {
@@ -158,7 +158,7 @@ impl Run {
         let state = &mut *self.world.lock();
         let bound = CALLS_A_STEP * (steps as u64 + 10);
         if state.calls.all > bound {
-            state.checker.violations.push(Violation { rule: "calls", what: format!("{:?} are more than {bound}", state.calls) });
+            state.checker.violated("calls", format!("{:?} are more than {bound}", state.calls));
         }
         !state.checker.violations.is_empty()
     }

@@ -17,7 +17,7 @@ use rolebridge::api::{Condition, CrossAccountRole, Managed};
 use serde_json::{Value, json};
 
 use crate::acts::{Act, Others};
-use crate::aws_state::{AccountState, State as AWSState, account, identities, in_force, items, statements, text, unique_id};
+use crate::aws_state::{AccountState, State as AWSState, account, find, identities, in_force, items, statements, text, unique_id};
 use crate::checker::{Checker, Violation};
 use crate::declared::{Key, Resources};
 use crate::people::ACCOUNTS;
@@ -35,22 +35,19 @@ const OF_THE_PAST: [&str; 4] = ["Conflict", "IdentityChanged", "PrincipalReplace
 fn compare(run: &Run, when: &str) {
     let (suspects, schedule) = {
         let state = run.world().lock();
-        let resources = &state.checker.resources;
         let unready = |(key, told): (&Key, Option<(&str, &str)>)| {
             told.filter(|(status, reason)| *status != "True" && !OF_THE_PAST.contains(reason)).map(|(_, reason)| (key.clone(), reason.to_owned()))
         };
-        let of_users = resources.users().filter(|(_, user)| user.metadata.deletion_timestamp.is_none()).map(|(key, user)| (key, told(user)));
-        let of_roles = resources.roles().filter(|(_, role)| role.metadata.deletion_timestamp.is_none()).map(|(key, role)| (key, told(role)));
-        let suspects: Vec<(Key, String)> = of_users.chain(of_roles).filter_map(unready).collect();
+        let suspects: Vec<(Key, String)> = staying(&state.checker.resources).filter_map(unready).collect();
+        if suspects.is_empty() {
+            return;
+        }
         (suspects, uneventful(run.schedule(), &state))
     };
-    if suspects.is_empty() {
-        return;
-    }
     let ready = ready_after(&schedule);
     for (key, reason) in suspects.into_iter().filter(|(key, _)| ready.contains(key)) {
         let what = format!("{key} says {reason} ({when}), and would be Ready had nothing happened");
-        run.world().lock().checker.violations.push(Violation { rule: "L6", what });
+        run.world().lock().checker.violated("L6", what);
     }
 }
 
@@ -121,7 +118,7 @@ fn forgets_nothing(run: &Run) -> bool {
         return false;
     }
     let what = format!("the operator remembers {}, and there are {objects} objects", too_many.join(", "));
-    state.checker.violations.push(Violation { rule: "memory", what });
+    state.checker.violated("memory", what);
     true
 }
 
@@ -144,7 +141,7 @@ fn is_busy(run: &Run, before: Calls, when: &str, reads_a_resource: u64) -> bool 
         (0, 0) => return false,
         (kubernetes, aws) => format!("{kubernetes} writes to Kubernetes and {aws} to AWS {when}"),
     };
-    state.checker.violations.push(Violation { rule: "quiet", what });
+    state.checker.violated("quiet", what);
     true
 }
 
@@ -177,8 +174,14 @@ fn is_ready<K: Managed>(object: &K) -> bool {
 
 /// The users and roles that are Ready.
 pub(crate) fn ready(resources: &Resources) -> BTreeSet<Key> {
-    let users = resources.users().filter(|(_, user)| is_ready(*user)).map(|(key, _)| key);
-    users.chain(resources.roles().filter(|(_, role)| is_ready(*role)).map(|(key, _)| key)).cloned().collect()
+    staying(resources).filter(|(_, told)| told.is_some_and(|(status, _)| status == "True")).map(|(key, _)| key.clone()).collect()
+}
+
+/// The users and roles that are not being deleted, and what they say of themselves.
+fn staying(resources: &Resources) -> impl Iterator<Item = (&Key, Option<(&str, &str)>)> {
+    let users = resources.users().filter(|(_, user)| user.metadata.deletion_timestamp.is_none()).map(|(key, user)| (key, told(user)));
+    let roles = resources.roles().filter(|(_, role)| role.metadata.deletion_timestamp.is_none()).map(|(key, role)| (key, told(role)));
+    users.chain(roles)
 }
 
 fn all_ready(resources: &Resources) -> bool {
@@ -201,7 +204,7 @@ impl Settled<'_> {
             found.extend(self.rights().into_iter().map(rule("L3")));
             found.extend(self.drift().into_iter().map(rule("L7")));
             found.extend(self.undeleted().into_iter().map(rule("convergence")));
-            found.extend(self.left_behind().into_iter().map(rule("L1")));
+            found.extend(self.checker.orphans().into_iter().map(rule("L1")));
         }
         found
     }
@@ -221,26 +224,25 @@ impl Settled<'_> {
         let account = account(&self.aws, parts.nth(4)?)?;
         let resource = parts.next()?;
         let name = resource.rsplit('/').next()?;
-        let (objects, field) = if resource.starts_with("user") { (&account.users, "userName") } else { (&account.roles, "roleName") };
-        objects.iter().find(|object| text(object, field).eq_ignore_ascii_case(name)).map(|object| &**object)
+        find(account, resource.split('/').next()?, name).map(|object| &**object)
     }
 
     /// Whether an object in AWS was made by the operator for a resource, and still says so.
     fn is_own(&self, object: &Value, key: &str) -> bool {
-        let made = self.checker.made.get(unique_id(object)).is_some_and(|made| made.owner == key);
+        let made = self.checker.made.get(unique_id(object)).is_some_and(|owner| owner == key);
         made && object["tags"]["rolebridge.io/owner"] == key && object["tags"]["rolebridge.io/installation"] == INSTALLATION
     }
 
     /// Whether something that was made for a resource, by whatever name, does not say so any more.
     fn is_disowned(&self, key: &str) -> bool {
-        let mut made = self.checker.made.iter().filter(|(_, made)| made.owner == key);
+        let mut made = self.checker.made.iter().filter(|(_, owner)| *owner == key);
         made.any(|(id, _)| self.checker.living.get(id).is_some_and(|object| !self.is_own(object, key)))
     }
 
     /// Who may assume a role of ours and is not to.
     fn strangers(&self) -> impl Iterator<Item = String> {
         let is_strange = |(source, role): &&(String, String)| {
-            let owner = &self.checker.made[role].owner;
+            let owner = &self.checker.made[role];
             self.is_held(owner) && !self.checker.is_declared(source, owner)
         };
         let told = |(source, role): &(String, String)| {
@@ -260,8 +262,8 @@ impl Settled<'_> {
     fn rights(&self) -> Vec<String> {
         let mut found = vec![];
         for (account, identity) in self.aws.values().flat_map(|account| identities(account).map(move |identity| (account, identity))) {
-            let Some(made) = self.checker.made.get(unique_id(identity)) else { continue };
-            if !self.is_own(identity, &made.owner) {
+            let Some(owner) = self.checker.made.get(unique_id(identity)) else { continue };
+            if !self.is_own(identity, owner) {
                 continue;
             }
             for arn in assumable(account, identity) {
@@ -294,9 +296,7 @@ impl Settled<'_> {
                 found.push(format!("AWSAccount {} is not Ready: {:?}", account.name_any(), told(account)));
             }
         }
-        let users = self.resources().users().map(|(key, user)| (key, told(user), user.metadata.deletion_timestamp.is_some()));
-        let roles = self.resources().roles().map(|(key, role)| (key, told(role), role.metadata.deletion_timestamp.is_some()));
-        for (key, told, _) in users.chain(roles).filter(|(_, _, is_going)| !is_going) {
+        for (key, told) in staying(self.resources()) {
             match told {
                 None => found.push(format!("{key} says nothing of what is declared now")),
                 Some(("True", _)) => {}
@@ -422,9 +422,8 @@ impl Settled<'_> {
     /// Grants whose two sides are Ready and that do not stand.
     fn ungranted(&self) -> Vec<String> {
         let identities = self.checker.living.keys().filter(|id| !id.starts_with("arn:"));
-        let ids: BTreeMap<&Key, &str> = identities.filter_map(|id| Some((&self.checker.made.get(id)?.owner, id.as_str()))).collect();
-        let users = self.resources().users().filter(|(_, user)| is_ready(*user)).map(|(key, _)| key);
-        let ready: BTreeSet<&Key> = users.chain(self.resources().roles().filter(|(_, role)| is_ready(*role)).map(|(key, _)| key)).collect();
+        let ids: BTreeMap<&Key, &str> = identities.filter_map(|id| Some((self.checker.made.get(id)?, id.as_str()))).collect();
+        let ready = ready(self.resources());
         let effective: BTreeSet<&(String, String)> = self.checker.effective().collect();
         let wanted = self.checker.declaration().into_iter().flat_map(|declaration| &declaration.wanted);
         let both = wanted.filter(|(source, role)| ready.contains(source) && ready.contains(role));
@@ -493,15 +492,6 @@ impl Settled<'_> {
             }
         }
         found
-    }
-
-    /// What was made and has no resource any more.
-    fn left_behind(&self) -> Vec<String> {
-        let left = |(id, object): (&String, &std::sync::Arc<Value>)| {
-            let made = self.checker.made.get(id)?;
-            (!self.resources().has(&made.owner)).then(|| format!("{} ({id}) is left of {}", text(object, "arn"), made.owner))
-        };
-        self.checker.living.iter().filter_map(left).collect()
     }
 }
 
