@@ -12,8 +12,9 @@
 //! - `of`: the resource that is planned for, as `Kind/name` or `Kind/namespace/name`; `removal` (`CutOff` or `Delete`): its removal instead.
 //! - `observed`: what AWS has: `user` or `role`, and `policies`. `owner` stands for the owner tags: `ours` (default), `ours-before` (of a resource
 //!   of the same name with another UID), `another-resource`, `another-installation` or `nobody`.
+//! - `doubt`: for so many seconds more it proves nothing that the user or role of the resource is not shown.
 //! - `dependents`: what keeps the identity from being deleted.
-//! - `expect`: the `plan`, in order, each action with what it writes; the `problems`, each a reason and a part of its message; and, where they
+//! - `expect`: the `sight` of the user or role where there is no plan for it, `Lost` or `Unclear`; the `plan`, in order, each action with what it writes; the `problems`, each a reason and a part of its message; and, where they
 //!   matter, what is done `instead` where there are problems (withdrawn grants end all the same), the `grants`: whether each source is wanted in the trust policy, kept or absent, and why; what keeps `memberships` in groups
 //!   from being added; the policies that are `reported` as unmanaged; and the `warnings` that stand in Ready
 //!   once the plan is carried out.
@@ -28,10 +29,12 @@ mod support_core;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use std::{env, fs};
 
 use rolebridge::api::Managed;
 use rolebridge::api::role::GrantState;
+use rolebridge::core::absence::{Sight, sight};
 use rolebridge::core::action::{Action, Dependent, Tagged};
 use rolebridge::core::assume;
 use rolebridge::core::desired::{Desired, desired_role, desired_user, owner, policies_of_role, policies_of_user};
@@ -73,6 +76,8 @@ struct Case {
     removal: Option<HowFar>,
     #[serde(default)]
     observed: Found,
+    #[serde(default)]
+    doubt: u64,
     #[serde(default)]
     dependents: Hold,
     #[serde(default)]
@@ -167,6 +172,7 @@ struct Hold {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Expected {
+    sight: Option<Vec<Value>>,
     plan: Option<Vec<Value>>,
     problems: Option<Vec<Value>>,
     instead: Option<Vec<Value>>,
@@ -178,6 +184,8 @@ struct Expected {
 
 /// What the core makes of a case.
 struct Made {
+    /// Where it is not known, or known not to be, what bears the name.
+    sight: Option<Sight>,
     plan: Option<Plan>,
     problems: Vec<Problem>,
     /// What is withdrawn where there are problems.
@@ -322,9 +330,13 @@ fn run(case: &Case) -> Made {
         };
         let at = find(&cluster, subject.account()).expect("a removal has an account");
         let (plan, problem) = plan_removal(&subject.removed(&cluster, &at), &observed, &dependents(&case.dependents), how_far);
-        return Made { plan: Some(plan), problems: problem.into_iter().collect(), instead: None, desired: None, observed, owner };
+        return Made { sight: None, plan: Some(plan), problems: problem.into_iter().collect(), instead: None, desired: None, observed, owner };
     }
     let (desired, result) = match subject.desired(&cluster) {
+        Ok(desired) if sight(&desired, &observed, Duration::from_secs(case.doubt)) != Sight::Clear => {
+            let sight = Some(sight(&desired, &observed, Duration::from_secs(case.doubt)));
+            return Made { sight, plan: None, problems: vec![], instead: None, desired: Some(desired), observed, owner };
+        }
         Ok(mut desired) => {
             // A reconcile tells first that a principal was replaced, and plans when its status says so.
             let trust = desired.trust_there(&observed);
@@ -338,7 +350,7 @@ fn run(case: &Case) -> Made {
     let (planned, problems) = result.map_or_else(|problems| (None, problems), |plan| (Some(plan), vec![]));
     let instead =
         (!problems.is_empty()).then(|| subject.withdraw_revoked(&cluster, &observed)).flatten().and_then(|less| plan(&less, &observed).ok());
-    Made { plan: planned, problems, instead, desired, observed, owner }
+    Made { sight: None, plan: planned, problems, instead, desired, observed, owner }
 }
 
 fn owner_tags(whose: Whose, owner: &Owner) -> Tags {
@@ -576,6 +588,7 @@ fn compare(case: &Case, made: &Made) -> (String, String) {
             write_section(&mut actual, name, same.unwrap_or(&came));
         }
     };
+    section("sight", case.expect.sight.as_ref(), made.sight.map(|sight| vec![json!(format!("{sight:?}"))]), true);
     let plan = made.plan.as_ref().map(|plan| plan.actions.iter().map(|a| shown_action(a, &made.owner, case.roles.is_some())).collect());
     section("plan", case.expect.plan.as_ref(), plan, true);
     let problems = (!made.problems.is_empty()).then(|| made.problems.iter().map(shown_problem).collect());

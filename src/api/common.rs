@@ -173,4 +173,9 @@ pub trait Managed:
 
     /// The conditions of a status.
     fn conditions(status: &Self::Status) -> &[Condition];
+
+    /// The unique ID of the user or role that was deleted in AWS, while another one is made in its place.
+    fn deleted_id(_: &Self::Status) -> Option<&str> {
+        None
+    }
 }

@@ -316,8 +316,8 @@ impl Reason {
             Self::AWSUnavailable => entry(Transient, "AWS throttles, fails or is out of reach.", "Wait; it is tried again with growing pauses."),
             Self::Propagating => entry(
                 Transient,
-                "IAM does not show everywhere yet what was just made.",
-                "Wait; this takes seconds, rarely a minute. A principal that stays invalid does not exist: make it or correct spec.trust.",
+                "IAM does not show everywhere yet what was just made, so that what it does not show may be there.",
+                "Wait; this takes seconds, rarely a minute, and two minutes until it is certain that something is absent. A principal that stays invalid does not exist: make it or correct spec.trust.",
             ),
             Self::QuotaExceeded => {
                 entry(Stalled, "A quota of IAM is exhausted.", "Use less of it, or have AWS raise the quota; the resource follows by itself.")

@@ -85,14 +85,19 @@ pub struct CrossAccountRoleStatus {
     #[schemars(schema_with = "schema::observed_generation")]
     #[serde(default)]
     pub observed_generation: i64,
-    /// ARN of the role.
+    /// ARN of the role, also while it is made anew after it was deleted in AWS.
     #[serde(default, rename = "roleARN", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub role_arn: Option<String>,
-    /// The unique ID that IAM gave the role (AROA...). A role of the same name with another ID is another role.
+    /// The unique ID that IAM gave the role (AROA...). A role of the same name with another ID is another role. It is absent while a role that was
+    /// deleted in AWS is made anew.
     #[serde(default, rename = "roleID", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub role_id: Option<String>,
+    /// The unique ID that the role had which was deleted in AWS. It is there while another one is made in its place.
+    #[serde(default, rename = "deletedRoleID", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub deleted_role_id: Option<String>,
     /// The console link that switches to the role, where the console can send what the role requires.
     #[serde(default, rename = "switchRoleURL", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
@@ -190,5 +195,9 @@ impl Managed for CrossAccountRole {
 
     fn conditions(status: &CrossAccountRoleStatus) -> &[Condition] {
         &status.conditions
+    }
+
+    fn deleted_id(status: &CrossAccountRoleStatus) -> Option<&str> {
+        status.deleted_role_id.as_deref()
     }
 }

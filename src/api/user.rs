@@ -79,14 +79,19 @@ pub struct BastionUserStatus {
     #[schemars(schema_with = "schema::observed_generation")]
     #[serde(default)]
     pub observed_generation: i64,
-    /// ARN of the user.
+    /// ARN of the user, also while it is made anew after it was deleted in AWS.
     #[serde(default, rename = "userARN", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub user_arn: Option<String>,
-    /// The unique ID that IAM gave the user (AIDA...). A user of the same name with another ID is another user.
+    /// The unique ID that IAM gave the user (AIDA...). A user of the same name with another ID is another user. It is absent while a user that was
+    /// deleted in AWS is made anew.
     #[serde(default, rename = "userID", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub user_id: Option<String>,
+    /// The unique ID that the user had which was deleted in AWS. It is there while another one is made in its place.
+    #[serde(default, rename = "deletedUserID", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub deleted_user_id: Option<String>,
     /// The policies that allow the user to assume its roles: one inline policy while it holds them all, and otherwise customer-managed policies.
     /// While roles move from one to the other there are both.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -164,5 +169,9 @@ impl Managed for BastionUser {
 
     fn conditions(status: &BastionUserStatus) -> &[Condition] {
         &status.conditions
+    }
+
+    fn deleted_id(status: &BastionUserStatus) -> Option<&str> {
+        status.deleted_user_id.as_deref()
     }
 }

@@ -36,8 +36,8 @@ pub trait Gateway: Send + Sync {
     /// Reads the user or role with all its policies, and those of the customer-managed policies asked about that exist; of a user also the assume
     /// policies that are attached to it, whether asked about or not, and its groups only if they are.
     ///
-    /// What is missing from the answer is known to be absent: IAM said so for each. Reads are not one snapshot: they may come from replicas
-    /// of different age, and somebody may write between two of them.
+    /// Of what is missing from the answer IAM said so, each by itself; what was just made may be there all the same. Reads are not one snapshot: they may
+    /// come from replicas of different age, and somebody may write between two of them.
     ///
     /// # Errors
     /// Where anything could not be read or understood. A partial answer is never given. [`Reason::Conflict`](crate::api::Reason::Conflict)
@@ -73,7 +73,8 @@ pub trait Gateway: Send + Sync {
 
     /// Makes one change.
     ///
-    /// It may be made again at any time. What is gone already counts as deleted, detached or removed. What exists already is not created
+    /// It may be made again at any time. What IAM says not to be there when it is to be deleted, detached or removed is no failure, and told apart:
+    /// [`Receipt::Missing`]. What exists already is not created
     /// again: that is the failure [`Effect::AlreadyExists`](crate::core::failure::Effect::AlreadyExists), to be answered by a read and the
     /// ownership rules. CreatePolicyVersion alone makes another version each time.
     ///

@@ -2,20 +2,32 @@
 
 use tracing::{info, warn};
 
+use super::history::History;
 use crate::aws::Gateway;
+use crate::core::action::{Action, Receipt};
 use crate::core::failure::Failure;
 use crate::core::observed::Observed;
 use crate::core::plan::Plan;
 
 /// Carries out a plan and records in `observed` what that makes of AWS, action by action, so that it is true also where the plan ends early.
 ///
+/// Returns the actions that were to take away what IAM says not to be there, where that proves nothing: `history` tells when it was made.
+///
 /// # Errors
 /// The first failure. What came before it is done and recorded; what comes after it is not begun.
-pub async fn apply(gateway: &dyn Gateway, plan: &Plan, observed: &mut Observed) -> Result<(), Failure> {
+pub async fn apply<'p>(gateway: &dyn Gateway, plan: &'p Plan, observed: &mut Observed, history: &History<'_>) -> Result<Vec<&'p Action>, Failure> {
+    let mut unproven = vec![];
     for action in &plan.actions {
-        match gateway.execute(action).await {
+        let result = gateway.execute(action).await;
+        history.note(action, &result);
+        match result {
+            Ok(Receipt::Missing) if !history.doubt_of(action).is_zero() => {
+                info!(%action, "not there, as AWS says, which proves nothing yet");
+                unproven.push(action);
+            }
             Ok(receipt) => {
                 info!(%action, "done in AWS");
+                let receipt = if receipt == Receipt::Missing { Receipt::Done } else { receipt };
                 observed.record(action, &receipt);
             }
             Err(failure) => {
@@ -25,5 +37,5 @@ pub async fn apply(gateway: &dyn Gateway, plan: &Plan, observed: &mut Observed) 
             }
         }
     }
-    Ok(())
+    Ok(unproven)
 }

@@ -389,8 +389,10 @@ impl Caches {
     }
 
     /// The unique ID of what was made for a resource, while it counts as living.
-    fn living(&self, of: Ref, told: Option<String>) -> Option<String> {
-        told.or_else(|| self.memory.made(&of)).filter(|id| self.memory.fates.counts_as_living(id, Instant::now()))
+    fn living<K: Watched>(&self, object: &K, told: Option<String>) -> Option<String> {
+        let id = told.or_else(|| self.memory.made(&K::reference(ObjectKey::of(object))))?;
+        let is_deleted = object.status().and_then(K::deleted_id) == Some(id.as_str());
+        Some(id).filter(|id| !is_deleted && self.memory.fates.counts_as_living(id, Instant::now()))
     }
 
     fn is_finalized(&self, of: &Ref) -> bool {
@@ -502,13 +504,11 @@ impl World for Caches {
     }
 
     fn user_id(&self, user: &BastionUser) -> Option<String> {
-        let id = user.status.as_ref().and_then(|s| s.user_id.clone());
-        self.living(Ref::User(ObjectKey::of(user)), id)
+        self.living(user, user.status.as_ref().and_then(|s| s.user_id.clone()))
     }
 
     fn role_id(&self, role: &CrossAccountRole) -> Option<String> {
-        let id = role.status.as_ref().and_then(|s| s.role_id.clone());
-        self.living(Ref::Role(ObjectKey::of(role)), id)
+        self.living(role, role.status.as_ref().and_then(|s| s.role_id.clone()))
     }
 
     fn is_gone(&self, id: &str) -> bool {

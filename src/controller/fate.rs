@@ -200,11 +200,11 @@ pub fn is_to_be_read(context: &Context, of: &Ref, pinned: Option<&UniqueID>, see
     made(context, of, pinned).is_some_and(|id| context.memory.fates.is_to_be_read(&id, is_read))
 }
 
-/// Takes note of what a direct read has shown of a resource, before that is kept in memory. Where others go by something else now, they are woken.
-pub fn settle(context: &Context, of: &Ref, pinned: Option<&UniqueID>, observed: &Observed) {
+/// Takes note of what a direct read has shown of a resource, before that is kept in memory: `lives` says whether that is so of the user or role with a unique
+/// ID, if that is known. Where others go by something else now, they are woken.
+pub fn settle(context: &Context, of: &Ref, pinned: Option<&UniqueID>, lives: impl FnOnce(&UniqueID) -> Option<bool>) {
     let Some(id) = made(context, of, pinned).and_then(|id| id.parse().ok()) else { return };
-    let before = context.memory.observation(of).filter(Observation::is_recent);
-    let lives = observed.shows(&id, before.as_ref().map(|before| &before.observed));
+    let lives = lives(&id);
     if lives.is_some_and(|lives| context.memory.fates.settle(of, id.as_str(), lives, Instant::now())) {
         context.made(of);
     }

@@ -3,6 +3,7 @@
 //! Deletion asks for no permission but ownership: a namespace that is no longer allowed, a broken document or a missing ConfigMap never
 //! holds it up.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +14,17 @@ use tracing::warn;
 
 use super::apply::apply;
 use super::context::Context;
+use super::history::History;
 use super::kinds::IdentityKind;
+use super::observe::read;
 use super::pass::{Pass, Retry, told};
-use super::reconcile::same_account;
 use super::report::remove_finalizer;
+use super::resolve::same_account;
 use crate::api::{AWSAccount, Reason};
 use crate::aws::{Account, Gateway};
+use crate::core::absence::{self, Thing, awaited, look_again};
 use crate::core::failure::Failure;
+use crate::core::names::Arn;
 use crate::core::observed::{Dependents, Scope};
 use crate::core::outcome::Problem;
 use crate::core::placement::{Placement, locate};
@@ -73,11 +78,17 @@ pub async fn identity<K: IdentityKind>(object: K, context: &Context) -> Result<P
     };
     let held_by = object.held_by(context, Timestamp::now());
     let how_far = if held_by.is_empty() { Removal::Delete } else { Removal::CutOff };
-    match remove(&account, &removed, how_far).await {
+    let history = History::of(context, &object);
+    let policies = object.likely_policies(context, &at);
+    match remove(&account, &removed, how_far, policies, &history).await {
         Err(Stop::Failure(failure)) => {
             let failure = context.retries.in_time(&of, failure, Instant::now());
             let problem = if failure.reason == Reason::DeletionBlocked { failure.problem() } else { abandonable(failure.problem()) };
             Ok(told(object, facts, vec![problem], Some(Retry::after(&failure))))
+        }
+        Err(Stop::Unproven(things, doubt)) => {
+            let message = format!("{}, and nothing is left behind", absence::told(&things, &removed.name));
+            Ok(told(object, facts, vec![Problem::new(Reason::Propagating, message)], Some(Retry::in_a_while(look_again(doubt)))))
         }
         // What blocks is in AWS, where no watch reaches.
         Err(Stop::Blocked(problem)) => Ok(told(object, facts, vec![problem], Some(Retry::in_a_while(LOOK_AGAIN_AT_AWS)))),
@@ -114,6 +125,8 @@ fn abandonable(problem: Problem) -> Problem {
 enum Stop {
     Blocked(Problem),
     Failure(Failure),
+    /// These are not shown, and it proves nothing for so much longer.
+    Unproven(Vec<Thing>, Duration),
 }
 
 impl From<Failure> for Stop {
@@ -122,14 +135,14 @@ impl From<Failure> for Stop {
     }
 }
 
-/// Reads what is there, always afresh, and removes what is ours.
-async fn remove(account: &Account, removed: &Removed, how_far: Removal) -> Result<(), Stop> {
+/// Reads what is there, always afresh, and removes what is ours. `policies` are the customer-managed policies that were made for the resource, or may have been.
+async fn remove(account: &Account, removed: &Removed, how_far: Removal, mut policies: BTreeSet<Arn>, history: &History<'_>) -> Result<(), Stop> {
     account.verify().await?;
     let gateway: &dyn Gateway = account.gateway();
-    let mut observed = match gateway.observe(&removed.scope()).await {
+    let mut observed = match read(gateway, &removed.scope(), history).await {
         // It is where we make nothing (a path of AWS's own), so it is not ours. Policies may have been made before its name turned out to be taken.
         Err(failure) if failure.reason == Reason::Conflict && removed.pinned.is_none() => {
-            gateway.observe(&Scope { name: None, ..removed.scope() }).await?
+            read(gateway, &Scope { name: None, ..removed.scope() }, history).await?
         }
         observed => observed?,
     };
@@ -139,6 +152,13 @@ async fn remove(account: &Account, removed: &Removed, how_far: Removal) -> Resul
         None => Dependents::default(),
     };
     let (plan, blocked) = plan_removal(removed, &observed, &dependents, how_far);
-    apply(gateway, &plan, &mut observed).await?;
-    blocked.map_or(Ok(()), |problem| Err(Stop::Blocked(problem)))
+    policies.extend(history.policies());
+    let awaited = awaited(removed, &observed, how_far, policies);
+    apply(gateway, &plan, &mut observed, history).await?;
+    if let Some(problem) = blocked {
+        return Err(Stop::Blocked(problem));
+    }
+    let doubts = awaited.into_iter().map(|thing| (history.doubt(&thing), thing)).filter(|(doubt, _)| !doubt.is_zero());
+    let (doubts, things): (Vec<Duration>, Vec<Thing>) = doubts.unzip();
+    doubts.into_iter().max().map_or(Ok(()), |doubt| Err(Stop::Unproven(things, doubt)))
 }

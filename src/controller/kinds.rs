@@ -9,13 +9,15 @@ use kube::{Api, Client, ResourceExt};
 
 use super::caches::Watched;
 use super::context::Context;
+use super::pass::uid;
 use crate::api::conditions::kinds;
+use crate::api::permissions::PolicyStatus;
 use crate::api::role::TrustStatus;
 use crate::api::user::{AssumableRole, AssumePolicyStatus};
 use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
 use crate::core::access::LONG_LIVED_KEYS;
 use crate::core::assume::{Found, Listed};
-use crate::core::desired::{Desired, desired_role, desired_user, owner, policies_of_role, policies_of_user};
+use crate::core::desired::{Desired, PolicyHolder, desired_role, desired_user, owner, policies_of_role, policies_of_user};
 use crate::core::grants::{AssumableRole as Assumed, Grant, opens_in_console, role_identity, roles_of_role, roles_of_user, user_identity};
 use crate::core::identity::IdentityName;
 use crate::core::names::{Arn, UniqueID, switch_role_url};
@@ -60,11 +62,55 @@ pub trait IdentityKind: Kind {
     /// The unique ID in its status.
     fn pinned(&self) -> Option<UniqueID>;
 
+    /// The unique ID of what was deleted in AWS, while another one is made in its place.
+    fn deleted(&self) -> Option<UniqueID> {
+        Self::deleted_id(self.status()?)?.parse().ok()
+    }
+
+    /// The unique ID that what was made for it must have: the one in its status, or the one that this process was told when it made it.
+    fn identity_id(&self, context: &Context) -> Option<UniqueID> {
+        let made = || context.memory.made_by_us(&Self::reference(ObjectKey::of(self)), &uid(self));
+        self.pinned().or_else(made).filter(|id| self.deleted().as_ref() != Some(id))
+    }
+
     /// What it wants of AWS.
     async fn desired(&self, context: &Context, at: &Placement) -> Result<Result<Desired, Vec<Problem>>, kube::Error>;
 
     /// ARN that its status has, if any.
     fn told_arn(&self) -> Option<Arn>;
+
+    /// ARN of its user or role, as it is declared.
+    fn declared_arn(&self, at: &Placement) -> Option<Arn>;
+
+    /// The customer-managed policies that its status lists, the assume policies among them.
+    fn told_policies(&self) -> BTreeSet<Arn>;
+
+    /// The customer-managed policies that it is likely to have.
+    fn likely_policies(&self, context: &Context, at: &Placement) -> BTreeSet<Arn>;
+
+    /// Where its status lists its customer-managed policies.
+    fn listed_policies(status: &mut Self::Status) -> &mut Vec<PolicyStatus>;
+
+    /// A status that tells of these customer-managed policies, too.
+    fn with_policies<'p>(mut status: Self::Status, policies: impl Iterator<Item = &'p Arn>) -> Self::Status {
+        let listed = Self::listed_policies(&mut status);
+        for arn in policies {
+            let is_listed = listed.iter().any(|policy| policy.arn == arn.as_str());
+            if !is_listed && listed.len() < LISTED {
+                listed.push(PolicyStatus { arn: arn.to_string() });
+            }
+        }
+        status
+    }
+
+    /// Tells in its status of the user or role that was made for it.
+    fn tell_made(status: &mut Self::Status, arn: &Arn, id: &UniqueID);
+
+    /// Since when it is Ready without a break, or is not.
+    fn ready_since(&self, is_ready: bool) -> Option<Timestamp> {
+        let ready = Self::conditions(self.status()?).iter().find(|c| c.type_ == kinds::READY && (c.status == "True") == is_ready)?;
+        ready.last_transition_time.parse().ok()
+    }
 
     /// What it wants of AWS while its declaration cannot be carried out: that withdrawn grants end, and nothing else. None where
     /// nothing was made for it.
@@ -147,29 +193,46 @@ impl IdentityKind for BastionUser {
 
     async fn desired(&self, context: &Context, at: &Placement) -> Result<Result<Desired, Vec<Problem>>, kube::Error> {
         let texts = context.config_maps.texts(&context.caches, self.metadata.namespace.as_deref(), self.spec.permissions.as_ref()).await?;
-        Ok(desired_user(&*context.caches, self, at, &texts, &context.settings.installation))
+        let desired = desired_user(&*context.caches, self, at, &texts, &context.settings.installation);
+        Ok(desired.map(|desired| as_made(self, context, desired)))
+    }
+
+    fn declared_arn(&self, at: &Placement) -> Option<Arn> {
+        let (name, path) = user_identity(self).ok()?;
+        Some(Arn::user(&at.partition, &at.id, &path, &name))
+    }
+
+    fn told_policies(&self) -> BTreeSet<Arn> {
+        PolicyHolder::from(self).told()
+    }
+
+    fn likely_policies(&self, context: &Context, at: &Placement) -> BTreeSet<Arn> {
+        let Ok((name, path)) = user_identity(self) else { return self.told_policies() };
+        PolicyHolder::from(self).likely(&*context.caches, at, &path, &IdentityName::User(name))
+    }
+
+    fn listed_policies(status: &mut Self::Status) -> &mut Vec<PolicyStatus> {
+        &mut status.policies
+    }
+
+    fn tell_made(status: &mut Self::Status, arn: &Arn, id: &UniqueID) {
+        (status.user_arn, status.user_id, status.deleted_user_id) = (Some(arn.to_string()), Some(id.to_string()), None);
     }
 
     fn withdraw_revoked(&self, context: &Context, at: &Placement, found: &Observed) -> Option<Desired> {
-        let (name, path) = user_identity(self).ok()?;
-        let arn = Arn::user(&at.partition, &at.id, &path, &name);
-        Desired::withdraw_revoked(
-            self.owner(context),
-            self.pinned()?,
-            None,
-            roles_of_user(&*context.caches, self),
-            arn,
-            Quotas::of(&at.account),
-            found,
-        )
+        let (owner, arn) = (self.owner(context), self.declared_arn(at)?);
+        let known = known_id(self.identity_id(context), &owner, found)?;
+        Desired::withdraw_revoked(owner, known, None, roles_of_user(&*context.caches, self), arn, Quotas::of(&at.account), found)
     }
 
     fn facts(&self, context: &Context, _: &Placement, desired: &Desired, observed: &Observed) -> Self::Status {
+        let lost = lost(self, desired, observed);
         let Assuming { policies: assume_policies, roles, total: roles_total } = assuming(context, desired, observed);
         let unmanaged = Staying::reported(desired, observed);
         Self::Status {
-            user_arn: observed.identity.as_ref().map(|_| desired.arn.to_string()),
+            user_arn: (observed.identity.is_some() || lost.is_some()).then(|| desired.arn.to_string()),
             user_id: observed.identity.as_ref().map(|found| found.id.to_string()),
+            deleted_user_id: lost,
             policies: status::policies(desired, observed),
             unmanaged_policies: unmanaged.iter().take(LISTED).map(|policy| (*policy).to_owned()).collect(),
             unmanaged_policies_total: count(unmanaged.len()),
@@ -183,8 +246,9 @@ impl IdentityKind for BastionUser {
     fn removed(&self, context: &Context, at: &Placement) -> Result<Removed, Problem> {
         let (name, path) = user_identity(self)?;
         let name = IdentityName::User(name);
-        let policies = policies_of_user(&*context.caches, self, at, &path, &name);
-        Ok(Removed { owner: self.owner(context), pinned: self.pinned(), name, policies, quotas: Quotas::of(&at.account) })
+        let mut policies = policies_of_user(&*context.caches, self, at, &path, &name);
+        policies.extend(context.memory.policies_made(&Self::reference(ObjectKey::of(self)), &uid(self)));
+        Ok(Removed { owner: self.owner(context), pinned: self.identity_id(context), name, policies, quotas: Quotas::of(&at.account) })
     }
 
     fn held_by(&self, context: &Context, now: Timestamp) -> Vec<String> {
@@ -200,6 +264,26 @@ impl BastionUser {
     fn source(&self) -> SourceKey {
         SourceKey::User(ObjectKey::of(self))
     }
+}
+
+/// What is wanted, in the light of what this process has made and no status tells of yet.
+fn as_made<K: IdentityKind>(object: &K, context: &Context, mut desired: Desired) -> Desired {
+    desired.pinned = object.identity_id(context);
+    desired.former_policies.extend(context.memory.policies_made(&K::reference(ObjectKey::of(object)), &uid(object)));
+    desired
+}
+
+/// The unique ID of what was made for a resource and is not there any more.
+fn lost<K: IdentityKind>(object: &K, desired: &Desired, observed: &Observed) -> Option<String> {
+    let lost = desired.pinned.clone().or_else(|| object.deleted()).filter(|_| observed.identity.is_none());
+    lost.map(|id| id.to_string())
+}
+
+/// The unique ID of what was made for a resource: what its status has, or what bears its owner tags down to its very UID, where a process died before it
+/// could tell.
+fn known_id(pinned: Option<UniqueID>, owner: &Owner, found: &Observed) -> Option<UniqueID> {
+    let told = || found.identity.as_ref().filter(|found| owner.is_told_by(&found.identity.tags)).map(|found| found.id.clone());
+    pinned.or_else(told)
 }
 
 /// What a status tells of the roles that a source may assume.
@@ -278,23 +362,38 @@ impl IdentityKind for CrossAccountRole {
 
     async fn desired(&self, context: &Context, at: &Placement) -> Result<Result<Desired, Vec<Problem>>, kube::Error> {
         let texts = context.config_maps.texts(&context.caches, self.metadata.namespace.as_deref(), self.spec.permissions.as_ref()).await?;
-        Ok(desired_role(&*context.caches, self, at, &texts, &context.settings.installation))
+        let desired = desired_role(&*context.caches, self, at, &texts, &context.settings.installation);
+        Ok(desired.map(|desired| as_made(self, context, desired)))
+    }
+
+    fn declared_arn(&self, at: &Placement) -> Option<Arn> {
+        let (name, path) = role_identity(self).ok()?;
+        Some(Arn::role(&at.partition, &at.id, &path, &name))
+    }
+
+    fn told_policies(&self) -> BTreeSet<Arn> {
+        PolicyHolder::from(self).told()
+    }
+
+    fn likely_policies(&self, context: &Context, at: &Placement) -> BTreeSet<Arn> {
+        let Ok((name, path)) = role_identity(self) else { return self.told_policies() };
+        PolicyHolder::from(self).likely(&*context.caches, at, &path, &IdentityName::Role(name))
+    }
+
+    fn listed_policies(status: &mut Self::Status) -> &mut Vec<PolicyStatus> {
+        &mut status.policies
+    }
+
+    fn tell_made(status: &mut Self::Status, arn: &Arn, id: &UniqueID) {
+        (status.role_arn, status.role_id, status.deleted_role_id) = (Some(arn.to_string()), Some(id.to_string()), None);
     }
 
     fn withdraw_revoked(&self, context: &Context, at: &Placement, found: &Observed) -> Option<Desired> {
-        let (name, path) = role_identity(self).ok()?;
-        let arn = Arn::role(&at.partition, &at.id, &path, &name);
+        let (owner, arn) = (owner(self, &context.settings.installation), self.declared_arn(at)?);
+        let known = known_id(self.identity_id(context), &owner, found)?;
         let trust = grants_of_role(&*context.caches, self, at);
         let assumes = roles_of_role(&*context.caches, self);
-        Desired::withdraw_revoked(
-            owner(self, &context.settings.installation),
-            self.pinned()?,
-            Some(trust),
-            assumes,
-            arn,
-            Quotas::of(&at.account),
-            found,
-        )
+        Desired::withdraw_revoked(owner, known, Some(trust), assumes, arn, Quotas::of(&at.account), found)
     }
 
     fn facts(&self, context: &Context, at: &Placement, desired: &Desired, observed: &Observed) -> Self::Status {
@@ -303,13 +402,15 @@ impl IdentityKind for CrossAccountRole {
         let trust = desired.trust_there(observed);
         let grants: Vec<&Grant> = desired.trust.iter().flatten().flatten().collect();
         let principals: BTreeSet<&Principal> = trust.iter().flat_map(|trust| &trust.admissions).map(|a| &a.principal).collect();
+        let lost = lost(self, desired, observed);
         let Assuming { policies: assume_policies, roles, total: roles_total } = assuming(context, desired, observed);
         let IdentityName::Role(name) = &desired.identity.name else { return Self::Status::default() };
         let unmanaged = Staying::reported(desired, observed);
         let link = || switch_role_url(&at.partition, at.console_name(), &desired.identity.path, name, &self.name_any());
         Self::Status {
-            role_arn: found.map(|_| desired.arn.to_string()),
+            role_arn: (found.is_some() || lost.is_some()).then(|| desired.arn.to_string()),
             role_id: found.map(|f| f.id.to_string()),
+            deleted_role_id: lost,
             switch_role_url: found.filter(|_| opens_in_console(self)).and_then(|_| link()),
             trust: policy.map(|policy| TrustStatus {
                 bytes: count(policy.size()),
@@ -331,8 +432,15 @@ impl IdentityKind for CrossAccountRole {
     fn removed(&self, context: &Context, at: &Placement) -> Result<Removed, Problem> {
         let (name, path) = role_identity(self)?;
         let name = IdentityName::Role(name);
-        let policies = policies_of_role(&*context.caches, self, at, &path, &name);
-        Ok(Removed { owner: owner(self, &context.settings.installation), pinned: self.pinned(), name, policies, quotas: Quotas::of(&at.account) })
+        let mut policies = policies_of_role(&*context.caches, self, at, &path, &name);
+        policies.extend(context.memory.policies_made(&Self::reference(ObjectKey::of(self)), &uid(self)));
+        Ok(Removed {
+            owner: owner(self, &context.settings.installation),
+            pinned: self.identity_id(context),
+            name,
+            policies,
+            quotas: Quotas::of(&at.account),
+        })
     }
 
     fn held_by(&self, context: &Context, now: Timestamp) -> Vec<String> {

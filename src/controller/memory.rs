@@ -1,7 +1,7 @@
 //! What the process remembers of each resource between passes. Everything here can be lost at any time: it saves calls and writes, and nothing
 //! is decided by it that AWS or the API server would not decide the same way.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::caches::lock;
 use super::fate::{Fates, SUSPICION};
+use super::history::Deeds;
 use super::relations::Ref;
 use crate::core::document::SharedDocuments;
 use crate::core::names::{Arn, UniqueID};
@@ -58,11 +59,6 @@ impl Observation {
         matches!(self.basis, Basis::Direct(at) if at.elapsed() < GROUND)
     }
 
-    /// Whether it was seen so recently that IAM may not show everything of it everywhere yet.
-    pub fn is_recent(&self) -> bool {
-        self.read_at.elapsed() < GROUND
-    }
-
     /// Whether it was read directly so late that a bulk read that began then tells less of it.
     fn outweighs(&self, began: Instant) -> bool {
         matches!(self.basis, Basis::Direct(at) if at + GROUND > began)
@@ -102,6 +98,8 @@ struct Entry {
     doubted_at: Option<Instant>,
     /// Since when reads show principals as gone that it trusted.
     gone_since: Option<Instant>,
+    /// What this process has done for it in AWS.
+    deeds: Deeds,
 }
 
 impl Entry {
@@ -113,8 +111,9 @@ impl Entry {
 }
 
 /// What the process remembers, by resource.
-#[derive(Default)]
 pub struct Memory {
+    /// When the process began.
+    began: Instant,
     entries: Mutex<HashMap<Ref, Entry>>,
     /// The documents of all that was seen.
     documents: Mutex<SharedDocuments>,
@@ -122,17 +121,50 @@ pub struct Memory {
     pub fates: Fates,
 }
 
+impl Default for Memory {
+    fn default() -> Self {
+        Self { began: Instant::now(), entries: Mutex::default(), documents: Mutex::default(), fates: Fates::default() }
+    }
+}
+
 impl Memory {
+    /// For how long the process runs.
+    pub fn running(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Looks at what this process has done for a resource; None where it has nothing to do with it yet.
+    pub fn deeds<T>(&self, of: &Ref, look: impl FnOnce(&Deeds) -> T) -> Option<T> {
+        lock(&self.entries).get(of).map(|entry| look(&entry.deeds))
+    }
+
+    /// Notes what this process has done for a resource.
+    pub fn change_deeds(&self, of: &Ref, change: impl FnOnce(&mut Deeds)) {
+        change(&mut lock(&self.entries).entry(of.clone()).or_default().deeds);
+    }
+
     /// What was last seen of a resource.
     pub fn observation(&self, of: &Ref) -> Option<Observation> {
         lock(&self.entries).get(of)?.observation.clone()
     }
 
+    /// The unique ID of the user or role that this process made for the resource with this UID.
+    pub fn made_by_us(&self, of: &Ref, uid: &str) -> Option<UniqueID> {
+        self.deeds(of, |deeds| deeds.made().filter(|_| deeds.is_for(uid)).cloned()).flatten()
+    }
+
+    /// The customer-managed policies that this process made for the resource with this UID, or may have, and that no status tells of yet.
+    pub fn policies_made(&self, of: &Ref, uid: &str) -> BTreeSet<Arn> {
+        self.deeds(of, |deeds| if deeds.is_for(uid) { deeds.policies().clone() } else { BTreeSet::new() }).unwrap_or_default()
+    }
+
     /// The unique ID of the user or role that was made for a resource, if it is known here.
     pub fn made(&self, of: &Ref) -> Option<String> {
         let entries = lock(&self.entries);
-        let observation = entries.get(of)?.observation.as_ref()?;
-        observation.observed.identity.as_ref().map(|identity| identity.id.to_string())
+        let entry = entries.get(of)?;
+        let seen = entry.observation.as_ref().and_then(|seen| seen.observed.identity.as_ref()).map(|found| &found.id);
+        // Where it is not shown yet, it was made all the same.
+        seen.or(entry.deeds.made()).map(UniqueID::to_string)
     }
 
     /// Puts an observation in the place of the one that is there, with the documents that others have as well.
@@ -240,8 +272,6 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
     use crate::core::identity::{Identity, IdentityName, RoleSettings};
     use crate::core::names::Path;

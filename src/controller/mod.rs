@@ -8,8 +8,10 @@ mod context;
 mod fate;
 mod finalize;
 mod health;
+mod history;
 mod kinds;
 mod memory;
+mod observe;
 mod pass;
 mod reconcile;
 pub mod relations;
@@ -21,6 +23,7 @@ mod secrets;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod work;
 
 pub use context::Settings;
 pub use health::Health;

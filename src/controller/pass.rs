@@ -7,6 +7,9 @@ use crate::api::Reason;
 use crate::core::failure::{Effect, Failure};
 use crate::core::outcome::{Outcome, Problem};
 
+/// A pause after which something that is busy right now is tried again.
+pub const SOON: Duration = Duration::from_millis(100);
+
 /// How one pass over a resource ended.
 pub enum Pass<K: Kind> {
     /// It is to be told.
@@ -19,6 +22,8 @@ pub enum Pass<K: Kind> {
         outcome: Outcome,
         /// Whether to try again by ourselves, and not before when; without it, a watch brings the next pass.
         retry: Option<Retry>,
+        /// Whether it is to be told however soon it is over: what is done next rests on it.
+        at_once: bool,
     },
     /// Nothing to tell; the next pass follows after this pause.
     Again(Duration),
@@ -55,7 +60,13 @@ impl Retry {
 
 /// A pass that ends with problems, or without any.
 pub fn told<K: Kind>(object: K, facts: K::Status, problems: Vec<Problem>, retry: Option<Retry>) -> Pass<K> {
-    Pass::Told { object: Box::new(object), facts, outcome: Outcome { problems, ..Outcome::default() }, retry }
+    Pass::Told { object: Box::new(object), facts, outcome: Outcome { problems, ..Outcome::default() }, retry, at_once: false }
+}
+
+/// A pass that ends with something that is to stand in the status before anything else is done.
+pub fn told_first<K: Kind>(object: K, facts: K::Status, problems: Vec<Problem>) -> Pass<K> {
+    let outcome = Outcome { problems, ..Outcome::default() };
+    Pass::Told { object: Box::new(object), facts, outcome, retry: Some(Retry::in_a_while(SOON)), at_once: true }
 }
 
 /// UID of an object; empty where it has none yet.
@@ -73,6 +84,11 @@ pub enum Stop {
     Suspense,
     /// What was found must stand in the status before anything else is done.
     TellFirst,
+    /// What was made was deleted by somebody else. That must stand in the status before it is made anew: a process that dies in between would find an
+    /// object of another unique ID than the one that was made, and tags prove nothing.
+    Lost,
+    /// It is not made yet, since it has nobody to trust.
+    NotYet,
     /// What AWS did not do, and what else there is to tell.
     Failures(Vec<Failure>, Vec<Problem>),
 }
@@ -83,7 +99,7 @@ impl Stop {
         let parts = |stop| match stop {
             Self::Problems(problems) => (vec![], problems),
             Self::Failures(failures, problems) => (failures, problems),
-            Self::Busy(_) | Self::Suspense | Self::TellFirst => Default::default(),
+            Self::Busy(_) | Self::Suspense | Self::TellFirst | Self::Lost | Self::NotYet => Default::default(),
         };
         let ((mut failures, mut problems), (more_failures, more_problems)) = (parts(self), parts(other));
         failures.extend(more_failures);

@@ -1,17 +1,98 @@
-//! Reading what resources refer to that no watch carries: the texts in ConfigMaps.
+//! Where a resource is placed and what it wants there; and reading what it refers to that no watch carries, the texts in ConfigMaps.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::reflector::ObjectRef;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 use tokio::sync::Semaphore;
 
 use super::caches::{Caches, lock};
+use super::context::Context;
+use super::kinds::{IdentityKind, Kind};
+use super::pass::{Pass, Retry, told};
 use crate::api::permissions::Permissions;
+use crate::api::{Managed, Reason};
+use crate::aws::Account;
+use crate::core::desired::Desired;
+use crate::core::failure::Failure;
+use crate::core::outcome::Problem;
 use crate::core::permissions::{ConfigText, ConfigTexts, config_references};
+use crate::core::placement::{Placement, admit, find};
 use crate::core::world::ObjectKey;
+
+/// Where a resource is placed and what it wants there, or what is wrong with it.
+pub(super) type Resolved = Result<(Placement, Desired), Vec<Problem>>;
+
+pub(super) async fn resolve<K: IdentityKind>(object: &K, context: &Context) -> Result<Resolved, kube::Error> {
+    let at = match place(object, context) {
+        Ok(at) => at,
+        Err(problem) => return Ok(Err(vec![problem])),
+    };
+    Ok(object.desired(context, &at).await?.map(|desired| (at, desired)))
+}
+
+/// The account that the object is placed in, where it may be.
+pub(super) fn place<K: IdentityKind>(object: &K, context: &Context) -> Result<Placement, Problem> {
+    let at = find(&*context.caches, object.account_name())?;
+    let namespace = object.namespace().unwrap_or_default();
+    admit(&*context.caches, &at, &namespace, object.told_arn().is_some())?;
+    same_account(object, &at)?;
+    if !at.account.is_finalized() {
+        // Without it the account could go while something of ours is still there.
+        return Err(Problem::new(Reason::AccountNotReady, format!("AWSAccount {} has just been created", at.name)));
+    }
+    Ok(at)
+}
+
+/// An AWSAccount that was deleted and made again for another account of AWS does not take along what was made in the first.
+pub(super) fn same_account<K: IdentityKind>(object: &K, at: &Placement) -> Result<(), Problem> {
+    match object.told_arn() {
+        Some(arn) if arn.account_id().as_ref() != Some(&at.id) => Err(Problem::new(
+            Reason::AccountMismatch,
+            format!("{arn} was made for this object, and AWSAccount {} is account {} now: make a new object for that account", at.name, at.id),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Why an account cannot be worked in now.
+pub(super) enum Closed {
+    /// A person has to put it right.
+    Unusable(Problem),
+    /// It is tried again.
+    Failure(Failure),
+}
+
+impl Closed {
+    /// Tells it, after what else there is to tell.
+    pub(super) fn told<K: Kind>(self, object: K, mut problems: Vec<Problem>) -> Pass<K> {
+        let facts = object.status().cloned().unwrap_or_default();
+        let retry = match self {
+            Self::Unusable(problem) => {
+                problems.push(problem);
+                None
+            }
+            Self::Failure(failure) => {
+                problems.push(failure.problem());
+                Some(Retry::after(&failure))
+            }
+        };
+        told(object, facts, problems, retry)
+    }
+}
+
+/// Goes into an account: its client, and the proof that it is the one declared.
+pub(super) async fn enter(context: &Context, at: &Placement) -> Result<Arc<Account>, Closed> {
+    let unusable = |problem: Problem| Problem::new(Reason::AccountNotReady, format!("AWSAccount {}: {}", at.name, problem.message));
+    let account = context.account(at).map_err(|problem| Closed::Unusable(unusable(problem)))?;
+    account.verify().await.map_err(|failure| {
+        let message = format!("AWSAccount {}: {}", at.name, failure.message);
+        Closed::Failure(Failure { reason: Reason::AccountNotReady, message, ..failure })
+    })?;
+    Ok(account)
+}
 
 /// How many ConfigMaps are read at once. While it is read, one takes some megabytes, whatever little of it is kept.
 const READ_AT_ONCE: usize = 8;

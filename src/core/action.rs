@@ -119,6 +119,8 @@ pub enum Receipt {
     /// Done.
     #[default]
     Done,
+    /// What was to go was not there, as IAM says: gone already, or not shown yet.
+    Missing,
     /// The unique ID of what was created.
     Created(UniqueID),
     /// The ID of the policy version that was made.

@@ -20,7 +20,7 @@ use super::sources::{grants_of_role, trust_problems};
 use super::status::LISTED;
 use super::trust::{Admission, Trust, nobody, trust_policy, without_lesser};
 use super::world::{ObjectKey, SourceKey, World};
-use crate::api::permissions::{PolicyStatus, Unmanaged};
+use crate::api::permissions::{Permissions, PolicyStatus, Unmanaged};
 use crate::api::role::GrantState;
 use crate::api::user::AssumePolicyStatus;
 use crate::api::{BastionUser, CrossAccountRole, Managed, Reason};
@@ -365,11 +365,13 @@ pub fn nothing() -> Document {
     Document::new(vec![Statement::deny().actions(["*"]).resources(["*"])])
 }
 
-/// The owner of the objects of a resource.
+/// The owner of the objects of a resource. What was deleted in AWS and is made anew is known by no unique ID: only what bears the resource's own UID is that.
 pub fn owner<K: Managed>(object: &K, installation: &str) -> Owner {
     let meta = object.meta();
     let part = |part: &Option<String>| part.clone().unwrap_or_default();
-    Owner { installation: installation.into(), resource: format!("{}/{}/{}", K::KIND, part(&meta.namespace), part(&meta.name)), uid: part(&meta.uid) }
+    let resource = format!("{}/{}/{}", K::KIND, part(&meta.namespace), part(&meta.name));
+    let takes_over = object.status().is_none_or(|status| K::deleted_id(status).is_none());
+    Owner { installation: installation.into(), resource, uid: part(&meta.uid), takes_over }
 }
 
 /// The wanted state of a user.
@@ -459,22 +461,57 @@ fn assume_policies(
 
 /// The customer-managed policies that a user may have, whether or not its declaration can be carried out.
 pub fn policies_of_user(world: &dyn World, user: &BastionUser, at: &Placement, path: &Path, name: &IdentityName) -> BTreeSet<Arn> {
-    let told = user.status().map(|s| s.policies.as_slice()).unwrap_or_default();
-    let assuming = user.status().map(|s| s.assume_policies.as_slice()).unwrap_or_default();
-    let mut policies = owned_policies(user.spec.permissions.as_ref(), told, at, path);
-    let room = Room { inline: 0, ..Room::WHOLE };
-    policies.extend(assume_policies(world, &SourceKey::User(ObjectKey::of(user)), assuming, at, (path, name), room));
-    policies
+    PolicyHolder::from(user).policies(world, at, (path, name), Room { inline: 0, ..Room::WHOLE })
 }
 
 /// The customer-managed policies that a role may have, whether or not its declaration can be carried out.
 pub fn policies_of_role(world: &dyn World, role: &CrossAccountRole, at: &Placement, path: &Path, name: &IdentityName) -> BTreeSet<Arn> {
-    let told = role.status().map(|s| s.policies.as_slice()).unwrap_or_default();
-    let assuming = role.status().map(|s| s.assume_policies.as_slice()).unwrap_or_default();
-    let mut policies = owned_policies(role.spec.permissions.as_ref(), told, at, path);
-    let room = Room { inline: 0, ..Room::WHOLE };
-    policies.extend(assume_policies(world, &SourceKey::Role(ObjectKey::of(role)), assuming, at, (path, name), room));
-    policies
+    PolicyHolder::from(role).policies(world, at, (path, name), Room { inline: 0, ..Room::WHOLE })
+}
+
+/// What a user or role says of its policies.
+pub struct PolicyHolder<'a> {
+    source: SourceKey,
+    permissions: Option<&'a Permissions>,
+    told: &'a [PolicyStatus],
+    assuming: &'a [AssumePolicyStatus],
+}
+
+impl<'a> From<&'a BastionUser> for PolicyHolder<'a> {
+    fn from(user: &'a BastionUser) -> Self {
+        let (told, assuming) = user.status().map(|s| (s.policies.as_slice(), s.assume_policies.as_slice())).unwrap_or_default();
+        Self { source: SourceKey::User(ObjectKey::of(user)), permissions: user.spec.permissions.as_ref(), told, assuming }
+    }
+}
+
+impl<'a> From<&'a CrossAccountRole> for PolicyHolder<'a> {
+    fn from(role: &'a CrossAccountRole) -> Self {
+        let (told, assuming) = role.status().map(|s| (s.policies.as_slice(), s.assume_policies.as_slice())).unwrap_or_default();
+        Self { source: SourceKey::Role(ObjectKey::of(role)), permissions: role.spec.permissions.as_ref(), told, assuming }
+    }
+}
+
+impl PolicyHolder<'_> {
+    /// The customer-managed policies that its status lists, the assume policies among them.
+    pub fn told(&self) -> BTreeSet<Arn> {
+        let assuming = self.assuming.iter().filter_map(|policy| policy.arn.as_deref()?.parse().ok());
+        told_policies(Some(self.told)).chain(assuming).collect()
+    }
+
+    /// The customer-managed policies that it is likely to have: of the assume policies those that are told, and others only where what it declares leaves no
+    /// room for the inline one.
+    pub fn likely(&self, world: &dyn World, at: &Placement, path: &Path, name: &IdentityName) -> BTreeSet<Arn> {
+        let room = Room::beside(Limits::default(), Quotas::of(&at.account).limits(name));
+        let declares_inline = self.permissions.is_some_and(|permissions| !permissions.inline_policies.is_empty());
+        self.policies(world, at, (path, name), if declares_inline { Room { inline: 0, ..room } } else { room })
+    }
+
+    /// The customer-managed policies that it declares, those that its status lists, and the assume policies that it may have with this room.
+    fn policies(&self, world: &dyn World, at: &Placement, (path, name): (&Path, &IdentityName), room: Room) -> BTreeSet<Arn> {
+        let mut policies = owned_policies(self.permissions, self.told, at, path);
+        policies.extend(assume_policies(world, &self.source, self.assuming, at, (path, name), room));
+        policies
+    }
 }
 
 fn told_policies(told: Option<&[PolicyStatus]>) -> impl Iterator<Item = Arn> {

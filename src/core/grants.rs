@@ -259,9 +259,10 @@ impl SourceObject<'_> {
         self.is_gone(world) || self.ready().is_some_and(says_disputed)
     }
 
-    /// Whether what was made for it is gone: what bears its name then is somebody else's. Not so where the object has merely lost its owner tags.
+    /// Whether what was made for it is gone: what bears its name then is somebody else's, until it is known to be made anew. Not so where the object has
+    /// merely lost its owner tags.
     pub fn is_gone(&self, world: &dyn World) -> bool {
-        self.told_id().is_some_and(|id| world.is_gone(id))
+        self.told_id().is_some_and(|id| world.is_gone(id)) || (self.is_made_anew() && self.unique_id(world).is_none())
     }
 
     /// Whether what bears its name, if anything, is known not to be what was made for it, so that nobody is to have a right to that: it is gone, or another
@@ -276,6 +277,14 @@ impl SourceObject<'_> {
         match self {
             Self::User(user) => user.status()?.user_id.as_deref(),
             Self::Role(role) => role.status()?.role_id.as_deref(),
+        }
+    }
+
+    /// Whether what was made for it was deleted in AWS, and another one is being made.
+    fn is_made_anew(&self) -> bool {
+        match self {
+            Self::User(user) => user.status().is_some_and(|status| status.deleted_user_id.is_some()),
+            Self::Role(role) => role.status().is_some_and(|status| status.deleted_role_id.is_some()),
         }
     }
 

@@ -3,8 +3,10 @@
 //!
 //! [`grants`] says which grants stand, [`desired`] turns resources into the wanted state of an IAM identity, [`observed`] holds what
 //! AWS has, [`plan`] is the ordered list of [`action`]s from one to the other, [`outcome`] says it in conditions, and [`status`] what else a
-//! resource tells. [`sweep`] says of many resources at once whether their plan is empty.
+//! resource tells. [`sweep`] says of many resources at once whether their plan is empty, and [`absence`] when it is believed that something is not
+//! there.
 
+pub mod absence;
 pub mod access;
 pub mod action;
 pub mod assume;

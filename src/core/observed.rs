@@ -9,6 +9,7 @@ use super::action::{Action, Dependent, Receipt, Tagged};
 use super::document::Document;
 use super::identity::{Identity, IdentityName, ManagedPolicy};
 use super::names::{Arn, UniqueID, same_name};
+use super::ownership::Owner;
 
 /// What AWS has of one resource. The default, nothing, is also what a resource that was never made is taken to have: the first write then
 /// finds out.
@@ -66,13 +67,14 @@ pub struct Dependents {
 }
 
 impl Observed {
-    /// Whether this direct read shows that the user or role with a unique ID lives. `before` is what was known of it a moment ago: where that had it and the
-    /// read shows nobody, None, since IAM may not show yet what was just made.
-    pub fn shows(&self, id: &UniqueID, before: Option<&Self>) -> Option<bool> {
-        let has = |there: &Self| there.identity.as_ref().map(|found| found.id == *id);
-        match (has(self), before.and_then(has)) {
-            (None, Some(true)) => None,
-            (shown, _) => Some(shown == Some(true)),
+    /// Whether this direct read shows that the user or role with a unique ID lives, which was made for `owner`. While it is in doubt whether what is not
+    /// shown is absent, None where the read shows nobody, or one that bears the same owner tags: that may be the one before, from where IAM is behind.
+    pub fn shows(&self, id: &UniqueID, owner: &Owner, is_in_doubt: bool) -> Option<bool> {
+        match &self.identity {
+            Some(found) if found.id == *id => Some(true),
+            Some(found) if is_in_doubt && owner.is_told_by(&found.identity.tags) => None,
+            None if is_in_doubt => None,
+            _ => Some(false),
         }
     }
 
@@ -96,9 +98,10 @@ impl Observed {
         of_identity.chain(self.policies.values().map(|found| &found.policy.document))
     }
 
-    /// Takes an action that succeeded, and what IAM answered, into account.
+    /// Takes an action that succeeded, and what IAM answered, into account. That something was missing changes nothing: it may not be shown.
     pub fn record(&mut self, action: &Action, receipt: &Receipt) {
         match (action, receipt) {
+            (_, Receipt::Missing) => {}
             (Action::CreateIdentity(identity), Receipt::Created(id)) => {
                 // Creation writes no policies and no memberships: they come by actions of their own.
                 let groups = identity.role.is_none().then(BTreeSet::new);
@@ -198,12 +201,17 @@ fn record_on_identity(identity: &mut Identity, action: &Action) {
 mod tests {
     use super::*;
     use crate::core::names::Path;
+    use crate::core::ownership::Tags;
 
-    fn alice(id: &str) -> Observed {
+    fn owner() -> Owner {
+        Owner { installation: "one".into(), resource: "BastionUser/data/alice".into(), uid: "u1".into(), takes_over: true }
+    }
+
+    fn alice(id: &str, tags: Tags) -> Observed {
         let identity = Identity {
             name: IdentityName::User("alice".parse().unwrap()),
             path: Path::root(),
-            tags: BTreeMap::new(),
+            tags,
             permissions_boundary: None,
             inline_policies: BTreeMap::new(),
             attached_policies: BTreeSet::new(),
@@ -214,13 +222,16 @@ mod tests {
     }
 
     #[test]
-    fn who_bears_the_name_with_another_id_or_not_at_all_is_gone_but_for_what_iam_does_not_show_yet() {
-        let (ours, others, nobody) = (alice("AIDAEXAMPLEEXAMPLE01"), alice("AIDAEXAMPLEEXAMPLE02"), Observed::default());
+    fn who_bears_the_name_with_another_id_or_not_at_all_is_gone_but_for_what_iam_may_not_show_yet() {
         let id = "AIDAEXAMPLEEXAMPLE01".parse().unwrap();
-        for before in [None, Some(&nobody), Some(&others), Some(&ours)] {
-            assert_eq!((ours.shows(&id, before), others.shows(&id, before)), (Some(true), Some(false)));
-            let is_new = before == Some(&ours);
-            assert_eq!(nobody.shows(&id, before), (!is_new).then_some(false));
+        let shows = |there: &Observed| [false, true].map(|is_in_doubt| there.shows(&id, &owner(), is_in_doubt));
+        for tags in [Tags::new(), owner().tags()] {
+            assert_eq!(shows(&alice("AIDAEXAMPLEEXAMPLE01", tags)), [Some(true), Some(true)]);
         }
+        assert_eq!(shows(&Observed::default()), [Some(false), None]);
+        assert_eq!(shows(&alice("AIDAEXAMPLEEXAMPLE02", Tags::new())), [Some(false), Some(false)], "somebody else's");
+        assert_eq!(shows(&alice("AIDAEXAMPLEEXAMPLE02", owner().tags())), [Some(false), None], "perhaps the one before");
+        let restored = Owner { uid: "u0".into(), ..owner() };
+        assert_eq!(shows(&alice("AIDAEXAMPLEEXAMPLE02", restored.tags())), [Some(false), Some(false)]);
     }
 }

@@ -27,6 +27,8 @@ pub struct Owner {
     pub resource: String,
     /// UID of the Kubernetes object.
     pub uid: String,
+    /// Whether what an earlier object of the same name has left is its own, too, as after a restored backup. Otherwise only what bears its very UID is.
+    pub takes_over: bool,
 }
 
 impl Owner {
@@ -35,11 +37,14 @@ impl Owner {
         [(INSTALLATION, &self.installation), (OWNER, &self.resource), (UID, &self.uid)].map(|(key, value)| (key.to_owned(), value.clone())).into()
     }
 
-    /// Whether tags name this owner. The UID may differ: the same resource of the same installation, re-created or restored, takes its
-    /// objects back.
+    /// Whether tags name this owner, be it an earlier object of its name.
     fn is_named_by(&self, tags: &Tags) -> bool {
-        let tag = |key: &str| tags.iter().find(|(k, _)| same_name(k, key)).map(|(_, value)| value.as_str());
-        tag(INSTALLATION) == Some(&self.installation) && tag(OWNER) == Some(&self.resource)
+        tag(tags, INSTALLATION) == Some(&self.installation) && tag(tags, OWNER) == Some(&self.resource)
+    }
+
+    /// Whether tags name this owner, down to the very Kubernetes object.
+    pub fn is_told_by(&self, tags: &Tags) -> bool {
+        self.is_named_by(tags) && tag(tags, UID) == Some(&self.uid)
     }
 
     /// Checks that an object of IAM may be written to for this owner.
@@ -48,10 +53,16 @@ impl Owner {
     ///
     /// # Errors
     /// [`Reason::Conflict`] where the tags name nobody or somebody else, [`Reason::IdentityChanged`] where they name this owner on an
-    /// object with another unique ID than the pinned one.
+    /// object with another unique ID than the pinned one, or an earlier object of its name whose things it does not take over.
     pub fn check(&self, what: &str, tags: &Tags, id: &UniqueID, pinned: Option<&UniqueID>) -> Result<(), Problem> {
         if !self.is_named_by(tags) {
             return Err(Problem::new(Reason::Conflict, self.conflict(what, tags, pinned == Some(id))));
+        }
+        if !self.takes_over && !self.is_told_by(tags) {
+            let message = format!(
+                "{what} bears the owner tags of an earlier object of this name, and what was made for this one was deleted in AWS: somebody made another. If it is not needed, delete it in AWS; it is then made again."
+            );
+            return Err(Problem::new(Reason::IdentityChanged, message));
         }
         match pinned {
             Some(pinned) if pinned != id => Err(Problem::new(
@@ -81,12 +92,16 @@ impl Owner {
     }
 }
 
+fn tag<'t>(tags: &'t Tags, key: &str) -> Option<&'t str> {
+    tags.iter().find(|(k, _)| same_name(k, key)).map(|(_, value)| value.as_str())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn owner() -> Owner {
-        Owner { installation: "one".into(), resource: "CrossAccountRole/data/reader".into(), uid: "u1".into() }
+        Owner { installation: "one".into(), resource: "CrossAccountRole/data/reader".into(), uid: "u1".into(), takes_over: true }
     }
 
     fn id(text: &str) -> UniqueID {
@@ -98,6 +113,19 @@ mod tests {
         let before = Owner { uid: "u0".into(), ..owner() };
         assert_eq!(owner().check("role r", &before.tags(), &id("AROAEXAMPLEROLE00001"), None), Ok(()));
         assert_eq!(owner().check("role r", &before.tags(), &id("AROAEXAMPLEROLE00001"), Some(&id("AROAEXAMPLEROLE00001"))), Ok(()));
+    }
+
+    #[test]
+    fn who_takes_nothing_over_owns_only_what_bears_its_own_uid() {
+        let made_anew = Owner { takes_over: false, ..owner() };
+        let id = id("AROAEXAMPLEROLE00001");
+        assert_eq!(made_anew.check("role r", &owner().tags(), &id, None), Ok(()));
+        let mut without_uid = owner().tags();
+        without_uid.remove(UID);
+        for tags in [Owner { uid: "u0".into(), ..owner() }.tags(), without_uid] {
+            assert_eq!(made_anew.check("role r", &tags, &id, None).unwrap_err().reason, Reason::IdentityChanged);
+        }
+        assert_eq!(made_anew.check("role r", &Tags::new(), &id, None).unwrap_err().reason, Reason::Conflict);
     }
 
     #[test]

@@ -101,12 +101,12 @@ fn repairs(each: u64) -> Counts {
     calls.map(|(operation, count)| (operation.to_owned(), count)).into()
 }
 
-/// The reads that come before those repairs, where each role whose trust policy was changed names a user of its own.
+/// The reads that come before those repairs, where each role whose trust policy was changed names a user of its own. How often those that are deleted are
+/// looked for is left out: see [`reads_of_what_is_there`].
 fn looks(each: u64) -> Counts {
     let there = (WAYS.len() as u64 - 1) * each;
     let of_roles = [
-        // The deleted ones as well
-        ("GetRole", there + each),
+        ("GetRole", there),
         ("ListRolePolicies", there),
         // None where it was removed, two where one was added, one elsewhere
         ("GetRolePolicy", there),
@@ -115,6 +115,19 @@ fn looks(each: u64) -> Counts {
     // A user that a trust policy does not name any more may have been renamed: who bears its name is looked at before it is trusted again.
     let of_users = ["GetUser", "ListUserPolicies", "GetUserPolicy", "ListAttachedUserPolicies"].map(|operation| (operation, each));
     of_roles.into_iter().chain(of_users).map(|(operation, count)| (operation.to_owned(), count)).collect()
+}
+
+/// The operator's reads in these accounts after call number `since`, but for those that look for roles that are deleted: these were made so short a time ago
+/// that a role that is not shown may be there, so that each is looked for until it is certain that it is gone.
+async fn reads_of_what_is_there(world: &World, accounts: &[&Account], since: u64) -> Result<Counts> {
+    let (_, mut reads) = world.counts_in(accounts, since).await?;
+    for account in accounts {
+        let calls = world.calls_in(account, since).await?;
+        let deleted = |call: &&Call| call.operation == "GetRole" && call.parameters.get("RoleName").is_some_and(|name| name.starts_with("deleted"));
+        let looks = calls.iter().filter(deleted).count() as u64;
+        reads.entry("GetRole".to_owned()).and_modify(|reads| *reads -= looks);
+    }
+    Ok(reads)
 }
 
 /// A trust policy that lets in this principal.
@@ -212,7 +225,8 @@ async fn what_others_changed_while_the_operator_was_away_is_put_right_with_no_mo
     tenant.ready(&tenant.roles(), "deleted").await?;
     tenant.quiet(Duration::from_secs(2)).await?;
 
-    let (writes, reads) = world.counts_in(&[&utils, &prod], since).await?;
+    let (writes, _) = world.counts_in(&[&utils, &prod], since).await?;
+    let reads = reads_of_what_is_there(&world, &[&utils, &prod], since).await?;
     assert_eq!(writes, repairs(1));
     // A direct look at each role that is not as declared; and two sweeps, of which the one finds no roles to ask for more about.
     let mut expected = looks(1);
@@ -292,7 +306,8 @@ async fn of_a_thousand_entities_a_sweep_takes_four_calls_and_finds_the_fifty_tha
     world.testbed.wait_for("that is told", || told_repaired(&tenant, "removed-inline-0", "list")).await?;
     tenant.quiet(Duration::from_secs(2)).await?;
 
-    let (writes, reads) = world.counts_in(&[&prod], since).await?;
+    let (writes, _) = world.counts_in(&[&prod], since).await?;
+    let reads = reads_of_what_is_there(&world, &[&prod], since).await?;
     let mut expected = repairs(EACH as u64);
     expected.extend(once(&["PutUserPolicy", "TagUser"]));
     assert_eq!(writes, expected);
@@ -312,9 +327,11 @@ async fn of_a_thousand_entities_a_sweep_takes_four_calls_and_finds_the_fifty_tha
         if object.starts_with("events/") || told.get(&object) == Some(&writes) {
             continue;
         }
-        // Only what was made anew has another unique ID to tell.
-        ensure!(object == format!("awsaccounts/{}", prod.name) || object.starts_with("crossaccountroles/deleted-"), "{object}: {writes:?}");
-        ensure!(writes.len() == told[&object].len() + 1, "{object} was written more than once: {writes:?}");
+        // Only what was made anew has another unique ID to tell: that it is looked for, that it is lost, and that it is there again.
+        let is_made_anew = object.starts_with("crossaccountroles/deleted-");
+        ensure!(object == format!("awsaccounts/{}", prod.name) || is_made_anew, "{object}: {writes:?}");
+        let more = writes.len() - told[&object].len();
+        ensure!(if is_made_anew { (2..=3).contains(&more) } else { more == 1 }, "{object} was written {more} times: {writes:?}");
     }
     drop(operator);
     Ok(())

@@ -238,11 +238,11 @@ impl Sdk {
             }
             Dependent::MFADevice(serial) => {
                 let request = iam.deactivate_mfa_device().user_name(user).serial_number(serial);
-                gone(self.call("iam:DeactivateMFADevice", request.send()).await)?;
+                let deactivated = gone(self.call("iam:DeactivateMFADevice", request.send()).await)?;
                 if dependent.is_virtual_device() {
-                    gone(self.call("iam:DeleteVirtualMFADevice", iam.delete_virtual_mfa_device().serial_number(serial).send()).await)?;
+                    return gone(self.call("iam:DeleteVirtualMFADevice", iam.delete_virtual_mfa_device().serial_number(serial).send()).await);
                 }
-                Ok(Receipt::Done)
+                Ok(deactivated)
             }
             Dependent::Group(group) => self.remove_from_group(name, group).await,
         }
@@ -255,16 +255,14 @@ fn done<T>(result: Result<T, CallError>) -> Result<Receipt, Failure> {
     Ok(Receipt::Done)
 }
 
-/// The answer to a removal: what is gone already is removed.
+/// The answer to a removal.
 fn gone<T>(result: Result<T, CallError>) -> Result<Receipt, Failure> {
-    existing(result)?;
-    Ok(Receipt::Done)
+    Ok(existing(result)?.map_or(Receipt::Missing, |_| Receipt::Done))
 }
 
-/// The answer to taking something from a user or role: what is not there any more is taken, unless there is no user or role.
+/// The answer to taking something from a user or role, unless there is no user or role.
 fn off<T>(result: Result<T, CallError>) -> Result<Receipt, Failure> {
-    taken(result)?;
-    Ok(Receipt::Done)
+    Ok(taken(result)?.map_or(Receipt::Missing, |_| Receipt::Done))
 }
 
 /// The answer to a creation.

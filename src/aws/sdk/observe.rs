@@ -7,6 +7,7 @@ use aws_sdk_iam::types::AttachedPermissionsBoundary;
 use super::super::errors::existing;
 use super::reply::{document, oldest_first, path, session_seconds, tags, unreadable, value};
 use super::{Sdk, list};
+use crate::api::Reason;
 use crate::core::assume::attached;
 use crate::core::document::Document;
 use crate::core::failure::Failure;
@@ -39,10 +40,16 @@ impl Sdk {
         let found = self.user(name, scope.groups).await?;
         let Some(pinned) = scope.pinned.as_ref().filter(|_| found.is_none()) else { return Ok(found) };
         let all = list!(self, "iam:ListUsers", self.iam.list_users(), |page| page.users().iter().cloned())?;
-        match all.iter().find(|user| user.user_id() == pinned.as_str()) {
-            Some(user) => self.user(&value(OPERATION, "UserName", user.user_name())?, scope.groups).await,
-            None => Ok(None),
-        }
+        let Some(listed) = all.iter().find(|user| user.user_id() == pinned.as_str()) else { return Ok(None) };
+        let found = self.user(&value(OPERATION, "UserName", listed.user_name())?, scope.groups).await?;
+        // It was renamed, or deleted, so short a time ago that the list still has it as it was.
+        let behind = || {
+            format!(
+                "iam:GetUser: user {} is not shown, and iam:ListUsers still lists it: IAM does not show everywhere yet what has become of it",
+                listed.user_name()
+            )
+        };
+        Ok(Some(found.ok_or_else(|| Failure::refused(Reason::Propagating, behind()))?))
     }
 
     async fn user(&self, name: &UserName, with_groups: bool) -> Result<Option<ObservedIdentity>, Failure> {

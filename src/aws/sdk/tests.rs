@@ -129,6 +129,31 @@ async fn of_a_missing_role_the_policies_are_still_read() {
     assert_eq!(observed.policies.len(), 1);
 }
 
+/// IAM finds no user by its unique ID: all are listed. What the list still has under a name that nobody bears was renamed or deleted a moment ago.
+#[tokio::test]
+async fn statement_66_a_user_that_is_listed_and_not_shown_is_not_absent() {
+    const ID: &str = "AIDAEXAMPLEEXAMPLE1";
+    let listed = |id: &str| {
+        let user = format!(
+            "<member><Path>/</Path><UserName>ana</UserName><UserId>{id}</UserId><Arn>arn:aws:iam::111111111111:user/ana</Arn><CreateDate>2026-01-01T00:00:00Z</CreateDate></member>"
+        );
+        format!("<Users>{user}</Users><IsTruncated>false</IsTruncated>")
+    };
+    for (id, is_known) in [(ID, true), ("AIDAEXAMPLEEXAMPLE2", false)] {
+        let users = listed(id);
+        let server = Server::start(move |request| match request.action.as_str() {
+            "ListUsers" => success("ListUsers", &users),
+            _ => error(404, "NoSuchEntity", "It cannot be found."),
+        });
+        let scope = Scope { pinned: Some(ID.parse().unwrap()), ..scope(&user(), &[]) };
+        let observed = account(&server).await.gateway().observe(&scope).await;
+        match observed {
+            Ok(observed) => assert!(!is_known && observed.identity.is_none(), "{observed:?}"),
+            Err(failure) => assert!(is_known && failure.reason == Reason::Propagating, "{failure:?}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_role_that_vanishes_while_it_is_read_is_not_one_without_policies() {
     for vanished in ["ListRolePolicies", "GetRolePolicy", "ListAttachedRolePolicies", "GetPolicyVersion", "ListPolicyVersions"] {
@@ -306,10 +331,10 @@ fn removals() -> Vec<(Action, Vec<&'static str>)> {
 }
 
 #[tokio::test]
-async fn statements_22_and_23_what_is_gone_already_is_removed() {
+async fn statements_22_and_23_what_is_gone_already_is_no_failure_and_told_apart() {
     for (action, operations) in removals() {
         let server = Server::start(|_| error(404, "NoSuchEntity", "It cannot be found."));
-        assert_eq!(execute(&server, action.clone()).await, Ok(Receipt::Done), "{action}");
+        assert_eq!(execute(&server, action.clone()).await, Ok(Receipt::Missing), "{action}");
         assert_eq!(server.actions(), operations, "{action}");
     }
 }

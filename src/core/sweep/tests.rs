@@ -5,7 +5,7 @@ use crate::core::names::Path;
 use crate::core::ownership::Owner;
 
 fn owner(resource: &str) -> Owner {
-    Owner { installation: "one".into(), resource: resource.into(), uid: "u".into() }
+    Owner { installation: "one".into(), resource: resource.into(), uid: "u".into(), takes_over: true }
 }
 
 fn role(name: &str, tags: Tags, trusted: &[&str]) -> ObservedIdentity {

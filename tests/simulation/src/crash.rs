@@ -14,14 +14,12 @@ use crate::shrink::Failing;
 /// What is harmed, and what is done to it.
 pub const HARMS: [Strike; 3] = [Strike::DiesBefore, Strike::DiesAfter, Strike::ReplyLost];
 
-/// A workload by its name, and whether it is known that harm at some of its calls leaves something wrong.
+/// A workload by its name.
 pub struct Workload {
     /// What is done.
     pub name: &'static str,
     /// The same as values.
     pub schedule: Schedule,
-    /// Whether the operator is known not to overcome every harm.
-    pub is_open: bool,
 }
 
 /// The workloads: the recipe is made, changed and deleted; a role and a user are deleted in AWS and made again.
@@ -45,15 +43,15 @@ pub fn workloads() -> Vec<Workload> {
         workload.push(Step { after: Duration::from_secs(150), act: Act::Wait });
     }
     let named = [
-        ("the recipe is made", recipe, false),
-        ("the recipe is changed", change, false),
-        ("the recipe is deleted", delete, false),
-        ("a role is deleted in AWS", role_again, true),
-        ("a user is deleted in AWS", user_again, true),
-        ("a role is deleted in AWS, and then its resource", again_and_deleted, true),
+        ("the recipe is made", recipe),
+        ("the recipe is changed", change),
+        ("the recipe is deleted", delete),
+        ("a role is deleted in AWS", role_again),
+        ("a user is deleted in AWS", user_again),
+        ("a role is deleted in AWS, and then its resource", again_and_deleted),
     ];
     let schedule = |steps| Schedule { seed: 1, steps, strikes: Strikes::Listed(BTreeMap::new()), lag: Duration::ZERO, strangers: 0 };
-    named.into_iter().map(|(name, steps, is_open)| Workload { name, schedule: schedule(steps), is_open }).collect()
+    named.into_iter().map(|(name, steps)| Workload { name, schedule: schedule(steps) }).collect()
 }
 
 /// Harms a workload at each of its calls. Returns how many points that were, and the first at which something does not hold.

@@ -1,0 +1,229 @@
+//! What this process has made in AWS for each resource, and when: it tells whether something that IAM does not show is absent.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::context::Context;
+use super::kinds::IdentityKind;
+use super::memory::Memory;
+use super::pass::{Retry, uid};
+use super::relations::Ref;
+use crate::core::absence::{Deed, Others, PROPAGATION, Thing, Traces, deed, look_again, taken_by, without_deleted};
+use crate::core::action::{Action, Receipt};
+use crate::core::failure::Failure;
+use crate::core::names::{Arn, UniqueID};
+use crate::core::observed::Observed;
+use crate::core::world::ObjectKey;
+
+/// What this process has done in AWS for one resource.
+#[derive(Default)]
+pub struct Deeds {
+    /// UID of the Kubernetes object that it was done for.
+    uid: String,
+    /// Whether this process has put the finalizer on it: before that nobody makes anything.
+    has_begun: bool,
+    /// Whether it has made the user or role, or may have.
+    has_made: bool,
+    /// The unique ID of the user or role that it made last.
+    made: Option<UniqueID>,
+    /// The customer-managed policies that it made, or may have, and that no status tells of yet.
+    policies: BTreeSet<Arn>,
+    /// What it did lately, the last thing to each. What is older tells nothing any more.
+    lately: Vec<(Thing, Deed, Instant)>,
+}
+
+impl Deeds {
+    fn note(&mut self, thing: Thing, deed: Deed, now: Instant) {
+        match (&thing, deed) {
+            (Thing::Identity, Deed::Made) => self.has_made = true,
+            (Thing::Policy(arn), Deed::Made) => drop(self.policies.insert(arn.clone())),
+            (Thing::Policy(arn), Deed::Deleted) => drop(self.policies.remove(arn)),
+            _ => {}
+        }
+        self.lately.retain(|(known, _, at)| *known != thing && now.duration_since(*at) < PROPAGATION);
+        self.lately.push((thing, deed, now));
+    }
+
+    /// The customer-managed policies that this process made, or may have, and that no status tells of yet.
+    pub fn policies(&self) -> &BTreeSet<Arn> {
+        &self.policies
+    }
+
+    /// The unique ID of the user or role that this process made last.
+    pub fn made(&self) -> Option<&UniqueID> {
+        self.made.as_ref()
+    }
+
+    /// Whether this was done for the object with this UID, and not for an earlier one of its name.
+    pub fn is_for(&self, uid: &str) -> bool {
+        self.uid == uid
+    }
+
+    fn last(&self, thing: &Thing, now: Instant) -> Option<(Deed, Duration)> {
+        self.lately.iter().find(|(known, ..)| known == thing).map(|(_, deed, at)| (*deed, now.duration_since(*at)))
+    }
+
+    fn is_in_doubt(&self, others: Option<Others>, now: Instant) -> bool {
+        let own = self.lately.iter().map(|(thing, ..)| thing).chain([&Thing::Part]);
+        own.into_iter().any(|thing| !self.traces(thing, others, now).doubt(thing).is_zero())
+    }
+
+    fn traces(&self, thing: &Thing, others: Option<Others>, now: Instant) -> Traces {
+        Traces { own: self.last(thing, now), others: others.filter(|_| !self.has_begun) }
+    }
+}
+
+/// What is known of when something was made for a resource.
+pub struct History<'a> {
+    memory: &'a Memory,
+    of: Ref,
+    uid: String,
+    deleting: Option<Duration>,
+    ready: Option<Duration>,
+    deleted: Option<(UniqueID, Duration)>,
+}
+
+impl<'a> History<'a> {
+    /// That of a resource as it is told now. Of what the status tells by now no note is needed.
+    pub fn of<K: IdentityKind>(context: &'a Context, object: &K) -> Self {
+        let age = |since: Timestamp| Timestamp::now().duration_since(since).try_into().unwrap_or_default();
+        let deleting = object.meta().deletion_timestamp.as_ref().map(|since| age(since.0));
+        let ready = object.pinned().and_then(|_| object.ready_since(true)).map(age);
+        // It is not Ready since that was told at the latest.
+        let deleted = object.deleted().map(|id| (id, object.ready_since(false).map(age).unwrap_or_default()));
+        let of = K::reference(ObjectKey::of(object));
+        let history = Self { memory: &context.memory, of, uid: uid(object), deleting, ready, deleted };
+        let told = object.told_policies();
+        if history.policies().iter().any(|arn| told.contains(arn)) {
+            history.change(|deeds| deeds.policies.retain(|arn| !told.contains(arn)));
+        }
+        history
+    }
+
+    /// Notes that this process has put the finalizer on an object that tells of nothing that was made for it.
+    pub fn begin(&self) {
+        self.change(|deeds| deeds.has_begun = true);
+    }
+
+    /// Notes what became of an action that was tried.
+    pub fn note(&self, action: &Action, result: &Result<Receipt, Failure>) {
+        if let Some((thing, deed)) = deed(action, result) {
+            self.change(|deeds| deeds.note(thing, deed, Instant::now()));
+        }
+        if let (Action::CreateIdentity(_), Ok(Receipt::Created(id))) = (action, result) {
+            self.change(|deeds| deeds.made = Some(id.clone()));
+        }
+    }
+
+    /// Whether a user or role may have been made for a resource that carries the finalizer.
+    pub fn may_have_made(&self) -> bool {
+        self.look(|deeds| deeds.has_made || !deeds.has_begun)
+    }
+
+    /// How much longer it proves nothing that IAM does not show this.
+    pub fn doubt(&self, thing: &Thing) -> Duration {
+        self.look(|deeds| deeds.traces(thing, Some(self.others()), Instant::now()).doubt(thing))
+    }
+
+    /// What a direct read shows but for what is known to be deleted.
+    pub fn without_deleted(&self, observed: Observed) -> Observed {
+        without_deleted(observed, self.deleted.as_ref().map(|(id, since)| (id, *since)))
+    }
+
+    /// How much longer it proves nothing that IAM says not to have what this action takes away.
+    pub fn doubt_of(&self, action: &Action) -> Duration {
+        taken_by(action).map_or(Duration::ZERO, |thing| self.doubt(&thing))
+    }
+
+    /// Whether anything may have been made so lately that IAM does not show it.
+    pub fn is_recent(&self) -> bool {
+        self.look(|deeds| deeds.is_in_doubt(Some(self.others()), Instant::now()))
+    }
+
+    /// The customer-managed policies that this process made, or may have, and that no status tells of yet.
+    pub fn policies(&self) -> BTreeSet<Arn> {
+        self.look(|deeds| deeds.policies.clone())
+    }
+
+    /// When to look again whether what is not shown is there after all; None where it is not.
+    pub fn look_again(&self) -> Option<Retry> {
+        let doubt = self.doubt(&Thing::Identity);
+        (!doubt.is_zero()).then(|| Retry::in_a_while(look_again(doubt)))
+    }
+
+    fn others(&self) -> Others {
+        Others { running: self.memory.running(), deleting: self.deleting, ready: self.ready }
+    }
+
+    fn look<T>(&self, look: impl Fn(&Deeds) -> T) -> T {
+        let own = self.memory.deeds(&self.of, |deeds| deeds.is_for(&self.uid).then(|| look(deeds))).flatten();
+        own.unwrap_or_else(|| look(&Deeds::default()))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Deeds)) {
+        self.memory.change_deeds(&self.of, |deeds| {
+            if !deeds.is_for(&self.uid) {
+                *deeds = Deeds { uid: self.uid.clone(), ..Deeds::default() };
+            }
+            change(deeds);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn policy() -> Arn {
+        "arn:aws:iam::111111111111:policy/p".parse().unwrap()
+    }
+
+    /// A process that runs for so long.
+    fn running(age: Duration) -> Option<Others> {
+        Some(Others { running: age, ..Others::default() })
+    }
+
+    #[test]
+    fn what_a_process_knows_from_its_beginning_is_absent_at_once_unless_it_was_made() {
+        let (mut deeds, now) = (Deeds { has_begun: true, ..Deeds::default() }, Instant::now());
+        let doubt = |deeds: &Deeds, thing: &Thing| deeds.traces(thing, running(MINUTE), now + MINUTE).doubt(thing);
+        assert_eq!(doubt(&deeds, &Thing::Identity), Duration::ZERO, "it was never made");
+        assert_eq!(doubt(&Deeds::default(), &Thing::Identity), MINUTE, "a process before may have made it");
+        deeds.note(Thing::Identity, Deed::Made, now);
+        assert_eq!(doubt(&deeds, &Thing::Identity), MINUTE);
+        assert_eq!(doubt(&deeds, &Thing::Policy(policy())), Duration::ZERO);
+        assert!(deeds.is_in_doubt(running(MINUTE), now + MINUTE) && !deeds.is_in_doubt(running(MINUTE), now + 2 * MINUTE));
+        deeds.note(Thing::Identity, Deed::Deleted, now + MINUTE);
+        assert_eq!(doubt(&deeds, &Thing::Identity), Duration::ZERO);
+    }
+
+    #[test]
+    fn policies_are_remembered_until_they_are_deleted_and_what_is_old_is_forgotten() {
+        let (mut deeds, now) = (Deeds::default(), Instant::now());
+        deeds.note(Thing::Policy(policy()), Deed::Made, now);
+        deeds.note(Thing::Part, Deed::Made, now + 3 * MINUTE);
+        assert_eq!(deeds.lately.len(), 1, "{:?}", deeds.lately);
+        assert_eq!(deeds.policies(), &BTreeSet::from([policy()]), "no status tells of it");
+        deeds.note(Thing::Policy(policy()), Deed::Deleted, now + 3 * MINUTE);
+        assert!(deeds.policies().is_empty());
+    }
+
+    #[test]
+    fn what_was_done_for_an_earlier_object_of_the_name_is_none_of_this_ones() {
+        let memory = Memory::default();
+        let of = Ref::User(ObjectKey::new("data", "alice"));
+        let history = |uid: &str| History { memory: &memory, of: of.clone(), uid: uid.into(), deleting: None, ready: None, deleted: None };
+        history("u1").begin();
+        assert!(!history("u1").may_have_made() && history("u2").may_have_made());
+        let id: UniqueID = "AIDAEXAMPLEEXAMPLE01".parse().unwrap();
+        history("u1").change(|deeds| deeds.made = Some(id.clone()));
+        assert_eq!((memory.made_by_us(&of, "u1"), memory.made_by_us(&of, "u2")), (Some(id), None));
+        history("u2").begin();
+        assert_eq!(memory.made_by_us(&of, "u1"), None);
+    }
+}
