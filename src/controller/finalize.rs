@@ -40,18 +40,16 @@ const LOOK_AGAIN_AT_AWS: Duration = Duration::from_secs(60);
 /// Dependents of an account that a message names.
 const NAMED: usize = 10;
 
-/// Lets an account go once nothing refers to it any more.
-pub async fn account(object: AWSAccount, context: &Context) -> Result<Pass<AWSAccount>, kube::Error> {
-    let name = object.name_any();
-    let dependents = context.caches.dependents_of_account(&name);
+/// Lets an account go once nothing refers to it any more; until then, returns what does.
+pub async fn account(object: &AWSAccount, context: &Context) -> Result<Option<Problem>, kube::Error> {
+    let dependents = context.caches.dependents_of_account(&object.name_any());
     if dependents.is_empty() {
-        remove_finalizer(context, &object).await?;
-        return Ok(Pass::Gone);
+        remove_finalizer(context, object).await?;
+        return Ok(None);
     }
-    let facts = object.status.clone().unwrap_or_default();
     let more = if dependents.len() > NAMED { format!(" and {} more", dependents.len() - NAMED) } else { String::new() };
     let message = format!("still referred to by {}{more}: delete those first", dependents.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", "));
-    Ok(told(object, facts, vec![Problem::new(Reason::InUse, message)], None))
+    Ok(Some(Problem::new(Reason::InUse, message)))
 }
 
 /// Removes a user or role and its policies from AWS.

@@ -132,35 +132,49 @@ fn again_after(context: &Context, of: &Ref, error: &kube::Error) -> Next {
 #[async_trait]
 impl Reconciled for AWSAccount {
     async fn converge(self, context: &Context) -> Result<Pass<Self>, kube::Error> {
-        let facts = self.status.clone().unwrap_or_default();
-        let name = self.name_any();
-        // What leads through this account is told by that, too.
-        let outside = |facts| AWSAccountStatus { caller_arn: None, ..facts };
         if let Some(problem) = double(&*context.caches, &self) {
-            return Ok(told(self, outside(facts), vec![problem], None));
+            let facts = self.status.clone().unwrap_or_default();
+            return Ok(told(self, without_caller(facts), vec![problem], None));
         }
         let object = if self.is_finalized() { self } else { add_finalizer(context, &self).await? };
-        let (at, account) = match own_account(context, &name) {
-            Ok(account) => account,
-            Err(problem) => return Ok(told(object, outside(facts), vec![problem], None)),
-        };
-        // Asked anew each time: this is the one pass that says whether the account can be used.
-        account.forget_verification();
-        match account.verify().await {
-            Ok(caller) => {
-                let facts = AWSAccountStatus { caller_arn: Some(caller.arn.to_string()), ..facts };
-                Ok(sweep_when_due(object, context, &at, &account, facts).await)
-            }
-            Err(failure) => {
-                let facts = if failure.reason.class() == Class::Transient { facts } else { outside(facts) };
-                Ok(told(object, facts, vec![failure.problem()], Some(Retry::after(&failure))))
-            }
-        }
+        Ok(look_after(object, context).await)
     }
 
+    /// What is still in it is looked after until it is gone.
     async fn finalize(self, context: &Context) -> Result<Pass<Self>, kube::Error> {
-        super::finalize::account(self, context).await
+        let Some(in_use) = super::finalize::account(&self, context).await? else { return Ok(Pass::Gone) };
+        let mut pass = look_after(self, context).await;
+        if let Pass::Told { outcome, .. } = &mut pass {
+            outcome.problems.insert(0, in_use);
+        }
+        Ok(pass)
     }
+}
+
+/// Verifies that an account can be used, and sweeps it when that is due.
+async fn look_after(object: AWSAccount, context: &Context) -> Pass<AWSAccount> {
+    let facts = object.status.clone().unwrap_or_default();
+    let (at, account) = match own_account(context, &object.name_any()) {
+        Ok(account) => account,
+        Err(problem) => return told(object, without_caller(facts), vec![problem], None),
+    };
+    // Asked anew each time: this is the one pass that says whether the account can be used.
+    account.forget_verification();
+    match account.verify().await {
+        Ok(caller) => {
+            let facts = AWSAccountStatus { caller_arn: Some(caller.arn.to_string()), ..facts };
+            sweep_when_due(object, context, &at, &account, facts).await
+        }
+        Err(failure) => {
+            let facts = if failure.reason.class() == Class::Transient { facts } else { without_caller(facts) };
+            told(object, facts, vec![failure.problem()], Some(Retry::after(&failure)))
+        }
+    }
+}
+
+/// What leads through this account is told by that, too, that its caller is not known.
+fn without_caller(facts: AWSAccountStatus) -> AWSAccountStatus {
+    AWSAccountStatus { caller_arn: None, ..facts }
 }
 
 #[async_trait]

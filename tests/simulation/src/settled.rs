@@ -325,7 +325,9 @@ impl Settled<'_> {
         if !seen.insert(key.to_owned()) {
             return true;
         }
-        let is_free = self.bearer(key).is_none_or(|bearer| self.is_own(bearer, key)) && !self.is_disowned(key);
+        // What is not there any more is made again only when nothing of it can still turn up.
+        let may_be_made = || self.is_certain || !self.checker.made.values().any(|owner| owner == key);
+        let is_free = self.bearer(key).map_or_else(may_be_made, |bearer| self.is_own(bearer, key)) && !self.is_disowned(key);
         if let Some((_, user)) = self.resources().users().find(|(there, _)| *there == key) {
             let (namespace, account) = (user.namespace().unwrap_or_default(), &user.spec.account_ref.name);
             let is_placed = self.is_usable(account) && self.resources().is_allowed(account, &namespace);

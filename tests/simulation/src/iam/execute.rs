@@ -56,7 +56,7 @@ impl Cloud {
             Action::Untag(what, keys) => done(operation, self.untag(account, what, keys, view)),
             Action::RemoveDependent(user, Dependent::Group(group)) => match group.parse() {
                 Ok(group) => off(operation, self.remove_from_group(account, user, &group, view)),
-                Err(_) => Ok(Receipt::Done),
+                Err(_) => Ok(Receipt::Missing),
             },
             Action::RemoveDependent(user, dependent) => self.remove_dependent(account, user, dependent, view),
             Action::DeleteIdentity(who) => gone(operation, self.delete_identity(account, who, view)),
@@ -350,8 +350,8 @@ impl Cloud {
             }
             Err(Refusal::missing(Missing::Part, format!("{dependent} cannot be found.")))
         });
-        gone(operation, removed)?;
-        if dependent.is_virtual_device() { gone("DeleteVirtualMFADevice", self.delete_device(account, dependent)) } else { Ok(Receipt::Done) }
+        let removed = gone(operation, removed)?;
+        if dependent.is_virtual_device() { gone("DeleteVirtualMFADevice", self.delete_device(account, dependent)) } else { Ok(removed) }
     }
 
     /// A virtual MFA device goes when nobody uses it (IAM API reference, DeleteVirtualMFADevice). Those that nobody uses are not kept.

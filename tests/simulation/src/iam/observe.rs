@@ -96,7 +96,9 @@ fn found(of: &Account, name: &IdentityName, scope: &Scope, view: &mut View<'_>) 
     let found = identity(of, name, scope.groups, view)?;
     let (None, Some(pinned), IdentityName::User(_)) = (&found, &scope.pinned, name) else { return Ok(found) };
     let listed = of.users.all_at(view.replica()).find(|user| user.id == *pinned).map(|user| user.name.clone());
-    listed.map_or(Ok(None), |name| identity(of, &name, scope.groups, view))
+    let Some(name) = listed else { return Ok(None) };
+    let behind = || Failure::refused(Reason::Propagating, format!("iam:GetUser: user {name} is not shown, and iam:ListUsers still lists it."));
+    identity(of, &name, scope.groups, view)?.map_or_else(|| Err(behind()), |found| Ok(Some(found)))
 }
 
 fn identity(of: &Account, asked: &IdentityName, with_groups: bool, view: &mut View<'_>) -> Result<Option<ObservedIdentity>, Failure> {

@@ -124,18 +124,18 @@ pub(super) fn done(operation: &str, answer: Answer) -> Result<Receipt, Failure> 
     answer.map(|()| Receipt::Done).map_err(|refusal| refusal.of(operation))
 }
 
-/// A removal is done also where there was nothing to remove.
+/// A removal is no failure where there was nothing to remove.
 pub(super) fn gone(operation: &str, answer: Answer) -> Result<Receipt, Failure> {
     match answer {
-        Err(Refusal { code: Code::NoSuchEntity(_), .. }) => Ok(Receipt::Done),
+        Err(Refusal { code: Code::NoSuchEntity(_), .. }) => Ok(Receipt::Missing),
         answer => done(operation, answer),
     }
 }
 
-/// What was to be taken from a user or role counts as taken where it was not there, unless there is no user or role.
+/// Taking something from a user or role is no failure where it was not there, unless there is no user or role.
 pub(super) fn off(operation: &str, answer: Answer) -> Result<Receipt, Failure> {
     match answer {
-        Err(Refusal { code: Code::NoSuchEntity(missing), .. }) if missing != Missing::Identity => Ok(Receipt::Done),
+        Err(Refusal { code: Code::NoSuchEntity(missing), .. }) if missing != Missing::Identity => Ok(Receipt::Missing),
         answer => done(operation, answer),
     }
 }
