@@ -399,7 +399,7 @@ impl IdentityKind for CrossAccountRole {
     fn facts(&self, context: &Context, at: &Placement, desired: &Desired, observed: &Observed) -> Self::Status {
         let found = observed.identity.as_ref();
         let policy = found.and_then(|f| f.identity.role.as_ref()).map(|role| &role.trust_policy);
-        let trust = desired.trust_there(observed);
+        let trust = desired.trust_there(observed).map(|trust| desired.with_names(trust));
         let grants: Vec<&Grant> = desired.trust.iter().flatten().flatten().collect();
         let principals: BTreeSet<&Principal> = trust.iter().flat_map(|trust| &trust.admissions).map(|a| &a.principal).collect();
         let lost = lost(self, desired, observed);

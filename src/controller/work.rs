@@ -237,11 +237,13 @@ impl<K: IdentityKind> Work<'_, K> {
         let is_own = is_own(self.desired, &seen.observed);
         let planned = plan(self.desired, &seen.observed);
         // Where there is no plan nobody is added, so nobody need be read for that.
-        if is_own && planned.is_ok() && has_suspects(self.context, &K::reference(ObjectKey::of(&self.object)), self.desired, &seen.observed) {
+        let less = if planned.is_err() { self.object.withdraw_revoked(self.context, self.at, &seen.observed) } else { None };
+        let of = K::reference(ObjectKey::of(&self.object));
+        if is_own && has_suspects(self.context, &of, less.as_ref().unwrap_or(self.desired), &seen.observed) {
             return Ok(Err(Stop::Suspense));
         }
         let are_gone = is_own && self.desired.is_newly_replaced(&seen.observed);
-        if self.context.memory.may_be_passing(&K::reference(ObjectKey::of(&self.object)), are_gone, Instant::now()) {
+        if self.context.memory.may_be_passing(&of, are_gone, Instant::now()) {
             // Nothing of it is told or remembered: that principals are gone would stay in the status.
             self.observation = None;
             return Ok(Err(Stop::Suspense));

@@ -82,7 +82,8 @@ impl Desired {
             // A policy that is there has room, however large it is.
             let there = found.and_then(|found| found.role.as_ref()).map_or(0, |role| role.trust_policy.size());
             let room = self.quotas.trust_policy_size.max(there);
-            role.trust_policy = trust_to_be(trust, self.trust_there(observed).as_ref(), room, self.arn.account_id().as_ref());
+            let there = self.trust_there(observed).map(|there| self.with_names(there));
+            role.trust_policy = trust_to_be(trust, there.as_ref(), room, self.arn.account_id().as_ref());
         }
         if let Some(memberships) = &self.memberships {
             let there = found.and_then(|f| f.groups.clone()).unwrap_or_default();
@@ -204,10 +205,19 @@ impl Desired {
         grants.filter_map(|g| Some((named(g)?, g.source_id.clone()?))).collect()
     }
 
-    /// What the trust policy of the role that is there lets in.
+    /// What the trust policy of the role that is there lets in, as IAM shows it.
     pub fn trust_there(&self, observed: &Observed) -> Option<Trust> {
         let role = observed.identity.as_ref()?.identity.role.as_ref()?;
         Some(Trust::of(&role.trust_policy, &self.arn.account_id()?))
+    }
+
+    /// What a trust policy lets in, with the names of the sources in the places of their own unique IDs: for moments IAM shows the ID of one that lives, too,
+    /// and it is let in all the same.
+    pub fn with_names(&self, trust: Trust) -> Trust {
+        let named = |grant: &Grant| Some((grant.source_id.clone()?, grant.admission.as_ref()?.principal.clone()));
+        let is_wanted = |grant: &&Grant| grant.presence != Presence::Absent;
+        let names = self.trust.iter().flatten().flatten().filter(is_wanted).filter_map(named).filter(|(_, principal)| !principal.is_account());
+        trust.with_names(&names.collect())
     }
 
     /// What keeps principals from being trusted again that are not who they were, going by the trust policy that is there.

@@ -182,7 +182,7 @@ impl Trusting<'_> {
             PrincipalForm::AccountRoot => Some(Arn::account_root(arn.partition(), &arn.account_id()?)),
         });
         let source_id = source.unique_id(world);
-        if presence != Presence::Absent && form == PrincipalForm::Named && source.is_gone(world) {
+        if presence != Presence::Absent && form == PrincipalForm::Named && source.is_another(world) {
             // IAM shows the unique ID of who is gone (IAM user guide, "Principal"): the name in a trust policy means whoever bears it now.
             presence = Presence::Absent;
             problem = problem.or_else(|| Some(not_ready(world, source)));

@@ -244,6 +244,16 @@ impl Trust {
         Self { admissions: admissions.collect(), says_more: !allowing.iter().all(|s| is_plain(*s)), denied }
     }
 
+    /// The same, with these names in the places of the unique IDs that they belong to.
+    pub fn with_names(mut self, names: &BTreeMap<String, Principal>) -> Self {
+        let named = |admission: Admission| match names.get(admission.principal.as_str()) {
+            Some(principal) => Admission { principal: principal.clone(), ..admission },
+            None => admission,
+        };
+        self.admissions = self.admissions.into_iter().map(named).collect();
+        self
+    }
+
     /// Whether an admission comes in already.
     pub fn covers(&self, admission: &Admission) -> bool {
         !self.denies(&admission.principal) && self.admissions.iter().any(|there| there.covers(admission))

@@ -134,6 +134,11 @@ impl Checker {
         }
     }
 
+    /// For how long somebody or something lives, by its unique ID.
+    pub fn age(&self, id: &str, now: Duration) -> Duration {
+        now.saturating_sub(self.born.get(id).copied().unwrap_or(now))
+    }
+
     /// What was made and has no resource any more.
     pub fn orphans(&self) -> Vec<String> {
         let orphan = |(id, object): (&String, &Arc<Value>)| {
@@ -147,7 +152,7 @@ impl Checker {
     pub fn before_write(&mut self, cloud: &Cloud, account: &AccountID, action: &Action, now: Duration) {
         let Some(object) = target(cloud, account, action) else { return };
         let id = unique_id(&object);
-        let age = now.saturating_sub(self.born.get(id).copied().unwrap_or(now));
+        let age = self.age(id, now);
         if !self.made.contains_key(id) && age > GROUND + self.lag {
             let what = format!("{action} in {account}: {} ({id}) is somebody else's, since {} s", text(&object, "arn"), age.as_secs());
             self.violated("L2", what);
@@ -247,7 +252,7 @@ impl Checker {
         let undeclared = |(source, role): &&(String, String)| {
             let (names, role) = (self.names(source), &self.made[role]);
             // Whoever took a name a moment ago may be met by a write that was on its way, as in L2.
-            let is_new = !self.made.contains_key(source) && now.saturating_sub(self.born.get(source).copied().unwrap_or(now)) < GROUND + self.lag;
+            let is_new = !self.made.contains_key(source) && self.age(source, now) < GROUND + self.lag;
             let bears_a_name = || self.made.values().any(|owner| self.resources.arn(owner).is_some_and(|arn| names.contains(&arn)));
             let may_be_met = is_new && bears_a_name();
             let declares = |declaration: &Declaration| names.iter().any(|name| declaration.wanted.contains(&(name.clone(), role.clone())));

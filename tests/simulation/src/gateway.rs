@@ -159,7 +159,12 @@ impl Gateway for ToAccount {
 
     async fn observe(&self, scope: &Scope) -> Result<Observed, Failure> {
         let name = scope.name.as_ref().map_or("policies".to_owned(), ToString::to_string);
-        self.call(format!("read {name}"), Kind::Read, |state, mut view| state.cloud.observe(&self.config.id, scope, view.view())).await
+        let read = |state: &mut State, mut view: Sight| {
+            let observed = state.cloud.observe(&self.config.id, scope, view.view());
+            state.trace.tell(|| format!("{observed:?}"));
+            observed
+        };
+        self.call(format!("read {name}"), Kind::Read, read).await
     }
 
     async fn dependents(&self, who: &IdentityName) -> Result<Dependents, Failure> {
@@ -184,6 +189,7 @@ impl Gateway for ToAccount {
             state.checker.before_write(&state.cloud, &self.config.id, action, now);
             let result = state.cloud.execute(&self.config.id, action, view.view());
             state.checker.after_write(&state.cloud, action, &result, now, self.way.life.number);
+            state.trace.tell(|| format!("{action:?}"));
             result
         };
         self.call(action.to_string(), Kind::Write, act).await

@@ -77,6 +77,9 @@ fn uneventful(schedule: &Schedule, state: &crate::world::State) -> Schedule {
 /// What the operator remembers of each object.
 const BY_OBJECT: [&str; 7] = ["accounts", "facets", "fates", "observations", "queued", "retries", "sweeps"];
 
+/// Within which time what is made is Ready.
+const A_MINUTE: Duration = Duration::from_secs(60);
+
 /// How often a resource that is not Ready may try the same in that time.
 const TRIES: u64 = 4;
 
@@ -152,7 +155,7 @@ fn look(run: &Run, when: &str, is_certain: bool) -> bool {
     }
     let state = &mut *run.world().lock();
     if state.checker.violations.is_empty() {
-        let found = Settled { aws: state.cloud.state(), checker: &state.checker, is_certain }.violations();
+        let found = Settled { aws: state.cloud.state(), checker: &state.checker, now: state.now(), is_certain }.violations();
         state.checker.violations.extend(found.into_iter().map(|violation| Violation { what: format!("{} ({when})", violation.what), ..violation }));
     }
     !state.checker.violations.is_empty()
@@ -191,6 +194,7 @@ fn all_ready(resources: &Resources) -> bool {
 struct Settled<'s> {
     aws: AWSState,
     checker: &'s Checker,
+    now: Duration,
     is_certain: bool,
 }
 
@@ -317,7 +321,13 @@ impl Settled<'_> {
             .resources()
             .roles()
             .any(|(there, role)| there == key && role.spec.trust.iter().flat_map(|entry| &entry.from).any(|source| source.aws_principal.is_some()));
-        has_groups || names_principals
+        has_groups || names_principals || self.lacks_a_source(key)
+    }
+
+    /// Whether a role is to trust somebody whose name nobody bears in AWS.
+    fn lacks_a_source(&self, key: &str) -> bool {
+        let mut wanted = self.checker.declaration().into_iter().flat_map(|declaration| &declaration.wanted);
+        wanted.any(|(source, role)| role == key && self.bearer(source).is_none())
     }
 
     /// Whether nothing in Kubernetes or AWS keeps a resource from being Ready. In doubt it need not be.
@@ -327,7 +337,8 @@ impl Settled<'_> {
         }
         // What is not there any more is made again only when nothing of it can still turn up.
         let may_be_made = || self.is_certain || !self.checker.made.values().any(|owner| owner == key);
-        let is_free = self.bearer(key).map_or_else(may_be_made, |bearer| self.is_own(bearer, key)) && !self.is_disowned(key);
+        let is_new = |bearer: &Value| !self.is_certain && self.checker.age(unique_id(bearer), self.now) < A_MINUTE;
+        let is_free = self.bearer(key).map_or_else(may_be_made, |bearer| self.is_own(bearer, key) && !is_new(bearer)) && !self.is_disowned(key);
         if let Some((_, user)) = self.resources().users().find(|(there, _)| *there == key) {
             let (namespace, account) = (user.namespace().unwrap_or_default(), &user.spec.account_ref.name);
             let is_placed = self.is_usable(account) && self.resources().is_allowed(account, &namespace);

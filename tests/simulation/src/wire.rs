@@ -78,6 +78,9 @@ impl Wire {
             }
             let ending = fate.strike.map(|strike| format!(", {strike}")).unwrap_or_default();
             state.trace.say(format_args!("life {} {call} {:08x} {code}{ending}", self.life.number, short(&body)));
+            if !body.is_empty() {
+                state.trace.tell(|| String::from_utf8_lossy(&body).into_owned());
+            }
             answer
         };
         self.world.end(&self.life, &call, &fate).await;

@@ -219,6 +219,13 @@ impl Trace {
             lines.push(line);
         }
     }
+
+    /// Adds what was written, for people who ask for it with `ROLEBRIDGE_BODIES=1`.
+    pub fn tell(&mut self, what: impl FnOnce() -> String) {
+        if let Some(lines) = self.lines.as_mut().filter(|_| std::env::var_os("ROLEBRIDGE_BODIES").is_some()) {
+            lines.push(format!("{:>9} {}", "", what()));
+        }
+    }
 }
 
 /// A few digits that tell one text from another.

@@ -3,6 +3,7 @@
 //! - `ROLEBRIDGE_SEED=7` begins at that seed instead of one that is drawn and printed.
 //! - `ROLEBRIDGE_SAVE=cases/name.json` writes the shortest schedule that fails, so that it stays as a case.
 //! - `ROLEBRIDGE_KEEP_GOING=1` lists every seed that fails instead of ending with the first.
+//! - `ROLEBRIDGE_BODIES=1` tells in a story what was written, too.
 //! - `ROLEBRIDGE_RUNS=100000` or `ROLEBRIDGE_MINUTES=10` says how far to go.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be carried out ends")]
