@@ -105,7 +105,7 @@ pub struct CrossAccountRoleStatus {
     /// The trust policy as it is in IAM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<TrustStatus>,
-    /// The customer-managed policies that belong to the role; at most 100 are listed.
+    /// The customer-managed policies that belong to the role, or are about to be made for it; at most 100 are listed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub policies: Vec<PolicyStatus>,

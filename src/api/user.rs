@@ -97,7 +97,7 @@ pub struct BastionUserStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 11))]
     pub assume_policies: Vec<AssumePolicyStatus>,
-    /// The other customer-managed policies that belong to the user; at most 100 are listed.
+    /// The other customer-managed policies that belong to the user, or are about to be made for it; at most 100 are listed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub policies: Vec<PolicyStatus>,

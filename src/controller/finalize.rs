@@ -134,7 +134,7 @@ impl From<Failure> for Stop {
 }
 
 /// Reads what is there, always afresh, and removes what is ours. `policies` are the customer-managed policies that were made for the resource, or may have been.
-async fn remove(account: &Account, removed: &Removed, how_far: Removal, mut policies: BTreeSet<Arn>, history: &History<'_>) -> Result<(), Stop> {
+async fn remove(account: &Account, removed: &Removed, how_far: Removal, policies: BTreeSet<Arn>, history: &History<'_>) -> Result<(), Stop> {
     account.verify().await?;
     let gateway: &dyn Gateway = account.gateway();
     let mut observed = match read(gateway, &removed.scope(), history).await {
@@ -150,7 +150,6 @@ async fn remove(account: &Account, removed: &Removed, how_far: Removal, mut poli
         None => Dependents::default(),
     };
     let (plan, blocked) = plan_removal(removed, &observed, &dependents, how_far);
-    policies.extend(history.policies());
     let awaited = awaited(removed, &observed, how_far, policies);
     apply(gateway, &plan, &mut observed, history).await?;
     if let Some(problem) = blocked {

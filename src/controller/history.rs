@@ -1,6 +1,5 @@
 //! What this process has made in AWS for each resource, and when: it tells whether something that IAM does not show is absent.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,7 +13,7 @@ use super::relations::Ref;
 use crate::core::absence::{Deed, Others, PROPAGATION, Thing, Traces, deed, look_again, taken_by, without_deleted};
 use crate::core::action::{Action, Receipt};
 use crate::core::failure::Failure;
-use crate::core::names::{Arn, UniqueID};
+use crate::core::names::UniqueID;
 use crate::core::observed::Observed;
 use crate::core::world::ObjectKey;
 
@@ -29,27 +28,15 @@ pub struct Deeds {
     has_made: bool,
     /// The unique ID of the user or role that it made last.
     made: Option<UniqueID>,
-    /// The customer-managed policies that it made, or may have, and that no status tells of yet.
-    policies: BTreeSet<Arn>,
     /// What it did lately, the last thing to each. What is older tells nothing any more.
     lately: Vec<(Thing, Deed, Instant)>,
 }
 
 impl Deeds {
     fn note(&mut self, thing: Thing, deed: Deed, now: Instant) {
-        match (&thing, deed) {
-            (Thing::Identity, Deed::Made) => self.has_made = true,
-            (Thing::Policy(arn), Deed::Made) => drop(self.policies.insert(arn.clone())),
-            (Thing::Policy(arn), Deed::Deleted) => drop(self.policies.remove(arn)),
-            _ => {}
-        }
+        self.has_made |= (&thing, deed) == (&Thing::Identity, Deed::Made);
         self.lately.retain(|(known, _, at)| *known != thing && now.duration_since(*at) < PROPAGATION);
         self.lately.push((thing, deed, now));
-    }
-
-    /// The customer-managed policies that this process made, or may have, and that no status tells of yet.
-    pub fn policies(&self) -> &BTreeSet<Arn> {
-        &self.policies
     }
 
     /// The unique ID of the user or role that this process made last.
@@ -87,7 +74,7 @@ pub struct History<'a> {
 }
 
 impl<'a> History<'a> {
-    /// That of a resource as it is told now. Of what the status tells by now no note is needed.
+    /// That of a resource as it is told now.
     pub fn of<K: IdentityKind>(context: &'a Context, object: &K) -> Self {
         let age = |since: Timestamp| Timestamp::now().duration_since(since).try_into().unwrap_or_default();
         let deleting = object.meta().deletion_timestamp.as_ref().map(|since| age(since.0));
@@ -95,12 +82,7 @@ impl<'a> History<'a> {
         // It is not Ready since that was told at the latest.
         let deleted = object.deleted().map(|id| (id, object.ready_since(false).map(age).unwrap_or_default()));
         let of = K::reference(ObjectKey::of(object));
-        let history = Self { memory: &context.memory, of, uid: uid(object), deleting, ready, deleted };
-        let told = object.told_policies();
-        if history.policies().iter().any(|arn| told.contains(arn)) {
-            history.change(|deeds| deeds.policies.retain(|arn| !told.contains(arn)));
-        }
-        history
+        Self { memory: &context.memory, of, uid: uid(object), deleting, ready, deleted }
     }
 
     /// Notes that this process has put the finalizer on an object that tells of nothing that was made for it.
@@ -143,11 +125,6 @@ impl<'a> History<'a> {
         self.look(|deeds| deeds.is_in_doubt(Some(self.others()), Instant::now()))
     }
 
-    /// The customer-managed policies that this process made, or may have, and that no status tells of yet.
-    pub fn policies(&self) -> BTreeSet<Arn> {
-        self.look(|deeds| deeds.policies.clone())
-    }
-
     /// When to look again whether what is not shown is there after all; None where it is not.
     pub fn look_again(&self) -> Option<Retry> {
         let doubt = self.doubt(&Thing::Identity);
@@ -176,6 +153,7 @@ impl<'a> History<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::names::Arn;
 
     const MINUTE: Duration = Duration::from_secs(60);
 
@@ -203,14 +181,11 @@ mod tests {
     }
 
     #[test]
-    fn policies_are_remembered_until_they_are_deleted_and_what_is_old_is_forgotten() {
+    fn what_is_old_is_forgotten() {
         let (mut deeds, now) = (Deeds::default(), Instant::now());
         deeds.note(Thing::Policy(policy()), Deed::Made, now);
         deeds.note(Thing::Part, Deed::Made, now + 3 * MINUTE);
         assert_eq!(deeds.lately.len(), 1, "{:?}", deeds.lately);
-        assert_eq!(deeds.policies(), &BTreeSet::from([policy()]), "no status tells of it");
-        deeds.note(Thing::Policy(policy()), Deed::Deleted, now + 3 * MINUTE);
-        assert!(deeds.policies().is_empty());
     }
 
     #[test]

@@ -246,8 +246,7 @@ impl IdentityKind for BastionUser {
     fn removed(&self, context: &Context, at: &Placement) -> Result<Removed, Problem> {
         let (name, path) = user_identity(self)?;
         let name = IdentityName::User(name);
-        let mut policies = policies_of_user(&*context.caches, self, at, &path, &name);
-        policies.extend(context.memory.policies_made(&Self::reference(ObjectKey::of(self)), &uid(self)));
+        let policies = policies_of_user(&*context.caches, self, at, &path, &name);
         Ok(Removed { owner: self.owner(context), pinned: self.identity_id(context), name, policies, quotas: Quotas::of(&at.account) })
     }
 
@@ -267,10 +266,8 @@ impl BastionUser {
 }
 
 /// What is wanted, in the light of what this process has made and no status tells of yet.
-fn as_made<K: IdentityKind>(object: &K, context: &Context, mut desired: Desired) -> Desired {
-    desired.pinned = object.identity_id(context);
-    desired.former_policies.extend(context.memory.policies_made(&K::reference(ObjectKey::of(object)), &uid(object)));
-    desired
+fn as_made<K: IdentityKind>(object: &K, context: &Context, desired: Desired) -> Desired {
+    Desired { pinned: object.identity_id(context), ..desired }
 }
 
 /// The unique ID of what was made for a resource and is not there any more.
@@ -432,8 +429,7 @@ impl IdentityKind for CrossAccountRole {
     fn removed(&self, context: &Context, at: &Placement) -> Result<Removed, Problem> {
         let (name, path) = role_identity(self)?;
         let name = IdentityName::Role(name);
-        let mut policies = policies_of_role(&*context.caches, self, at, &path, &name);
-        policies.extend(context.memory.policies_made(&Self::reference(ObjectKey::of(self)), &uid(self)));
+        let policies = policies_of_role(&*context.caches, self, at, &path, &name);
         Ok(Removed {
             owner: owner(self, &context.settings.installation),
             pinned: self.identity_id(context),

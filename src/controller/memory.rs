@@ -1,7 +1,7 @@
 //! What the process remembers of each resource between passes. Everything here can be lost at any time: it saves calls and writes, and nothing
 //! is decided by it that AWS or the API server would not decide the same way.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -153,11 +153,6 @@ impl Memory {
         self.deeds(of, |deeds| deeds.made().filter(|_| deeds.is_for(uid)).cloned()).flatten()
     }
 
-    /// The customer-managed policies that this process made for the resource with this UID, or may have, and that no status tells of yet.
-    pub fn policies_made(&self, of: &Ref, uid: &str) -> BTreeSet<Arn> {
-        self.deeds(of, |deeds| if deeds.is_for(uid) { deeds.policies().clone() } else { BTreeSet::new() }).unwrap_or_default()
-    }
-
     /// The unique ID of the user or role that was made for a resource, if it is known here.
     pub fn made(&self, of: &Ref) -> Option<String> {
         let entries = lock(&self.entries);
@@ -272,6 +267,8 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::core::identity::{Identity, IdentityName, RoleSettings};
     use crate::core::names::Path;

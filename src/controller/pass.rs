@@ -1,10 +1,12 @@
 //! How a pass over a resource ends, and how the work in it stops short.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::kinds::Kind;
 use crate::api::Reason;
 use crate::core::failure::{Effect, Failure};
+use crate::core::names::Arn;
 use crate::core::outcome::{Outcome, Problem};
 
 /// A pause after which something that is busy right now is tried again.
@@ -89,6 +91,9 @@ pub enum Stop {
     Lost,
     /// It is not made yet, since it has nobody to trust.
     NotYet,
+    /// These customer-managed policies are about to be made. That must stand in the status first: a process that dies right after it made one would leave what
+    /// nobody knows of, since IAM finds a policy by its ARN alone.
+    Intends(BTreeSet<Arn>),
     /// What AWS did not do, and what else there is to tell.
     Failures(Vec<Failure>, Vec<Problem>),
 }
@@ -99,7 +104,7 @@ impl Stop {
         let parts = |stop| match stop {
             Self::Problems(problems) => (vec![], problems),
             Self::Failures(failures, problems) => (failures, problems),
-            Self::Busy(_) | Self::Suspense | Self::TellFirst | Self::Lost | Self::NotYet => Default::default(),
+            Self::Busy(_) | Self::Suspense | Self::TellFirst | Self::Lost | Self::NotYet | Self::Intends(_) => Default::default(),
         };
         let ((mut failures, mut problems), (more_failures, more_problems)) = (parts(self), parts(other));
         failures.extend(more_failures);

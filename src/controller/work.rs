@@ -1,6 +1,6 @@
 //! The work on one user or role: observe, plan, apply, and tell how it ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -19,6 +19,7 @@ use crate::api::Reason;
 use crate::api::conditions::Class;
 use crate::aws::{Account, Permit};
 use crate::core::absence::{self, Sight, Thing, look_again, sight};
+use crate::core::action::Action;
 use crate::core::desired::Desired;
 use crate::core::failure::{Effect, Failure};
 use crate::core::names::Arn;
@@ -26,6 +27,7 @@ use crate::core::observed::Observed;
 use crate::core::outcome::{Outcome, Problem};
 use crate::core::placement::Placement;
 use crate::core::plan::{Plan, is_own, is_settled, plan};
+use crate::core::status::LISTED;
 use crate::core::world::ObjectKey;
 
 /// A pause after which a role looks whether it is known what has become of a source.
@@ -68,13 +70,14 @@ impl<K: IdentityKind> Work<'_, K> {
             }
         };
         let hidden = self.hidden_policies();
+        let intended = self.intended_policies();
         // Nothing but the status tells a later process of what this one made.
-        let mut before = K::with_policies(before, self.history.policies().iter());
+        let mut before = before;
         if let (Some(made), None) = (&self.desired.pinned, self.object.pinned()) {
             K::tell_made(&mut before, &self.desired.arn, made);
         }
         let facts = |object: &K, before| match &self.observation {
-            Some(seen) => K::with_policies(object.facts(self.context, self.at, self.desired, &seen.observed), hidden.keys()),
+            Some(seen) => K::with_policies(object.facts(self.context, self.at, self.desired, &seen.observed), hidden.keys().chain(&intended)),
             None => before,
         };
         Ok(match result? {
@@ -112,6 +115,12 @@ impl<K: IdentityKind> Work<'_, K> {
                 keep(self.observation);
                 let what = &self.desired.identity.name;
                 let message = format!("{what} was deleted in AWS by somebody else, and is made anew with another unique ID");
+                told_first(self.object, facts, vec![Problem::new(Reason::Progressing, message)])
+            }
+            Err(Stop::Intends(policies)) => {
+                let facts = K::with_policies(facts(&self.object, before), policies.iter());
+                keep(self.observation);
+                let message = format!("{} customer-managed policies are about to be made", policies.len());
                 told_first(self.object, facts, vec![Problem::new(Reason::Progressing, message)])
             }
             Err(Stop::NotYet) => {
@@ -203,12 +212,27 @@ impl<K: IdentityKind> Work<'_, K> {
     /// nothing else does.
     fn hidden_policies(&self) -> BTreeMap<Arn, Duration> {
         let Some(seen) = &self.observation else { return BTreeMap::new() };
-        let had = self.object.told_policies().into_iter().chain(self.history.policies());
-        let hidden = had.filter(|arn| !seen.observed.policies.contains_key(arn)).map(|arn| {
+        let hidden = self.object.told_policies().into_iter().filter(|arn| !seen.observed.policies.contains_key(arn)).map(|arn| {
             let doubt = self.history.doubt(&Thing::Policy(arn.clone()));
             (arn, doubt)
         });
         hidden.filter(|(_, doubt)| !doubt.is_zero()).collect()
+    }
+
+    /// The customer-managed policies that the status tells of and that are still to be there, made or not.
+    fn intended_policies(&self) -> BTreeSet<Arn> {
+        self.object.told_policies().into_iter().filter(|arn| self.desired.policies.contains_key(arn)).collect()
+    }
+
+    /// The customer-managed policies that a plan makes and of which the status does not tell, as far as it has room. Assume policies are found by their names.
+    fn untold_policies(&self, plan: &Plan) -> BTreeSet<Arn> {
+        let told = self.object.told_policies();
+        let made = plan.actions.iter().filter_map(|action| match action {
+            Action::CreatePolicy(policy) => Some(&policy.arn),
+            _ => None,
+        });
+        let untold = made.filter(|arn| self.desired.policies.contains_key(arn) && !told.contains(arn));
+        untold.take(LISTED.saturating_sub(told.len())).cloned().collect()
     }
 
     /// What keeps it from being worked on where what was made for it is not shown.
@@ -253,6 +277,10 @@ impl<K: IdentityKind> Work<'_, K> {
         }
         match planned {
             Ok(plan) => {
+                let untold = self.untold_policies(&plan);
+                if !untold.is_empty() {
+                    return Ok(Err(Stop::Intends(untold)));
+                }
                 Ok(match self.carry_out(&plan).await? {
                     // What IAM refuses is mostly an addition, which no withdrawn grant waits for.
                     Err(stop) if stop.is_refusal() => {
