@@ -12,7 +12,7 @@
 //! - `of`: the resource that is planned for, as `Kind/name` or `Kind/namespace/name`; `removal` (`CutOff` or `Delete`): its removal instead.
 //! - `observed`: what AWS has: `user` or `role`, and `policies`. `owner` stands for the owner tags: `ours` (default), `ours-before` (of a resource
 //!   of the same name with another UID), `another-resource`, `another-installation` or `nobody`.
-//! - `doubt`: for so many seconds more it proves nothing that the user or role of the resource is not shown.
+//! - `doubt`: for so many seconds more it proves nothing that the user or role of the resource, or what it has, is not shown.
 //! - `dependents`: what keeps the identity from being deleted.
 //! - `expect`: the `sight` of the user or role where there is no plan for it, `Lost` or `Unclear`; the `plan`, in order, each action with what it writes; the `problems`, each a reason and a part of its message; and, where they
 //!   matter, what is done `instead` where there are problems (withdrawn grants end all the same), the `grants`: whether each source is wanted in the trust policy, kept or absent, and why; what keeps `memberships` in groups
@@ -337,7 +337,8 @@ fn run(case: &Case) -> Made {
             let sight = Some(sight(&desired, &observed, Duration::from_secs(case.doubt)));
             return Made { sight, plan: None, problems: vec![], instead: None, desired: Some(desired), observed, owner };
         }
-        Ok(mut desired) => {
+        Ok(desired) => {
+            let mut desired = Desired { is_behind: case.doubt > 0, ..desired };
             // A reconcile tells first that a principal was replaced, and plans when its status says so.
             let trust = desired.trust_there(&observed);
             for grant in desired.trust.iter_mut().flatten().flatten() {

@@ -1007,6 +1007,7 @@ impl Crowd {
             opens_in_console: true,
             presence: *presence,
             is_coming: false,
+            is_told: false,
         };
         desired.assumes = self.presences.iter().enumerate().filter(|(_, presence)| **presence != Presence::Absent).map(role).collect();
         desired

@@ -244,6 +244,7 @@ mod tests {
             presence: Presence::Wanted,
             problem: None,
             key: Some(key()),
+            own_name: None,
             was_named: true,
             source_id: Some(ID.into()),
             told: None,

@@ -9,6 +9,7 @@ use kube::{Api, Client, ResourceExt};
 
 use super::caches::Watched;
 use super::context::Context;
+use super::history::History;
 use super::pass::uid;
 use crate::api::conditions::kinds;
 use crate::api::permissions::PolicyStatus;
@@ -267,7 +268,7 @@ impl BastionUser {
 
 /// What is wanted, in the light of what this process has made and no status tells of yet.
 fn as_made<K: IdentityKind>(object: &K, context: &Context, desired: Desired) -> Desired {
-    Desired { pinned: object.identity_id(context), ..desired }
+    Desired { pinned: object.identity_id(context), is_behind: History::of(context, object).is_recent(), ..desired }
 }
 
 /// The unique ID of what was made for a resource and is not there any more.

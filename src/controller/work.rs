@@ -247,7 +247,8 @@ impl<K: IdentityKind> Work<'_, K> {
                 Some(Failure { retry_after: Some(look_again(doubt)), ..Failure::refused(Reason::Propagating, message) }.into())
             }
             Sight::Lost => Some(Stop::Lost),
-            Sight::Clear => (self.waits && seen.observed.identity.is_none()).then_some(Stop::NotYet),
+            // What bears the name may be somebody else's: that matters when it is to be made.
+            Sight::Clear => (self.waits && !(seen.observed.identity.is_some() && is_own(self.desired, &seen.observed))).then_some(Stop::NotYet),
         }
     }
 

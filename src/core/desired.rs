@@ -58,6 +58,8 @@ pub struct Desired {
     pub quotas: Quotas,
     /// Whether a role is a source of its own, be it through others, so that it cannot wait for its sources.
     pub is_its_own_source: bool,
+    /// Whether something may have been written so lately that IAM does not show it yet.
+    pub is_behind: bool,
 }
 
 /// What is to be there, given what is.
@@ -91,7 +93,7 @@ impl Desired {
         }
         if !self.has_assume_policies {
             let found = Found::of(&self.identity, &self.owner, observed);
-            let roles = standing_roles(&self.assumes, &found);
+            let roles = standing_roles(&self.assumes, &found, self.is_behind);
             let room = self.room(observed);
             let shares = share(&roles, &found, room).map_err(|excess| too_many(&self.identity.name, roles.len(), excess.roles, room.shards))?;
             wanted.put_assume_policies(&self.arn, &shares);
@@ -132,7 +134,7 @@ impl Desired {
             found.policies.iter().filter(|(_, policy)| ours(policy)).map(|(arn, policy)| (arn.clone(), policy.policy.clone())).collect();
         let assumes: Vec<AssumableRole> = assumes.into_iter().map(|role| AssumableRole { presence: kept(role.presence), ..role }).collect();
         let there = Found::of(&identity, &owner, found);
-        let shares = there.retained(&standing_roles(&assumes, &there));
+        let shares = there.retained(&standing_roles(&assumes, &there, false));
         identity.inline_policies.retain(|name, _| name.as_str() != ASSUME_POLICY);
         identity.inline_policies.extend(inline_assume_policy(&shares));
         for (number, shard) in there.shards() {
@@ -160,6 +162,7 @@ impl Desired {
             has_assume_policies: true,
             quotas,
             is_its_own_source: false,
+            is_behind: false,
         })
     }
 
@@ -308,10 +311,11 @@ fn inline_assume_policy(shares: &Shares<'_>) -> Option<(PolicyName, Document)> {
     Some((name, assume::document(&shares.inline)))
 }
 
-/// The roles that are to be in the assume policies, given what is there.
-fn standing_roles<'a>(assumes: &'a [AssumableRole], found: &Found<'_>) -> assume::Roles<'a> {
+/// The roles that are to be in the assume policies, given what is there. While IAM may be behind, what the status tells is there, too.
+fn standing_roles<'a>(assumes: &'a [AssumableRole], found: &Found<'_>, is_behind: bool) -> assume::Roles<'a> {
     let there = found.assumable();
-    assumes.iter().filter(|role| role.presence.is_met(there.contains(role.arn.as_str()))).map(|role| (role.arn.as_str(), role.rights)).collect()
+    let is_there = |role: &AssumableRole| there.contains(role.arn.as_str()) || (is_behind && role.is_told);
+    assumes.iter().filter(|role| role.presence.is_met(is_there(role))).map(|role| (role.arn.as_str(), role.rights)).collect()
 }
 
 fn too_many(who: &IdentityName, roles: usize, excess: usize, policies: usize) -> Problem {
@@ -422,6 +426,7 @@ pub fn desired_user(world: &dyn World, user: &BastionUser, at: &Placement, texts
         quotas,
         has_assume_policies: false,
         is_its_own_source: false,
+        is_behind: false,
         owner,
     };
     problems.extend(check_assumes(&desired));
@@ -575,6 +580,7 @@ pub fn desired_role(
         has_assume_policies: false,
         quotas,
         is_its_own_source: is_its_own_source(world, role),
+        is_behind: false,
         owner,
     };
     problems.extend(check_assumes(&desired));

@@ -13,7 +13,7 @@ use super::outcome::Problem;
 use super::placement::{Placement, admit, find, matches, shared_with};
 use super::require::{is_met_by_console, session_rights};
 use super::status::{count, is_cut};
-use super::trust::{Admission, Conditions, Trust};
+use super::trust::{Admission, Conditions, Principal, Trust};
 use super::world::{Labels, ObjectKey, SourceKey, World};
 use crate::api::common::AllowRolesFrom;
 use crate::api::conditions::{Class, kinds};
@@ -60,6 +60,8 @@ pub struct Grant {
     pub problem: Option<Problem>,
     /// The source, where it is a resource.
     pub key: Option<SourceKey>,
+    /// The name by which the source may have been let in before, where it is to come in by the root of its account now.
+    pub own_name: Option<Principal>,
     /// Whether the status of the role tells that the trust policy named this principal, where the source is a resource.
     pub was_named: bool,
     /// The unique ID of the source, if it has one: a principal of the same name with another ID must be written anew.
@@ -82,6 +84,7 @@ impl Grant {
             presence: Presence::Wanted,
             problem: None,
             key: None,
+            own_name: None,
             was_named: false,
             source_id: None,
             told: None,
@@ -110,7 +113,8 @@ impl Grant {
             let is_same = self.identity.are_among(&standing.conditions) || standing.covers(admission);
             is_same && (may_be_named || principal.covers(&standing.principal))
         };
-        there.standing(principal).filter(own).map(|there| Admission { principal: principal.clone(), ..there.clone() }).collect()
+        let by_name = self.own_name.iter().flat_map(|name| there.standing(name).filter(|there| there.principal == *name)).cloned();
+        there.standing(principal).filter(own).map(|there| Admission { principal: principal.clone(), ..there.clone() }).chain(by_name).collect()
     }
 
     /// Whether the trust policy that is there puts in doubt that the source, which is one of ours, still is who was trusted: it shows the source's unique ID,
@@ -163,6 +167,8 @@ pub struct AssumableRole {
     /// Whether the role is merely not made yet, or about to be made again, so that the source does well to wait a moment before it changes anything for it,
     /// and before it tells how it stands.
     pub is_coming: bool,
+    /// Whether the status of the source tells that its assume policy has the role.
+    pub is_told: bool,
 }
 
 /// Name of the user in IAM, and its path.
@@ -243,6 +249,11 @@ impl SourceObject<'_> {
             Self::User(user) => user.status()?.user_arn.as_deref()?.parse().ok(),
             Self::Role(role) => role.status()?.role_arn.as_deref()?.parse().ok(),
         }
+    }
+
+    /// Whether it has something in AWS, or had.
+    pub fn is_placed(&self, world: &dyn World) -> bool {
+        self.told_arn().is_some() || self.unique_id(world).is_some()
     }
 
     /// The unique ID of what was made for it; None where something else bears its name, which must not be trusted in its place.
@@ -440,6 +451,7 @@ fn assumable(world: &dyn World, source: SourceObject<'_>, role: &CrossAccountRol
         opens_in_console,
         presence,
         is_coming,
+        is_told: source.allows_role(world, &ObjectKey::of(role)),
     };
     let itself = SourceObject::Role(role);
     let stalled = role.status().is_some_and(|status| status.conditions.iter().any(|c| c.type_ == kinds::STALLED));
@@ -494,8 +506,8 @@ pub(super) fn relation(world: &dyn World, role: &CrossAccountRole, at: &Placemen
         return none(Reason::PartitionMismatch, format!("{name} is in partition {there} and the role in {here}: no trust is possible between them"));
     }
     // From here on the grant may have stood before: it is frozen, not withdrawn.
-    let frozen = guard_root(form, at).or_else(|| admit(world, at, namespace, world.role_id(role).is_some()).err()).or_else(|| {
-        let refused = admit(world, &source_at, own, source.unique_id(world).is_some()).err()?;
+    let frozen = guard_root(form, at).or_else(|| admit(world, at, namespace, SourceObject::Role(role).is_placed(world)).err()).or_else(|| {
+        let refused = admit(world, &source_at, own, source.is_placed(world)).err()?;
         Some(Problem::new(Reason::SourceNotReady, format!("{name}: {}", refused.message)))
     });
     Relation { presence: if frozen.is_some() { Presence::Kept } else { Presence::Wanted }, problem: frozen, source_at: Some(source_at) }

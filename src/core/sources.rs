@@ -177,6 +177,7 @@ impl Trusting<'_> {
         // Where its account is not to be found, its status says what the trust policy names.
         let told = || source.told_arn().filter(|_| presence == Presence::Kept);
         let arn = source_at.as_ref().and_then(|at| source.declared_arn(at)).or_else(told);
+        let own_name = arn.as_ref().map(|arn| Principal::named(arn.as_str(), &at.id));
         let principal = arn.and_then(|arn| match form {
             PrincipalForm::Named => Some(arn),
             PrincipalForm::AccountRoot => Some(Arn::account_root(arn.partition(), &arn.account_id()?)),
@@ -201,7 +202,8 @@ impl Trusting<'_> {
             [] => self.tells_not_all(),
             told => told.iter().any(|told| told.principal.as_deref() == Some(admission.principal.as_str())),
         });
-        Grant { presence, problem, key: Some(key), was_named, source_id, ..Grant::new(source, admission) }
+        let own_name = own_name.filter(|_| form == PrincipalForm::AccountRoot && source_id.is_some());
+        Grant { presence, problem, key: Some(key), was_named, source_id, own_name, ..Grant::new(source, admission) }
     }
 
     /// The whole of an account that is known here.
@@ -253,7 +255,7 @@ impl Trusting<'_> {
     /// A grant that stands unless something is in its way, or the role itself may not be where it is: then it is frozen.
     fn unless(&self, guarded: Option<Problem>, source: String, admission: Admission) -> Grant {
         let namespace = self.role.metadata.namespace.as_deref().unwrap_or_default();
-        let problem = guarded.or_else(|| admit(self.world, self.at, namespace, self.world.role_id(self.role).is_some()).err());
+        let problem = guarded.or_else(|| admit(self.world, self.at, namespace, SourceObject::Role(self.role).is_placed(self.world)).err());
         let presence = if problem.is_some() { Presence::Kept } else { Presence::Wanted };
         Grant { presence, problem, ..Grant::new(source, Some(admission)) }
     }

@@ -7,7 +7,7 @@ use super::assume::number;
 use super::desired::Desired;
 use super::grants::{Grant, Presence};
 use super::observed::{Observed, ObservedPolicy};
-use super::trust::Trust;
+use super::trust::{Principal, Trust};
 use crate::api::conditions::Class;
 use crate::api::permissions::PolicyStatus;
 use crate::api::role::{CrossAccountRoleStatus, GrantState, GrantStatus};
@@ -45,7 +45,8 @@ pub fn may_hide_replaced(status: &CrossAccountRoleStatus) -> bool {
 }
 
 fn grant_status(grant: &Grant, trust: Option<&Trust>) -> GrantStatus {
-    let named = grant.admission.as_ref().zip(trust).is_some_and(|(admission, trust)| trust.names(&admission.principal));
+    let mut principals = grant.admission.iter().map(|admission| &admission.principal).chain(&grant.own_name);
+    let named = principals.find(|principal| trust.is_some_and(|trust| trust.names(principal)));
     let stands = grant.admission.as_ref().zip(trust).is_some_and(|(admission, trust)| trust.covers(admission));
     let state = match &grant.problem {
         _ if grant.is_replaced(trust) => GrantState::Replaced,
@@ -57,7 +58,7 @@ fn grant_status(grant: &Grant, trust: Option<&Trust>) -> GrantStatus {
     };
     GrantStatus {
         source: grant.source.clone(),
-        principal: grant.admission.as_ref().filter(|_| named).map(|admission| admission.principal.to_string()),
+        principal: named.map(Principal::to_string),
         state,
         message: grant.problem.as_ref().map(|p| p.message.chars().take(512).collect()),
     }
@@ -76,7 +77,7 @@ pub fn policies(desired: &Desired, observed: &Observed) -> Vec<PolicyStatus> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::trust::{Admission, Principal};
+    use crate::core::trust::Admission;
 
     fn grant(number: usize, told: GrantState) -> Grant {
         let arn = format!("arn:aws:iam::333333333333:role/p-{number:0>3}");

@@ -279,8 +279,12 @@ impl Checker {
             let mut reached = false;
             let all_the_time = since_then.by_ref().take_while(|(at, _)| !std::mem::replace(&mut reached, *at <= standing.since));
             let is_declared = |declaration: &Declaration| declaration.wanted.contains(&pair) || declaration.frozen.contains(&pair);
-            let always = all_the_time.map(|(_, declaration)| declaration).all(|declaration| is_declared(declaration));
-            if is_undisturbed && always && life >= standing.life {
+            let all_the_time: Vec<&Declaration> = all_the_time.map(|(_, declaration)| &**declaration).collect();
+            let always = all_the_time.iter().all(|declaration| is_declared(declaration));
+            // Where the conditions are other ones now, there may be none under which old and new both let it in.
+            let conditions = all_the_time.iter().map(|declaration| declaration.conditions.get(&pair).cloned().unwrap_or_default());
+            let are_exchanged = conditions.reduce(|some, others| &some & &others).is_none_or(|all| all.is_empty());
+            if is_undisturbed && always && !are_exchanged && life >= standing.life {
                 let what = format!("{action}: {} may not assume {} any more by that, and is to", self.told(source), self.told(role));
                 self.violated("L4", what);
             }

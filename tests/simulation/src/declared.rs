@@ -10,7 +10,7 @@ use rolebridge::api::permissions::{DocumentSource, Permissions};
 use rolebridge::api::trust::{PrincipalForm, Source};
 use rolebridge::api::{AWSAccount, BastionUser, CrossAccountRole, Managed};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::api_server::ApiServer;
 use crate::aws_state::{AccountState, Caller, State as AWSState, account, in_force, items, text};
@@ -28,6 +28,8 @@ pub struct Declaration {
     pub wanted: Pairs,
     /// To stay as they are: a namespace is not allowed any more, or a guardrail forbids it.
     pub frozen: Pairs,
+    /// Under which conditions each pair is declared; one is enough.
+    pub conditions: BTreeMap<(String, Key), BTreeSet<String>>,
     /// What each user and role may do, of what is tried; of those whose permissions are looked at, and where it can be told.
     pub permissions: BTreeMap<Key, BTreeSet<&'static str>>,
 }
@@ -225,7 +227,8 @@ impl Resources {
                 let is_free = is_allowed && (!by_root || trusts_roots);
                 for (who, is_placed) in self.sources(role, &namespace, source, entry.principal) {
                     let pairs = if is_free && is_placed { &mut declaration.wanted } else { &mut declaration.frozen };
-                    pairs.insert((who, key.clone()));
+                    pairs.insert((who.clone(), key.clone()));
+                    declaration.conditions.entry((who, key.clone())).or_default().insert(json!(entry.require).to_string());
                 }
             }
         }
