@@ -12,6 +12,7 @@
 //! - `of`: the resource that is planned for, as `Kind/name` or `Kind/namespace/name`; `removal` (`CutOff` or `Delete`): its removal instead.
 //! - `observed`: what AWS has: `user` or `role`, and `policies`. `owner` stands for the owner tags: `ours` (default), `ours-before` (of a resource
 //!   of the same name with another UID), `another-resource`, `another-installation` or `nobody`.
+//! - `written`: the trust policy that was written a moment ago, which IAM may not show yet.
 //! - `doubt`: for so many seconds more it proves nothing that the user or role of the resource, or what it has, is not shown.
 //! - `dependents`: what keeps the identity from being deleted.
 //! - `expect`: the `sight` of the user or role where there is no plan for it, `Lost` or `Unclear`; the `plan`, in order, each action with what it writes; the `problems`, each a reason and a part of its message; and, where they
@@ -78,6 +79,7 @@ struct Case {
     observed: Found,
     #[serde(default)]
     doubt: u64,
+    written: Option<Value>,
     #[serde(default)]
     dependents: Hold,
     #[serde(default)]
@@ -338,7 +340,8 @@ fn run(case: &Case) -> Made {
             return Made { sight, plan: None, problems: vec![], instead: None, desired: Some(desired), observed, owner };
         }
         Ok(desired) => {
-            let mut desired = Desired { is_behind: case.doubt > 0, ..desired };
+            let written_trust = case.written.as_ref().map(|written| Document::parse(&written.to_string()).expect("a trust policy"));
+            let mut desired = Desired { is_behind: case.doubt > 0, written_trust, ..desired };
             // A reconcile tells first that a principal was replaced, and plans when its status says so.
             let trust = desired.trust_there(&observed);
             for grant in desired.trust.iter_mut().flatten().flatten() {

@@ -395,11 +395,15 @@ impl Caches {
         Some(id).filter(|id| !is_deleted && self.memory.fates.counts_as_living(id, Instant::now()))
     }
 
-    fn is_finalized(&self, of: &Ref) -> bool {
+    /// Whether a resource carries the finalizer, or may: of what this process has written lately the store may not know yet.
+    fn may_be_finalized(&self, of: &Ref) -> bool {
+        fn may<K: Watched>(memory: &Memory, of: &Ref, object: &K) -> bool {
+            object.is_finalized() || memory.is_superseded(of, object.meta().resource_version.as_deref())
+        }
         match of {
-            Ref::Account(key) => self.account(&key.name).is_some_and(|o| o.is_finalized()),
-            Ref::User(key) => self.user(key).is_some_and(|o| o.is_finalized()),
-            Ref::Role(key) => self.role(key).is_some_and(|o| o.is_finalized()),
+            Ref::Account(key) => self.account(&key.name).is_some_and(|o| may(&self.memory, of, &*o)),
+            Ref::User(key) => self.user(key).is_some_and(|o| may(&self.memory, of, &*o)),
+            Ref::Role(key) => self.role(key).is_some_and(|o| may(&self.memory, of, &*o)),
         }
     }
 
@@ -500,7 +504,7 @@ impl World for Caches {
     fn dependents_of_account(&self, name: &str) -> Vec<String> {
         let referring: Vec<Ref> = lock(&self.relations).needed_by(&Need::Account(name.into())).cloned().collect();
         // Only what carries our finalizer can have anything in AWS; what was never let in holds nobody up.
-        referring.iter().filter(|r| self.is_finalized(r)).map(Ref::to_string).collect()
+        referring.iter().filter(|r| self.may_be_finalized(r)).map(Ref::to_string).collect()
     }
 
     fn user_id(&self, user: &BastionUser) -> Option<String> {

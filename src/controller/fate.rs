@@ -40,7 +40,7 @@ enum Fate {
 
 /// The longest time that what a role learned of its sources while it waited for others is believed: so a role with more sources than can be read
 /// in the time of a suspicion does not wait for ever.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What has become of users and roles, by their unique IDs, of which IAM gives none twice. Each was made for a resource, and is forgotten with it.
 #[derive(Default)]
@@ -66,8 +66,16 @@ struct Look {
 }
 
 impl Fates {
-    /// Looks at the sources of a role that count as living to its pass. `there` is its trust policy, if it has one.
-    fn look<'a>(&self, role: &Ref, grants: impl Iterator<Item = &'a Grant>, there: Option<&Trust>, now: Instant) -> Look {
+    /// Looks at the sources of a role that count as living to its pass. `there` is its trust policy, if it has one; `is_known` tells whether a source was read
+    /// or made so lately that it may be named where it is not named yet.
+    fn look<'a>(
+        &self,
+        role: &Ref,
+        grants: impl Iterator<Item = &'a Grant>,
+        there: Option<&Trust>,
+        is_known: impl Fn(&Ref) -> bool,
+        now: Instant,
+    ) -> Look {
         let mut look = Look::default();
         let waiting_since = lock(&self.waiting).get(role).copied().filter(|since| now.saturating_duration_since(*since) <= PATIENCE);
         for grant in grants.filter(|grant| grant.presence != Presence::Absent) {
@@ -77,7 +85,8 @@ impl Fates {
                 continue;
             }
             let (of, is_in_doubt) = (Ref::from(key), there.is_some_and(|there| grant.is_in_doubt(there)));
-            if is_in_doubt && self.suspect(&of, id, waiting_since, now) {
+            let may_be_another = is_in_doubt || (grant.is_added_to(there) && !is_known(&of));
+            if may_be_another && self.suspect(&of, id, waiting_since, now) {
                 look.suspected.push(of);
             }
             look.waits |= match self.get(id) {
@@ -168,15 +177,16 @@ impl Fates {
 }
 
 /// Whether a role must not be written to in this pass for the sake of its sources. One that its trust policy does not name any more, although it did, is
-/// suspected: IAM shows the unique ID of who was deleted, and another name of who was renamed, and what bears the name must not be trusted in its place. It
-/// is had read. Nor is anything written where a source is not the one any more that the pass resolved: it is gone, or was made again, and of who went before
+/// suspected: IAM shows the unique ID of who was deleted, and another name of who was renamed, and what bears the name must not be trusted in its place. So is
+/// one that is to be named and was not read or made in the last minute: IAM takes the name for that of whoever bears it. Who is suspected is had read. Nor is anything written where a source is not the one any more that the pass resolved: it is gone, or was made again, and of who went before
 /// nothing may be known any more.
 pub fn has_suspects(context: &Context, role: &Ref, desired: &Desired, observed: &Observed) -> bool {
     let mut grants = desired.trust.iter().flatten().flatten();
     if grants.clone().any(|grant| is_outdated(&context.caches, grant)) {
         return true;
     }
-    let look = context.memory.fates.look(role, &mut grants, desired.trust_there(observed).as_ref(), Instant::now());
+    let is_known = |source: &Ref| context.memory.is_ground(source);
+    let look = context.memory.fates.look(role, &mut grants, desired.trust_there(observed).as_ref(), is_known, Instant::now());
     for suspected in &look.suspected {
         context.forget_if_gone(suspected);
         context.caches.wake(suspected);
@@ -260,7 +270,7 @@ mod tests {
     }
 
     fn look(fates: &Fates, grant: &Grant, there: Option<&Trust>, now: Instant) -> (bool, usize) {
-        let look = fates.look(&Ref::Role(ObjectKey::new("data", "reader")), [grant].into_iter(), there, now);
+        let look = fates.look(&Ref::Role(ObjectKey::new("data", "reader")), [grant].into_iter(), there, |_| true, now);
         (look.waits, look.suspected.len())
     }
 
@@ -287,6 +297,28 @@ mod tests {
         assert_eq!(look(&fates, &alice(), None, now), GO_ON, "the role is not made yet");
         let new = Grant { was_named: false, ..alice() };
         assert_eq!(look(&fates, &new, Some(&trusting("arn:aws:iam::111111111111:user/bob")), now), GO_ON);
+    }
+
+    #[test]
+    fn statement_6_who_is_to_be_named_is_read_before_unless_it_was_a_moment_ago() {
+        let (now, role) = (Instant::now(), Ref::Role(ObjectKey::new("data", "reader")));
+        let others = trusting("arn:aws:iam::111111111111:user/bob");
+        let new = Grant { was_named: false, ..alice() };
+        for there in [None, Some(&others)] {
+            let fates = Fates::default();
+            let look = |now: Instant| {
+                let look = fates.look(&role, [&new].into_iter(), there, |_| false, now);
+                (look.waits, look.suspected.len())
+            };
+            assert_eq!(look(now), SUSPECT);
+            assert!(fates.settle(&alices(), ID, true, now));
+            assert_eq!(look(now), GO_ON);
+            assert_eq!(look(now + SUSPICION + Duration::from_secs(1)), SUSPECT);
+            assert!(!fates.counts_as_living(ID, now + 3 * SUSPICION), "who cannot be read is let in nowhere");
+        }
+        let fates = Fates::default();
+        let look = fates.look(&role, [&new].into_iter(), Some(&trusting(ARN)), |_| false, now);
+        assert_eq!(look, Look::default(), "it is named already");
     }
 
     #[test]
@@ -347,13 +379,13 @@ mod tests {
     }
 
     #[test]
-    fn what_a_role_learned_while_it_waited_for_others_is_believed_for_a_minute() {
+    fn what_a_role_learned_while_it_waited_for_others_is_believed_for_some_minutes() {
         let (fates, now, there) = (Fates::default(), Instant::now(), trusting("arn:aws:iam::111111111111:user/mallory"));
         let bob = || Grant { key: Some(SourceKey::User(ObjectKey::new("data", "bob"))), source_id: Some("AIDAEXAMPLEEXAMPLE02".into()), ..alice() };
         let after = |seconds: u64| now + Duration::from_secs(seconds);
         let look = |now: Instant| {
             let role = Ref::Role(ObjectKey::new("data", "reader"));
-            let look = fates.look(&role, [&alice(), &bob()].into_iter(), Some(&there), now);
+            let look = fates.look(&role, [&alice(), &bob()].into_iter(), Some(&there), |_| true, now);
             (look.waits, look.suspected.len())
         };
         assert_eq!(look(now), (true, 2));

@@ -10,8 +10,9 @@ use super::kinds::IdentityKind;
 use super::memory::Memory;
 use super::pass::{Retry, uid};
 use super::relations::Ref;
-use crate::core::absence::{Deed, Others, PROPAGATION, Thing, Traces, deed, look_again, taken_by, without_deleted};
+use crate::core::absence::{Deed, Others, PROPAGATION, Thing, Traces, deed, look_again, taken_by, trust_written, without_deleted};
 use crate::core::action::{Action, Receipt};
+use crate::core::document::Document;
 use crate::core::failure::Failure;
 use crate::core::names::UniqueID;
 use crate::core::observed::Observed;
@@ -28,6 +29,10 @@ pub struct Deeds {
     has_made: bool,
     /// The unique ID of the user or role that it made last.
     made: Option<UniqueID>,
+    /// Whether the last read that showed any showed that one.
+    is_shown: bool,
+    /// The trust policy that it wrote last, or may have, and when.
+    trust: Option<(Document, Instant)>,
     /// What it did lately, the last thing to each. What is older tells nothing any more.
     lately: Vec<(Thing, Deed, Instant)>,
 }
@@ -42,6 +47,11 @@ impl Deeds {
     /// The unique ID of the user or role that this process made last.
     pub fn made(&self) -> Option<&UniqueID> {
         self.made.as_ref()
+    }
+
+    /// The same, where a read has shown it since: whatever a status tells of an earlier one, this one is there.
+    pub fn shown(&self) -> Option<&UniqueID> {
+        self.made.as_ref().filter(|_| self.is_shown)
     }
 
     /// Whether this was done for the object with this UID, and not for an earlier one of its name.
@@ -82,7 +92,13 @@ impl<'a> History<'a> {
         // It is not Ready since that was told at the latest.
         let deleted = object.deleted().map(|id| (id, object.ready_since(false).map(age).unwrap_or_default()));
         let of = K::reference(ObjectKey::of(object));
-        Self { memory: &context.memory, of, uid: uid(object), deleting, ready, deleted }
+        let history = Self { memory: &context.memory, of, uid: uid(object), deleting, ready, deleted };
+        let pinned = object.pinned();
+        if pinned.is_some() && history.look(|deeds| deeds.has_begun && deeds.made != pinned) {
+            // Another process has taken the finalizer for leave to make something, as it may.
+            history.change(|deeds| deeds.has_begun = false);
+        }
+        history
     }
 
     /// Notes that this process has put the finalizer on an object that tells of nothing that was made for it.
@@ -92,11 +108,23 @@ impl<'a> History<'a> {
 
     /// Notes what became of an action that was tried.
     pub fn note(&self, action: &Action, result: &Result<Receipt, Failure>) {
+        if let Some(document) = trust_written(action, result) {
+            self.change(|deeds| deeds.trust = Some((document.clone(), Instant::now())));
+        }
         if let Some((thing, deed)) = deed(action, result) {
             self.change(|deeds| deeds.note(thing, deed, Instant::now()));
         }
         if let (Action::CreateIdentity(_), Ok(Receipt::Created(id))) = (action, result) {
             self.change(|deeds| deeds.made = Some(id.clone()));
+        }
+    }
+
+    /// Notes what a direct read has shown.
+    pub fn read(&self, observed: &Observed) {
+        let Some(found) = &observed.identity else { return };
+        let is_shown = |deeds: &Deeds| deeds.made.as_ref() == Some(&found.id);
+        if self.look(|deeds| is_shown(deeds) != deeds.is_shown) {
+            self.change(|deeds| deeds.is_shown = is_shown(deeds));
         }
     }
 
@@ -118,6 +146,15 @@ impl<'a> History<'a> {
     /// How much longer it proves nothing that IAM says not to have what this action takes away.
     pub fn doubt_of(&self, action: &Action) -> Duration {
         taken_by(action).map_or(Duration::ZERO, |thing| self.doubt(&thing))
+    }
+
+    /// The trust policy that this process wrote so lately that IAM may show the one before.
+    pub fn trust_written(&self) -> Option<Document> {
+        let is_old = |(_, at): &(Document, Instant)| at.elapsed() >= PROPAGATION;
+        if self.look(|deeds| deeds.trust.as_ref().is_some_and(is_old)) {
+            self.change(|deeds| deeds.trust = None);
+        }
+        self.look(|deeds| deeds.trust.as_ref().map(|(document, _)| document.clone()))
     }
 
     /// Whether anything may have been made so lately that IAM does not show it.
@@ -196,9 +233,10 @@ mod tests {
         history("u1").begin();
         assert!(!history("u1").may_have_made() && history("u2").may_have_made());
         let id: UniqueID = "AIDAEXAMPLEEXAMPLE01".parse().unwrap();
+        let made = |uid: &str| history(uid).look(|deeds| deeds.made().cloned());
         history("u1").change(|deeds| deeds.made = Some(id.clone()));
-        assert_eq!((memory.made_by_us(&of, "u1"), memory.made_by_us(&of, "u2")), (Some(id), None));
+        assert_eq!((made("u1"), made("u2")), (Some(id), None));
         history("u2").begin();
-        assert_eq!(memory.made_by_us(&of, "u1"), None);
+        assert_eq!(made("u1"), None);
     }
 }

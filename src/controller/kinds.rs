@@ -68,10 +68,13 @@ pub trait IdentityKind: Kind {
         Self::deleted_id(self.status()?)?.parse().ok()
     }
 
-    /// The unique ID that what was made for it must have: the one in its status, or the one that this process was told when it made it.
+    /// The unique ID that what was made for it must have: the one in its status, or the one that this process was told when it made it. What it made and has
+    /// seen since comes before what the status tells, which another process may have written of one before.
     fn identity_id(&self, context: &Context) -> Option<UniqueID> {
-        let made = || context.memory.made_by_us(&Self::reference(ObjectKey::of(self)), &uid(self));
-        self.pinned().or_else(made).filter(|id| self.deleted().as_ref() != Some(id))
+        let (of, uid) = (Self::reference(ObjectKey::of(self)), uid(self));
+        let own = context.memory.deeds(&of, |deeds| deeds.is_for(&uid).then(|| (deeds.shown().cloned(), deeds.made().cloned()))).flatten();
+        let (shown, made) = own.unwrap_or_default();
+        shown.or_else(|| self.pinned()).or(made).filter(|id| self.deleted().as_ref() != Some(id))
     }
 
     /// What it wants of AWS.
@@ -106,6 +109,9 @@ pub trait IdentityKind: Kind {
 
     /// Tells in its status of the user or role that was made for it.
     fn tell_made(status: &mut Self::Status, arn: &Arn, id: &UniqueID);
+
+    /// Tells in its status that the user or role with this unique ID was deleted in AWS.
+    fn tell_lost(status: &mut Self::Status, id: &UniqueID);
 
     /// Since when it is Ready without a break, or is not.
     fn ready_since(&self, is_ready: bool) -> Option<Timestamp> {
@@ -220,6 +226,10 @@ impl IdentityKind for BastionUser {
         (status.user_arn, status.user_id, status.deleted_user_id) = (Some(arn.to_string()), Some(id.to_string()), None);
     }
 
+    fn tell_lost(status: &mut Self::Status, id: &UniqueID) {
+        (status.user_id, status.deleted_user_id) = (None, Some(id.to_string()));
+    }
+
     fn withdraw_revoked(&self, context: &Context, at: &Placement, found: &Observed) -> Option<Desired> {
         let (owner, arn) = (self.owner(context), self.declared_arn(at)?);
         let known = known_id(self.identity_id(context), &owner, found)?;
@@ -268,7 +278,8 @@ impl BastionUser {
 
 /// What is wanted, in the light of what this process has made and no status tells of yet.
 fn as_made<K: IdentityKind>(object: &K, context: &Context, desired: Desired) -> Desired {
-    Desired { pinned: object.identity_id(context), is_behind: History::of(context, object).is_recent(), ..desired }
+    let history = History::of(context, object);
+    Desired { pinned: object.identity_id(context), is_behind: history.is_recent(), written_trust: history.trust_written(), ..desired }
 }
 
 /// The unique ID of what was made for a resource and is not there any more.
@@ -386,12 +397,17 @@ impl IdentityKind for CrossAccountRole {
         (status.role_arn, status.role_id, status.deleted_role_id) = (Some(arn.to_string()), Some(id.to_string()), None);
     }
 
+    fn tell_lost(status: &mut Self::Status, id: &UniqueID) {
+        (status.role_id, status.deleted_role_id) = (None, Some(id.to_string()));
+    }
+
     fn withdraw_revoked(&self, context: &Context, at: &Placement, found: &Observed) -> Option<Desired> {
         let (owner, arn) = (owner(self, &context.settings.installation), self.declared_arn(at)?);
         let known = known_id(self.identity_id(context), &owner, found)?;
         let trust = grants_of_role(&*context.caches, self, at);
         let assumes = roles_of_role(&*context.caches, self);
-        Desired::withdraw_revoked(owner, known, Some(trust), assumes, arn, Quotas::of(&at.account), found)
+        let less = Desired::withdraw_revoked(owner, known, Some(trust), assumes, arn, Quotas::of(&at.account), found)?;
+        Some(Desired { written_trust: History::of(context, self).trust_written(), ..less })
     }
 
     fn facts(&self, context: &Context, at: &Placement, desired: &Desired, observed: &Observed) -> Self::Status {

@@ -148,11 +148,6 @@ impl Memory {
         lock(&self.entries).get(of)?.observation.clone()
     }
 
-    /// The unique ID of the user or role that this process made for the resource with this UID.
-    pub fn made_by_us(&self, of: &Ref, uid: &str) -> Option<UniqueID> {
-        self.deeds(of, |deeds| deeds.made().filter(|_| deeds.is_for(uid)).cloned()).flatten()
-    }
-
     /// The unique ID of the user or role that was made for a resource, if it is known here.
     pub fn made(&self, of: &Ref) -> Option<String> {
         let entries = lock(&self.entries);
@@ -160,6 +155,11 @@ impl Memory {
         let seen = entry.observation.as_ref().and_then(|seen| seen.observed.identity.as_ref()).map(|found| &found.id);
         // Where it is not shown yet, it was made all the same.
         seen.or(entry.deeds.made()).map(UniqueID::to_string)
+    }
+
+    /// Whether a resource was read or made so lately that this is the ground for a write.
+    pub fn is_ground(&self, of: &Ref) -> bool {
+        lock(&self.entries).get(of).and_then(|entry| entry.observation.as_ref()).is_some_and(Observation::is_ground)
     }
 
     /// Puts an observation in the place of the one that is there, with the documents that others have as well.

@@ -42,6 +42,7 @@ pub async fn read(gateway: &dyn Gateway, scope: &Scope, history: &History<'_>) -
 /// As [`read`].
 pub async fn observe(context: &Context, gateway: &dyn Gateway, scope: &Scope, subject: Subject<'_>) -> Result<Observed, Failure> {
     let observed = read(gateway, scope, subject.history).await?;
+    subject.history.read(&observed);
     let is_in_doubt = !subject.history.doubt(&Thing::Identity).is_zero();
     settle(context, subject.of, scope.pinned.as_ref(), |id| observed.shows(id, subject.owner, is_in_doubt));
     Ok(observed)

@@ -22,7 +22,7 @@ use super::resolve::{Closed, enter, resolve};
 use super::sweep::sweep_when_due;
 use super::work::Work;
 use crate::api::conditions::Class;
-use crate::api::{AWSAccount, AWSAccountStatus, BastionUser, CrossAccountRole, Managed, Reason};
+use crate::api::{AWSAccount, AWSAccountStatus, BastionUser, CrossAccountRole, Managed};
 use crate::aws::Account;
 use crate::core::desired::Desired;
 use crate::core::grants::{Grant, Presence};
@@ -107,6 +107,7 @@ async fn conclude<K: Kind>(context: &Context, of: &Ref, pass: Pass<K>) -> Next {
     }
     match report(context, &*object, facts, &outcome).await {
         Ok(()) => {
+            context.retries.answered(of);
             came_through();
             Next::requeue(pause)
         }
@@ -119,12 +120,12 @@ fn again_after(context: &Context, of: &Ref, error: &kube::Error) -> Next {
         // The object has changed: the change is on its way here, and brings the next pass by itself. It may take its time where the watch is broken off.
         kube::Error::Api(status) if status.code == 409 => {
             debug!("the object changed meanwhile");
-            Next::requeue(context.retries.fail(of, Reason::Progressing, Instant::now()))
+            Next::requeue(context.retries.unanswered(of, Instant::now()))
         }
         kube::Error::Api(status) if status.code == 404 => Next::await_change(),
         _ => {
             warn!(%error, "the API server refused or did not answer");
-            Next::requeue(context.retries.fail(of, Reason::Progressing, Instant::now()))
+            Next::requeue(context.retries.unanswered(of, Instant::now()))
         }
     }
 }
@@ -264,7 +265,12 @@ async fn withdraw_revoked<K: IdentityKind>(object: K, context: &Context, problem
         },
     };
     let Some(desired) = object.withdraw_revoked(context, &at, &observation.observed) else {
-        return Ok(told(object, before, problems, history.look_again()));
+        let mut facts = before;
+        // It is not made anew before the declaration is put right. Others must know until then, also after a restart, that its name may be anybody's.
+        if let Some(lost) = known.pinned.as_ref().filter(|_| observation.observed.identity.is_none() && history.look_again().is_none()) {
+            K::tell_lost(&mut facts, lost);
+        }
+        return Ok(told(object, facts, problems, history.look_again()));
     };
     let (observation, permit, desired) = (Some(observation), Some(permit), &desired);
     let work = Work { object, observation, account: &account, permit, desired, context, at: &at, history, waits: false, done: vec![] };

@@ -28,6 +28,8 @@ const LONGEST_PATIENCE: Duration = Duration::from_secs(10);
 const LONGEST_LAG: Duration = Duration::from_secs(5);
 /// The longest pause while something in AWS keeps an object from being deleted: no watch tells when it is gone.
 const LONGEST_BLOCK: Duration = Duration::from_secs(60);
+/// The longest pause while the API server refuses, or does not answer: what AWS did before says nothing of it.
+const LONGEST_UNANSWERED: Duration = Duration::from_secs(30);
 /// How long a refusal is taken for the slowness of IAM to show a permission that was just given.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -37,13 +39,15 @@ struct Trouble {
     /// When it began, or last made progress.
     since: Instant,
     failures: u32,
+    /// Failures of the API server, one after the other.
+    unanswered: u32,
     /// Since when AWS refuses what it may only be too slow to allow. Waiting for something else is none of that.
     refused: Option<Instant>,
 }
 
 impl Trouble {
     fn new(now: Instant) -> Self {
-        Self { began: now, since: now, failures: 0, refused: None }
+        Self { began: now, since: now, failures: 0, unanswered: 0, refused: None }
     }
 }
 
@@ -114,8 +118,22 @@ impl Retries {
             Reason::DeletionBlocked => LONGEST_BLOCK,
             _ => LONGEST,
         };
-        let pause = FIRST.saturating_mul(1 << trouble.failures.saturating_sub(1).min(16)).min(longest);
-        pause.mul_f64(0.75 + fastrand::f64() * 0.5)
+        pause(trouble.failures, longest)
+    }
+
+    /// Notes that the API server refused something, or did not answer. Returns the pause until the next try, jittered.
+    pub fn unanswered(&self, what: &Ref, now: Instant) -> Duration {
+        let mut troubles = lock(&self.troubles);
+        let trouble = troubles.entry(what.clone()).or_insert_with(|| Trouble::new(now));
+        trouble.unanswered = trouble.unanswered.saturating_add(1);
+        pause(trouble.unanswered, LONGEST_UNANSWERED)
+    }
+
+    /// Notes that the API server took a status.
+    pub fn answered(&self, what: &Ref) {
+        if let Some(trouble) = lock(&self.troubles).get_mut(what) {
+            trouble.unanswered = 0;
+        }
     }
 
     /// A refusal of IAM's to delete, in its first half minute, comes mostly from where it does not show yet that what was in the way has just been removed;
@@ -137,6 +155,11 @@ impl Retries {
         }
         problem
     }
+}
+
+/// The pause after so many failures, jittered.
+fn pause(failures: u32, longest: Duration) -> Duration {
+    FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(longest).mul_f64(0.75 + fastrand::f64() * 0.5)
 }
 
 /// The longest pause where IAM has not shown for `age` what it is asked for: perhaps there is no such thing.
@@ -172,6 +195,20 @@ mod tests {
         assert!(retries.fail(&role(), Reason::DeletionBlocked, now) <= LONGEST_BLOCK.mul_f64(1.25));
         retries.settle(&role());
         assert!(retries.fail(&role(), Reason::AWSUnavailable, now) <= FIRST.mul_f64(1.25));
+    }
+
+    #[test]
+    fn the_api_server_is_asked_again_soon_whatever_aws_did_before() {
+        let retries = Retries::default();
+        let now = Instant::now();
+        for _ in 0..20 {
+            retries.fail(&role(), Reason::AWSUnavailable, now);
+        }
+        assert!(retries.unanswered(&role(), now) <= FIRST.mul_f64(1.25));
+        let late = (0..20).map(|_| retries.unanswered(&role(), now)).last().unwrap();
+        assert!(late >= LONGEST_UNANSWERED.mul_f64(0.75) && late <= LONGEST_UNANSWERED.mul_f64(1.25));
+        retries.answered(&role());
+        assert!(retries.unanswered(&role(), now) <= FIRST.mul_f64(1.25));
     }
 
     #[test]

@@ -90,13 +90,9 @@ impl<K: IdentityKind> Work<'_, K> {
                 if !self.done.is_empty() && self.context.memory.take_drifted(&of) {
                     tell_repaired(self.context, &self.object, &self.done).await;
                 }
-                if hidden.is_empty() {
-                    keep(self.observation);
-                } else {
-                    let things: Vec<Thing> = hidden.into_keys().map(Thing::Policy).collect();
-                    problems.push(Problem::new(Reason::Propagating, absence::told(&things, &self.desired.identity.name)));
-                    keep(self.observation.map(|seen| Observation { basis: Basis::Doubtful, ..seen }));
-                }
+                // What is to go and is not shown allows nothing: it is merely looked at again.
+                let basis = |seen: &Observation| if hidden.is_empty() { seen.basis } else { Basis::Doubtful };
+                keep(self.observation.map(|seen| Observation { basis: basis(&seen), ..seen }));
                 Pass::Told { object: Box::new(self.object), facts, outcome: Outcome { problems, warnings }, retry, at_once: false }
             }
             Err(Stop::Busy(pause)) => Pass::Again(pause),

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::action::{Action, Receipt};
 use super::assume::number;
 use super::desired::Desired;
+use super::document::Document;
 use super::failure::{Effect, Failure};
 use super::identity::IdentityName;
 use super::names::{Arn, UniqueID};
@@ -67,6 +68,16 @@ pub fn deed(action: &Action, result: &Result<Receipt, Failure>) -> Option<(Thing
         Action::DeletePolicy(arn) => deleted(Thing::Policy(arn.clone())),
         _ => None,
     }
+}
+
+/// The trust policy that trying an action has written, or may have.
+pub fn trust_written<'a>(action: &'a Action, result: &Result<Receipt, Failure>) -> Option<&'a Document> {
+    let written = match action {
+        Action::UpdateTrustPolicy(_, document) => Some(document),
+        Action::CreateIdentity(identity) => identity.role.as_ref().map(|role| &role.trust_policy),
+        _ => None,
+    };
+    written.filter(|_| result.as_ref().map_or_else(|failure| failure.effect == Effect::Unknown, |_| true))
 }
 
 /// The thing that an action takes away.

@@ -60,6 +60,8 @@ pub struct Desired {
     pub is_its_own_source: bool,
     /// Whether something may have been written so lately that IAM does not show it yet.
     pub is_behind: bool,
+    /// The trust policy that was written so lately that IAM may show the one before.
+    pub written_trust: Option<Document>,
 }
 
 /// What is to be there, given what is.
@@ -84,7 +86,7 @@ impl Desired {
             // A policy that is there has room, however large it is.
             let there = found.and_then(|found| found.role.as_ref()).map_or(0, |role| role.trust_policy.size());
             let room = self.quotas.trust_policy_size.max(there);
-            let there = self.trust_there(observed).map(|there| self.with_names(there));
+            let there = self.trust_in_force(observed);
             role.trust_policy = trust_to_be(trust, there.as_ref(), room, self.arn.account_id().as_ref());
         }
         if let Some(memberships) = &self.memberships {
@@ -163,6 +165,7 @@ impl Desired {
             quotas,
             is_its_own_source: false,
             is_behind: false,
+            written_trust: None,
         })
     }
 
@@ -221,6 +224,13 @@ impl Desired {
         let is_wanted = |grant: &&Grant| grant.presence != Presence::Absent;
         let names = self.trust.iter().flatten().flatten().filter(is_wanted).filter_map(named).filter(|(_, principal)| !principal.is_account());
         trust.with_names(&names.collect())
+    }
+
+    /// What the trust policy that is in force may let in: as it is shown, with names in the places of IDs, or as it was written a moment ago.
+    pub fn trust_in_force(&self, observed: &Observed) -> Option<Trust> {
+        let shown = self.with_names(self.trust_there(observed)?);
+        let written = self.written_trust.as_ref().zip(self.arn.account_id()).map(|(written, own)| Trust::of(written, &own));
+        Some(written.map_or_else(|| shown.clone(), |written| shown.or(&written)))
     }
 
     /// What keeps principals from being trusted again that are not who they were, going by the trust policy that is there.
@@ -427,6 +437,7 @@ pub fn desired_user(world: &dyn World, user: &BastionUser, at: &Placement, texts
         has_assume_policies: false,
         is_its_own_source: false,
         is_behind: false,
+        written_trust: None,
         owner,
     };
     problems.extend(check_assumes(&desired));
@@ -581,6 +592,7 @@ pub fn desired_role(
         quotas,
         is_its_own_source: is_its_own_source(world, role),
         is_behind: false,
+        written_trust: None,
         owner,
     };
     problems.extend(check_assumes(&desired));

@@ -106,7 +106,7 @@ fn plan_by_name(desired: &Desired, observed: &Observed) -> Result<Plan, Vec<Prob
             change.plan(&mut first, &mut middle);
             settings(&wanted, found, &mut middle);
             let others_change = !(first.is_empty() && middle.is_empty());
-            trust(desired, found, &wanted, &mut first, others_change, &mut last);
+            trust(desired, observed, &wanted, &mut first, others_change, &mut last);
         }
     }
     obsolete.into_iter().for_each(|policy| delete_policy(policy, &mut last));
@@ -213,15 +213,16 @@ fn create(wanted: &Identity, actions: &mut Vec<Action>) {
 
 /// A trust policy that only lets in more comes last; one that shuts anybody out comes first. One that does both, while other things of the role change
 /// as well, is written twice: nobody comes in anew before the role is as wanted, and in between only what old and new both let in does.
-fn trust(desired: &Desired, found: &Identity, wanted: &Identity, first: &mut Vec<Action>, others_change: bool, last: &mut Vec<Action>) {
-    let (IdentityName::Role(name), Some(there), Some(to_be), Some(own)) = (&wanted.name, &found.role, &wanted.role, desired.arn.account_id()) else {
+fn trust(desired: &Desired, observed: &Observed, wanted: &Identity, first: &mut Vec<Action>, others_change: bool, last: &mut Vec<Action>) {
+    let found = observed.identity.as_ref().and_then(|found| found.identity.role.as_ref());
+    let (IdentityName::Role(name), Some(there), Some(to_be), Some(own)) = (&wanted.name, found, &wanted.role, desired.arn.account_id()) else {
         return;
     };
     if same(&there.trust_policy, &to_be.trust_policy) {
         return;
     }
     let update = |document: &Document| Action::UpdateTrustPolicy(name.clone(), document.clone());
-    let (before, after) = (desired.with_names(Trust::of(&there.trust_policy, &own)), Trust::of(&to_be.trust_policy, &own));
+    let (Some(before), after) = (desired.trust_in_force(observed), Trust::of(&to_be.trust_policy, &own)) else { return };
     // In doubt something is lost: what is not of the form that we write may allow more than its admissions tell.
     let loses = before.says_more || !before.admissions.iter().all(|there| after.covers(there));
     let gains = !before.denied.is_empty() || !after.admissions.iter().all(|to_be| before.covers(to_be));

@@ -103,7 +103,7 @@ fn not_ready(world: &dyn World, source: SourceObject<'_>) -> Problem {
     let what = match source.told_arn() {
         Some(arn) if source.is_lost(world) => format!("does not own {arn} now"),
         Some(arn) if source.unique_id(world).is_none() => {
-            format!("may not own {arn} any more: a trust policy ceased to name it, and it could not be read since")
+            format!("may not own {arn} any more: it could not be read")
         }
         _ => "is not in AWS yet".into(),
     };

@@ -254,6 +254,11 @@ impl Trust {
         self
     }
 
+    /// What one of two lets in, or the other, where it is not known which is in force.
+    pub fn or(&self, other: &Self) -> Self {
+        Self { admissions: &self.admissions | &other.admissions, denied: &self.denied & &other.denied, says_more: self.says_more || other.says_more }
+    }
+
     /// Whether an admission comes in already.
     pub fn covers(&self, admission: &Admission) -> bool {
         !self.denies(&admission.principal) && self.admissions.iter().any(|there| there.covers(admission))

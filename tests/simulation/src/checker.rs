@@ -91,6 +91,8 @@ pub struct Checker {
     born: BTreeMap<String, Duration>,
     /// When others last changed something, by unique ID.
     pub touched: BTreeMap<String, Duration>,
+    /// What a status has told of, by unique ID.
+    told_of: BTreeSet<String>,
     effective: BTreeMap<(String, String), Standing>,
     permissions: BTreeMap<String, BTreeSet<&'static str>>,
     /// When the operator's view of Kubernetes was last disturbed.
@@ -120,6 +122,7 @@ impl Checker {
         }
         self.revision = Some(api.revision());
         self.resources.read(api);
+        self.told_of.extend(self.resources.told());
         let declaration = self.resources.declaration(&cloud.state());
         if self.declarations.last().is_none_or(|(_, last)| **last != declaration) {
             self.declarations.push((now, Arc::new(declaration)));
@@ -143,6 +146,9 @@ impl Checker {
     pub fn orphans(&self) -> Vec<String> {
         let orphan = |(id, object): (&String, &Arc<Value>)| {
             let owner = self.made.get(id).filter(|owner| !self.resources.has(owner))?;
+            // What others renamed or disowned before anything told of it cannot be found.
+            let is_lost = self.touched.contains_key(id) && !self.told_of.contains(id);
+            (!is_lost).then_some(())?;
             Some(format!("{} ({id}) was made for {owner}, which is gone", text(object, "arn")))
         };
         self.living.iter().filter_map(orphan).collect()
@@ -173,7 +179,7 @@ impl Checker {
         }
         let changes = self.look(cloud, now, life);
         self.check_gained(&changes.gained, action, now);
-        self.check_lost(&changes.lost, action, life);
+        self.check_lost(&changes.lost, action, now, life);
         self.check_permitted(&changes.permitted, action, now);
         self.check_forbidden(&changes.forbidden, action);
         if made.is_some() {
@@ -256,7 +262,12 @@ impl Checker {
             let bears_a_name = || self.made.values().any(|owner| self.resources.arn(owner).is_some_and(|arn| names.contains(&arn)));
             let may_be_met = is_new && bears_a_name();
             let declares = |declaration: &Declaration| names.iter().any(|name| declaration.wanted.contains(&(name.clone(), role.clone())));
-            !may_be_met && !self.in_view(now).any(declares)
+            // Each kind has a watch of its own: a role may be seen as it is now beside a source as it was before.
+            let pairs: Vec<_> = names.iter().map(|name| (name.clone(), role.clone())).collect();
+            let leaves = |declaration: &Declaration| pairs.iter().any(|pair| declaration.leaving.contains(pair));
+            let stays = |declaration: &Declaration| pairs.iter().any(|(source, _)| declaration.staying.contains(source));
+            let may_be_seen = self.in_view(now).any(leaves) && self.in_view(now).any(stays);
+            !may_be_met && !may_be_seen && !self.in_view(now).any(declares)
         };
         let undeclared: Vec<_> = gained.iter().filter(undeclared).cloned().collect();
         for grant in undeclared {
@@ -266,7 +277,7 @@ impl Checker {
     }
 
     /// L4.
-    fn check_lost(&mut self, lost: &BTreeMap<(String, String), Standing>, action: &Action, life: u64) {
+    fn check_lost(&mut self, lost: &BTreeMap<(String, String), Standing>, action: &Action, now: Duration, life: u64) {
         for ((source, role), standing) in lost {
             let both = [source, role];
             let is_undisturbed = both.iter().all(|id| {
@@ -284,7 +295,9 @@ impl Checker {
             // Where the conditions are other ones now, there may be none under which old and new both let it in.
             let conditions = all_the_time.iter().map(|declaration| declaration.conditions.get(&pair).cloned().unwrap_or_default());
             let are_exchanged = conditions.reduce(|some, others| &some & &others).is_none_or(|all| all.is_empty());
-            if is_undisturbed && always && !are_exchanged && life >= standing.life {
+            // A write of another operator may have been on its way when it came to stand.
+            let is_new = life != standing.life && now.saturating_sub(standing.since) < PASS;
+            if is_undisturbed && always && !are_exchanged && !is_new && life >= standing.life {
                 let what = format!("{action}: {} may not assume {} any more by that, and is to", self.told(source), self.told(role));
                 self.violated("L4", what);
             }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kube::ResourceExt;
+use kube::core::ObjectMeta;
 use rolebridge::api::account::{AllowedFrom, AllowedNamespaces};
 use rolebridge::api::common::{LabelSelector, RolesFrom};
 use rolebridge::api::permissions::{DocumentSource, Permissions};
@@ -28,6 +29,10 @@ pub struct Declaration {
     pub wanted: Pairs,
     /// To stay as they are: a namespace is not allowed any more, or a guardrail forbids it.
     pub frozen: Pairs,
+    /// To end, since the source is being deleted.
+    pub leaving: Pairs,
+    /// The users and roles that are not being deleted.
+    pub staying: BTreeSet<Key>,
     /// Under which conditions each pair is declared; one is enough.
     pub conditions: BTreeMap<(String, Key), BTreeSet<String>>,
     /// What each user and role may do, of what is tried; of those whose permissions are looked at, and where it can be told.
@@ -215,9 +220,21 @@ impl Resources {
             })
     }
 
+    fn staying(&self) -> BTreeSet<Key> {
+        let metas = self.users().map(|(key, user)| (key, &user.metadata)).chain(self.roles().map(|(key, role)| (key, &role.metadata)));
+        metas.filter(|(_, meta)| meta.deletion_timestamp.is_none()).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// The unique IDs and ARNs that statuses tell of.
+    pub fn told(&self) -> BTreeSet<String> {
+        let users = self.users().filter_map(|(_, user)| user.status.as_ref()).map(|status| (&status.user_id, &status.policies));
+        let roles = self.roles().filter_map(|(_, role)| role.status.as_ref()).map(|status| (&status.role_id, &status.policies));
+        users.chain(roles).flat_map(|(id, policies)| id.iter().cloned().chain(policies.iter().map(|policy| policy.arn.clone()))).collect()
+    }
+
     /// What is declared now, given the policies and groups of others in AWS.
     pub fn declaration(&self, aws: &AWSState) -> Declaration {
-        let mut declaration = Declaration { permissions: self.permissions(aws), ..Declaration::default() };
+        let mut declaration = Declaration { permissions: self.permissions(aws), staying: self.staying(), ..Declaration::default() };
         for (key, role) in self.roles().filter(|(_, role)| role.metadata.deletion_timestamp.is_none()) {
             let (namespace, account) = (role.namespace().unwrap_or_default(), &role.spec.account_ref.name);
             let trusts_roots = self.account(account).and_then(|a| a.spec.guardrails.as_ref()).is_some_and(|g| g.account_root_trust);
@@ -225,8 +242,12 @@ impl Resources {
             for (entry, source) in role.spec.trust.iter().flat_map(|entry| entry.from.iter().map(move |source| (entry, source))) {
                 let by_root = entry.principal == PrincipalForm::AccountRoot || source.account.is_some();
                 let is_free = is_allowed && (!by_root || trusts_roots);
-                for (who, is_placed) in self.sources(role, &namespace, source, entry.principal) {
-                    let pairs = if is_free && is_placed { &mut declaration.wanted } else { &mut declaration.frozen };
+                for Named { who, is_placed, is_leaving } in self.sources(role, &namespace, source, entry.principal) {
+                    let pairs = match is_free && is_placed {
+                        _ if is_leaving => &mut declaration.leaving,
+                        true => &mut declaration.wanted,
+                        false => &mut declaration.frozen,
+                    };
                     pairs.insert((who.clone(), key.clone()));
                     declaration.conditions.entry((who, key.clone())).or_default().insert(json!(entry.require).to_string());
                 }
@@ -235,35 +256,33 @@ impl Resources {
         declaration
     }
 
-    /// Who a source stands for, and whether it may be where it is.
-    fn sources(&self, role: &CrossAccountRole, namespace: &str, source: &Source, form: PrincipalForm) -> Vec<(String, bool)> {
+    /// Who a source stands for.
+    fn sources(&self, role: &CrossAccountRole, namespace: &str, source: &Source, form: PrincipalForm) -> Vec<Named> {
         let mut found = vec![];
-        let mut add = |key: &Key, account: &str, own: &str| {
-            let is_placed = self.is_allowed(account, own);
-            found.push((key.clone(), is_placed));
+        let mut add = |key: &Key, meta: &ObjectMeta, account: &str, own: &str| {
+            let (is_placed, is_leaving) = (self.is_allowed(account, own), meta.deletion_timestamp.is_some());
+            found.push(Named { who: key.clone(), is_placed, is_leaving });
             if let (PrincipalForm::AccountRoot, Some(id)) = (form, self.account_id(account)) {
-                found.push((format!("account:{id}"), is_placed));
+                found.push(Named { who: format!("account:{id}"), is_placed, is_leaving });
             }
         };
         if let Some(named) = &source.user {
             let own = named.namespace.as_deref().unwrap_or(namespace);
             let key = format!("BastionUser/{own}/{}", named.name);
             if let Some((_, user)) = self.users.get(&key)
-                && user.metadata.deletion_timestamp.is_none()
                 && self.is_shared(user.spec.allow_roles_from.as_ref(), own, namespace)
             {
-                add(&key, &user.spec.account_ref.name, own);
+                add(&key, &user.metadata, &user.spec.account_ref.name, own);
             }
         }
         if let Some(named) = &source.role {
             let own = named.namespace.as_deref().unwrap_or(namespace);
             let key = format!("CrossAccountRole/{own}/{}", named.name);
             if let Some((_, named)) = self.roles.get(&key)
-                && named.metadata.deletion_timestamp.is_none()
                 && named.metadata.uid != role.metadata.uid
                 && self.is_shared(named.spec.allow_roles_from.as_ref(), own, namespace)
             {
-                add(&key, &named.spec.account_ref.name, own);
+                add(&key, &named.metadata, &named.spec.account_ref.name, own);
             }
         }
         if let Some(selector) = &source.users {
@@ -271,20 +290,25 @@ impl Resources {
             for (key, (_, user)) in &self.users {
                 let own = user.namespace().unwrap_or_default();
                 let labels = user.metadata.labels.clone().unwrap_or_default();
-                if user.metadata.deletion_timestamp.is_none()
-                    && searched(&own)
-                    && matches(&selector.selector, &labels)
-                    && self.is_shared(user.spec.allow_roles_from.as_ref(), &own, namespace)
-                {
-                    add(key, &user.spec.account_ref.name, &own);
+                if searched(&own) && matches(&selector.selector, &labels) && self.is_shared(user.spec.allow_roles_from.as_ref(), &own, namespace) {
+                    add(key, &user.metadata, &user.spec.account_ref.name, &own);
                 }
             }
         }
         let account = source.account.as_ref().and_then(|name| self.account_id(name));
-        found.extend(account.map(|id| (format!("account:{id}"), true)));
-        found.extend(source.aws_principal.clone().map(|arn| (arn, true)));
+        let others = account.map(|id| format!("account:{id}")).into_iter().chain(source.aws_principal.clone());
+        found.extend(others.map(|who| Named { who, is_placed: true, is_leaving: false }));
         found
     }
+}
+
+/// Who stands for a source of a role.
+struct Named {
+    who: String,
+    /// Whether it may be where it is.
+    is_placed: bool,
+    /// Whether it is being deleted.
+    is_leaving: bool,
 }
 
 /// Whether labels match. The simulation writes `matchLabels` only.
