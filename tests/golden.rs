@@ -38,7 +38,7 @@ use rolebridge::api::role::GrantState;
 use rolebridge::core::absence::{Sight, sight};
 use rolebridge::core::action::{Action, Dependent, Tagged};
 use rolebridge::core::assume;
-use rolebridge::core::desired::{Desired, desired_role, desired_user, owner, policies_of_role, policies_of_user};
+use rolebridge::core::desired::{Desired, desired_role, desired_user, owner};
 use rolebridge::core::document::Document;
 use rolebridge::core::grants::{Grant, role_identity, roles_of_role, roles_of_user, user_identity};
 use rolebridge::core::identity::{DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, RoleSettings};
@@ -49,6 +49,7 @@ use rolebridge::core::ownership::{INSTALLATION, OWNER, Owner, Tags, UID};
 use rolebridge::core::permissions::{ConfigTexts, Staying};
 use rolebridge::core::placement::{Placement, admit, find};
 use rolebridge::core::plan::{Plan, Removal, Removed, plan, plan_removal};
+use rolebridge::core::possible::PolicyHolder;
 use rolebridge::core::quotas::Quotas;
 use rolebridge::core::sources::grants_of_role;
 use rolebridge::core::world::{ObjectKey, World};
@@ -287,8 +288,8 @@ impl Subject {
     fn removed(&self, cluster: &Cluster, at: &Placement) -> Removed {
         let (name, path) = self.identity();
         let policies = match self {
-            Self::User(user) => policies_of_user(cluster, user, at, &path, &name),
-            Self::Role(role) => policies_of_role(cluster, role, at, &path, &name),
+            Self::User(user) => PolicyHolder::from(&**user).possible(cluster, at, &path, &name),
+            Self::Role(role) => PolicyHolder::from(&**role).possible(cluster, at, &path, &name),
         };
         Removed { owner: self.owner(), pinned: self.unique_id().map(id), name, policies, quotas: Quotas::of(&at.account) }
     }

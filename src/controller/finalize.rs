@@ -54,7 +54,7 @@ pub async fn account(object: &AWSAccount, context: &Context) -> Result<Option<Pr
 
 /// Removes a user or role and its policies from AWS.
 pub async fn identity<K: IdentityKind>(object: K, context: &Context) -> Result<Pass<K>, kube::Error> {
-    let facts = object.status().cloned().unwrap_or_default();
+    let mut facts = object.status().cloned().unwrap_or_default();
     if object.annotations().get(ABANDON).is_some_and(|v| v == "true") {
         warn!("given up: what it owns in AWS stays there");
         remove_finalizer(context, &object).await?;
@@ -65,6 +65,10 @@ pub async fn identity<K: IdentityKind>(object: K, context: &Context) -> Result<P
         Ok(entered) => entered,
         Err(problem) => return Ok(told(object, facts, vec![abandonable(problem)], None)),
     };
+    if let (Some(made), None, Some(arn)) = (object.identity_id(context), object.pinned(), object.declared_arn(&at)) {
+        // Nothing but the status tells a later process of what this one made.
+        K::tell_made(&mut facts, &arn, &made);
+    }
     // Before it is worked out what there is to remove, since those who wait come by again and again.
     let _permit = match account.removal_permit(&of.to_string()) {
         Ok(permit) => permit,

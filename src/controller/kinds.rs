@@ -18,7 +18,7 @@ use crate::api::user::{AssumableRole, AssumePolicyStatus};
 use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
 use crate::core::access::LONG_LIVED_KEYS;
 use crate::core::assume::{Found, Listed};
-use crate::core::desired::{Desired, PolicyHolder, desired_role, desired_user, owner, policies_of_role, policies_of_user};
+use crate::core::desired::{Desired, desired_role, desired_user, owner};
 use crate::core::grants::{AssumableRole as Assumed, Grant, opens_in_console, role_identity, roles_of_role, roles_of_user, user_identity};
 use crate::core::identity::IdentityName;
 use crate::core::names::{Arn, UniqueID, switch_role_url};
@@ -28,6 +28,7 @@ use crate::core::ownership::Owner;
 use crate::core::permissions::Staying;
 use crate::core::placement::{Placement, find};
 use crate::core::plan::Removed;
+use crate::core::possible::PolicyHolder;
 use crate::core::quotas::Quotas;
 use crate::core::sources::grants_of_role;
 use crate::core::status::{self, LISTED, count, is_cut};
@@ -257,7 +258,7 @@ impl IdentityKind for BastionUser {
     fn removed(&self, context: &Context, at: &Placement) -> Result<Removed, Problem> {
         let (name, path) = user_identity(self)?;
         let name = IdentityName::User(name);
-        let policies = policies_of_user(&*context.caches, self, at, &path, &name);
+        let policies = PolicyHolder::from(self).possible(&*context.caches, at, &path, &name);
         Ok(Removed { owner: self.owner(context), pinned: self.identity_id(context), name, policies, quotas: Quotas::of(&at.account) })
     }
 
@@ -446,7 +447,7 @@ impl IdentityKind for CrossAccountRole {
     fn removed(&self, context: &Context, at: &Placement) -> Result<Removed, Problem> {
         let (name, path) = role_identity(self)?;
         let name = IdentityName::Role(name);
-        let policies = policies_of_role(&*context.caches, self, at, &path, &name);
+        let policies = PolicyHolder::from(self).possible(&*context.caches, at, &path, &name);
         Ok(Removed {
             owner: owner(self, &context.settings.installation),
             pinned: self.identity_id(context),

@@ -118,6 +118,11 @@ impl Stop {
         matches!(self, Self::Failures(failures, _) if failures.iter().all(refused))
     }
 
+    /// Whether nothing failed but what IAM may only be slow to show.
+    pub fn is_propagation(&self) -> bool {
+        matches!(self, Self::Failures(failures, _) if failures.iter().all(|failure| failure.reason == Reason::Propagating))
+    }
+
     /// Whether AWS has something already that was to be made.
     pub fn is_taken(&self) -> bool {
         matches!(self, Self::Failures(failures, _) if failures.iter().any(|failure| failure.effect == Effect::AlreadyExists))

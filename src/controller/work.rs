@@ -16,7 +16,7 @@ use super::pass::{Pass, Retry, Stop, told, told_first, uid};
 use super::report::{add_finalizer, tell_repaired};
 use super::resolve::place;
 use crate::api::Reason;
-use crate::api::conditions::Class;
+use crate::api::conditions::{Class, kinds};
 use crate::aws::{Account, Permit};
 use crate::core::absence::{self, Sight, Thing, look_again, sight};
 use crate::core::action::Action;
@@ -147,9 +147,11 @@ impl<K: IdentityKind> Work<'_, K> {
 
     async fn run(&mut self) -> Result<Result<(), Stop>, kube::Error> {
         self.observation = self.observation.take().filter(|seen| self.desired.is_shown_by(&seen.observed));
-        // Asked before anything is assumed, since an assumption is no read.
+        // Asked before anything is assumed, since an assumption is no read. Of what is disputed nothing is remembered, so if anything is, another process has
+        // found that.
         let of = K::reference(ObjectKey::of(&self.object));
-        let is_to_be_read = is_to_be_read(self.context, &of, self.desired.pinned.as_ref(), self.observation.as_ref());
+        let is_to_be_read = is_to_be_read(self.context, &of, self.desired.pinned.as_ref(), self.observation.as_ref())
+            || (self.is_disputed() && self.observation.is_some());
         if self.observation.is_none() && self.object.told_arn().is_none() && self.desired.pinned.is_none() && !self.waits {
             // What was never made is taken not to be there: creating it finds out, and usually nothing has to be read.
             self.observation = Some(self.seen(Observed::default()));
@@ -186,6 +188,13 @@ impl<K: IdentityKind> Work<'_, K> {
             }
             done => Ok(done),
         }
+    }
+
+    /// Whether the status tells that what bears the name is somebody else's.
+    fn is_disputed(&self) -> bool {
+        let conditions = self.object.status().map(K::conditions).unwrap_or_default();
+        let is_disputed = |reason: &str| [Reason::Conflict, Reason::IdentityChanged].iter().any(|disputed| disputed.as_str() == reason);
+        conditions.iter().any(|condition| condition.type_ == kinds::READY && is_disputed(&condition.reason))
     }
 
     /// What exists and is not to be seen is mostly what we have just made, read from where IAM does not show it yet.
@@ -281,7 +290,9 @@ impl<K: IdentityKind> Work<'_, K> {
                 Ok(match self.carry_out(&plan).await? {
                     // What IAM refuses is mostly an addition, which no withdrawn grant waits for.
                     Err(stop) if stop.is_refusal() => {
-                        let withdrawn = self.withdraw_revoked().await?;
+                        let of = K::reference(ObjectKey::of(&self.object));
+                        let may_pass = stop.is_propagation() && self.context.retries.is_new(&of, Instant::now());
+                        let withdrawn = self.withdraw_revoked(may_pass).await?;
                         let stop = self.with_what_stays(stop);
                         Err(if let Err(other) = withdrawn { stop.and(other) } else { stop })
                     }
@@ -289,7 +300,7 @@ impl<K: IdentityKind> Work<'_, K> {
                 })
             }
             Err(problems) => {
-                if let Err(stop) = self.withdraw_revoked().await? {
+                if let Err(stop) = self.withdraw_revoked(false).await? {
                     return Ok(Err(stop.and(Stop::Problems(problems))));
                 }
                 // Nothing is refused for good by quotas that nobody asked AWS for.
@@ -320,9 +331,13 @@ impl<K: IdentityKind> Work<'_, K> {
     }
 
     /// Takes away what is withdrawn, and adds nothing. What comes first in the whole plan was tried just now, and is not tried again at once.
-    async fn withdraw_revoked(&mut self) -> Result<Result<(), Stop>, kube::Error> {
+    /// Nor is anything where that `may_pass` in a moment which keeps somebody from coming in by name who comes in as one of many until then.
+    async fn withdraw_revoked(&mut self, may_pass: bool) -> Result<Result<(), Stop>, kube::Error> {
         let Some(observed) = self.observation.as_ref().map(|seen| &seen.observed) else { return Ok(Ok(())) };
         let less = self.object.withdraw_revoked(self.context, self.at, observed);
+        if may_pass && less.as_ref().is_some_and(|less| less.shuts_out(self.desired, observed)) {
+            return Ok(Ok(()));
+        }
         // There is no plan where the object is somebody else's, of whom nothing is withdrawn.
         let less = less.and_then(|less| plan(&less, observed).ok()).unwrap_or_default();
         let whole = plan(self.desired, observed).unwrap_or_default();

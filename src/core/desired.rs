@@ -2,27 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::assume::{self, Found, Room, SessionRights, Shares, share};
+use super::assume::{self, Found, Room, Shares, share};
 use super::document::{Document, Statement};
-use super::grants::{
-    AssumableRole, Grant, Presence, arns_naming, is_its_own_source, parse, role_identity, roles_of_role, roles_of_user, user_identity,
-};
+use super::grants::{AssumableRole, Grant, Presence, is_its_own_source, parse, role_identity, roles_of_role, roles_of_user, user_identity};
 use super::groups::{self, Membership, memberships};
 use super::identity::{ASSUME_POLICY, DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, RoleSettings};
-use super::names::{AccountID, Arn, Path, PolicyName, UniqueID};
+use super::names::{AccountID, Arn, PolicyName, UniqueID};
 use super::observed::{Observed, ObservedPolicy, Scope};
 use super::outcome::Problem;
 use super::ownership::{Owner, Tags};
-use super::permissions::{ConfigTexts, Place, Staying, declared, owned_policies};
+use super::permissions::{ConfigTexts, Place, Staying, declared};
 use super::placement::Placement;
+use super::possible::PolicyHolder;
 use super::quotas::{Limits, Quotas};
 use super::sources::{grants_of_role, trust_problems};
 use super::status::LISTED;
-use super::trust::{Admission, Trust, nobody, trust_policy, without_lesser};
-use super::world::{ObjectKey, SourceKey, World};
-use crate::api::permissions::{Permissions, PolicyStatus, Unmanaged};
+use super::trust::{Admission, Principal, Trust, nobody, trust_policy, without_lesser};
+use super::world::{SourceKey, World};
+use crate::api::permissions::Unmanaged;
 use crate::api::role::GrantState;
-use crate::api::user::AssumePolicyStatus;
 use crate::api::{BastionUser, CrossAccountRole, Managed, Reason};
 
 /// How many principals that were replaced a message names.
@@ -233,6 +231,17 @@ impl Desired {
         Some(written.map_or_else(|| shown.clone(), |written| shown.or(&written)))
     }
 
+    /// Whether somebody whom `whole` wants to let in comes in now, as one of many or by name, and would not if this were brought about.
+    pub fn shuts_out(&self, whole: &Self, observed: &Observed) -> bool {
+        let (Some(there), Some(own)) = (self.trust_in_force(observed), self.arn.account_id()) else { return false };
+        let Some(role) = self.wanted(observed).ok().and_then(|wanted| wanted.identity.role) else { return false };
+        let to_be = Trust::of(&role.trust_policy, &own);
+        let lets_in = |trust: &Trust, who: &Principal| trust.admissions.iter().any(|admission| admission.principal.includes(who));
+        let wanted = whole.trust.iter().flatten().flatten().filter(|grant| grant.presence == Presence::Wanted);
+        let mut wanted = wanted.filter_map(|grant| grant.admission.as_ref());
+        wanted.any(|admission| lets_in(&there, &admission.principal) && !lets_in(&to_be, &admission.principal))
+    }
+
     /// What keeps principals from being trusted again that are not who they were, going by the trust policy that is there.
     pub fn replaced(&self, observed: &Observed) -> Option<Problem> {
         let there = self.trust_there(observed);
@@ -422,7 +431,7 @@ pub fn desired_user(world: &dyn World, user: &BastionUser, at: &Placement, texts
     };
     let quotas = Quotas::of(&at.account);
     let status = user.status();
-    let assuming = assuming(world, &SourceKey::User(ObjectKey::of(user)), status.map(|s| s.assume_policies.as_slice()), at, &identity, &quotas);
+    let former_policies = PolicyHolder::from(user).former(world, at, &identity, &quotas);
     let desired = Desired {
         arn: Arn::user(&at.partition, &at.id, &path, &name),
         pinned: status.and_then(|s| s.user_id.as_deref()).and_then(|id| id.parse().ok()),
@@ -430,7 +439,7 @@ pub fn desired_user(world: &dyn World, user: &BastionUser, at: &Placement, texts
         trust: None,
         assumes: roles_of_user(world, user),
         policies: declared.managed,
-        former_policies: assuming.into_iter().chain(told_policies(status.map(|s| s.policies.as_slice()))).collect(),
+        former_policies,
         memberships: memberships(user, at, &mut problems),
         unmanaged: permissions.map(|permissions| permissions.unmanaged),
         quotas,
@@ -450,98 +459,6 @@ fn check_assumes(desired: &Desired) -> Option<Problem> {
     let all: assume::Roles<'_> = all.map(|role| (role.arn.as_str(), role.rights)).collect();
     let excess = share(&all, &Found::default(), Room::WHOLE).err()?;
     Some(too_many(&desired.identity.name, all.len(), excess.roles, Room::WHOLE.shards))
-}
-
-/// The assume policies that an identity may have, with the room that is left beside what it declares.
-fn assuming(
-    world: &dyn World,
-    source: &SourceKey,
-    told: Option<&[AssumePolicyStatus]>,
-    at: &Placement,
-    identity: &Identity,
-    quotas: &Quotas,
-) -> BTreeSet<Arn> {
-    let room = Room::beside(Limits::taken_by(identity), quotas.limits(&identity.name));
-    assume_policies(world, source, told.unwrap_or_default(), at, (&identity.path, &identity.name), room)
-}
-
-/// The customer-managed policies that may hold the assume policies of a source: those that its status lists, and those that what names it may
-/// have taken since, with this room.
-fn assume_policies(
-    world: &dyn World,
-    source: &SourceKey,
-    told: &[AssumePolicyStatus],
-    at: &Placement,
-    (path, name): (&Path, &IdentityName),
-    room: Room,
-) -> BTreeSet<Arn> {
-    // Of the ARN only partition and account matter.
-    let shard = |number: usize| assume::shard(&Arn::account_root(&at.partition, &at.id), path, name, number).map(|(_, arn)| arn);
-    let told: BTreeSet<&str> = told.iter().filter_map(|p| p.arn.as_deref()).collect();
-    let listed = (1..=assume::MOST_SHARDS).filter(|number| shard(*number).is_some_and(|arn| told.contains(arn.as_str()))).collect();
-    let roles = arns_naming(world, source);
-    // As much room as a role can take.
-    let most = SessionRights { tag: true, set_source_identity: true };
-    assume::possible(&listed, &roles.iter().map(|arn| (arn.as_str(), most)).collect(), room).into_iter().filter_map(shard).collect()
-}
-
-/// The customer-managed policies that a user may have, whether or not its declaration can be carried out.
-pub fn policies_of_user(world: &dyn World, user: &BastionUser, at: &Placement, path: &Path, name: &IdentityName) -> BTreeSet<Arn> {
-    PolicyHolder::from(user).policies(world, at, (path, name), Room { inline: 0, ..Room::WHOLE })
-}
-
-/// The customer-managed policies that a role may have, whether or not its declaration can be carried out.
-pub fn policies_of_role(world: &dyn World, role: &CrossAccountRole, at: &Placement, path: &Path, name: &IdentityName) -> BTreeSet<Arn> {
-    PolicyHolder::from(role).policies(world, at, (path, name), Room { inline: 0, ..Room::WHOLE })
-}
-
-/// What a user or role says of its policies.
-pub struct PolicyHolder<'a> {
-    source: SourceKey,
-    permissions: Option<&'a Permissions>,
-    told: &'a [PolicyStatus],
-    assuming: &'a [AssumePolicyStatus],
-}
-
-impl<'a> From<&'a BastionUser> for PolicyHolder<'a> {
-    fn from(user: &'a BastionUser) -> Self {
-        let (told, assuming) = user.status().map(|s| (s.policies.as_slice(), s.assume_policies.as_slice())).unwrap_or_default();
-        Self { source: SourceKey::User(ObjectKey::of(user)), permissions: user.spec.permissions.as_ref(), told, assuming }
-    }
-}
-
-impl<'a> From<&'a CrossAccountRole> for PolicyHolder<'a> {
-    fn from(role: &'a CrossAccountRole) -> Self {
-        let (told, assuming) = role.status().map(|s| (s.policies.as_slice(), s.assume_policies.as_slice())).unwrap_or_default();
-        Self { source: SourceKey::Role(ObjectKey::of(role)), permissions: role.spec.permissions.as_ref(), told, assuming }
-    }
-}
-
-impl PolicyHolder<'_> {
-    /// The customer-managed policies that its status lists, the assume policies among them.
-    pub fn told(&self) -> BTreeSet<Arn> {
-        let assuming = self.assuming.iter().filter_map(|policy| policy.arn.as_deref()?.parse().ok());
-        told_policies(Some(self.told)).chain(assuming).collect()
-    }
-
-    /// The customer-managed policies that it is likely to have: of the assume policies those that are told, and others only where what it declares leaves no
-    /// room for the inline one.
-    pub fn likely(&self, world: &dyn World, at: &Placement, path: &Path, name: &IdentityName) -> BTreeSet<Arn> {
-        let room = Room::beside(Limits::default(), Quotas::of(&at.account).limits(name));
-        let declares_inline = self.permissions.is_some_and(|permissions| !permissions.inline_policies.is_empty());
-        self.policies(world, at, (path, name), if declares_inline { Room { inline: 0, ..room } } else { room })
-    }
-
-    /// The customer-managed policies that it declares, those that its status lists, and the assume policies that it may have with this room.
-    fn policies(&self, world: &dyn World, at: &Placement, (path, name): (&Path, &IdentityName), room: Room) -> BTreeSet<Arn> {
-        let mut policies = owned_policies(self.permissions, self.told, at, path);
-        policies.extend(assume_policies(world, &self.source, self.assuming, at, (path, name), room));
-        policies
-    }
-}
-
-fn told_policies(told: Option<&[PolicyStatus]>) -> impl Iterator<Item = Arn> {
-    told.unwrap_or_default().iter().filter_map(|policy| policy.arn.parse().ok())
 }
 
 /// The wanted state of a role.
@@ -577,7 +494,7 @@ pub fn desired_role(
         role: Some(RoleSettings { description: role.spec.description.clone().unwrap_or_default(), max_session_duration, trust_policy: nobody() }),
     };
     let quotas = Quotas::of(&at.account);
-    let assuming = assuming(world, &SourceKey::Role(ObjectKey::of(role)), status.map(|s| s.assume_policies.as_slice()), at, &identity, &quotas);
+    let former_policies = PolicyHolder::from(role).former(world, at, &identity, &quotas);
     let desired = Desired {
         arn: Arn::role(&at.partition, &at.id, &path, &name),
         pinned: status.and_then(|s| s.role_id.as_deref()).and_then(|id| id.parse().ok()),
@@ -585,7 +502,7 @@ pub fn desired_role(
         trust: Some(grants_of_role(world, role, at)),
         assumes: roles_of_role(world, role),
         policies: declared.managed,
-        former_policies: assuming.into_iter().chain(told_policies(status.map(|s| s.policies.as_slice()))).collect(),
+        former_policies,
         memberships: None,
         unmanaged: Some(role.spec.permissions.as_ref().map_or(Unmanaged::Remove, |permissions| permissions.unmanaged)),
         has_assume_policies: false,

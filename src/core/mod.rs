@@ -26,6 +26,7 @@ pub mod ownership;
 pub mod permissions;
 pub mod placement;
 pub mod plan;
+pub mod possible;
 pub mod quotas;
 pub mod require;
 pub mod sources;
