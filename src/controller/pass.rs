@@ -89,7 +89,7 @@ pub enum Stop {
     /// What was made was deleted by somebody else. That must stand in the status before it is made anew: a process that dies in between would find an
     /// object of another unique ID than the one that was made, and tags prove nothing.
     Lost,
-    /// It is not made yet, since it has nobody to trust.
+    /// It is not to be made yet.
     NotYet,
     /// These customer-managed policies are about to be made. That must stand in the status first: a process that dies right after it made one would leave what
     /// nobody knows of, since IAM finds a policy by its ARN alone.

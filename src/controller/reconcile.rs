@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use kube::ResourceExt;
@@ -20,7 +21,7 @@ use super::relations::Ref;
 use super::report::{add_finalizer, report};
 use super::resolve::{Closed, enter, resolve};
 use super::sweep::sweep_when_due;
-use super::work::Work;
+use super::work::{Wait, Work};
 use crate::api::conditions::Class;
 use crate::api::{AWSAccount, AWSAccountStatus, BastionUser, CrossAccountRole, Managed};
 use crate::aws::Account;
@@ -217,8 +218,8 @@ async fn converge<K: IdentityKind>(object: K, context: &Context) -> Result<Pass<
     let seen = context.observation(&of, &at, &uid(&object), &desired.arn, &desired.principal_ids());
     let history = History::of(context, &object);
     let made = object.told_arn().is_some() || seen.as_ref().is_some_and(|o| o.observed.identity.is_some());
-    let waits = !made && waits_for_sources(&desired, context.retries.wait(&of, Instant::now()).is_some());
-    if waits && !(object.is_finalized() && history.may_have_made()) {
+    let waits = if made { None } else { waits_for_sources(&desired, || context.retries.wait(&of, Instant::now())) };
+    if waits.is_some() && !(object.is_finalized() && history.may_have_made()) {
         return Ok(told(object, before, desired.problems().cloned().collect(), None));
     }
     // Roles that are about to be made, or made again, wake the user then: its assume policy and its status are worth writing once.
@@ -273,13 +274,14 @@ async fn withdraw_revoked<K: IdentityKind>(object: K, context: &Context, problem
         return Ok(told(object, facts, problems, history.look_again()));
     };
     let (observation, permit, desired) = (Some(observation), Some(permit), &desired);
-    let work = Work { object, observation, account: &account, permit, desired, context, at: &at, history, waits: false, done: vec![] };
+    let work = Work { object, observation, account: &account, permit, desired, context, at: &at, history, waits: None, done: vec![] };
     work.finish(problems).await
 }
 
-/// Whether a role that is not made yet does better to wait: it has nobody to trust yet, or somebody is about to be there.
-fn waits_for_sources(desired: &Desired, patient: bool) -> bool {
+/// Why a role that is not made yet does better to wait, if it does. `patience` is how much longer it waits for somebody who is about to be there.
+fn waits_for_sources(desired: &Desired, patience: impl FnOnce() -> Option<Duration>) -> Option<Wait> {
     let grants: Vec<&Grant> = desired.trust.iter().flatten().flatten().collect();
     let nobody = !desired.is_its_own_source && !grants.is_empty() && grants.iter().all(|g| g.presence != Presence::Wanted);
-    nobody || (patient && grants.iter().any(|g| g.is_coming()))
+    let patience = || patience().filter(|_| grants.iter().any(|g| g.is_coming()));
+    if nobody { Some(Wait::Nobody) } else { patience().map(Wait::Patience) }
 }

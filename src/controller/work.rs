@@ -39,6 +39,15 @@ const SWEEP_PATIENCE: Duration = Duration::from_secs(10);
 /// How many of the permissions that a refusal holds up are told by name.
 const WITHHELD: usize = 3;
 
+/// Why a role is not to be made yet.
+#[derive(Clone, Copy)]
+pub(super) enum Wait {
+    /// It has nobody to trust.
+    Nobody,
+    /// Somebody is about to be there, and is waited for so much longer.
+    Patience(Duration),
+}
+
 /// Observing, planning and applying for one identity.
 pub(super) struct Work<'a, K> {
     pub(super) object: K,
@@ -51,8 +60,8 @@ pub(super) struct Work<'a, K> {
     pub(super) context: &'a Context,
     pub(super) at: &'a Placement,
     pub(super) history: History<'a>,
-    /// Whether it is not to be made yet.
-    pub(super) waits: bool,
+    /// Why it is not to be made yet, if so.
+    pub(super) waits: Option<Wait>,
     /// What was done, for people.
     pub(super) done: Vec<String>,
 }
@@ -121,6 +130,9 @@ impl<K: IdentityKind> Work<'_, K> {
             }
             Err(Stop::NotYet) => {
                 keep(None);
+                if let Some(Wait::Patience(left)) = self.waits {
+                    return Ok(Pass::Again(left));
+                }
                 told(self.object, before, problems, self.history.look_again())
             }
             Err(Stop::Problems(found)) => {
@@ -148,11 +160,14 @@ impl<K: IdentityKind> Work<'_, K> {
     async fn run(&mut self) -> Result<Result<(), Stop>, kube::Error> {
         self.observation = self.observation.take().filter(|seen| self.desired.is_shown_by(&seen.observed));
         // Asked before anything is assumed, since an assumption is no read. Of what is disputed nothing is remembered, so if anything is, another process has
-        // found that.
+        // found that; and another one has made what is remembered not to be there.
         let of = K::reference(ObjectKey::of(&self.object));
         let is_to_be_read = is_to_be_read(self.context, &of, self.desired.pinned.as_ref(), self.observation.as_ref())
-            || (self.is_disputed() && self.observation.is_some());
-        if self.observation.is_none() && self.object.told_arn().is_none() && self.desired.pinned.is_none() && !self.waits {
+            || self
+                .observation
+                .as_ref()
+                .is_some_and(|seen| self.is_disputed() || (self.desired.pinned.is_some() && seen.observed.identity.is_none()));
+        if self.observation.is_none() && self.object.told_arn().is_none() && self.desired.pinned.is_none() && self.waits.is_none() {
             // What was never made is taken not to be there: creating it finds out, and usually nothing has to be read.
             self.observation = Some(self.seen(Observed::default()));
         }
@@ -253,7 +268,9 @@ impl<K: IdentityKind> Work<'_, K> {
             }
             Sight::Lost => Some(Stop::Lost),
             // What bears the name may be somebody else's: that matters when it is to be made.
-            Sight::Clear => (self.waits && !(seen.observed.identity.is_some() && is_own(self.desired, &seen.observed))).then_some(Stop::NotYet),
+            Sight::Clear => {
+                (self.waits.is_some() && !(seen.observed.identity.is_some() && is_own(self.desired, &seen.observed))).then_some(Stop::NotYet)
+            }
         }
     }
 
