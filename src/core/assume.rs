@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{Document, Effect, Statement};
-use super::identity::{ASSUME_POLICY, Identity, IdentityName, ManagedPolicy};
+use super::identity::{ASSUME_POLICY, Identity, IdentityName};
 use super::names::{Arn, Path, PolicyName};
 use super::observed::Observed;
 use super::ownership::Owner;
@@ -148,27 +148,6 @@ pub fn number(of: &Identity, policy: &Arn) -> Option<usize> {
     let entity = policy.iam_entity().filter(|entity| entity.kind == "policy" && entity.path == of.path.as_str())?;
     let number = entity.name.rsplit_once('-')?.1.parse().ok().filter(|number| (1..=MOST_SHARDS).contains(number))?;
     (entity.name == name(&of.name, number)).then_some(number)
-}
-
-/// The roles that the assume policies in force allow, by the ARN of the policy; the inline one has none.
-pub type Allowed<'a> = BTreeMap<Option<&'a Arn>, BTreeSet<&'a str>>;
-
-/// What the assume policies of an identity allow, where these are its customer-managed policies.
-pub fn allowed<'a>(identity: &'a Identity, policies: impl Iterator<Item = &'a ManagedPolicy>) -> Allowed<'a> {
-    let inline = identity.inline_policies.iter().filter(|(name, _)| name.as_str() == ASSUME_POLICY).map(|(_, document)| (None, document));
-    let shards = policies.filter(|policy| identity.attached_policies.contains(&policy.arn) && number(identity, &policy.arn).is_some());
-    let documents = inline.chain(shards.map(|policy| (Some(&policy.arn), &policy.document)));
-    documents.map(|(arn, document)| (arn, named(document, Effect::Allow).into_iter().collect())).collect()
-}
-
-/// Whether a shard is to lose roles that others of the policies are to have, and have not got yet.
-pub fn is_left(shard: &Arn, found: &Allowed<'_>, wanted: &Allowed<'_>) -> bool {
-    let of = Some(shard);
-    let (Some(there), Some(to_be)) = (found.get(&of), wanted.get(&of)) else { return false };
-    there.difference(to_be).any(|role| {
-        let mut takers = wanted.iter().filter(|(taker, roles)| **taker != of && roles.contains(role)).map(|(taker, _)| taker).peekable();
-        takers.peek().is_some() && !takers.any(|taker| found.get(taker).is_some_and(|roles| roles.contains(role)))
-    })
 }
 
 /// The policies attached to an identity that are shards by their name.

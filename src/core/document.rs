@@ -21,7 +21,7 @@ use thiserror::Error;
 pub use shared::SharedDocuments;
 pub use statement::{ConditionRef, Effect, Statement, StatementRef};
 pub(crate) use statement::{condition_text, items};
-pub use wildcard::{wildcard_match, wildcard_match_ignore_case};
+pub use wildcard::{wildcard_covers, wildcard_match, wildcard_match_ignore_case, wildcards_meet};
 
 /// The policy language's current version, the only one in which `${...}` is a variable.
 pub const VERSION_2012: &str = "2012-10-17";

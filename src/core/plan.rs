@@ -5,13 +5,18 @@
 //! - what narrows trust comes first, what widens it last, so that nobody assumes a role whose permissions are still being changed;
 //! - permissions are added before others are taken away, so that what both the old and the new declaration allow is never absent; only where one
 //!   permissions boundary takes the place of another, or IAM's quotas do not hold the old and the new at once, does something that is to go do so earlier;
-//! - what may limit other permissions comes before what it may limit, and goes after it;
+//! - what denies, or limits like a boundary, comes before what it is to limit, and goes after what it limited, whether policies come, go or say something
+//!   else (`order`); a policy of others, or a group, may allow and deny anything. Where no order of single writes does that, a policy is written in several;
 //! - an object that others depend on is made before them and deleted after them.
 //!
 //! [`Owner::check`]: super::ownership::Owner::check
 
 mod devices;
+mod excesses;
+mod order;
+mod parts;
 mod permissions;
+mod reach;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -23,7 +28,7 @@ use super::desired::{Desired, Wanted, nothing};
 use super::document::Document;
 use super::identity::{ASSUME_POLICY, CUT_OFF_POLICY, Identity, IdentityName, ManagedPolicy};
 use super::names::{Arn, PolicyName, same_name};
-use super::observed::{Dependents, Observed, ObservedIdentity, ObservedPolicy, Scope};
+use super::observed::{Dependents, Observed, ObservedIdentity, ObservedPolicy, Scope, after};
 use super::outcome::Problem;
 use super::ownership::Tags;
 use super::permissions::{Staying, was_made_for};
@@ -31,6 +36,7 @@ use super::quotas::{Limits, Quotas};
 use super::status::LISTED;
 use super::trust::{Trust, nobody, trust_policy};
 use crate::api::Reason;
+use order::Most;
 
 /// Versions that a customer-managed policy can have; the account's summary calls it VersionsPerPolicyQuota (IAM quotas).
 const POLICY_VERSIONS: usize = 5;
@@ -81,35 +87,24 @@ fn plan_by_name(desired: &Desired, observed: &Observed) -> Result<Plan, Vec<Prob
     let is_crowded = observed.policies.keys().chain(wanted_policies.keys()).collect::<BTreeSet<_>>().len() > LISTED;
     let is_off = |policy: &ObservedPolicy| found.is_none_or(|found| !found.attached_policies.contains(&policy.policy.arn));
     let (crowding, obsolete): (Vec<_>, Vec<_>) = obsolete.partition(|policy| is_crowded && is_off(policy));
-    let mut first = vec![];
-    let mut middle = vec![];
-    let mut last = vec![];
-    crowding.into_iter().for_each(|policy| delete_policy(policy, &mut first));
-    let (mut policies, mut left_by_roles) = (vec![], vec![]);
-    let may_assume = found.map(|found| assume::allowed(found, observed.policies.values().map(|found| &found.policy))).unwrap_or_default();
-    let is_to_assume = assume::allowed(&wanted, wanted_policies.values());
-    // Those that are there before new ones: so what a plan that was interrupted has not shared out yet goes where it was to go.
-    let (there, new): (Vec<_>, Vec<_>) = wanted_policies.values().partition(|policy| observed.policies.contains_key(&policy.arn));
-    for policy in there.into_iter().chain(new) {
-        let is_left = assume::is_left(&policy.arn, &may_assume, &is_to_assume);
-        managed_policy(policy, observed.policies.get(&policy.arn), if is_left { &mut left_by_roles } else { &mut policies });
-    }
+    let (mut first, mut middle, mut last) = (vec![], vec![], vec![]);
+    crowding.into_iter().for_each(|policy| delete_policy(policy, &[], &mut first));
     match found {
-        None => {
-            middle.extend(policies.into_iter().chain(left_by_roles));
-            create(&wanted, &mut middle);
-        }
+        None => create(&wanted, &wanted_policies, observed, &mut middle),
         Some(found) => {
-            let limits = desired.quotas.limits(&wanted.name);
-            let documents = permissions::Documents { wanted: &wanted_policies, found: &observed.policies };
-            let change = permissions::Change { wanted: &wanted, found, staying: &staying, documents, policies, left_by_roles, limits };
-            change.plan(&mut first, &mut middle);
+            let documents = permissions::Documents {
+                wanted: &wanted_policies,
+                found: &observed.policies,
+                obsolete: obsolete.iter().map(|found| &found.policy.arn).collect(),
+            };
+            let change = permissions::Change { wanted: &wanted, found, staying: &staying, documents, most: Most::of(&desired.quotas, found) };
+            middle = change.in_order(None).ok_or_else(|| vec![excesses::no_way(&desired.quotas, found, &wanted)])?;
             settings(&wanted, found, &mut middle);
-            let others_change = !(first.is_empty() && middle.is_empty());
+            let others_change = !middle.is_empty();
             trust(desired, observed, &wanted, &mut first, others_change, &mut last);
         }
     }
-    obsolete.into_iter().for_each(|policy| delete_policy(policy, &mut last));
+    obsolete.into_iter().for_each(|policy| delete_policy(policy, &middle, &mut last));
     Ok(Plan { actions: first.into_iter().chain(middle).chain(last).collect() })
 }
 
@@ -143,7 +138,7 @@ fn check(desired: &Desired, observed: &Observed, staying: &Staying<'_>) -> Resul
         }
     }
     problems.extend(wanted.policies.keys().filter_map(|arn| check_spelling(arn, desired, observed)));
-    problems.extend(permissions::excesses(&desired.quotas, &wanted, observed, staying));
+    problems.extend(excesses::excesses(&desired.quotas, &wanted, observed, staying));
     if problems.is_empty() { Ok(wanted) } else { Err(problems) }
 }
 
@@ -191,7 +186,10 @@ fn check_identity(desired: &Desired, found: &ObservedIdentity) -> Result<(), Pro
     Ok(())
 }
 
-fn create(wanted: &Identity, actions: &mut Vec<Action>) {
+fn create(wanted: &Identity, policies: &BTreeMap<Arn, ManagedPolicy>, observed: &Observed, actions: &mut Vec<Action>) {
+    // Those that are there before new ones: so what a plan that was interrupted has not shared out yet goes where it was to go.
+    let (there, new): (Vec<_>, Vec<_>) = policies.values().partition(|policy| observed.policies.contains_key(&policy.arn));
+    there.into_iter().chain(new).for_each(|policy| managed_policy(policy, observed.policies.get(&policy.arn), actions));
     let mut made = wanted.clone();
     let mut last = vec![];
     // Of several policies one may limit what another allows: nobody comes in before all of them are there.
@@ -278,12 +276,20 @@ fn managed_policy(wanted: &ManagedPolicy, found: Option<&ObservedPolicy>, action
         actions.extend(found.other_versions.iter().take(surplus).map(|v| Action::DeletePolicyVersion(wanted.arn.clone(), v.clone())));
         actions.push(Action::CreatePolicyVersion(wanted.arn.clone(), wanted.document.clone()));
     }
+    policy_tags(wanted, found, actions);
+}
+
+fn policy_tags(wanted: &ManagedPolicy, found: &ObservedPolicy, actions: &mut Vec<Action>) {
     tags(&Tagged::Policy(wanted.arn.clone()), &wanted.tags, &found.policy.tags, |a, b| a == b, actions);
 }
 
-fn delete_policy(policy: &ObservedPolicy, actions: &mut Vec<Action>) {
+/// Deletes a policy after the actions `before`. IAM deletes none that has other versions than the one in force.
+fn delete_policy(policy: &ObservedPolicy, before: &[Action], actions: &mut Vec<Action>) {
     let arn = &policy.policy.arn;
-    actions.extend(policy.other_versions.iter().map(|version| Action::DeletePolicyVersion(arn.clone(), version.clone())));
+    let is_rewritten = before.iter().any(|action| matches!(action, Action::CreatePolicyVersion(of, _) if of == arn));
+    let is_deleted = |version: &String| before.contains(&Action::DeletePolicyVersion(arn.clone(), version.clone()));
+    let versions = policy.other_versions.iter().filter(|version| !is_deleted(version)).chain(Some(&policy.default_version).filter(|_| is_rewritten));
+    actions.extend(versions.map(|version| Action::DeletePolicyVersion(arn.clone(), version.clone())));
     actions.push(Action::DeletePolicy(arn.clone()));
 }
 
@@ -329,25 +335,46 @@ pub fn plan_removal(removed: &Removed, observed: &Observed, dependents: &Depende
         return (Plan::default(), Some(problem));
     }
     let ours = |found: &ObservedIdentity| removed.owner.check("", &found.identity.tags, &found.id, removed.pinned.as_ref()).is_ok();
+    let policies = own_policies(removed, observed);
     if let Some(found) = observed.identity.as_ref().filter(|found| ours(found)) {
-        let displaced = cut_off(&found.identity, &removed.quotas, &mut actions);
+        cut_off(&found.identity, &removed.quotas, &mut actions);
         if how_far == Removal::Delete {
             if let Some(problem) = blocked(&found.identity, dependents) {
                 return (Plan { actions }, Some(problem));
             }
-            delete_identity(&found.identity, &observed.policies, dependents, &displaced, &mut actions);
-        }
-    }
-    if how_far == Removal::Delete {
-        let identity = observed.identity.as_ref().map(|found| &found.identity);
-        let attached: BTreeSet<&Arn> = identity.into_iter().flat_map(assume::attached).collect();
-        for (_, policy) in observed.policies.iter().filter(|(arn, _)| removed.policies.contains(*arn) || attached.contains(arn)) {
-            if removed.owner.check("", &policy.policy.tags, &policy.id, None).is_ok() {
-                delete_policy(policy, &mut actions);
+            let cut_off = actions.iter().fold(found.identity.clone(), |identity, action| after(&identity, action));
+            match emptied(&cut_off, observed, &policies, &removed.quotas) {
+                Ok(emptied) => delete_identity(&cut_off, dependents, emptied, &mut actions),
+                Err(problem) => return (Plan { actions }, Some(problem)),
             }
         }
     }
+    if how_far == Removal::Delete {
+        let before = actions.clone();
+        policies.into_iter().for_each(|policy| delete_policy(policy, &before, &mut actions));
+    }
     (Plan { actions }, None)
+}
+
+/// The customer-managed policies that go with an identity.
+fn own_policies<'a>(removed: &Removed, observed: &'a Observed) -> Vec<&'a ObservedPolicy> {
+    let attached: BTreeSet<&Arn> = observed.identity.iter().flat_map(|found| assume::attached(&found.identity)).collect();
+    let is_own = |found: &&ObservedPolicy| {
+        let arn = &found.policy.arn;
+        (removed.policies.contains(arn) || attached.contains(arn)) && removed.owner.check("", &found.policy.tags, &found.id, None).is_ok()
+    };
+    observed.policies.values().filter(is_own).collect()
+}
+
+/// Takes all policies off an identity that is cut off, but for what cuts a user off.
+fn emptied(identity: &Identity, observed: &Observed, own: &[&ObservedPolicy], quotas: &Quotas) -> Result<Vec<Action>, Problem> {
+    let mut bare = Identity { attached_policies: BTreeSet::new(), ..identity.clone() };
+    bare.inline_policies.retain(|name, _| matches!(identity.name, IdentityName::User(_)) && name.as_str() == CUT_OFF_POLICY);
+    let obsolete = own.iter().map(|found| &found.policy.arn).collect();
+    let documents = permissions::Documents { wanted: &BTreeMap::new(), found: &observed.policies, obsolete };
+    let staying = Staying::default();
+    let change = permissions::Change { wanted: &bare, found: identity, staying: &staying, documents, most: Most::of(quotas, identity) };
+    change.in_order(None).ok_or_else(|| excesses::no_way(quotas, identity, &bare))
 }
 
 /// Something that we made and that does not carry our tags any more is neither deleted nor silently left behind.
@@ -364,25 +391,22 @@ fn blocked(identity: &Identity, dependents: &Dependents) -> Option<Problem> {
     })
 }
 
-/// Cuts off, and says which inline policies go for that already.
-fn cut_off<'a>(identity: &'a Identity, quotas: &Quotas, actions: &mut Vec<Action>) -> BTreeSet<&'a PolicyName> {
+fn cut_off(identity: &Identity, quotas: &Quotas, actions: &mut Vec<Action>) {
     match (&identity.name, &identity.role) {
         (IdentityName::Role(name), Some(role)) if !same(&role.trust_policy, &nobody()) => {
             actions.push(Action::UpdateTrustPolicy(name.clone(), nobody()));
-            BTreeSet::new()
         }
         (IdentityName::User(_), _) => {
             // A trust policy in the user's own account suffices by itself, so taking the assume policy away is not enough; a deny is.
-            let Ok(name) = CUT_OFF_POLICY.parse::<PolicyName>() else { return BTreeSet::new() };
+            let Ok(name) = CUT_OFF_POLICY.parse::<PolicyName>() else { return };
             if identity.inline_policies.get(&name).is_some_and(|there| same(there, &nothing())) {
-                return BTreeSet::new();
+                return;
             }
             let displaced = displaced(identity, &name, quotas);
-            actions.extend(displaced.iter().map(|displaced| Action::DeleteInlinePolicy(identity.name.clone(), (*displaced).clone())));
+            actions.extend(displaced.into_iter().map(|displaced| Action::DeleteInlinePolicy(identity.name.clone(), displaced.clone())));
             actions.push(Action::PutInlinePolicy(identity.name.clone(), name, nothing()));
-            displaced.into_iter().collect()
         }
-        _ => BTreeSet::new(),
+        _ => {}
     }
 }
 
@@ -405,29 +429,16 @@ fn displaced<'a>(identity: &'a Identity, deny: &PolicyName, quotas: &Quotas) -> 
     displaced
 }
 
-fn delete_identity(
-    identity: &Identity,
-    policies: &BTreeMap<Arn, ObservedPolicy>,
-    dependents: &Dependents,
-    deleted: &BTreeSet<&PolicyName>,
-    actions: &mut Vec<Action>,
-) {
+fn delete_identity(identity: &Identity, dependents: &Dependents, emptied: Vec<Action>, actions: &mut Vec<Action>) {
     if let IdentityName::User(name) = &identity.name {
         actions.extend(devices::tell(identity, &dependents.of_user));
         let of_user: BTreeSet<Dependent> = dependents.of_user.iter().cloned().chain(devices::told(identity)).collect();
         actions.extend(of_user.into_iter().map(|what| Action::RemoveDependent(name.clone(), what)));
     }
-    let who = &identity.name;
-    let detached = identity.attached_policies.iter().map(|arn| Action::DetachPolicy(who.clone(), arn.clone()));
+    actions.extend(emptied);
     // The deny goes last of the policies, so that the user stays cut off until it is gone.
-    let goes = |name: &PolicyName| name.as_str() != CUT_OFF_POLICY && !deleted.contains(name);
-    let inline = identity.inline_policies.keys().filter(|n| goes(n)).map(|name| Action::DeleteInlinePolicy(who.clone(), name.clone()));
-    let mut removals: Vec<Action> = detached.chain(inline).collect();
-    let documents = permissions::Documents { wanted: &BTreeMap::new(), found: policies };
-    removals.sort_by_key(|action| documents.may_limit(action, identity));
-    actions.extend(removals);
-    if let (IdentityName::User(_), Ok(deny)) = (who, CUT_OFF_POLICY.parse()) {
-        actions.push(Action::DeleteInlinePolicy(who.clone(), deny));
+    if let (IdentityName::User(_), Ok(deny)) = (&identity.name, CUT_OFF_POLICY.parse()) {
+        actions.push(Action::DeleteInlinePolicy(identity.name.clone(), deny));
     }
-    actions.push(Action::DeleteIdentity(who.clone()));
+    actions.push(Action::DeleteIdentity(identity.name.clone()));
 }

@@ -109,7 +109,8 @@ impl Conditions {
         self.0.iter().all(|((operator, key), values)| other.get(operator, key) == Some(values))
     }
 
-    fn of(statement: StatementRef<'_>) -> Self {
+    /// Those of a statement.
+    pub fn of(statement: StatementRef<'_>) -> Self {
         let mut conditions = Self::default();
         for condition in statement.conditions() {
             let values = condition.values.iter().map(|value| value.to_string());

@@ -202,6 +202,12 @@ impl<'a> StatementRef<'a> {
         Self { object }
     }
 
+    /// The statement as JSON.
+    #[must_use]
+    pub fn to_value(self) -> Value {
+        Value::Object(self.object.clone())
+    }
+
     /// The Sid.
     #[must_use]
     pub fn sid(self) -> Option<&'a str> {
