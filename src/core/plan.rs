@@ -17,6 +17,7 @@ mod order;
 mod parts;
 mod permissions;
 mod reach;
+mod trust;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -34,9 +35,10 @@ use super::ownership::Tags;
 use super::permissions::{Staying, was_made_for};
 use super::quotas::{Limits, Quotas};
 use super::status::LISTED;
-use super::trust::{Trust, nobody, trust_policy};
+use super::trust::nobody;
 use crate::api::Reason;
 use order::Most;
+use trust::{Exchange, Writes};
 
 /// Versions that a customer-managed policy can have; the account's summary calls it VersionsPerPolicyQuota (IAM quotas).
 const POLICY_VERSIONS: usize = 5;
@@ -87,25 +89,61 @@ fn plan_by_name(desired: &Desired, observed: &Observed) -> Result<Plan, Vec<Prob
     let is_crowded = observed.policies.keys().chain(wanted_policies.keys()).collect::<BTreeSet<_>>().len() > LISTED;
     let is_off = |policy: &ObservedPolicy| found.is_none_or(|found| !found.attached_policies.contains(&policy.policy.arn));
     let (crowding, obsolete): (Vec<_>, Vec<_>) = obsolete.partition(|policy| is_crowded && is_off(policy));
-    let (mut first, mut middle, mut last) = (vec![], vec![], vec![]);
-    crowding.into_iter().for_each(|policy| delete_policy(policy, &[], &mut first));
+    let mut actions = vec![];
+    crowding.into_iter().for_each(|policy| delete_policy(policy, &[], &mut actions));
     match found {
-        None => create(&wanted, &wanted_policies, observed, &mut middle),
+        None => create(&wanted, &wanted_policies, observed, &mut actions),
         Some(found) => {
             let documents = permissions::Documents {
                 wanted: &wanted_policies,
                 found: &observed.policies,
                 obsolete: obsolete.iter().map(|found| &found.policy.arn).collect(),
             };
-            let change = permissions::Change { wanted: &wanted, found, staying: &staying, documents, most: Most::of(&desired.quotas, found) };
-            middle = change.in_order(None).ok_or_else(|| vec![excesses::no_way(&desired.quotas, found, &wanted)])?;
-            settings(&wanted, found, &mut middle);
-            let others_change = !middle.is_empty();
-            trust(desired, observed, &wanted, &mut first, others_change, &mut last);
+            let most = Most::of(&desired.quotas, found);
+            let change = permissions::Change { wanted: &wanted, found, staying: &staying, documents, most };
+            actions = changed(desired, &change, desired.trust_in_force(observed), actions)?;
         }
     }
-    obsolete.into_iter().for_each(|policy| delete_policy(policy, &middle, &mut last));
-    Ok(Plan { actions: first.into_iter().chain(middle).chain(last).collect() })
+    let mut deletions = vec![];
+    obsolete.into_iter().for_each(|policy| delete_policy(policy, &actions, &mut deletions));
+    Ok(Plan { actions: actions.into_iter().chain(deletions).collect() })
+}
+
+/// Changes an identity that exists: who may assume it, what it may do, and its settings. `in_force` is what its trust policy lets in. What makes room comes before anything that is new.
+fn changed(
+    desired: &Desired,
+    change: &permissions::Change<'_>,
+    in_force: Option<Trust>,
+    makes_room: Vec<Action>,
+) -> Result<Vec<Action>, Vec<Problem>> {
+    let (wanted, found) = (change.wanted, change.found);
+    let no_way = || vec![excesses::no_way(&desired.quotas, found, wanted)];
+    let mut others = change.in_order(None).ok_or_else(no_way)?;
+    let around = settings(wanted, found);
+    let Some(exchange) = Exchange::of(found, wanted, in_force.zip(desired.arn.account_id()), desired.quotas.trust_policy_size) else {
+        return Ok(makes_room.into_iter().chain(others).chain(around).collect());
+    };
+    let mut writes = exchange.writes(!(others.is_empty() && around.is_empty()));
+    if writes == Writes::TooLarge {
+        // Whoever comes in sees the permissions that old and new have in common, where nothing else of the role makes a difference.
+        if let Some(all) = change.in_order(Some(exchange.update())).filter(|_| !around.iter().any(|action| matters(action, found))) {
+            return Ok(makes_room.into_iter().chain(all).chain(around).collect());
+        }
+        writes = exchange.writes_for_some(desired.trust.as_deref().unwrap_or_default()).map_err(|problem| vec![problem])?;
+    }
+    others.extend(around);
+    let (first, last) = match writes {
+        Writes::First => (Some(exchange.update()), None),
+        Writes::Twice(between) => (Some(exchange.update_to(&between)), Some(exchange.update())),
+        Writes::Last | Writes::TooLarge => (None, Some(exchange.update())),
+    };
+    Ok(first.into_iter().chain(makes_room).chain(others).chain(last).collect())
+}
+
+/// Whether a setting makes a difference to who is in the role. A description does not.
+fn matters(setting: &Action, found: &Identity) -> bool {
+    let seconds = found.role.as_ref().map(|role| role.max_session_duration);
+    !matches!(setting, Action::UpdateRole(_, _, wanted) if Some(*wanted) == seconds)
 }
 
 /// Whether AWS is as wanted, so that nothing is to be done.
@@ -209,46 +247,16 @@ fn create(wanted: &Identity, policies: &BTreeMap<Arn, ManagedPolicy>, observed: 
     actions.extend(last);
 }
 
-/// A trust policy that only lets in more comes last; one that shuts anybody out comes first. One that does both, while other things of the role change
-/// as well, is written twice: nobody comes in anew before the role is as wanted, and in between only what old and new both let in does.
-fn trust(desired: &Desired, observed: &Observed, wanted: &Identity, first: &mut Vec<Action>, others_change: bool, last: &mut Vec<Action>) {
-    let found = observed.identity.as_ref().and_then(|found| found.identity.role.as_ref());
-    let (IdentityName::Role(name), Some(there), Some(to_be), Some(own)) = (&wanted.name, found, &wanted.role, desired.arn.account_id()) else {
-        return;
-    };
-    if same(&there.trust_policy, &to_be.trust_policy) {
-        return;
-    }
-    let update = |document: &Document| Action::UpdateTrustPolicy(name.clone(), document.clone());
-    let (Some(before), after) = (desired.trust_in_force(observed), Trust::of(&to_be.trust_policy, &own)) else { return };
-    // In doubt something is lost: what is not of the form that we write may allow more than its admissions tell.
-    let loses = before.says_more || !before.admissions.iter().all(|there| after.covers(there));
-    let gains = !before.denied.is_empty() || !after.admissions.iter().all(|to_be| before.covers(to_be));
-    if !loses {
-        last.push(update(&to_be.trust_policy));
-    } else if gains && others_change {
-        let narrowed = trust_policy([before.and(&after)]);
-        if same(&narrowed, &to_be.trust_policy) {
-            first.insert(0, update(&to_be.trust_policy));
-            return;
-        }
-        if !same(&narrowed, &there.trust_policy) {
-            first.insert(0, update(&narrowed));
-        }
-        last.push(update(&to_be.trust_policy));
-    } else {
-        first.insert(0, update(&to_be.trust_policy));
-    }
-}
-
-fn settings(wanted: &Identity, found: &Identity, actions: &mut Vec<Action>) {
+fn settings(wanted: &Identity, found: &Identity) -> Vec<Action> {
+    let mut actions = vec![];
     if let (IdentityName::Role(name), Some(wanted), Some(found)) = (&wanted.name, &wanted.role, &found.role)
         && (wanted.description != found.description || wanted.max_session_duration != found.max_session_duration)
     {
         actions.push(Action::UpdateRole(name.clone(), wanted.description.clone(), wanted.max_session_duration));
     }
     // The keys of the tags of users and roles are the same whatever their case; those of policies are not.
-    tags(&Tagged::Identity(wanted.name.clone()), &wanted.tags, &found.tags, same_name, actions);
+    tags(&Tagged::Identity(wanted.name.clone()), &wanted.tags, &found.tags, same_name, &mut actions);
+    actions
 }
 
 fn tags(on: &Tagged, wanted: &Tags, found: &Tags, same_key: fn(&str, &str) -> bool, actions: &mut Vec<Action>) {

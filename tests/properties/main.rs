@@ -8,6 +8,7 @@
 
 mod evaluator;
 mod permissions;
+mod quotas;
 #[path = "../support_core/mod.rs"]
 mod support_core;
 

@@ -255,8 +255,21 @@ impl Case {
     }
 }
 
+/// Whether IAM's quotas hold a state. Of a user's inline policies 256 characters are kept free for cutting it off.
+fn fits(observed: &Observed, quotas: &Quotas) -> bool {
+    let identity = &observed.identity.as_ref().expect("it is not deleted").identity;
+    let (inline, attached) = match identity.role {
+        Some(_) => (quotas.inline_policies_size_per_role, quotas.attached_policies_per_role),
+        None => (quotas.inline_policies_size_per_user - 256, quotas.attached_policies_per_user),
+    };
+    identity.inline_policies.values().map(Document::size).sum::<usize>() <= inline
+        && identity.attached_policies.len() <= attached
+        && identity.groups.iter().flatten().count() <= quotas.groups_per_user
+        && observed.policies.values().all(|found| found.policy.document.size() <= quotas.managed_policy_size)
+}
+
 /// A role that nobody may assume.
-fn role() -> Desired {
+pub fn role() -> Desired {
     let nobody = RoleCase {
         stages: [Stage::Missing; 3],
         allowed: true,
@@ -296,6 +309,7 @@ proptest! {
         let (before, after) = (case.may(&start), case.may(end));
         let (either, both): (Requests, Requests) = (before.union(&after).copied().collect(), before.intersection(&after).copied().collect());
         for (number, state) in states.iter().enumerate() {
+            prop_assert!(fits(state, &desired.quotas), "after {number} actions there is more than the quotas hold\n{planned}");
             let now = case.may(state);
             let more: Vec<_> = now.difference(&either).collect();
             prop_assert!(more.is_empty(), "after {number} actions it may {more:?}\n{planned}");

@@ -59,6 +59,15 @@ enum Gaps {
     Any,
 }
 
+/// Which parts are written several times.
+#[derive(Clone, Copy, Debug)]
+enum Splits {
+    /// Those with ties, of this strength or more, that go in a circle.
+    Where(Strength),
+    /// All.
+    Everywhere,
+}
+
 /// A step of a part, with its number among those of the part.
 #[derive(Clone, Debug)]
 struct Numbered {
@@ -79,21 +88,19 @@ struct Order<'a> {
 pub(super) fn in_order(parts: &[Part<'_>], found: &Identity, most: Most, without_a_gap: bool) -> Option<Vec<Action>> {
     let order = Order::of(parts, without_a_gap);
     // What keeps more of what is allowed, and what makes fewer writes, is tried first. Around an exchange what ends goes before it and what is new comes after.
-    let attempts: &[(Manner, Strength, Gaps)] = match parts.iter().any(|part| part.is_exchange) {
-        _ if without_a_gap => &[(Manner::Apart, Strength::Should, Gaps::Nothing)],
-        true => &[(Manner::Apart, Strength::Should, Gaps::Any), (Manner::Apart, Strength::Must, Gaps::Any)],
-        false => &[
-            (Manner::Together, Strength::Should, Gaps::ForRoom),
-            (Manner::Apart, Strength::Should, Gaps::Any),
-            (Manner::Together, Strength::Must, Gaps::Any),
-            (Manner::Apart, Strength::Must, Gaps::Any),
-        ],
+    let is_exchange = parts.iter().any(|part| part.is_exchange);
+    let attempts = [
+        (Manner::Together, Splits::Where(Strength::Should), Gaps::ForRoom),
+        (Manner::Apart, Splits::Where(Strength::Should), Gaps::Any),
+        (Manner::Together, Splits::Where(Strength::Must), Gaps::Any),
+        (Manner::Apart, Splits::Where(Strength::Must), Gaps::Any),
+        (Manner::Apart, Splits::Everywhere, Gaps::Any),
+    ];
+    let attempt = |(manner, splits, gaps): (Manner, Splits, Gaps)| {
+        let steps = order.untangled(manner, splits, most)?;
+        order.scheduled(&steps, found, most.limits, if without_a_gap { Gaps::Nothing } else { gaps })
     };
-    let attempt = |(manner, strength, gaps): &(Manner, Strength, Gaps)| {
-        let steps = order.untangled(*manner, *strength, most)?;
-        order.scheduled(&steps, found, most.limits, *gaps)
-    };
-    attempts.iter().find_map(attempt)
+    attempts.into_iter().filter(|(manner, ..)| !is_exchange || *manner == Manner::Apart).find_map(attempt)
 }
 
 impl<'a> Order<'a> {
@@ -105,25 +112,22 @@ impl<'a> Order<'a> {
         Self { parts, ties }
     }
 
-    /// The steps of all parts, each part in as few as there can be without ties, of this strength or more, that go in a circle.
-    fn untangled(&self, manner: Manner, strength: Strength, most: Most) -> Option<Vec<Numbered>> {
+    /// The steps of all parts, each part in as few as there can be without a circle.
+    fn untangled(&self, manner: Manner, splits: Splits, most: Most) -> Option<Vec<Numbered>> {
         let ways: Vec<Vec<Vec<Step>>> = self.parts.iter().map(|part| part.ways(manner, most.managed_policy_size)).collect();
         let steps = |chosen: &[usize]| -> Vec<Numbered> {
             let chosen = ways.iter().zip(chosen).map(|(ways, way)| ways.get(*way).into_iter().flatten()).enumerate();
             chosen.flat_map(|(part, steps)| steps.enumerate().map(move |(number, step)| Numbered { part, number, step: step.clone() })).collect()
         };
-        let is_free = |chosen: &[usize]| !self.goes_in_a_circle(&steps(chosen), strength);
-        let mut chosen = vec![0; ways.len()];
-        if !is_free(&chosen) {
-            chosen = ways.iter().map(|ways| ways.len().saturating_sub(1)).collect();
-            if !is_free(&chosen) {
-                return None;
+        let finest: Vec<usize> = ways.iter().map(|ways| ways.len().saturating_sub(1)).collect();
+        let chosen = match splits {
+            Splits::Everywhere => finest,
+            Splits::Where(strength) => {
+                let is_free = |chosen: &[usize]| !self.goes_in_a_circle(&steps(chosen), strength);
+                let fewest = vec![0; ways.len()];
+                if is_free(&fewest) { fewest } else { coarsened(finest, is_free)? }
             }
-            for (part, ways) in ways.iter().enumerate() {
-                let with = |way: usize| chosen.iter().enumerate().map(|(index, old)| if index == part { way } else { *old }).collect::<Vec<_>>();
-                chosen = (0..ways.len()).map(with).find(|chosen| is_free(chosen)).unwrap_or_else(|| chosen.clone());
-            }
-        }
+        };
         let mut steps = steps(&chosen);
         steps.sort_by_key(|numbered| self.place(numbered));
         Some(steps)
@@ -183,6 +187,19 @@ impl<'a> Order<'a> {
         }
         Some(actions)
     }
+}
+
+/// For each part in turn the first way that is free, where the others are as they were chosen; None where nothing is free even in the beginning.
+fn coarsened(finest: Vec<usize>, is_free: impl Fn(&[usize]) -> bool) -> Option<Vec<usize>> {
+    let mut chosen = finest.clone();
+    if !is_free(&chosen) {
+        return None;
+    }
+    for (part, finest) in finest.into_iter().enumerate() {
+        let with = |way: usize| chosen.iter().enumerate().map(|(index, old)| if index == part { way } else { *old }).collect::<Vec<_>>();
+        chosen = (0..=finest).map(with).find(|chosen| is_free(chosen)).unwrap_or_else(|| chosen.clone());
+    }
+    Some(chosen)
 }
 
 /// The identity after a step.

@@ -47,7 +47,7 @@ impl Manner {
         match (self, is_opaque) {
             (Self::Together, false) => &[&[NewDenials], &[NewPermissions], &[PermissionsEnd, PermissionsMove], &[DenialsEnd]],
             (Self::Together, true) => &[&[NewDenials, NewPermissions, PermissionsEnd, PermissionsMove, DenialsEnd]],
-            (Self::Apart, false) => &[&[PermissionsEnd, NewDenials], &[NewPermissions, PermissionsMove, DenialsEnd]],
+            (Self::Apart, false) => &[&[PermissionsEnd], &[NewDenials], &[NewPermissions, PermissionsMove, DenialsEnd]],
             (Self::Apart, true) => &[&[PermissionsEnd, PermissionsMove, NewDenials, DenialsEnd], &[NewPermissions]],
         }
     }
@@ -372,8 +372,12 @@ impl<'a> Part<'a> {
             (true, true) => vec![],
         };
         let new_permissions = if is_done(Shift::NewPermissions) { written(&new.permissions) } else { vec![] };
-        let old_statements = old_permissions.into_iter().chain(remaining(&old.denials, &new.denials)).filter(carried);
-        let mut statements: Vec<Value> = old_statements.chain(new_permissions).chain(written(&new.denials)).collect();
+        let (old_denials, new_denials) = match is_done(Shift::NewDenials) {
+            true => (remaining(&old.denials, &new.denials), written(&new.denials)),
+            false => (written(&old.denials), vec![]),
+        };
+        let old_statements = old_permissions.into_iter().chain(old_denials).filter(carried);
+        let mut statements: Vec<Value> = old_statements.chain(new_permissions).chain(new_denials).collect();
         if statements.is_empty() {
             return Some(None);
         }
