@@ -17,7 +17,9 @@ mod order;
 mod parts;
 mod permissions;
 mod reach;
+mod shifts;
 mod trust;
+mod wording;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

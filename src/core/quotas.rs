@@ -123,6 +123,17 @@ impl Limits {
         }
     }
 
+    /// With this much of it in the place of that much.
+    #[must_use]
+    pub fn with(self, this: Self, instead_of: Self) -> Self {
+        let changed = |of: fn(&Self) -> usize| (of(&self) + of(&this)).saturating_sub(of(&instead_of));
+        Self {
+            inline_policies_size: changed(|of| of.inline_policies_size),
+            attached_policies: changed(|of| of.attached_policies),
+            groups: changed(|of| of.groups),
+        }
+    }
+
     /// How much of it is beyond the limits.
     pub fn beyond(self, limits: Self) -> usize {
         let beyond = |of: fn(&Self) -> usize| of(&self).saturating_sub(of(&limits));

@@ -97,6 +97,11 @@ impl Conditions {
         self.get(operator, key).is_some()
     }
 
+    /// How many operators and keys there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Those of certain keys, given in lower case.
     #[must_use]
     pub fn on(&self, keys: &[&str]) -> Self {

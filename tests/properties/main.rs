@@ -7,6 +7,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod evaluator;
+mod largest;
 mod permissions;
 mod quotas;
 #[path = "../support_core/mod.rs"]

@@ -9,12 +9,17 @@
 //! A part that does several of these things at once may be tied both ways. Then it is written several times: first what it says beside what it is to say,
 //! or, where there is no room for that, without what it is not to allow any longer.
 
+use std::collections::BTreeSet;
+
 use super::super::action::Action;
 use super::super::identity::Identity;
-use super::super::observed::after;
 use super::super::quotas::{Limits, Quotas};
-use super::parts::{Manner, Part, Place, Shift, Step};
-use super::reach::meet;
+use super::parts::{Part, Place, Step};
+use super::reach::{Effort, meet};
+use super::shifts::{Manner, Shift};
+
+/// Parts that limit each other: of so many it is tried whether some can do with fewer steps.
+const MOST_TRIED: usize = 16;
 
 /// What an identity, and its policies, may have at most.
 #[derive(Clone, Copy, Debug)]
@@ -81,56 +86,69 @@ struct Order<'a> {
     parts: &'a [Part<'a>],
     /// Those of each part to each other.
     ties: Vec<Vec<Vec<Tie>>>,
+    most: Most,
 }
 
 /// The actions that write the parts, in order, from what is found; None where IAM's quotas leave no room for a way that is safe. With `without_a_gap`
 /// nothing may be missing in between, either.
-pub(super) fn in_order(parts: &[Part<'_>], found: &Identity, most: Most, without_a_gap: bool) -> Option<Vec<Action>> {
-    let order = Order::of(parts, without_a_gap);
-    // What keeps more of what is allowed, and what makes fewer writes, is tried first. Around an exchange what ends goes before it and what is new comes after.
+pub(super) fn in_order(parts: &[Part<'_>], effort: &Effort, found: &Identity, most: Most, without_a_gap: bool) -> Option<Vec<Action>> {
     let is_exchange = parts.iter().any(|part| part.is_exchange);
+    let leaves_gap = is_exchange && !without_a_gap;
+    let ties_of = |one: &Part<'_>| parts.iter().map(|other| ties(one, other, leaves_gap, effort)).collect();
+    let order = Order { parts, ties: parts.iter().map(ties_of).collect(), most };
+    // What keeps more of what is allowed, and what makes fewer writes, is tried first. Around an exchange what ends goes before it and what is new comes after.
     let attempts = [
         (Manner::Together, Splits::Where(Strength::Should), Gaps::ForRoom),
         (Manner::Apart, Splits::Where(Strength::Should), Gaps::Any),
         (Manner::Together, Splits::Where(Strength::Must), Gaps::Any),
         (Manner::Apart, Splits::Where(Strength::Must), Gaps::Any),
         (Manner::Apart, Splits::Everywhere, Gaps::Any),
+        (Manner::Bare, Splits::Everywhere, Gaps::Any),
     ];
     let attempt = |(manner, splits, gaps): (Manner, Splits, Gaps)| {
-        let steps = order.untangled(manner, splits, most)?;
-        order.scheduled(&steps, found, most.limits, if without_a_gap { Gaps::Nothing } else { gaps })
+        let steps = order.untangled(manner, splits)?;
+        order.scheduled(&steps, Limits::taken_by(found), if without_a_gap { Gaps::Nothing } else { gaps })
     };
-    attempts.into_iter().filter(|(manner, ..)| !is_exchange || *manner == Manner::Apart).find_map(attempt)
+    attempts.into_iter().filter(|(manner, ..)| !is_exchange || *manner != Manner::Together).find_map(attempt)
 }
 
-impl<'a> Order<'a> {
-    fn of(parts: &'a [Part<'a>], without_a_gap: bool) -> Self {
-        let is_exchange = parts.iter().any(|part| part.is_exchange);
-        let leaves_gap = is_exchange && !without_a_gap;
-        let of = |one: &Part<'_>| parts.iter().map(|other| ties(one, other, leaves_gap)).collect();
-        let ties = parts.iter().map(of).collect();
-        Self { parts, ties }
+impl Order<'_> {
+    /// The steps of all parts, each part in as few as there can be without a circle.
+    fn untangled(&self, manner: Manner, splits: Splits) -> Option<Vec<Numbered>> {
+        let ways = |part| Part::ways(part, manner, self.most);
+        let chosen: Vec<Vec<Step>> = match splits {
+            Splits::Everywhere => self.parts.iter().map(|part| ways(part).next_back().unwrap_or_default()).collect(),
+            Splits::Where(strength) => self.split(self.parts.iter().map(|part| ways(part).next().unwrap_or_default()).collect(), manner, strength)?,
+        };
+        let mut steps = numbered(&chosen);
+        steps.sort_by_cached_key(|numbered| self.place(numbered));
+        Some(steps)
     }
 
-    /// The steps of all parts, each part in as few as there can be without a circle.
-    fn untangled(&self, manner: Manner, splits: Splits, most: Most) -> Option<Vec<Numbered>> {
-        let ways: Vec<Vec<Vec<Step>>> = self.parts.iter().map(|part| part.ways(manner, most.managed_policy_size)).collect();
-        let steps = |chosen: &[usize]| -> Vec<Numbered> {
-            let chosen = ways.iter().zip(chosen).map(|(ways, way)| ways.get(*way).into_iter().flatten()).enumerate();
-            chosen.flat_map(|(part, steps)| steps.enumerate().map(move |(number, step)| Numbered { part, number, step: step.clone() })).collect()
+    /// Writes the parts that go in a circle in more steps, in as few as do not; None where they always do. Through the others no circle leads whatever becomes
+    /// of these.
+    fn split(&self, mut chosen: Vec<Vec<Step>>, manner: Manner, strength: Strength) -> Option<Vec<Vec<Step>>> {
+        let entangled = self.in_circles(numbered(&chosen).iter().collect(), strength);
+        let is_free = |chosen: &[Vec<Step>]| {
+            let steps = numbered(chosen);
+            self.in_circles(steps.iter().filter(|step| entangled.contains(&step.part)).collect(), strength).is_empty()
         };
-        let finest: Vec<usize> = ways.iter().map(|ways| ways.len().saturating_sub(1)).collect();
-        let chosen = match splits {
-            Splits::Everywhere => finest,
-            Splits::Where(strength) => {
-                let is_free = |chosen: &[usize]| !self.goes_in_a_circle(&steps(chosen), strength);
-                let fewest = vec![0; ways.len()];
-                if is_free(&fewest) { fewest } else { coarsened(finest, is_free)? }
+        for part in &entangled {
+            chosen[*part] = self.parts[*part].ways(manner, self.most).next_back().unwrap_or_default();
+        }
+        if !is_free(&chosen) {
+            return None;
+        }
+        for part in entangled.iter().filter(|_| entangled.len() <= MOST_TRIED) {
+            for way in self.parts[*part].ways(manner, self.most) {
+                let finest = std::mem::replace(&mut chosen[*part], way);
+                if is_free(&chosen) {
+                    break;
+                }
+                chosen[*part] = finest;
             }
-        };
-        let mut steps = steps(&chosen);
-        steps.sort_by_key(|numbered| self.place(numbered));
-        Some(steps)
+        }
+        Some(chosen)
     }
 
     /// Where a step stands. What roles move from is written after all that is added: otherwise a plan that was interrupted might go on with other roles
@@ -141,20 +159,19 @@ impl<'a> Order<'a> {
         if is_left { numbered.step.place.max(Place::AFTER_ADDITIONS) } else { numbered.step.place }
     }
 
-    fn goes_in_a_circle(&self, steps: &[Numbered], strength: Strength) -> bool {
-        let mut left: Vec<&Numbered> = steps.iter().collect();
-        loop {
-            let held: Vec<&Numbered> = left.iter().copied().filter(|step| self.is_held(step, &left, strength)).collect();
-            if held.is_empty() || held.len() == left.len() {
-                return !held.is_empty();
-            }
-            left = held;
-        }
+    /// The parts with steps that wait for each other, so strongly or more.
+    fn in_circles(&self, steps: Vec<&Numbered>, strength: Strength) -> BTreeSet<usize> {
+        let ties = self.ties_between(&steps);
+        let waits = |later: usize, earlier: usize| ties[later][earlier] >= Some(strength);
+        // What waits for no circle is in none, and neither is what no circle waits for.
+        let waiting = left_waiting((0..steps.len()).collect(), waits);
+        let in_circles = left_waiting(waiting, |earlier, later| waits(later, earlier));
+        in_circles.into_iter().map(|step| steps[step].part).collect()
     }
 
-    /// Whether one of those that are left comes before a step, so strongly or more.
-    fn is_held(&self, step: &Numbered, left: &[&Numbered], strength: Strength) -> bool {
-        left.iter().any(|other| self.tie(other, step).is_some_and(|tie| tie >= strength))
+    /// For each step how strongly each of the steps comes before it.
+    fn ties_between(&self, steps: &[&Numbered]) -> Vec<Vec<Option<Strength>>> {
+        steps.iter().map(|later| steps.iter().map(|earlier| self.tie(earlier, later)).collect()).collect()
     }
 
     /// How strongly one step comes before another.
@@ -167,53 +184,60 @@ impl<'a> Order<'a> {
         ties.into_iter().flatten().filter(holds).map(|tie| tie.strength).max()
     }
 
-    /// One step after the other: what is added first, as far as there is room, and what goes as soon as that has to make room.
-    fn scheduled(&self, steps: &[Numbered], found: &Identity, limits: Limits, gaps: Gaps) -> Option<Vec<Action>> {
-        let mut now = found.clone();
-        let mut left: Vec<&Numbered> = steps.iter().collect();
+    /// One step after the other: what is added first, as far as there is room, and what goes as soon as that has to make room. `now` is what the identity has.
+    fn scheduled(&self, steps: &[Numbered], mut now: Limits, gaps: Gaps) -> Option<Vec<Action>> {
+        let ties = self.ties_between(&steps.iter().collect::<Vec<_>>());
+        let held = |strength| ties.iter().map(|ties| ties.iter().filter(|tie| **tie >= Some(strength)).count()).collect::<Vec<usize>>();
+        let (mut held, mut surely_held) = (held(Strength::Should), held(Strength::Must));
+        let mut taken: Vec<Limits> = self.parts.iter().map(Part::takes).collect();
+        let mut left: Vec<usize> = (0..steps.len()).collect();
         let mut actions = vec![];
         while !left.is_empty() {
-            let free = |strength| left.iter().copied().filter(|step| !self.is_held(step, &left, strength)).collect::<Vec<_>>();
-            let (open, possible) = (free(Strength::Should), free(Strength::Must));
-            let fits = |step: &&&Numbered| over(&now, step, limits) == 0;
-            let frees = |step: &Numbered, next: &Numbered| over(&with(&now, step), next, limits) < over(&now, next, limits);
-            let relief = |next: &&Numbered| possible.iter().filter(fits).find(|step| frees(step, next));
-            let for_room = || possible.iter().filter(|next| !fits(next)).find_map(relief).filter(|_| gaps >= Gaps::ForRoom);
-            let any = || possible.iter().find(fits).filter(|_| gaps == Gaps::Any);
-            let next = *open.iter().find(fits).or_else(for_room).or_else(any)?;
-            now = with(&now, next);
-            actions.extend(next.step.actions.iter().cloned());
-            left.retain(|step| !std::ptr::eq(*step, next));
+            let with = |now: Limits, step: usize| now.with(steps[step].step.takes, taken[steps[step].part]);
+            // How much a step takes beyond the limits. What there is too much of already may become less.
+            let over = |now: Limits, step: usize| with(now, step).beyond(self.most.limits.max(now));
+            let fits = |step: &usize| over(now, *step) == 0;
+            let (open, possible) = (|step: &usize| held[*step] == 0, |step: &usize| surely_held[*step] == 0);
+            let all = || left.iter().copied();
+            let relief = |next: usize| all().filter(possible).filter(fits).find(|step| over(with(now, *step), next) < over(now, next));
+            let for_room = || all().filter(possible).filter(|next| !fits(next)).find_map(relief).filter(|_| gaps >= Gaps::ForRoom);
+            let any = || all().filter(possible).find(fits).filter(|_| gaps == Gaps::Any);
+            let next = all().filter(open).find(fits).or_else(for_room).or_else(any)?;
+            now = with(now, next);
+            taken[steps[next].part] = steps[next].step.takes;
+            actions.extend(steps[next].step.actions.iter().cloned());
+            left.retain(|step| *step != next);
+            for (later, ties) in ties.iter().enumerate() {
+                held[later] -= usize::from(ties[next].is_some());
+                surely_held[later] -= usize::from(ties[next] == Some(Strength::Must));
+            }
         }
         Some(actions)
     }
 }
 
-/// For each part in turn the first way that is free, where the others are as they were chosen; None where nothing is free even in the beginning.
-fn coarsened(finest: Vec<usize>, is_free: impl Fn(&[usize]) -> bool) -> Option<Vec<usize>> {
-    let mut chosen = finest.clone();
-    if !is_free(&chosen) {
-        return None;
-    }
-    for (part, finest) in finest.into_iter().enumerate() {
-        let with = |way: usize| chosen.iter().enumerate().map(|(index, old)| if index == part { way } else { *old }).collect::<Vec<_>>();
-        chosen = (0..=finest).map(with).find(|chosen| is_free(chosen)).unwrap_or_else(|| chosen.clone());
-    }
-    Some(chosen)
+/// The steps of all parts.
+fn numbered(chosen: &[Vec<Step>]) -> Vec<Numbered> {
+    let of_part = |(part, steps): (usize, &Vec<Step>)| {
+        let steps = steps.iter().cloned().enumerate();
+        steps.map(|(number, step)| Numbered { part, number, step }).collect::<Vec<_>>()
+    };
+    chosen.iter().enumerate().flat_map(of_part).collect()
 }
 
-/// The identity after a step.
-fn with(identity: &Identity, step: &Numbered) -> Identity {
-    step.step.actions.iter().fold(identity.clone(), |identity, action| after(&identity, action))
-}
-
-/// How much a step takes beyond the limits. What there is too much of already may become less.
-fn over(identity: &Identity, step: &Numbered, limits: Limits) -> usize {
-    Limits::taken_by(&with(identity, step)).beyond(limits.max(Limits::taken_by(identity)))
+/// What is left when, again and again, all is taken away that waits for none of the others.
+fn left_waiting(mut left: Vec<usize>, waits: impl Fn(usize, usize) -> bool) -> Vec<usize> {
+    loop {
+        let waiting: Vec<usize> = left.iter().copied().filter(|one| left.iter().any(|other| waits(*one, *other))).collect();
+        if waiting.len() == left.len() {
+            return waiting;
+        }
+        left = waiting;
+    }
 }
 
 /// What of a part comes before what of another.
-fn ties(one: &Part<'_>, other: &Part<'_>, leaves_gap: bool) -> Vec<Tie> {
+fn ties(one: &Part<'_>, other: &Part<'_>, leaves_gap: bool, effort: &Effort) -> Vec<Tie> {
     use Shift::*;
     let (ours, theirs) = (&one.shifts, &other.shifts);
     let tie = |earlier, later, strength, holds: bool| holds.then_some(Tie { earlier, later, strength });
@@ -221,16 +245,16 @@ fn ties(one: &Part<'_>, other: &Part<'_>, leaves_gap: bool) -> Vec<Tie> {
     let is_known = !(one.is_opaque && other.is_opaque);
     let in_doubt = one.is_opaque || other.is_opaque;
     let is_around = in_doubt && (one.is_exchange || other.is_exchange);
-    let replaces = meet(&ours.new_denials, &theirs.ended_denials) && is_known && !is_around;
+    let replaces = meet(&ours.new_denials, &theirs.ended_denials, effort) && is_known && !is_around;
     // What ends goes before an exchange, and what was never allowed comes after it.
     let crosses = leaves_gap && !ours.first_permissions.is_empty();
     let of_roles = if one.holds_roles && other.holds_roles { Strength::Must } else { Strength::Should };
     [
-        tie(PermissionsEnd, DenialsEnd, Strength::Must, is_known && meet(&ours.ended_permissions, &theirs.ended_denials)),
-        tie(NewDenials, NewPermissions, Strength::Must, is_known && meet(&ours.new_denials, &theirs.first_permissions)),
+        tie(PermissionsEnd, DenialsEnd, Strength::Must, is_known && meet(&ours.ended_permissions, &theirs.ended_denials, effort)),
+        tie(NewDenials, NewPermissions, Strength::Must, is_known && meet(&ours.new_denials, &theirs.first_permissions, effort)),
         tie(NewDenials, DenialsEnd, if in_doubt { Strength::Should } else { Strength::Must }, replaces),
-        tie(NewPermissions, PermissionsEnd, Strength::Should, !crosses && meet(&ours.new_permissions, &theirs.ended_permissions)),
-        tie(NewPermissions, PermissionsMove, of_roles, meet(&ours.new_permissions, &theirs.moved_permissions)),
+        tie(NewPermissions, PermissionsEnd, Strength::Should, !crosses && meet(&ours.new_permissions, &theirs.ended_permissions, effort)),
+        tie(NewPermissions, PermissionsMove, of_roles, meet(&ours.new_permissions, &theirs.moved_permissions, effort)),
     ]
     .into_iter()
     .flatten()

@@ -3,137 +3,19 @@
 
 use std::cmp::Reverse;
 
-use serde_json::{Value, json};
-
 use super::super::action::Action;
 use super::super::assume;
 use super::super::canonical::same;
-use super::super::document::{Document, StatementRef, VERSION_2008};
+use super::super::document::Document;
 use super::super::identity::{ASSUME_POLICY, Identity, IdentityName, ManagedPolicy};
 use super::super::names::{Arn, PolicyName};
 use super::super::observed::ObservedPolicy;
-use super::reach::{Reach, Says, beyond, reaches, without};
+use super::super::quotas::Limits;
+use super::order::Most;
+use super::reach::Says;
+use super::shifts::{Manner, Shift, Shifts, Surroundings};
+use super::wording::Wording;
 use super::{POLICY_VERSIONS, policy_tags};
-
-/// What a change of a part does to what the identity may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shift {
-    /// Something is denied that this part did not deny.
-    NewDenials,
-    /// Something is allowed that this part did not allow.
-    NewPermissions,
-    /// Something is allowed no longer, by this part or any other.
-    PermissionsEnd,
-    /// Something is allowed by other parts, and by this one no longer.
-    PermissionsMove,
-    /// Something is denied by this part no longer.
-    DenialsEnd,
-}
-
-/// How a part is changed where that takes several writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Manner {
-    /// What it is to say is written beside what it says, and that is taken away afterwards.
-    Together,
-    /// What it is not to allow any longer is taken away before anything is added.
-    Apart,
-}
-
-impl Manner {
-    /// The shifts, in the order in which they are safe whatever other parts do in between. What says something that is not known can only be taken away as
-    /// it is.
-    fn order(self, is_opaque: bool) -> &'static [&'static [Shift]] {
-        use Shift::*;
-        match (self, is_opaque) {
-            (Self::Together, false) => &[&[NewDenials], &[NewPermissions], &[PermissionsEnd, PermissionsMove], &[DenialsEnd]],
-            (Self::Together, true) => &[&[NewDenials, NewPermissions, PermissionsEnd, PermissionsMove, DenialsEnd]],
-            (Self::Apart, false) => &[&[PermissionsEnd], &[NewDenials], &[NewPermissions, PermissionsMove, DenialsEnd]],
-            (Self::Apart, true) => &[&[PermissionsEnd, PermissionsMove, NewDenials, DenialsEnd], &[NewPermissions]],
-        }
-    }
-
-    /// All ways to make the shifts in this order with some of them at once, those with fewer writes first.
-    fn groupings(self, is_opaque: bool) -> Vec<Vec<Vec<Shift>>> {
-        let order = self.order(is_opaque);
-        let mut cuts: Vec<usize> = (0..1 << (order.len() - 1)).collect();
-        cuts.sort_by_key(|cuts: &usize| cuts.count_ones());
-        let grouping = |cuts: usize| {
-            let mut groups: Vec<Vec<Shift>> = vec![vec![]];
-            for (index, shifts) in order.iter().enumerate() {
-                if index > 0 && cuts >> (index - 1) & 1 == 1 {
-                    groups.push(vec![]);
-                }
-                groups.last_mut().into_iter().for_each(|group| group.extend(*shifts));
-            }
-            groups
-        };
-        cuts.into_iter().map(grouping).collect()
-    }
-}
-
-/// What all policies of an identity say, as far as it is known.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Surroundings {
-    /// What they allow before.
-    pub(super) allowed_before: Vec<Reach>,
-    /// What they are to allow.
-    pub(super) allowed_after: Vec<Reach>,
-    /// What those deny that do not change.
-    pub(super) denied_throughout: Vec<Reach>,
-}
-
-/// What a part does by each [`Shift`].
-#[derive(Clone, Debug, Default)]
-pub(super) struct Shifts {
-    pub(super) new_denials: Vec<Reach>,
-    pub(super) new_permissions: Vec<Reach>,
-    /// What of the new permissions no part allowed before.
-    pub(super) first_permissions: Vec<Reach>,
-    pub(super) ended_permissions: Vec<Reach>,
-    pub(super) moved_permissions: Vec<Reach>,
-    pub(super) ended_denials: Vec<Reach>,
-}
-
-impl Shifts {
-    /// From what a part says to what it is to say; None where that is not known.
-    fn between(before: Option<&Says<'_>>, after: Option<&Says<'_>>, around: &Surroundings) -> Self {
-        let permissions = |says: Option<&Says<'_>>| says.map_or_else(|| vec![Reach::everything()], |says| reaches(&says.permissions));
-        let denials = |says: Option<&Says<'_>>| says.map_or_else(|| vec![Reach::everything()], |says| reaches(&says.denials));
-        let known = |says: Option<&Says<'_>>, of: fn(&Says<'_>) -> Vec<Reach>| says.map(of).unwrap_or_default();
-        let new_permissions = beyond(&permissions(after), &known(before, |says| reaches(&says.permissions)));
-        let lost = beyond(&permissions(before), &known(after, |says| reaches(&says.permissions)));
-        let moved = |lost: &Reach| without(lost, &beyond(std::slice::from_ref(lost), &around.allowed_after));
-        Self {
-            new_denials: beyond(&denials(after), &known(before, |says| reaches(&says.denials))),
-            first_permissions: beyond(&beyond(&new_permissions, &around.allowed_before), &around.denied_throughout),
-            new_permissions,
-            ended_permissions: beyond(&beyond(&lost, &around.allowed_after), &around.denied_throughout),
-            moved_permissions: lost.iter().flat_map(moved).collect(),
-            ended_denials: beyond(&denials(before), &known(after, |says| reaches(&says.denials))),
-        }
-    }
-
-    /// What something does that denies all but what it names: where it comes, and where it goes.
-    fn of_everything(comes: bool, goes: bool) -> Self {
-        let everything = |is: bool| if is { vec![Reach::everything()] } else { vec![] };
-        Self { new_denials: everything(comes), ended_denials: everything(goes), ..Self::default() }
-    }
-
-    fn of(&self, shift: Shift) -> &[Reach] {
-        match shift {
-            Shift::NewDenials => &self.new_denials,
-            Shift::NewPermissions => &self.new_permissions,
-            Shift::PermissionsEnd => &self.ended_permissions,
-            Shift::PermissionsMove => &self.moved_permissions,
-            Shift::DenialsEnd => &self.ended_denials,
-        }
-    }
-
-    fn mixes(&self) -> bool {
-        let permits = [&self.new_permissions, &self.ended_permissions, &self.moved_permissions].iter().any(|reaches| !reaches.is_empty());
-        permits && !(self.new_denials.is_empty() && self.ended_denials.is_empty())
-    }
-}
 
 /// How likely something is to limit what other policies allow: the likelier the earlier it comes, and the later it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -178,6 +60,8 @@ pub(super) struct Step {
     pub(super) actions: Vec<Action>,
     /// Where they stand.
     pub(super) place: Place,
+    /// What the part takes of what an identity may have, after them.
+    pub(super) takes: Limits,
 }
 
 /// What changes.
@@ -238,8 +122,7 @@ pub(super) struct Part<'a> {
     pub(super) holds_roles: bool,
     /// Whether one boundary or trust policy takes the place of another.
     pub(super) is_exchange: bool,
-    /// The statements of what it says now as far as others or it are to allow the same.
-    staying: Vec<Value>,
+    wording: Wording,
     limiting: Limiting,
 }
 
@@ -284,23 +167,20 @@ impl<'a> Part<'a> {
         let place = if comes { Place::First } else { Place::Last };
         let shifts = Shifts::of_everything(comes, goes);
         let object = Object::Whole(action, place);
-        Self { object, shifts, is_opaque: false, holds_roles: false, is_exchange: comes && goes, staying: vec![], limiting: Limiting::Denies }
+        let wording = Wording::default();
+        Self { object, shifts, is_opaque: false, holds_roles: false, is_exchange: comes && goes, wording, limiting: Limiting::Denies }
     }
 
     fn of(object: Object<'a>, before: Option<Says<'a>>, after: Option<Says<'a>>, unknown: Limiting, around: &Surroundings) -> Self {
         let shifts = Shifts::between(before.as_ref(), after.as_ref(), around);
         let is_known = before.is_some() && after.is_some();
-        let kept = |(statement, reach): &(StatementRef<'a>, Reach)| {
-            let left = without(reach, &beyond(std::slice::from_ref(reach), &around.allowed_after));
-            left.into_iter().map(|left| left.written(*statement)).collect::<Vec<_>>()
-        };
-        let staying = before.iter().flat_map(|says| &says.permissions).flat_map(kept).collect();
+        let wording = Wording::between(&before.unwrap_or_default(), &after.unwrap_or_default(), around);
         let limiting = match is_known {
             false => unknown,
-            true if shifts.new_denials.is_empty() && shifts.ended_denials.is_empty() => Limiting::Permits,
-            true => Limiting::Denies,
+            true if shifts.changes_denials => Limiting::Denies,
+            true => Limiting::Permits,
         };
-        let mut part = Self { object, shifts, is_opaque: !is_known, holds_roles: false, is_exchange: false, staying, limiting };
+        let mut part = Self { object, shifts, is_opaque: !is_known, holds_roles: false, is_exchange: false, wording, limiting };
         part.is_opaque |= part.is_fixed() && part.shifts.mixes();
         part
     }
@@ -314,88 +194,54 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// The ways to change it, those with fewer writes first. No policy gets larger on the way than `most` characters.
-    pub(super) fn ways(&self, manner: Manner, most: usize) -> Vec<Vec<Step>> {
+    /// What it takes of what an identity may have, before anything changes.
+    pub(super) fn takes(&self) -> Limits {
+        match &self.object {
+            Object::Inline { before, .. } => inline(before.as_ref().copied()),
+            Object::Managed(managed) => attached(managed.was_attached),
+            Object::Whole(action, _) => groups(matches!(action, Action::RemoveFromGroup(..))),
+        }
+    }
+
+    /// The ways to change it, those with fewer writes first. No policy gets larger on the way than it may.
+    pub(super) fn ways(&self, manner: Manner, most: Most) -> impl DoubleEndedIterator<Item = Vec<Step>> {
         let mut groupings = manner.groupings(self.is_opaque);
         groupings.truncate(if self.is_fixed() { 1 } else { groupings.len() });
         let does_something = |group: &Vec<Shift>| group.iter().any(|shift| !self.shifts.of(*shift).is_empty());
-        let mut seen = vec![];
+        let mut different: Vec<Vec<Vec<Shift>>> = vec![];
         for grouping in groupings {
-            let grouping: Vec<Vec<Shift>> = grouping.into_iter().filter(does_something).collect();
-            if !seen.contains(&grouping) {
-                seen.push(grouping);
+            let grouping = grouping.into_iter().filter(does_something).collect();
+            if !different.contains(&grouping) {
+                different.push(grouping);
             }
         }
-        seen.into_iter().filter_map(|grouping| self.way(grouping, most)).collect()
+        different.into_iter().filter_map(move |grouping| self.way(grouping, most))
     }
 
-    fn way(&self, mut grouping: Vec<Vec<Shift>>, most: usize) -> Option<Vec<Step>> {
+    fn way(&self, mut grouping: Vec<Vec<Shift>>, most: Most) -> Option<Vec<Step>> {
         let last = grouping.pop().unwrap_or_default();
         let (mut states, mut done) = (vec![], vec![]);
         for group in grouping {
             done.extend(group.clone());
-            states.push((group, self.between(&done)?));
+            states.push((group, self.wording.after(&done)?));
         }
+        let fits = |there: Option<&Document>, most: usize| {
+            let most = there.map_or(most, |there| most.max(there.size()));
+            states.iter().all(|(_, document): &(_, Option<Document>)| document.as_ref().is_none_or(|document| document.size() <= most))
+        };
         match &self.object {
             Object::Inline { who, name, before, after } => {
-                states.push((last, after.cloned()));
-                Some(self.inline_steps(who, name, *before, states))
+                let fits = fits(*before, most.limits.inline_policies_size);
+                fits.then(|| self.inline_steps(who, name, *before, states.into_iter().chain([(last, after.cloned())])))
             }
             Object::Managed(managed) => {
-                let most = managed.found.map_or(most, |found| most.max(found.policy.document.size()));
-                let fits = states.iter().all(|(_, document)| document.as_ref().is_none_or(|document| document.size() <= most));
+                let fits = fits(managed.found.map(|found| &found.policy.document), most.managed_policy_size);
                 fits.then(|| self.managed_steps(managed, states, last))
             }
-            Object::Whole(action, place) => Some(vec![Step { shifts: last, actions: vec![action.clone()], place: *place }]),
-        }
-    }
-
-    /// The document after some of the shifts; within, None where it says nothing.
-    fn between(&self, done: &[Shift]) -> Option<Option<Document>> {
-        let (before, after) = self.documents();
-        let (old, new) = (before.map(Says::of).unwrap_or_default(), after.map(Says::of).unwrap_or_default());
-        let (old, new) = (old.unwrap_or_default(), new.unwrap_or_default());
-        // A variable of the older language is plain text, which another version would not say.
-        let of_same_language = before.is_none() || after.is_none() || before.map(Document::version) == after.map(Document::version);
-        let carried = |value: &Value| of_same_language || !value.to_string().contains("${");
-        let remaining = |old: &[(StatementRef<'a>, Reach)], new: &[(StatementRef<'a>, Reach)]| -> Vec<Value> {
-            let new = reaches(new);
-            let is_beyond = |reach: &Reach| !beyond(std::slice::from_ref(reach), &new).is_empty();
-            old.iter().filter(|(_, reach)| is_beyond(reach)).map(|(statement, _)| statement.to_value()).collect()
-        };
-        let written = |statements: &[(StatementRef<'a>, Reach)]| -> Vec<Value> { statements.iter().map(|(s, _)| s.to_value()).collect() };
-        let is_done = |shift| done.contains(&shift);
-        let old_permissions = match (is_done(Shift::NewPermissions), is_done(Shift::PermissionsEnd)) {
-            (false, false) => written(&old.permissions),
-            (false, true) => self.staying.clone(),
-            (true, false) => remaining(&old.permissions, &new.permissions),
-            (true, true) => vec![],
-        };
-        let new_permissions = if is_done(Shift::NewPermissions) { written(&new.permissions) } else { vec![] };
-        let (old_denials, new_denials) = match is_done(Shift::NewDenials) {
-            true => (remaining(&old.denials, &new.denials), written(&new.denials)),
-            false => (written(&old.denials), vec![]),
-        };
-        let old_statements = old_permissions.into_iter().chain(old_denials).filter(carried);
-        let mut statements: Vec<Value> = old_statements.chain(new_permissions).chain(new_denials).collect();
-        if statements.is_empty() {
-            return Some(None);
-        }
-        // A Sid stands once in a document, and old and new may have the same.
-        statements.iter_mut().filter_map(Value::as_object_mut).for_each(|statement| drop(statement.remove("Sid")));
-        let version = after.or(before)?.version().unwrap_or(VERSION_2008);
-        Document::from_value(json!({"Version": version, "Statement": statements})).ok().map(Some)
-    }
-
-    /// What it says and what it is to say, as far as that is known and in force.
-    fn documents(&self) -> (Option<&'a Document>, Option<&'a Document>) {
-        match &self.object {
-            Object::Inline { before, after, .. } => (*before, *after),
-            Object::Managed(Managed { found, wanted, was_attached, is_attached, .. }) => {
-                let there = found.map(|found| &found.policy.document);
-                (there.filter(|_| *was_attached), wanted.map(|wanted| &wanted.document).or(there).filter(|_| *is_attached))
+            Object::Whole(action, place) => {
+                let takes = groups(matches!(action, Action::AddToGroup(..)));
+                Some(vec![Step { shifts: last, actions: vec![action.clone()], place: *place, takes }])
             }
-            Object::Whole(..) => (None, None),
         }
     }
 
@@ -412,11 +258,12 @@ impl<'a> Part<'a> {
         who: &IdentityName,
         name: &PolicyName,
         before: Option<&Document>,
-        states: Vec<(Vec<Shift>, Option<Document>)>,
+        states: impl Iterator<Item = (Vec<Shift>, Option<Document>)>,
     ) -> Vec<Step> {
         let mut steps = vec![];
         let mut is_there = before.is_some();
         for (shifts, document) in states {
+            let takes = inline(document.as_ref());
             let (action, place) = match document {
                 Some(document) => (Action::PutInlinePolicy(who.clone(), name.clone(), document), self.addition(Kind::Put)),
                 None => (Action::DeleteInlinePolicy(who.clone(), name.clone()), self.removal(Kind::Inline)),
@@ -425,7 +272,7 @@ impl<'a> Part<'a> {
             // What says nothing in between need not be there.
             let actions = if deletes && !is_there { vec![] } else { vec![action] };
             is_there = !deletes;
-            steps.push(Step { shifts, actions, place });
+            steps.push(Step { shifts, actions, place, takes });
         }
         steps
     }
@@ -444,18 +291,31 @@ impl<'a> Part<'a> {
             let write = document.as_ref().map(|document| writer.write(document)).unwrap_or_default();
             // What is made stands where it is attached: so what a plan that was interrupted has not shared out yet goes where it was to go.
             if !write.is_empty() {
-                steps.push(Step { shifts: shifts.clone(), actions: write, place: self.addition(Kind::Policy) });
+                steps.push(Step { shifts: shifts.clone(), actions: write, place: self.addition(Kind::Policy), takes: attached(was_attached) });
             }
             let attachment = match (was_attached, is_attached) {
                 (false, true) => Some((Action::AttachPolicy((*who).clone(), (*arn).clone()), self.addition(Kind::Attachment))),
                 (true, false) => Some((Action::DetachPolicy((*who).clone(), (*arn).clone()), self.removal(Kind::Attachment))),
                 _ => None,
             };
-            steps.extend(attachment.map(|(action, place)| Step { shifts, actions: vec![action], place }));
+            let takes = attached(is_attached);
+            steps.extend(attachment.map(|(action, place)| Step { shifts, actions: vec![action], place, takes }));
             was_attached = is_attached;
         }
         steps
     }
+}
+
+fn inline(document: Option<&Document>) -> Limits {
+    Limits { inline_policies_size: document.map_or(0, Document::size), ..Limits::default() }
+}
+
+fn attached(is_attached: bool) -> Limits {
+    Limits { attached_policies: usize::from(is_attached), ..Limits::default() }
+}
+
+fn groups(is_in: bool) -> Limits {
+    Limits { groups: usize::from(is_in), ..Limits::default() }
 }
 
 fn says(document: Option<&Document>) -> Option<Says<'_>> {

@@ -11,8 +11,9 @@ use super::super::names::{Arn, GroupName, PolicyName, UserName};
 use super::super::observed::ObservedPolicy;
 use super::super::permissions::Staying;
 use super::order::{Most, in_order};
-use super::parts::{Managed, Part, Surroundings};
-use super::reach::{Reach, Says, reaches};
+use super::parts::{Managed, Part};
+use super::reach::{Effort, Reach, Says};
+use super::shifts::Surroundings;
 
 /// A change of what an identity that exists may do.
 pub(super) struct Change<'a> {
@@ -54,21 +55,17 @@ impl<'a> Change<'a> {
     /// may see neither what was before nor what is to be until it is done: nothing may be missing for that.
     pub(super) fn in_order(&self, exchange: Option<Action>) -> Option<Vec<Action>> {
         let without_a_gap = exchange.is_some();
-        let parts: Vec<Part<'_>> = exchange.map(|action| Part::fence(action, true, true)).into_iter().chain(self.parts()).collect();
-        in_order(&parts, self.found, self.most, without_a_gap)
-    }
-
-    /// Each policy, group or boundary that changes.
-    fn parts(&self) -> Vec<Part<'_>> {
         let (inline, managed, memberships) = (self.inline(), self.managed(), self.memberships());
-        if inline.is_empty() && managed.is_empty() && memberships.is_empty() {
-            return self.boundary().into_iter().collect();
-        }
-        let around = self.surroundings();
+        // Where none of them changes, it makes no difference what they say.
+        let is_untouched = inline.is_empty() && managed.is_empty() && memberships.is_empty();
+        let around = if is_untouched { Surroundings::default() } else { self.surroundings() };
         let managed = managed.into_iter().map(|managed| Part::managed(self.wanted, managed, &around));
         let inline = inline.into_iter().map(|(name, before, after)| Part::inline(self.wanted, name, (before, after), &around));
         let memberships = memberships.into_iter().map(|(action, comes)| Part::group(action, comes, &around));
-        self.boundary().into_iter().chain(managed).chain(inline).chain(memberships).collect()
+        let fences = exchange.map(|action| Part::fence(action, true, true)).into_iter().chain(self.boundary());
+        // Inline policies have the least room: where either would do, others are written in several steps.
+        let parts: Vec<Part<'_>> = fences.chain(inline).chain(managed).chain(memberships).collect();
+        in_order(&parts, &around.effort, self.found, self.most, without_a_gap)
     }
 
     fn boundary(&self) -> Option<Part<'_>> {
@@ -130,18 +127,23 @@ impl<'a> Change<'a> {
         let attached_after = wanted.attached_policies.iter().chain(staying).filter_map(|arn| self.documents.is_to_say(arn));
         let after: Vec<&Document> = wanted.inline_policies.values().chain(self.staying.inline.values().copied()).chain(attached_after).collect();
         let before: Vec<&Document> = found.inline_policies.values().chain(attached_before).collect();
-        let allowed = |documents: &[&Document]| -> Vec<Reach> {
-            documents.iter().filter_map(|document| Says::of(document)).flat_map(|says| reaches(&says.permissions)).collect()
+        let allowed = |documents: &[&Document]| -> BTreeSet<Reach> {
+            documents.iter().filter_map(|document| Says::of(document)).flat_map(|says| says.allowed()).collect()
         };
-        Surroundings { allowed_before: allowed(&before), allowed_after: allowed(&after), denied_throughout: self.denied_throughout() }
+        Surroundings {
+            allowed_before: allowed(&before),
+            allowed_after: allowed(&after),
+            denied_throughout: self.denied_throughout(),
+            effort: Effort::default(),
+        }
     }
 
     /// What the inline policies deny that are there and stay as they are.
-    fn denied_throughout(&self) -> Vec<Reach> {
+    fn denied_throughout(&self) -> BTreeSet<Reach> {
         let stays = |name: &PolicyName, there: &Document| {
             self.staying.inline.contains_key(name) || self.wanted.inline_policies.get(name).is_some_and(|wanted| same(there, wanted))
         };
         let staying = self.found.inline_policies.iter().filter(|(name, there)| stays(name, there));
-        staying.filter_map(|(_, document)| Says::of(document)).flat_map(|says| reaches(&says.denials)).collect()
+        staying.filter_map(|(_, document)| Says::of(document)).flat_map(|says| says.denied()).collect()
     }
 }
