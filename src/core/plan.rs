@@ -37,7 +37,8 @@ use super::ownership::Tags;
 use super::permissions::{Staying, was_made_for};
 use super::quotas::{Limits, Quotas};
 use super::status::LISTED;
-use super::trust::nobody;
+
+use super::trust::{Trust, nobody};
 use crate::api::Reason;
 use order::Most;
 use trust::{Exchange, Writes};

@@ -499,12 +499,15 @@ fn standing(desired: &Desired, start: &Observed) -> BTreeSet<(String, u8)> {
         let own = there.iter().filter(|(name, _)| *name == wanted.0 || (exists && is_one_of(name)));
         let as_it_was = own.map(|(_, required)| (wanted.0.clone(), *required));
         let as_it_was: Vec<(String, u8)> = as_it_was.filter(|entry| alone(entry).is_disjoint(&denied)).collect();
+        // Who is to come in by a root and was named stays named, where the root is not allowed.
+        let is_own_name = |name: &str| grant.own_name.as_ref().is_some_and(|own| own.to_string() == name);
+        let by_name: Vec<(String, u8)> = there.iter().filter(|(name, _)| is_own_name(name)).cloned().collect();
         match grant.presence {
             Presence::Wanted => vec![wanted],
             Presence::Absent => vec![],
-            Presence::Kept if as_it_was.is_empty() => vec![],
+            Presence::Kept if as_it_was.is_empty() => by_name,
             Presence::Kept if alone(&wanted).is_subset(&let_in) => vec![wanted],
-            Presence::Kept => as_it_was,
+            Presence::Kept => as_it_was.into_iter().chain(by_name).collect(),
         }
     };
     desired.trust.iter().flatten().flatten().flat_map(stands).collect()

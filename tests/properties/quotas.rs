@@ -104,6 +104,7 @@ impl Case {
             is_understood: true,
             presence: if self.kept.contains(number) { Presence::Kept } else { Presence::Wanted },
             problem: None,
+            own_name: None,
             key: None,
             was_named: false,
             source_id: Some(unique_id("AIDA", &number.to_string())),
