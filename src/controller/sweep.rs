@@ -274,6 +274,8 @@ impl Look<'_> {
             Some(observed) if is_settled(&desired, &observed) && known.as_ref().is_none_or(|known| known.has_same_principals(&principal_ids)) => {
                 // There is nothing to do, but something to tell.
                 let is_news = known.is_some_and(|known| Staying::reported(&desired, &known.observed) != Staying::reported(&desired, &observed));
+                // Another process may have told last what it knew, which is outdated.
+                let is_news = is_news || !was_ready(object);
                 let seen = Observation { uid: uid(object), arn: desired.arn, observed, principal_ids, read_at: self.began, basis: Basis::Swept };
                 memory.keep_swept(&of, self.began, seen);
                 if is_news {

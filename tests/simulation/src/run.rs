@@ -312,6 +312,11 @@ impl Run {
         self.pass(SETTLE).await;
     }
 
+    /// The number of the life that began last.
+    pub(crate) fn newest(&self) -> u64 {
+        self.operators.iter().map(|operator| operator.life.number).max().unwrap_or_default()
+    }
+
     /// Lets time pass until nothing is in doubt any more.
     pub(crate) async fn be_certain(&mut self) {
         self.pass(CERTAIN).await;

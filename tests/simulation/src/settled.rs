@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::acts::{Act, Others};
 use crate::aws_state::{AccountState, State as AWSState, account, find, identities, in_force, items, statements, text, unique_id};
 use crate::checker::{Checker, Violation};
-use crate::declared::{Key, Resources};
+use crate::declared::{Key, Resources, key};
 use crate::people::ACCOUNTS;
 use crate::run::{INSTALLATION, Run, ready_after};
 use crate::schedule::{Schedule, Step, Strikes};
@@ -163,7 +163,7 @@ fn look(run: &Run, when: &str, is_certain: bool) -> bool {
     }
     let state = &mut *run.world().lock();
     if state.checker.violations.is_empty() {
-        let found = Settled { aws: state.cloud.state(), checker: &state.checker, now: state.now(), is_certain }.violations();
+        let found = Settled { aws: state.cloud.state(), checker: &state.checker, now: state.now(), newest: run.newest(), is_certain }.violations();
         state.checker.violations.extend(found.into_iter().map(|violation| Violation { what: format!("{} ({when})", violation.what), ..violation }));
     }
     !state.checker.violations.is_empty()
@@ -203,6 +203,8 @@ struct Settled<'s> {
     aws: AWSState,
     checker: &'s Checker,
     now: Duration,
+    /// The life that is not over.
+    newest: u64,
     is_certain: bool,
 }
 
@@ -304,9 +306,7 @@ impl Settled<'_> {
     fn unready(&self) -> Vec<String> {
         let mut found = vec![];
         for account in self.resources().accounts().filter(|account| account.metadata.deletion_timestamp.is_none()) {
-            // An operator that ended a moment ago may have told last that AWS failed it.
-            let may_pass = !self.is_certain && told(account).is_some_and(|(_, reason)| reason == "AWSUnavailable");
-            if !is_ready(account) && !may_pass {
+            if !is_ready(account) && !self.is_outdated(&key(account)) {
                 found.push(format!("AWSAccount {} is not Ready: {:?}", account.name_any(), told(account)));
             }
         }
@@ -315,6 +315,8 @@ impl Settled<'_> {
                 None => found.push(format!("{key} says nothing of what is declared now")),
                 // Of quotas that are exhausted L6 tells.
                 Some(("True", _) | (_, "QuotaExceeded")) => {}
+                // The next sweep puts that right.
+                Some(_) if self.is_outdated(key) => {}
                 Some(ready) if self.can_be_ready(key, &mut BTreeSet::new()) => found.push(format!("{key} is not Ready, and could be: {ready:?}")),
                 Some((_, reason)) if self.is_certain && matches!(reason, "Progressing" | "Propagating") && !self.waits_for_aws(key) => {
                     found.push(format!("{key} still says {reason}"));
@@ -323,6 +325,11 @@ impl Settled<'_> {
             }
         }
         found
+    }
+
+    /// Whether an operator that has ended told the status last, as it knew it. Until a sweep has come by nobody need have noticed.
+    fn is_outdated(&self, key: &str) -> bool {
+        !self.is_certain && self.checker.told_by.get(key).is_some_and(|life| *life != self.newest)
     }
 
     /// Whether what a resource wants may not be there in AWS.

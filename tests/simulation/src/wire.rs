@@ -17,6 +17,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::api_server::{Answer, Request};
+use crate::declared::Key;
 use crate::random::Random;
 use crate::schedule::{Refusal, Strike};
 use crate::world::{Life, World, short};
@@ -37,6 +38,19 @@ pub fn client(world: &World, life: &Life) -> Client {
 struct Wire {
     world: World,
     life: Life,
+}
+
+/// The resource whose status is at a path.
+fn status_of(path: &str) -> Option<Key> {
+    let (at, name) = path.strip_suffix("/status")?.rsplit_once('/')?;
+    let (at, plural) = at.rsplit_once('/')?;
+    let namespace = at.rsplit_once('/').map(|(_, last)| last).filter(|_| at.contains("/namespaces/")).unwrap_or_default();
+    let kind = match plural {
+        "bastionusers" => "BastionUser",
+        "crossaccountroles" => "CrossAccountRole",
+        _ => "AWSAccount",
+    };
+    Some(format!("{kind}/{namespace}/{name}"))
 }
 
 impl Wire {
@@ -66,6 +80,9 @@ impl Wire {
                         let is_event = path.contains("/events");
                         *(if is_event { &mut state.calls.events } else { &mut state.calls.kubernetes_writes }) += 1;
                         let now = state.now();
+                        if let Some(of) = status_of(path).filter(|_| matches!(answer, Answer::Whole { code: 200, .. })) {
+                            state.checker.told_by.insert(of, self.life.number);
+                        }
                         state.checker.kubernetes_changed(&state.api, &state.cloud, now, Some(self.life.number));
                     }
                     answer
