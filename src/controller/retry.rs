@@ -39,6 +39,8 @@ struct Trouble {
     /// When it began, or last made progress.
     since: Instant,
     failures: u32,
+    /// Tries at which IAM did not show yet what was made. They say nothing of how often something else fails.
+    propagations: u32,
     /// Failures of the API server, one after the other.
     unanswered: u32,
     /// Since when AWS refuses what it may only be too slow to allow. Waiting for something else is none of that.
@@ -47,7 +49,7 @@ struct Trouble {
 
 impl Trouble {
     fn new(now: Instant) -> Self {
-        Self { began: now, since: now, failures: 0, unanswered: 0, refused: None }
+        Self { began: now, since: now, failures: 0, propagations: 0, unanswered: 0, refused: None }
     }
 }
 
@@ -81,7 +83,7 @@ impl Retries {
     /// Notes that a pass came through without a failure: what fails later is a new trouble.
     pub fn recover(&self, what: &Ref) {
         if let Some(trouble) = lock(&self.troubles).get_mut(what) {
-            (trouble.failures, trouble.refused) = (0, None);
+            (trouble.failures, trouble.propagations, trouble.refused) = (0, 0, None);
         }
     }
 
@@ -112,13 +114,15 @@ impl Retries {
     pub fn fail(&self, what: &Ref, reason: Reason, now: Instant) -> Duration {
         let mut troubles = lock(&self.troubles);
         let trouble = troubles.entry(what.clone()).or_insert_with(|| Trouble::new(now));
-        trouble.failures = trouble.failures.saturating_add(1);
+        let tries = if reason == Reason::Propagating { &mut trouble.propagations } else { &mut trouble.failures };
+        *tries = tries.saturating_add(1);
+        let tries = *tries;
         let longest = match reason {
             Reason::Propagating => longest_propagation(now.duration_since(*trouble.refused.get_or_insert(now))),
             Reason::DeletionBlocked => LONGEST_BLOCK,
             _ => LONGEST,
         };
-        pause(trouble.failures, longest)
+        pause(tries, longest)
     }
 
     /// Notes that the API server refused something, or did not answer. Returns the pause until the next try, jittered.
@@ -194,7 +198,8 @@ mod tests {
         assert!(retries.fail(&role(), Reason::Propagating, now) <= LONGEST_PROPAGATION.mul_f64(1.25));
         assert!(retries.fail(&role(), Reason::DeletionBlocked, now) <= LONGEST_BLOCK.mul_f64(1.25));
         retries.settle(&role());
-        assert!(retries.fail(&role(), Reason::AWSUnavailable, now) <= FIRST.mul_f64(1.25));
+        (0..20).for_each(|_| assert!(retries.fail(&role(), Reason::Propagating, now) <= LONGEST_PROPAGATION.mul_f64(1.25)));
+        assert!(retries.fail(&role(), Reason::AWSUnavailable, now) <= FIRST.mul_f64(1.25), "slowness is no failure");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::relations::Ref;
 use super::resolve::resolve;
 use crate::api::account::{OrphanStatus, QuotaStatus, ShadowGrantStatus};
 use crate::api::conditions::kinds;
-use crate::api::{AWSAccount, AWSAccountStatus, BastionUser, CrossAccountRole};
+use crate::api::{AWSAccount, AWSAccountStatus, BastionUser, CrossAccountRole, Reason};
 use crate::aws::Account;
 use crate::core::desired::owner;
 use crate::core::failure::Failure;
@@ -267,6 +267,11 @@ impl Look<'_> {
         let known = memory.observation(&of);
         let Ok(Ok((_, desired))) = resolve(object, self.context).await else { return };
         if desired.pinned.is_none() && known.is_none() {
+            // Whoever had its name may have gone.
+            let shown = self.sweep.of(&desired.identity.name, &desired.known_policies(), None);
+            if says(object, Reason::Conflict) && shown.is_some_and(|seen| seen.identity.is_none()) {
+                self.context.caches.wake(&of);
+            }
             return;
         }
         let principal_ids = desired.principal_ids();
@@ -293,6 +298,12 @@ impl Look<'_> {
             }
         }
     }
+}
+
+/// Whether its Ready gives this reason.
+fn says<K: IdentityKind>(object: &K, reason: Reason) -> bool {
+    let conditions = object.status().map(K::conditions).unwrap_or_default();
+    conditions.iter().any(|c| c.type_ == kinds::READY && c.reason == reason.as_str())
 }
 
 fn was_ready<K: IdentityKind>(object: &K) -> bool {

@@ -183,7 +183,7 @@ impl Checker {
         self.check_gained(&changes.gained, action, now);
         self.check_lost(&changes.lost, action, now, life);
         self.check_permitted(&changes.permitted, action, now);
-        self.check_forbidden(&changes.forbidden, action);
+        self.check_forbidden(&changes.forbidden, action, now);
         if made.is_some() {
             self.check_owners(Some(life));
         }
@@ -297,8 +297,8 @@ impl Checker {
             // Where the conditions are other ones now, there may be none under which old and new both let it in.
             let conditions = all_the_time.iter().map(|declaration| declaration.conditions.get(&pair).cloned().unwrap_or_default());
             let are_exchanged = conditions.reduce(|some, others| &some & &others).is_none_or(|all| all.is_empty());
-            // A write of another operator may have been on its way when it came to stand.
-            let is_new = life != standing.life && now.saturating_sub(standing.since) < PASS;
+            // A write may have been on its way when it came to stand: of another operator, or over a role that was being made anew.
+            let is_new = now.saturating_sub(standing.since) < PASS && (life != standing.life || self.age(role, now) < PASS);
             if is_undisturbed && always && !are_exchanged && !is_new && life >= standing.life {
                 let what = format!("{action}: {} may not assume {} any more by that, and is to", self.told(source), self.told(role));
                 self.violated("L4", what);
@@ -309,9 +309,7 @@ impl Checker {
     /// L3, of what an identity may do.
     fn check_permitted(&mut self, permitted: &Permitted, action: &Action, now: Duration) {
         for (id, what) in permitted {
-            // While a role lets nobody in, or a user has just been made and has no key, it does not matter what it may do.
-            let age = now.saturating_sub(self.born.get(id).copied().unwrap_or_default());
-            let is_used = self.effective.keys().any(|(_, role)| role == id) || (id.starts_with("AIDA") && age > PASS);
+            let is_used = self.is_used(id, PASS, now);
             let owner = &self.made[id];
             let is_declared = self.in_view(now).any(|declaration| declaration.permissions.get(owner).is_none_or(|may| may.contains(what)));
             if is_used && !is_declared && !self.touched.contains_key(id) {
@@ -321,15 +319,20 @@ impl Checker {
         }
     }
 
-    /// L4, of what an identity may do.
-    fn check_forbidden(&mut self, forbidden: &Permitted, action: &Action) {
+    /// Whether it matters what an identity may do: a role that lets nobody in, and a user that was just made and has no key, do nothing.
+    fn is_used(&self, id: &str, new: Duration, now: Duration) -> bool {
+        self.effective.keys().any(|(_, role)| role == id) || (id.starts_with("AIDA") && self.age(id, now) > new)
+    }
+
+    /// L4, of what an identity may do. What is made may take as long to be finished as replicas are behind.
+    fn check_forbidden(&mut self, forbidden: &Permitted, action: &Action, now: Duration) {
         for (id, what) in forbidden {
             let (owner, born) = (&self.made[id], self.born.get(id).copied().unwrap_or_default());
             let mut reached = false;
             let since = self.declarations.iter().rev().take_while(|(at, _)| !std::mem::replace(&mut reached, *at <= born));
             let always =
                 since.map(|(_, declaration)| declaration).all(|declaration| declaration.permissions.get(owner).is_some_and(|may| may.contains(what)));
-            if always && !self.touched.contains_key(id) {
+            if always && self.is_used(id, GROUND + self.lag, now) && !self.touched.contains_key(id) {
                 let what = format!("{action}: {} may not call {what} any more by that, and is to", self.told(id));
                 self.violated("L4", what);
             }

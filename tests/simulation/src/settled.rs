@@ -156,6 +156,11 @@ fn tries(resources: &Resources) -> u64 {
     staying(resources).map(|(_, told)| if told.is_some_and(|(_, reason)| reason == "Propagating") { TRIES_OF_WHO_WAITS } else { TRIES }).sum()
 }
 
+/// Whether two operators were alive at once.
+fn had_two(schedule: &Schedule) -> bool {
+    schedule.steps.iter().any(|step| matches!(step.act, Act::Overlap(_)))
+}
+
 /// Looks at everything. Tells whether something does not hold.
 fn look(run: &Run, when: &str, is_certain: bool) -> bool {
     if is_certain {
@@ -163,7 +168,15 @@ fn look(run: &Run, when: &str, is_certain: bool) -> bool {
     }
     let state = &mut *run.world().lock();
     if state.checker.violations.is_empty() {
-        let found = Settled { aws: state.cloud.state(), checker: &state.checker, now: state.now(), newest: run.newest(), is_certain }.violations();
+        let found = Settled {
+            aws: state.cloud.state(),
+            checker: &state.checker,
+            now: state.now(),
+            had_two: had_two(run.schedule()),
+            newest: run.newest(),
+            is_certain,
+        }
+        .violations();
         state.checker.violations.extend(found.into_iter().map(|violation| Violation { what: format!("{} ({when})", violation.what), ..violation }));
     }
     !state.checker.violations.is_empty()
@@ -203,6 +216,8 @@ struct Settled<'s> {
     aws: AWSState,
     checker: &'s Checker,
     now: Duration,
+    /// Whether two operators were alive at once.
+    had_two: bool,
     /// The life that is not over.
     newest: u64,
     is_certain: bool,
@@ -251,6 +266,14 @@ impl Settled<'_> {
     fn is_disowned(&self, key: &str) -> bool {
         let mut made = self.checker.made.iter().filter(|(_, owner)| *owner == key);
         made.any(|(id, _)| self.checker.living.get(id).is_some_and(|object| !self.is_own(object, key)))
+    }
+
+    /// Whether a policy that was made for a resource is attached to what others made: they took a name between a read and a write.
+    fn is_held_by_others(&self, key: &str) -> bool {
+        let is_of_others = |id: &str| !id.starts_with("arn:") && !self.checker.made.contains_key(id);
+        let others = self.checker.living.iter().filter(|(id, _)| is_of_others(id));
+        let is_ours = |arn: &str| self.checker.made.get(arn).is_some_and(|owner| owner == key);
+        others.flat_map(|(_, object)| items(&object["attachedPolicies"])).any(is_ours)
     }
 
     /// Who may assume a role of ours and is not to.
@@ -317,6 +340,10 @@ impl Settled<'_> {
                 Some(("True", _) | (_, "QuotaExceeded")) => {}
                 // The next sweep puts that right.
                 Some(_) if self.is_outdated(key) => {}
+                // So does it find that nobody else has the name any more.
+                Some((_, "Conflict")) if !self.is_certain => {}
+                // Each of two operators may have made what the other one does not know of.
+                Some((_, "IdentityChanged" | "Propagating")) if self.had_two => {}
                 Some(ready) if self.can_be_ready(key, &mut BTreeSet::new()) => found.push(format!("{key} is not Ready, and could be: {ready:?}")),
                 Some((_, reason)) if self.is_certain && matches!(reason, "Progressing" | "Propagating") && !self.waits_for_aws(key) => {
                     found.push(format!("{key} still says {reason}"));
@@ -517,7 +544,7 @@ impl Settled<'_> {
         let users = self.resources().users().map(|(key, user)| (key, &user.metadata, &user.spec.account_ref.name, conditions(user)));
         let roles = self.resources().roles().map(|(key, role)| (key, &role.metadata, &role.spec.account_ref.name, conditions(role)));
         for (key, _, account, conditions) in users.chain(roles).filter(|(_, meta, ..)| meta.deletion_timestamp.is_some()) {
-            if self.is_usable(account) && !self.is_disowned(key) {
+            if self.is_usable(account) && !self.is_disowned(key) && !self.is_held_by_others(key) {
                 let ready = conditions.iter().find(|condition| condition.type_ == "Ready").map(|ready| (&ready.reason, &ready.message));
                 found.push(format!("{key} is being deleted, and is not gone: {ready:?}"));
             }
