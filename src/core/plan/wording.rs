@@ -28,6 +28,8 @@ pub(super) struct Wording {
     staying: Vec<Value>,
     /// The old permissions as far as this policy is to allow the same.
     kept: Vec<Value>,
+    /// The new permissions that this policy allows already, as a part of what it says.
+    narrowed: Vec<Value>,
     denials: Statements,
 }
 
@@ -53,23 +55,28 @@ impl Wording {
             });
             left.filter(is_carried).collect()
         };
+        let (old_allowed, new_allowed) = (old.allowed(), new.allowed());
+        let in_common: BTreeSet<Reach> = old.permissions.iter().flat_map(|(_, reach)| around.among(reach, &new_allowed)).collect();
+        let is_narrower = |reach: &Reach| around.beyond([reach], &old_allowed).is_empty() && !around.beyond([reach], &in_common).is_empty();
+        let narrowed = new.permissions.iter().filter(|(_, reach)| is_narrower(reach));
         Self {
             version: new.version.or(old.version).unwrap_or_default().to_owned(),
             permissions: statements(&old.permissions, &new.permissions),
             staying: among(&around.allowed_after),
-            kept: among(&new.allowed()),
+            kept: among(&new_allowed),
+            narrowed: narrowed.map(|(statement, _)| statement.to_value()).filter(is_carried).collect(),
             denials: statements(&old.denials, &new.denials),
         }
     }
 
     /// The document after some of the shifts. None where it cannot be written; within, None where it says nothing.
     pub(super) fn after(&self, done: &[Shift]) -> Option<Option<Document>> {
-        let Self { permissions, staying, kept, denials, .. } = self;
+        let Self { permissions, staying, kept, narrowed, denials, .. } = self;
         let none = vec![];
         let is_done = |shift| done.contains(&shift);
         let (old_permissions, new_permissions) = match (is_done(Shift::NewPermissions), is_done(Shift::PermissionsEnd)) {
             (false, false) => (&permissions.old, &none),
-            (false, true) => (if is_done(Shift::PermissionsMove) { kept } else { staying }, &none),
+            (false, true) => (if is_done(Shift::PermissionsMove) { kept } else { staying }, narrowed),
             (true, false) => (&permissions.outgrown, &permissions.new),
             (true, true) => (&none, &permissions.new),
         };
