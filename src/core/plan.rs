@@ -103,8 +103,10 @@ fn plan_by_name(desired: &Desired, observed: &Observed) -> Result<Plan, Vec<Prob
                 obsolete: obsolete.iter().map(|found| &found.policy.arn).collect(),
             };
             let most = Most::of(&desired.quotas, found);
-            let change = permissions::Change { wanted: &wanted, found, staying: &staying, documents, most };
-            actions = changed(desired, &change, desired.trust_in_force(observed), actions)?;
+            let in_force = desired.trust_in_force(observed);
+            let is_idle = in_force.as_ref().is_some_and(|trust| trust.admissions.is_empty() && !trust.says_more);
+            let change = permissions::Change { wanted: &wanted, found, staying: &staying, documents, most, is_idle };
+            actions = changed(desired, &change, in_force, actions)?;
         }
     }
     let mut deletions = vec![];
@@ -384,7 +386,8 @@ fn emptied(identity: &Identity, observed: &Observed, own: &[&ObservedPolicy], qu
     let obsolete = own.iter().map(|found| &found.policy.arn).collect();
     let documents = permissions::Documents { wanted: &BTreeMap::new(), found: &observed.policies, obsolete };
     let staying = Staying::default();
-    let change = permissions::Change { wanted: &bare, found: identity, staying: &staying, documents, most: Most::of(quotas, identity) };
+    let change =
+        permissions::Change { wanted: &bare, found: identity, staying: &staying, documents, most: Most::of(quotas, identity), is_idle: false };
     change.in_order(None).ok_or_else(|| excesses::no_way(quotas, identity, &bare))
 }
 

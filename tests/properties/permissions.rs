@@ -18,7 +18,7 @@ use rolebridge::api::Reason;
 use rolebridge::api::permissions::Unmanaged;
 use rolebridge::core::desired::Desired;
 use rolebridge::core::document::Document;
-use rolebridge::core::identity::ManagedPolicy;
+use rolebridge::core::identity::{ManagedPolicy, RoleSettings};
 use rolebridge::core::names::{Arn, Path};
 use rolebridge::core::observed::{Observed, ObservedIdentity, ObservedPolicy};
 use rolebridge::core::plan::{Plan, plan};
@@ -221,6 +221,9 @@ impl Case {
 
     fn observed(&self, desired: &Desired) -> Observed {
         let mut identity = desired.identity.clone();
+        let wanted = desired.wanted(&Observed::default()).expect("there is room").identity.role;
+        identity.role =
+            identity.role.map(|role| RoleSettings { trust_policy: wanted.map_or(role.trust_policy, |wanted| wanted.trust_policy), ..role });
         let inline = self.inline.iter().filter_map(|(name, exchange)| Some((name.parse().expect("a name"), self.document(exchange.before?))));
         identity.inline_policies = inline.collect();
         let there = self.managed.iter().filter_map(|(name, (exchange, is_loose))| Some((*name, exchange.before?, *is_loose)));
@@ -268,13 +271,13 @@ fn fits(observed: &Observed, quotas: &Quotas) -> bool {
         && observed.policies.values().all(|found| found.policy.document.size() <= quotas.managed_policy_size)
 }
 
-/// A role that nobody may assume.
+/// A role that users may assume: otherwise no order matters.
 pub fn role() -> Desired {
-    let nobody = RoleCase {
-        stages: [Stage::Missing; 3],
+    let in_use = RoleCase {
+        stages: [Stage::Ready; 3],
         allowed: true,
         root_trust: false,
-        entries: vec![],
+        entries: vec![(false, 0, vec!["bob"])],
         attached: vec![],
         inline: BTreeMap::new(),
         managed: BTreeMap::new(),
@@ -284,7 +287,7 @@ pub fn role() -> Desired {
         long: false,
         boundary: None,
     };
-    nobody.desired(&super::FoundAll { role: None, policies: BTreeMap::new() })
+    in_use.desired(&super::FoundAll { role: None, policies: BTreeMap::new() })
 }
 
 proptest! {

@@ -112,6 +112,13 @@ pub(super) fn in_order(parts: &[Part<'_>], effort: &Effort, found: &Identity, mo
     attempts.into_iter().filter(|(manner, ..)| !is_exchange || *manner != Manner::Together).find_map(attempt)
 }
 
+/// The actions that write the parts, each in as few as there can be, where the order makes no difference but for IAM's quotas; None where those leave no room.
+pub(super) fn in_any_order(parts: &[Part<'_>], found: &Identity, most: Most) -> Option<Vec<Action>> {
+    let order = Order { parts, ties: vec![], most };
+    let steps = order.untangled(Manner::Together, Splits::Where(Strength::Must))?;
+    order.scheduled(&steps, Limits::taken_by(found), Gaps::Any)
+}
+
 impl Order<'_> {
     /// The steps of all parts, each part in as few as there can be without a circle.
     fn untangled(&self, manner: Manner, splits: Splits) -> Option<Vec<Numbered>> {

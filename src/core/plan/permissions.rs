@@ -10,7 +10,7 @@ use super::super::identity::{Identity, IdentityName, ManagedPolicy};
 use super::super::names::{Arn, GroupName, PolicyName, UserName};
 use super::super::observed::ObservedPolicy;
 use super::super::permissions::Staying;
-use super::order::{Most, in_order};
+use super::order::{Most, in_any_order, in_order};
 use super::parts::{Managed, Part};
 use super::reach::{Effort, Reach, Says};
 use super::shifts::Surroundings;
@@ -27,6 +27,9 @@ pub(super) struct Change<'a> {
     pub(super) documents: Documents<'a>,
     /// What there may be at most.
     pub(super) most: Most,
+    /// Whether nobody can make use of what it may do, since its trust policy lets nobody in: then nothing is written in several steps for the sake of an
+    /// order. What was made a moment ago and is not shown everywhere yet would be taken back by that.
+    pub(super) is_idle: bool,
 }
 
 /// What customer-managed policies say, by ARN.
@@ -65,7 +68,9 @@ impl<'a> Change<'a> {
         let fences = exchange.map(|action| Part::fence(action, true, true)).into_iter().chain(self.boundary());
         // Inline policies have the least room: where either would do, others are written in several steps.
         let parts: Vec<Part<'_>> = fences.chain(inline).chain(managed).chain(memberships).collect();
-        in_order(&parts, &around.effort, self.found, self.most, without_a_gap)
+        let in_order = in_order(&parts, &around.effort, self.found, self.most, without_a_gap)?;
+        let at_once = if self.is_idle && !without_a_gap { in_any_order(&parts, self.found, self.most) } else { None };
+        Some(at_once.filter(|at_once| at_once.len() < in_order.len()).unwrap_or(in_order))
     }
 
     fn boundary(&self) -> Option<Part<'_>> {

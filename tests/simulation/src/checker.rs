@@ -91,6 +91,8 @@ pub struct Checker {
     born: BTreeMap<String, Duration>,
     /// When others last changed something, by unique ID.
     pub touched: BTreeMap<String, Duration>,
+    /// Whether two operators were alive at once.
+    pub had_two: bool,
     /// The life that last wrote each status.
     pub told_by: BTreeMap<Key, u64>,
     /// What a status has told of, by unique ID.

@@ -249,6 +249,7 @@ impl Run {
                 for operator in &mut self.operators {
                     operator.until = Some(operator.until.map_or(until, |there| there.min(until)));
                 }
+                self.world.lock().checker.had_two = true;
                 self.start();
             }
             Act::CutWatches(forgets) => {

@@ -156,11 +156,6 @@ fn tries(resources: &Resources) -> u64 {
     staying(resources).map(|(_, told)| if told.is_some_and(|(_, reason)| reason == "Propagating") { TRIES_OF_WHO_WAITS } else { TRIES }).sum()
 }
 
-/// Whether two operators were alive at once.
-fn had_two(schedule: &Schedule) -> bool {
-    schedule.steps.iter().any(|step| matches!(step.act, Act::Overlap(_)))
-}
-
 /// Looks at everything. Tells whether something does not hold.
 fn look(run: &Run, when: &str, is_certain: bool) -> bool {
     if is_certain {
@@ -168,15 +163,7 @@ fn look(run: &Run, when: &str, is_certain: bool) -> bool {
     }
     let state = &mut *run.world().lock();
     if state.checker.violations.is_empty() {
-        let found = Settled {
-            aws: state.cloud.state(),
-            checker: &state.checker,
-            now: state.now(),
-            had_two: had_two(run.schedule()),
-            newest: run.newest(),
-            is_certain,
-        }
-        .violations();
+        let found = Settled { aws: state.cloud.state(), checker: &state.checker, now: state.now(), newest: run.newest(), is_certain }.violations();
         state.checker.violations.extend(found.into_iter().map(|violation| Violation { what: format!("{} ({when})", violation.what), ..violation }));
     }
     !state.checker.violations.is_empty()
@@ -216,8 +203,6 @@ struct Settled<'s> {
     aws: AWSState,
     checker: &'s Checker,
     now: Duration,
-    /// Whether two operators were alive at once.
-    had_two: bool,
     /// The life that is not over.
     newest: u64,
     is_certain: bool,
@@ -343,7 +328,7 @@ impl Settled<'_> {
                 // So does it find that nobody else has the name any more.
                 Some((_, "Conflict")) if !self.is_certain => {}
                 // Each of two operators may have made what the other one does not know of.
-                Some((_, "IdentityChanged" | "Propagating")) if self.had_two => {}
+                Some((_, "IdentityChanged" | "Propagating")) if self.checker.had_two => {}
                 Some(ready) if self.can_be_ready(key, &mut BTreeSet::new()) => found.push(format!("{key} is not Ready, and could be: {ready:?}")),
                 Some((_, reason)) if self.is_certain && matches!(reason, "Progressing" | "Propagating") && !self.waits_for_aws(key) => {
                     found.push(format!("{key} still says {reason}"));
