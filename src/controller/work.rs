@@ -163,10 +163,9 @@ impl<K: IdentityKind> Work<'_, K> {
         // found that; and another one has made what is remembered not to be there.
         let of = K::reference(ObjectKey::of(&self.object));
         let is_to_be_read = is_to_be_read(self.context, &of, self.desired.pinned.as_ref(), self.observation.as_ref())
-            || self
-                .observation
-                .as_ref()
-                .is_some_and(|seen| self.is_disputed() || (self.desired.pinned.is_some() && seen.observed.identity.is_none()));
+            || self.observation.as_ref().is_some_and(|seen| {
+                self.says(&[Reason::Conflict, Reason::IdentityChanged]) || (self.desired.pinned.is_some() && seen.observed.identity.is_none())
+            });
         if self.observation.is_none() && self.object.told_arn().is_none() && self.desired.pinned.is_none() && self.waits.is_none() {
             // What was never made is taken not to be there: creating it finds out, and usually nothing has to be read.
             self.observation = Some(self.seen(Observed::default()));
@@ -205,11 +204,11 @@ impl<K: IdentityKind> Work<'_, K> {
         }
     }
 
-    /// Whether the status tells that what bears the name is somebody else's.
-    fn is_disputed(&self) -> bool {
+    /// Whether the status gives one of these reasons with Ready.
+    fn says(&self, reasons: &[Reason]) -> bool {
         let conditions = self.object.status().map(K::conditions).unwrap_or_default();
-        let is_disputed = |reason: &str| [Reason::Conflict, Reason::IdentityChanged].iter().any(|disputed| disputed.as_str() == reason);
-        conditions.iter().any(|condition| condition.type_ == kinds::READY && is_disputed(&condition.reason))
+        let is_among = |told: &str| reasons.iter().any(|reason| reason.as_str() == told);
+        conditions.iter().any(|condition| condition.type_ == kinds::READY && is_among(&condition.reason))
     }
 
     /// What exists and is not to be seen is mostly what we have just made, read from where IAM does not show it yet.
@@ -258,7 +257,8 @@ impl<K: IdentityKind> Work<'_, K> {
     /// What keeps it from being worked on where what was made for it is not shown.
     fn unshown(&mut self) -> Option<Stop> {
         let seen = self.observation.as_ref()?;
-        let doubt = self.history.doubt(&Thing::Identity);
+        // What was found to be another one was certain then.
+        let doubt = if self.says(&[Reason::IdentityChanged]) { Duration::ZERO } else { self.history.doubt(&Thing::Identity) };
         match sight(self.desired, &seen.observed, doubt) {
             Sight::Unclear => {
                 // Nothing of it is told or remembered: what the status has stays.
