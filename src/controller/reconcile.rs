@@ -138,7 +138,7 @@ impl Reconciled for AWSAccount {
             let facts = self.status.clone().unwrap_or_default();
             return Ok(told(self, without_caller(facts), vec![problem], None));
         }
-        let object = if self.is_finalized() { self } else { add_finalizer(context, &self).await? };
+        let object = if self.is_finalized() { self } else { add_finalizer(context, &self, &BTreeMap::new()).await? };
         Ok(look_after(object, context).await)
     }
 

@@ -1,5 +1,7 @@
 //! Writing back: the one place where a status, a finalizer or an Event is written.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{ApiResource, DynamicObject, ObjectMeta, Patch, PatchParams};
@@ -92,13 +94,13 @@ fn api<K: Kind>(context: &Context, object: &K) -> Api<K> {
     K::api(context.client.clone(), &object.namespace().unwrap_or_default())
 }
 
-/// Puts the finalizer on, before the first write to AWS. Returns the object as the API server has it now.
+/// Puts the finalizer on, before the first write to AWS, and these annotations. Returns the object as the API server has it now.
 ///
 /// # Errors
 /// What the API server answers; a conflict where the object has changed.
-pub async fn add_finalizer<K: Kind>(context: &Context, object: &K) -> Result<K, kube::Error> {
+pub async fn add_finalizer<K: Kind>(context: &Context, object: &K, annotations: &BTreeMap<&str, String>) -> Result<K, kube::Error> {
     let finalizers: Vec<&str> = object.finalizers().iter().map(String::as_str).chain([FINALIZER]).collect();
-    set_finalizers(context, object, &finalizers).await
+    set_finalizers(context, object, &finalizers, annotations).await
 }
 
 /// Takes the finalizer off, so that the object goes.
@@ -107,12 +109,15 @@ pub async fn add_finalizer<K: Kind>(context: &Context, object: &K) -> Result<K, 
 /// What the API server answers; a conflict where the object has changed.
 pub async fn remove_finalizer<K: Kind>(context: &Context, object: &K) -> Result<(), kube::Error> {
     let finalizers: Vec<&str> = object.finalizers().iter().map(String::as_str).filter(|f| *f != FINALIZER).collect();
-    set_finalizers(context, object, &finalizers).await.map(|_| ())
+    set_finalizers(context, object, &finalizers, &BTreeMap::new()).await.map(|_| ())
 }
 
 /// The resource version makes the patch a comparison too: nobody else's finalizer is lost.
-async fn set_finalizers<K: Kind>(context: &Context, object: &K, finalizers: &[&str]) -> Result<K, kube::Error> {
-    let patch = json!({"metadata": {"resourceVersion": object.resource_version(), "uid": object.uid(), "finalizers": finalizers}});
+async fn set_finalizers<K: Kind>(context: &Context, object: &K, finalizers: &[&str], annotations: &BTreeMap<&str, String>) -> Result<K, kube::Error> {
+    let mut patch = json!({"metadata": {"resourceVersion": object.resource_version(), "uid": object.uid(), "finalizers": finalizers}});
+    if !annotations.is_empty() {
+        patch["metadata"]["annotations"] = json!(annotations);
+    }
     let parameters = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
     let written = api::<K>(context, object).patch(&object.name_any(), &parameters, &Patch::Merge(patch)).await?;
     note(context, object, &written);

@@ -27,6 +27,7 @@ use crate::core::observed::Observed;
 use crate::core::outcome::{Outcome, Problem};
 use crate::core::placement::Placement;
 use crate::core::plan::{Plan, is_own, is_settled, plan};
+use crate::core::possible::{announced, announced_by};
 use crate::core::status::LISTED;
 use crate::core::world::ObjectKey;
 
@@ -245,7 +246,8 @@ impl<K: IdentityKind> Work<'_, K> {
 
     /// The customer-managed policies that a plan makes and of which the status does not tell, as far as it has room. Assume policies are found by their names.
     fn untold_policies(&self, plan: &Plan) -> BTreeSet<Arn> {
-        let told = self.object.told_policies();
+        let announced = announced_by(&self.object, self.at, &self.desired.identity.path);
+        let told: BTreeSet<Arn> = self.object.told_policies().into_iter().chain(announced).collect();
         let made = plan.actions.iter().filter_map(|action| match action {
             Action::CreatePolicy(policy) => Some(&policy.arn),
             _ => None,
@@ -301,7 +303,8 @@ impl<K: IdentityKind> Work<'_, K> {
         match planned {
             Ok(plan) => {
                 let untold = self.untold_policies(&plan);
-                if !untold.is_empty() {
+                // Where the finalizer is still to be put on, that tells of them, too.
+                if !untold.is_empty() && self.object.is_finalized() {
                     return Ok(Err(Stop::Intends(untold)));
                 }
                 Ok(match self.carry_out(&plan).await? {
@@ -366,7 +369,8 @@ impl<K: IdentityKind> Work<'_, K> {
             return Ok(Ok(()));
         }
         if !self.object.is_finalized() {
-            self.object = add_finalizer(self.context, &self.object).await?;
+            let announced = announced(&self.untold_policies(plan));
+            self.object = add_finalizer(self.context, &self.object, &announced).await?;
             if self.object.told_arn().is_none() {
                 self.history.begin();
             }

@@ -1,11 +1,13 @@
 //! Which customer-managed policies a user or role may have, whether or not its declaration can be carried out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use kube::ResourceExt;
 
 use super::assume::{self, Room, SessionRights};
 use super::grants::arns_naming;
 use super::identity::{Identity, IdentityName};
-use super::names::{Arn, Path};
+use super::names::{Arn, Path, PolicyName};
 use super::permissions::owned_policies;
 use super::placement::Placement;
 use super::quotas::{Limits, Quotas};
@@ -34,25 +36,60 @@ fn assume_policies(
     assume::possible(&listed, &roles.iter().map(|arn| (arn.as_str(), most)).collect(), room).into_iter().filter_map(shard).collect()
 }
 
+/// The annotation that tells, together with the finalizer, the names of the customer-managed policies that are about to be made: IAM finds a policy by its ARN
+/// alone. Those that are made later are told in the status.
+pub const ANNOUNCED: &str = "rolebridge.io/policies";
+/// Names that count in it; a resource declares no more policies (see [`Permissions`]). People can write it, and each name is one that is read.
+const MOST_ANNOUNCED: usize = 25;
+
+/// The annotation that tells of these policies, if there are any.
+pub fn announced(policies: &BTreeSet<Arn>) -> BTreeMap<&'static str, String> {
+    let names: Vec<&str> = policies.iter().filter_map(|arn| Some(arn.iam_entity()?.name)).collect();
+    if names.is_empty() { BTreeMap::new() } else { BTreeMap::from([(ANNOUNCED, names.join(" "))]) }
+}
+
+/// The customer-managed policies that the annotation of an object tells of.
+pub fn announced_by(object: &impl ResourceExt, at: &Placement, path: &Path) -> BTreeSet<Arn> {
+    named(annotation(object), at, path).collect()
+}
+
+fn named(announced: Option<&str>, at: &Placement, path: &Path) -> impl Iterator<Item = Arn> {
+    let names = announced.unwrap_or_default().split_whitespace().take(MOST_ANNOUNCED).filter_map(|name| name.parse::<PolicyName>().ok());
+    names.map(|name| Arn::policy(&at.partition, &at.id, path, &name))
+}
+
 /// What a user or role says of its policies.
 pub struct PolicyHolder<'a> {
     source: SourceKey,
     permissions: Option<&'a Permissions>,
     told: &'a [PolicyStatus],
     assuming: &'a [AssumePolicyStatus],
+    announced: Option<&'a str>,
 }
 
 impl<'a> From<&'a BastionUser> for PolicyHolder<'a> {
     fn from(user: &'a BastionUser) -> Self {
         let (told, assuming) = user.status().map(|s| (s.policies.as_slice(), s.assume_policies.as_slice())).unwrap_or_default();
-        Self { source: SourceKey::User(ObjectKey::of(user)), permissions: user.spec.permissions.as_ref(), told, assuming }
+        Self {
+            source: SourceKey::User(ObjectKey::of(user)),
+            permissions: user.spec.permissions.as_ref(),
+            told,
+            assuming,
+            announced: annotation(user),
+        }
     }
 }
 
 impl<'a> From<&'a CrossAccountRole> for PolicyHolder<'a> {
     fn from(role: &'a CrossAccountRole) -> Self {
         let (told, assuming) = role.status().map(|s| (s.policies.as_slice(), s.assume_policies.as_slice())).unwrap_or_default();
-        Self { source: SourceKey::Role(ObjectKey::of(role)), permissions: role.spec.permissions.as_ref(), told, assuming }
+        Self {
+            source: SourceKey::Role(ObjectKey::of(role)),
+            permissions: role.spec.permissions.as_ref(),
+            told,
+            assuming,
+            announced: annotation(role),
+        }
     }
 }
 
@@ -80,17 +117,64 @@ impl PolicyHolder<'_> {
     pub fn former(&self, world: &dyn World, at: &Placement, identity: &Identity, quotas: &Quotas) -> BTreeSet<Arn> {
         let room = Room::beside(Limits::taken_by(identity), quotas.limits(&identity.name));
         let assuming = assume_policies(world, &self.source, self.assuming, at, (&identity.path, &identity.name), room);
-        assuming.into_iter().chain(listed(self.told)).collect()
+        assuming.into_iter().chain(listed(self.told)).chain(named(self.announced, at, &identity.path)).collect()
     }
 
     /// The customer-managed policies that it declares, those that its status lists, and the assume policies that it may have with this room.
     fn policies(&self, world: &dyn World, at: &Placement, (path, name): (&Path, &IdentityName), room: Room) -> BTreeSet<Arn> {
         let mut policies = owned_policies(self.permissions, self.told, at, path);
         policies.extend(assume_policies(world, &self.source, self.assuming, at, (path, name), room));
+        policies.extend(named(self.announced, at, path));
         policies
     }
 }
 
+fn annotation(object: &impl ResourceExt) -> Option<&str> {
+    object.annotations().get(ANNOUNCED).map(String::as_str)
+}
+
 fn listed(told: &[PolicyStatus]) -> impl Iterator<Item = Arn> {
     told.iter().filter_map(|policy| policy.arn.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn user(annotation: &str) -> BastionUser {
+        let metadata = json!({"name": "alice", "namespace": "data", "annotations": {ANNOUNCED: annotation}});
+        let manifest =
+            json!({"apiVersion": "rolebridge.io/v1alpha1", "kind": "BastionUser", "metadata": metadata, "spec": {"accountRef": {"name": "utils"}}});
+        serde_json::from_value(manifest).unwrap()
+    }
+
+    fn names(annotation: &str) -> Vec<String> {
+        announced_by(&user(annotation), &at(), &Path::root()).iter().map(|arn| arn.iam_entity().unwrap().name.to_owned()).collect()
+    }
+
+    fn at() -> Placement {
+        let account = json!({
+            "apiVersion": "rolebridge.io/v1alpha1", "kind": "AWSAccount", "metadata": {"name": "utils"},
+            "spec": {"accountID": "111111111111", "access": {"ambient": {}}, "allowedNamespaces": {"from": "All"}},
+        });
+        let account = std::sync::Arc::new(serde_json::from_value(account).unwrap());
+        Placement { name: "utils".into(), account, id: "111111111111".parse().unwrap(), partition: "aws".parse().unwrap() }
+    }
+
+    #[test]
+    fn policies_that_are_announced_are_found_again() {
+        let arns: BTreeSet<Arn> = ["one", "two"].map(|name| format!("arn:aws:iam::111111111111:policy/{name}").parse().unwrap()).into();
+        let written = &announced(&arns)[ANNOUNCED];
+        assert_eq!(announced_by(&user(written), &at(), &Path::root()), arns);
+        assert!(announced(&BTreeSet::new()).is_empty(), "nothing is written where there is nothing to tell");
+    }
+
+    #[test]
+    fn whoever_writes_the_annotation_has_no_more_read_than_a_resource_may_declare() {
+        let many: Vec<String> = (0..1000).map(|number| format!("policy-{number}")).collect();
+        assert_eq!(names(&many.join(" ")).len(), MOST_ANNOUNCED);
+        assert_eq!(names("../x arn:aws:iam::222222222222:policy/y a/b good"), ["good"], "only names count, in the account and path of the resource");
+    }
 }

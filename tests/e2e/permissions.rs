@@ -285,7 +285,7 @@ async fn row_25_a_policy_that_does_not_exist_is_missed_until_it_does() -> Result
     let never = prod.arn("policy/never");
     tenant.apply(&cross_account_role("reader", &prod, "", &format!("permissions: {{attachedPolicies: ['{never}']}}"))).await?;
     let told = tenant.concluded(&tenant.roles(), "reader", "PolicyNotFound").await?;
-    assert_told(&told, "Stalled", &[&never, &format!("Held up by this: detach {later} from role reader"), "ReadOnlyAccess"])?;
+    assert_told(&told, "Stalled", &[&never, "Held up by this: ", &format!("detach {later} from role reader"), "ReadOnlyAccess"])?;
     Ok(())
 }
 

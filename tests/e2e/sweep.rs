@@ -112,8 +112,9 @@ fn looks(each: u64) -> Counts {
         ("GetRolePolicy", there),
         ("ListAttachedRolePolicies", there),
     ];
-    // A user that a trust policy does not name any more may have been renamed: who bears its name is looked at before it is trusted again.
-    let of_users = ["GetUser", "ListUserPolicies", "GetUserPolicy", "ListAttachedUserPolicies"].map(|operation| (operation, each));
+    // A user that a trust policy does not name any more may have been renamed: who bears its name is looked at before it is trusted again. So is one that a
+    // role names anew which is made again: by then it was last looked at more than a minute before.
+    let of_users = ["GetUser", "ListUserPolicies", "GetUserPolicy", "ListAttachedUserPolicies"].map(|operation| (operation, 2 * each));
     of_roles.into_iter().chain(of_users).map(|(operation, count)| (operation.to_owned(), count)).collect()
 }
 
