@@ -44,6 +44,8 @@ pub struct Stepper<'w> {
     /// The fault that strikes, and whether it kills.
     strike: Option<(u64, bool)>,
     killed: bool,
+    /// Whether it was killed and no other one has been started yet: what was waited for may have come about in between.
+    is_dead: bool,
     /// Faults that hold one call each before it takes effect, and one that holds all others after it.
     one_by_one: BTreeSet<u64>,
     others: u64,
@@ -64,7 +66,8 @@ impl<'w> Stepper<'w> {
         world.testbed.aws.clear_calls().await?;
         let since = 0;
         let (strike, one_by_one) = (None, BTreeSet::new());
-        let mut stepper = Self { world, gate, operator, client, accounts, bounds, strike, killed: false, one_by_one, others: 0, since, checks: 0 };
+        let mut stepper =
+            Self { world, gate, operator, client, accounts, bounds, strike, killed: false, is_dead: false, one_by_one, others: 0, since, checks: 0 };
         stepper.arm(Strike::None).await?;
         Ok(stepper)
     }
@@ -134,9 +137,12 @@ impl<'w> Stepper<'w> {
     }
 
     /// Lets everything go on by itself, and gives the operator back.
-    pub async fn finish(self) -> Result<Operator> {
+    pub async fn finish(mut self) -> Result<Operator> {
         self.world.testbed.aws.clear_faults().await?;
         self.gate.open();
+        if self.is_dead {
+            self.restart().await?;
+        }
         self.operator.ensure_running()?;
         Ok(self.operator)
     }
@@ -156,6 +162,9 @@ impl<'w> Stepper<'w> {
     }
 
     async fn step(&mut self) -> Result<()> {
+        if self.is_dead {
+            return self.restart().await;
+        }
         if self.gate.is_holding() {
             self.check().await?;
             return self.restart().await;
@@ -189,7 +198,9 @@ impl<'w> Stepper<'w> {
 
     /// Kills the operator and starts another when AWS has seen the connections of the first end.
     pub async fn restart(&mut self) -> Result<()> {
-        self.operator.kill();
+        if !std::mem::replace(&mut self.is_dead, true) {
+            self.operator.kill();
+        }
         wait_for("the dead operator's calls are given up", || async {
             let held: u64 = self.faults().await?.iter().map(|fault| fault.held).sum();
             let done = held == 0 && !self.gate.is_holding();
@@ -199,6 +210,7 @@ impl<'w> Stepper<'w> {
         self.gate.open();
         (self.strike, self.killed) = (None, true);
         self.operator = self.world.operator_by(self.gate.kubeconfig())?;
+        self.is_dead = false;
         Ok(())
     }
 

@@ -322,7 +322,9 @@ async fn of_a_thousand_entities_a_sweep_takes_four_calls_and_finds_the_fifty_tha
     let calls = world.calls_in(&prod, since).await?;
     let name = |call: &Call| ["RoleName", "UserName"].iter().find_map(|parameter| call.parameters.get(*parameter).cloned());
     let asked_for: BTreeSet<String> = calls.iter().filter_map(name).collect();
-    let concerned = changed.iter().map(|(name, _)| name).chain(sources).chain(others).cloned().collect();
+    let is_deleted = |(_, name): &(usize, &String)| name.starts_with("deleted-");
+    let named_anew = roles.iter().enumerate().filter(is_deleted).map(|(n, _)| &users[n % users.len()]);
+    let concerned = changed.iter().map(|(name, _)| name).chain(sources).chain(others).chain(named_anew).cloned().collect();
     assert_eq!(asked_for, concerned, "nobody else was asked for");
     for (object, writes) in tenant.operator_writes().await? {
         if object.starts_with("events/") || told.get(&object) == Some(&writes) {
