@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use super::schema;
+use super::conditions::kinds;
+use super::{Reason, schema};
 
 /// Refers to an AWSAccount by name.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
@@ -173,6 +174,16 @@ pub trait Managed:
 
     /// The conditions of a status.
     fn conditions(status: &Self::Status) -> &[Condition];
+
+    /// What it says in its summary, if it has said anything.
+    fn ready(&self) -> Option<&Condition> {
+        Self::conditions(self.status()?).iter().find(|condition| condition.type_ == kinds::READY)
+    }
+
+    /// Whether it gives one of these reasons in its summary.
+    fn says(&self, reasons: &[Reason]) -> bool {
+        self.ready().is_some_and(|ready| reasons.iter().any(|reason| reason.as_str() == ready.reason))
+    }
 
     /// The unique ID of the user or role that was deleted in AWS, while another one is made in its place.
     fn deleted_id(_: &Self::Status) -> Option<&str> {

@@ -178,8 +178,9 @@ impl Fates {
 
 /// Whether a role must not be written to in this pass for the sake of its sources. One that its trust policy does not name any more, although it did, is
 /// suspected: IAM shows the unique ID of who was deleted, and another name of who was renamed, and what bears the name must not be trusted in its place. So is
-/// one that is to be named and was not read or made in the last minute: IAM takes the name for that of whoever bears it. Who is suspected is had read. Nor is anything written where a source is not the one any more that the pass resolved: it is gone, or was made again, and of who went before
-/// nothing may be known any more.
+/// one that is to be named and was not read or made in the last minute: IAM takes the name for that of whoever bears it. Who is suspected is had read. Nor is
+/// anything written where a source is not the one any more that the pass resolved: it is gone, or was made again, and of who went before nothing may be known
+/// any more.
 pub fn has_suspects(context: &Context, role: &Ref, desired: &Desired, observed: &Observed) -> bool {
     let mut grants = desired.trust.iter().flatten().flatten();
     if grants.clone().any(|grant| is_outdated(&context.caches, grant)) {

@@ -21,7 +21,7 @@ use crate::core::assume::{Found, Listed};
 use crate::core::desired::{Desired, desired_role, desired_user, owner};
 use crate::core::grants::{AssumableRole as Assumed, Grant, opens_in_console, role_identity, roles_of_role, roles_of_user, user_identity};
 use crate::core::identity::IdentityName;
-use crate::core::names::{Arn, UniqueID, switch_role_url};
+use crate::core::names::{Arn, Path, UniqueID, switch_role_url};
 use crate::core::observed::Observed;
 use crate::core::outcome::Problem;
 use crate::core::ownership::Owner;
@@ -87,11 +87,22 @@ pub trait IdentityKind: Kind {
     /// ARN of its user or role, as it is declared.
     fn declared_arn(&self, at: &Placement) -> Option<Arn>;
 
+    /// Its name in IAM, and its path.
+    fn identity(&self) -> Result<(IdentityName, Path), Problem>;
+
+    /// What it says of its policies.
+    fn holder(&self) -> PolicyHolder<'_>;
+
     /// The customer-managed policies that its status lists, the assume policies among them.
-    fn told_policies(&self) -> BTreeSet<Arn>;
+    fn told_policies(&self) -> BTreeSet<Arn> {
+        self.holder().told()
+    }
 
     /// The customer-managed policies that it is likely to have.
-    fn likely_policies(&self, context: &Context, at: &Placement) -> BTreeSet<Arn>;
+    fn likely_policies(&self, context: &Context, at: &Placement) -> BTreeSet<Arn> {
+        let Ok((name, path)) = self.identity() else { return self.told_policies() };
+        self.holder().likely(&*context.caches, at, &path, &name)
+    }
 
     /// Where its status lists its customer-managed policies.
     fn listed_policies(status: &mut Self::Status) -> &mut Vec<PolicyStatus>;
@@ -116,7 +127,7 @@ pub trait IdentityKind: Kind {
 
     /// Since when it is Ready without a break, or is not.
     fn ready_since(&self, is_ready: bool) -> Option<Timestamp> {
-        let ready = Self::conditions(self.status()?).iter().find(|c| c.type_ == kinds::READY && (c.status == "True") == is_ready)?;
+        let ready = self.ready().filter(|ready| (ready.status == "True") == is_ready)?;
         ready.last_transition_time.parse().ok()
     }
 
@@ -128,7 +139,12 @@ pub trait IdentityKind: Kind {
     fn facts(&self, context: &Context, at: &Placement, desired: &Desired, observed: &Observed) -> Self::Status;
 
     /// What its removal needs to know.
-    fn removed(&self, context: &Context, at: &Placement) -> Result<Removed, Problem>;
+    fn removed(&self, context: &Context, at: &Placement) -> Result<Removed, Problem> {
+        let (name, path) = self.identity()?;
+        let policies = self.holder().possible(&*context.caches, at, &path, &name);
+        let owner = owner(self, &context.settings.installation);
+        Ok(Removed { owner, pinned: self.identity_id(context), name, policies, quotas: Quotas::of(&at.account) })
+    }
 
     /// What still holds on to the object that is being deleted, for people; empty when it may go.
     fn held_by(&self, context: &Context, now: Timestamp) -> Vec<String>;
@@ -210,13 +226,12 @@ impl IdentityKind for BastionUser {
         Some(Arn::user(&at.partition, &at.id, &path, &name))
     }
 
-    fn told_policies(&self) -> BTreeSet<Arn> {
-        PolicyHolder::from(self).told()
+    fn identity(&self) -> Result<(IdentityName, Path), Problem> {
+        user_identity(self).map(|(name, path)| (IdentityName::User(name), path))
     }
 
-    fn likely_policies(&self, context: &Context, at: &Placement) -> BTreeSet<Arn> {
-        let Ok((name, path)) = user_identity(self) else { return self.told_policies() };
-        PolicyHolder::from(self).likely(&*context.caches, at, &path, &IdentityName::User(name))
+    fn holder(&self) -> PolicyHolder<'_> {
+        self.into()
     }
 
     fn listed_policies(status: &mut Self::Status) -> &mut Vec<PolicyStatus> {
@@ -232,7 +247,7 @@ impl IdentityKind for BastionUser {
     }
 
     fn withdraw_revoked(&self, context: &Context, at: &Placement, found: &Observed) -> Option<Desired> {
-        let (owner, arn) = (self.owner(context), self.declared_arn(at)?);
+        let (owner, arn) = (owner(self, &context.settings.installation), self.declared_arn(at)?);
         let known = known_id(self.identity_id(context), &owner, found)?;
         Desired::withdraw_revoked(owner, known, None, roles_of_user(&*context.caches, self), arn, Quotas::of(&at.account), found)
     }
@@ -255,23 +270,12 @@ impl IdentityKind for BastionUser {
         }
     }
 
-    fn removed(&self, context: &Context, at: &Placement) -> Result<Removed, Problem> {
-        let (name, path) = user_identity(self)?;
-        let name = IdentityName::User(name);
-        let policies = PolicyHolder::from(self).possible(&*context.caches, at, &path, &name);
-        Ok(Removed { owner: self.owner(context), pinned: self.identity_id(context), name, policies, quotas: Quotas::of(&at.account) })
-    }
-
     fn held_by(&self, context: &Context, now: Timestamp) -> Vec<String> {
         held_by(context, &self.metadata, &self.source(), now)
     }
 }
 
 impl BastionUser {
-    fn owner(&self, context: &Context) -> Owner {
-        owner(self, &context.settings.installation)
-    }
-
     fn source(&self) -> SourceKey {
         SourceKey::User(ObjectKey::of(self))
     }
@@ -381,13 +385,12 @@ impl IdentityKind for CrossAccountRole {
         Some(Arn::role(&at.partition, &at.id, &path, &name))
     }
 
-    fn told_policies(&self) -> BTreeSet<Arn> {
-        PolicyHolder::from(self).told()
+    fn identity(&self) -> Result<(IdentityName, Path), Problem> {
+        role_identity(self).map(|(name, path)| (IdentityName::Role(name), path))
     }
 
-    fn likely_policies(&self, context: &Context, at: &Placement) -> BTreeSet<Arn> {
-        let Ok((name, path)) = role_identity(self) else { return self.told_policies() };
-        PolicyHolder::from(self).likely(&*context.caches, at, &path, &IdentityName::Role(name))
+    fn holder(&self) -> PolicyHolder<'_> {
+        self.into()
     }
 
     fn listed_policies(status: &mut Self::Status) -> &mut Vec<PolicyStatus> {
@@ -442,19 +445,6 @@ impl IdentityKind for CrossAccountRole {
             roles_total,
             ..Self::Status::default()
         }
-    }
-
-    fn removed(&self, context: &Context, at: &Placement) -> Result<Removed, Problem> {
-        let (name, path) = role_identity(self)?;
-        let name = IdentityName::Role(name);
-        let policies = PolicyHolder::from(self).possible(&*context.caches, at, &path, &name);
-        Ok(Removed {
-            owner: owner(self, &context.settings.installation),
-            pinned: self.identity_id(context),
-            name,
-            policies,
-            quotas: Quotas::of(&at.account),
-        })
     }
 
     fn held_by(&self, context: &Context, now: Timestamp) -> Vec<String> {

@@ -20,7 +20,6 @@ use super::pass::{Pass, Retry, told, uid};
 use super::relations::Ref;
 use super::resolve::resolve;
 use crate::api::account::{OrphanStatus, QuotaStatus, ShadowGrantStatus};
-use crate::api::conditions::kinds;
 use crate::api::{AWSAccount, AWSAccountStatus, BastionUser, CrossAccountRole, Reason};
 use crate::aws::Account;
 use crate::core::desired::owner;
@@ -269,7 +268,7 @@ impl Look<'_> {
         if desired.pinned.is_none() && known.is_none() {
             // Whoever had its name may have gone.
             let shown = self.sweep.of(&desired.identity.name, &desired.known_policies(), None);
-            if says(object, Reason::Conflict) && shown.is_some_and(|seen| seen.identity.is_none()) {
+            if object.says(&[Reason::Conflict]) && shown.is_some_and(|seen| seen.identity.is_none()) {
                 self.context.caches.wake(&of);
             }
             return;
@@ -300,15 +299,8 @@ impl Look<'_> {
     }
 }
 
-/// Whether its Ready gives this reason.
-fn says<K: IdentityKind>(object: &K, reason: Reason) -> bool {
-    let conditions = object.status().map(K::conditions).unwrap_or_default();
-    conditions.iter().any(|c| c.type_ == kinds::READY && c.reason == reason.as_str())
-}
-
 fn was_ready<K: IdentityKind>(object: &K) -> bool {
-    let conditions = object.status().map(K::conditions).unwrap_or_default();
-    conditions.iter().any(|c| c.type_ == kinds::READY && c.status == "True" && Some(c.observed_generation) == object.meta().generation)
+    object.ready().is_some_and(|ready| ready.status == "True" && Some(ready.observed_generation) == object.meta().generation)
 }
 
 fn users_in(context: &Context, account: &str) -> Vec<Arc<BastionUser>> {

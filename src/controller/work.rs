@@ -13,10 +13,11 @@ use super::kinds::IdentityKind;
 use super::memory::{Basis, Observation};
 use super::observe::{Subject, observe};
 use super::pass::{Pass, Retry, Stop, told, told_first, uid};
+use super::relations::Ref;
 use super::report::{add_finalizer, tell_repaired};
 use super::resolve::place;
 use crate::api::Reason;
-use crate::api::conditions::{Class, kinds};
+use crate::api::conditions::Class;
 use crate::aws::{Account, Permit};
 use crate::core::absence::{self, Sight, Thing, look_again, sight};
 use crate::core::action::Action;
@@ -68,10 +69,14 @@ pub(super) struct Work<'a, K> {
 }
 
 impl<K: IdentityKind> Work<'_, K> {
+    /// The resource that it is for.
+    fn of(&self) -> Ref {
+        K::reference(ObjectKey::of(&self.object))
+    }
+
     /// Does the work, keeps what was seen, and tells how it ended beside what else there is to tell.
     pub(super) async fn finish(mut self, mut problems: Vec<Problem>) -> Result<Pass<K>, kube::Error> {
-        let before = self.object.status().cloned().unwrap_or_default();
-        let of = K::reference(ObjectKey::of(&self.object));
+        let of = self.of();
         let result = self.run().await;
         // What was seen is kept also where the API server failed in between.
         let keep = |observation: Option<Observation>| {
@@ -82,7 +87,7 @@ impl<K: IdentityKind> Work<'_, K> {
         let hidden = self.hidden_policies();
         let intended = self.intended_policies();
         // Nothing but the status tells a later process of what this one made.
-        let mut before = before;
+        let mut before = self.object.status().cloned().unwrap_or_default();
         if let (Some(made), None) = (&self.desired.pinned, self.object.pinned()) {
             K::tell_made(&mut before, &self.desired.arn, made);
         }
@@ -162,10 +167,10 @@ impl<K: IdentityKind> Work<'_, K> {
         self.observation = self.observation.take().filter(|seen| self.desired.is_shown_by(&seen.observed));
         // Asked before anything is assumed, since an assumption is no read. Of what is disputed nothing is remembered, so if anything is, another process has
         // found that; and another one has made what is remembered not to be there.
-        let of = K::reference(ObjectKey::of(&self.object));
+        let of = self.of();
         let is_to_be_read = is_to_be_read(self.context, &of, self.desired.pinned.as_ref(), self.observation.as_ref())
             || self.observation.as_ref().is_some_and(|seen| {
-                self.says(&[Reason::Conflict, Reason::IdentityChanged]) || (self.desired.pinned.is_some() && seen.observed.identity.is_none())
+                self.object.says(&[Reason::Conflict, Reason::IdentityChanged]) || (self.desired.pinned.is_some() && seen.observed.identity.is_none())
             });
         if self.observation.is_none() && self.object.told_arn().is_none() && self.desired.pinned.is_none() && self.waits.is_none() {
             // What was never made is taken not to be there: creating it finds out, and usually nothing has to be read.
@@ -205,16 +210,9 @@ impl<K: IdentityKind> Work<'_, K> {
         }
     }
 
-    /// Whether the status gives one of these reasons with Ready.
-    fn says(&self, reasons: &[Reason]) -> bool {
-        let conditions = self.object.status().map(K::conditions).unwrap_or_default();
-        let is_among = |told: &str| reasons.iter().any(|reason| reason.as_str() == told);
-        conditions.iter().any(|condition| condition.type_ == kinds::READY && is_among(&condition.reason))
-    }
-
     /// What exists and is not to be seen is mostly what we have just made, read from where IAM does not show it yet.
     fn unseen(&self, stop: Stop) -> Stop {
-        let of = K::reference(ObjectKey::of(&self.object));
+        let of = self.of();
         let may_be_ours = || self.history.is_recent() || self.context.retries.is_new(&of, Instant::now());
         match stop {
             Stop::Failures(failures, problems) if may_be_ours() => {
@@ -260,7 +258,7 @@ impl<K: IdentityKind> Work<'_, K> {
     fn unshown(&mut self) -> Option<Stop> {
         let seen = self.observation.as_ref()?;
         // What was found to be another one was certain then.
-        let doubt = if self.says(&[Reason::IdentityChanged]) { Duration::ZERO } else { self.history.doubt(&Thing::Identity) };
+        let doubt = if self.object.says(&[Reason::IdentityChanged]) { Duration::ZERO } else { self.history.doubt(&Thing::Identity) };
         match sight(self.desired, &seen.observed, doubt) {
             Sight::Unclear => {
                 // Nothing of it is told or remembered: what the status has stays.
@@ -287,7 +285,7 @@ impl<K: IdentityKind> Work<'_, K> {
         let planned = plan(self.desired, &seen.observed);
         // Where there is no plan nobody is added, so nobody need be read for that.
         let less = if planned.is_err() { self.object.withdraw_revoked(self.context, self.at, &seen.observed) } else { None };
-        let of = K::reference(ObjectKey::of(&self.object));
+        let of = self.of();
         if is_own && has_suspects(self.context, &of, less.as_ref().unwrap_or(self.desired), &seen.observed) {
             return Ok(Err(Stop::Suspense));
         }
@@ -310,7 +308,6 @@ impl<K: IdentityKind> Work<'_, K> {
                 Ok(match self.carry_out(&plan).await? {
                     // What IAM refuses is mostly an addition, which no withdrawn grant waits for.
                     Err(stop) if stop.is_refusal() => {
-                        let of = K::reference(ObjectKey::of(&self.object));
                         let may_pass = stop.is_propagation() && self.context.retries.is_new(&of, Instant::now());
                         let withdrawn = self.withdraw_revoked(may_pass).await?;
                         let stop = self.with_what_stays(stop);
@@ -387,7 +384,7 @@ impl<K: IdentityKind> Work<'_, K> {
         }
         let now = Instant::now();
         seen.carried_out(before.as_ref(), self.desired.principal_ids(), now);
-        self.context.memory.wrote(&K::reference(ObjectKey::of(&self.object)), now);
+        self.context.memory.wrote(&self.of(), now);
         Ok(match result {
             Ok(unproven) => unproven.first().map_or(Ok(()), |action| {
                 let message = format!("cannot {action}: IAM says that there is none, and may only not show yet what was just made: looked at again");
@@ -408,14 +405,14 @@ impl<K: IdentityKind> Work<'_, K> {
         if let Some(Ok(wanted)) = self.observation.take().map(|seen| self.desired.wanted(&seen.observed)) {
             scope.policies.extend(wanted.policies.into_keys());
         }
-        let subject = Subject { of: &K::reference(ObjectKey::of(&self.object)), owner: &self.desired.owner, history: &self.history };
+        let subject = Subject { of: &self.of(), owner: &self.desired.owner, history: &self.history };
         let observed = observe(self.context, self.account.gateway(), &scope, subject).await?;
         self.observation = Some(self.seen(observed));
         Ok(())
     }
 
     fn known(&self) -> Option<Observation> {
-        let of = K::reference(ObjectKey::of(&self.object));
+        let of = self.of();
         self.context.observation(&of, self.at, &uid(&self.object), &self.desired.arn, &self.desired.principal_ids())
     }
 

@@ -228,7 +228,10 @@ impl Desired {
     pub fn trust_in_force(&self, observed: &Observed) -> Option<Trust> {
         let shown = self.with_names(self.trust_there(observed)?);
         let written = self.written_trust.as_ref().zip(self.arn.account_id()).map(|(written, own)| Trust::of(written, &own));
-        Some(written.map_or_else(|| shown.clone(), |written| shown.or(&written)))
+        Some(match written {
+            Some(written) => shown.or(&written),
+            None => shown,
+        })
     }
 
     /// Whether somebody whom `whole` wants to let in comes in now, as one of many or by name, and would not if this were brought about.

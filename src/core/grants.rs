@@ -294,16 +294,17 @@ impl SourceObject<'_> {
     /// Whether what was made for it was deleted in AWS, and another one is being made.
     fn is_made_anew(&self) -> bool {
         match self {
-            Self::User(user) => user.status().is_some_and(|status| status.deleted_user_id.is_some()),
-            Self::Role(role) => role.status().is_some_and(|status| status.deleted_role_id.is_some()),
+            Self::User(user) => user.status().and_then(BastionUser::deleted_id),
+            Self::Role(role) => role.status().and_then(CrossAccountRole::deleted_id),
         }
+        .is_some()
     }
 
     pub fn ready(&self) -> Option<&Condition> {
-        ready(match self {
-            Self::User(user) => user.status().map(|s| s.conditions.as_slice()),
-            Self::Role(role) => role.status().map(|s| s.conditions.as_slice()),
-        })
+        match self {
+            Self::User(user) => user.ready(),
+            Self::Role(role) => role.ready(),
+        }
     }
 
     /// Whether its status says that its assume policy has the role. Beyond those that a status lists, that must do that it is ready, or has as many roles as
@@ -319,10 +320,6 @@ impl SourceObject<'_> {
                     && (self.ready().is_some_and(|ready| ready.status == "True") || total >= count(world.roles_naming(&self.key()).len())))
         })
     }
-}
-
-fn ready(conditions: Option<&[Condition]>) -> Option<&Condition> {
-    conditions?.iter().find(|c| c.type_ == kinds::READY)
 }
 
 /// Whether an object in AWS bears the name that is not the resource's own.

@@ -15,7 +15,7 @@ use super::ownership::Tags;
 use super::placement::Placement;
 use crate::api::Reason;
 use crate::api::common::ConfigMapKeyReference;
-use crate::api::permissions::{DocumentSource, Permissions, PolicyStatus, Unmanaged};
+use crate::api::permissions::{DocumentSource, Permissions, Unmanaged};
 
 /// The texts that a resource takes from ConfigMaps; None where the ConfigMap or the key does not exist.
 pub type ConfigTexts = BTreeMap<(String, String), Option<ConfigText>>;
@@ -98,13 +98,6 @@ pub fn declared(permissions: Option<&Permissions>, place: &Place<'_>, texts: &Co
         }
     }
     declared
-}
-
-/// The customer-managed policies that a resource declares, and those that its status lists.
-pub fn owned_policies(permissions: Option<&Permissions>, told: &[PolicyStatus], at: &Placement, path: &Path) -> BTreeSet<Arn> {
-    let names = permissions.into_iter().flat_map(|p| &p.customer_managed_policies).filter_map(|p| p.name.parse().ok());
-    let declared = names.map(|name| Arn::policy(&at.partition, &at.id, path, &name));
-    declared.chain(told.iter().filter_map(|policy| policy.arn.parse().ok())).collect()
 }
 
 /// What is on an identity, is not declared, and stays.

@@ -8,7 +8,6 @@ use super::assume::{self, Room, SessionRights};
 use super::grants::arns_naming;
 use super::identity::{Identity, IdentityName};
 use super::names::{Arn, Path, PolicyName};
-use super::permissions::owned_policies;
 use super::placement::Placement;
 use super::quotas::{Limits, Quotas};
 use super::world::{ObjectKey, SourceKey, World};
@@ -53,9 +52,13 @@ pub fn announced_by(object: &impl ResourceExt, at: &Placement, path: &Path) -> B
     named(annotation(object), at, path).collect()
 }
 
-fn named(announced: Option<&str>, at: &Placement, path: &Path) -> impl Iterator<Item = Arn> {
-    let names = announced.unwrap_or_default().split_whitespace().take(MOST_ANNOUNCED).filter_map(|name| name.parse::<PolicyName>().ok());
-    names.map(|name| Arn::policy(&at.partition, &at.id, path, &name))
+fn named<'a>(announced: Option<&'a str>, at: &'a Placement, path: &'a Path) -> impl Iterator<Item = Arn> {
+    arns(announced.unwrap_or_default().split_whitespace().take(MOST_ANNOUNCED), at, path)
+}
+
+/// The ARNs of the policies of these names.
+fn arns<'a>(names: impl Iterator<Item = &'a str>, at: &'a Placement, path: &'a Path) -> impl Iterator<Item = Arn> {
+    names.filter_map(|name| name.parse::<PolicyName>().ok()).map(|name| Arn::policy(&at.partition, &at.id, path, &name))
 }
 
 /// What a user or role says of its policies.
@@ -122,10 +125,9 @@ impl PolicyHolder<'_> {
 
     /// The customer-managed policies that it declares, those that its status lists, and the assume policies that it may have with this room.
     fn policies(&self, world: &dyn World, at: &Placement, (path, name): (&Path, &IdentityName), room: Room) -> BTreeSet<Arn> {
-        let mut policies = owned_policies(self.permissions, self.told, at, path);
-        policies.extend(assume_policies(world, &self.source, self.assuming, at, (path, name), room));
-        policies.extend(named(self.announced, at, path));
-        policies
+        let declared = self.permissions.into_iter().flat_map(|permissions| &permissions.customer_managed_policies).map(|policy| policy.name.as_str());
+        let assuming = assume_policies(world, &self.source, self.assuming, at, (path, name), room);
+        arns(declared, at, path).chain(listed(self.told)).chain(assuming).chain(named(self.announced, at, path)).collect()
     }
 }
 
