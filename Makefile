@@ -55,8 +55,7 @@ test: tools ## Run every test, those on a real control plane included
 	$(CARGO) build --locked --workspace --bins
 	@$(TARGET)/debug/testbed build >/dev/null
 	$(CARGO) test --locked --workspace --no-fail-fast
-	@# Fresh seeds still find what docs/testing.md calls open: `make simulate` runs them.
-	$(CARGO) $(SIMULATION) -- --nocapture --skip fresh_seeds
+	$(CARGO) $(SIMULATION) -- --nocapture
 	cd $(SIMULATOR) && $(CARGO) test --locked
 
 .PHONY: campaign

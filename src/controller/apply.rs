@@ -19,7 +19,7 @@ pub async fn apply<'p>(gateway: &dyn Gateway, plan: &'p Plan, observed: &mut Obs
     let mut unproven = vec![];
     for action in &plan.actions {
         let result = gateway.execute(action).await;
-        history.note(action, &result);
+        history.note(action, &result, observed);
         match result {
             Ok(Receipt::Missing) if !history.doubt_of(action).is_zero() => {
                 info!(%action, "not there, as AWS says, which proves nothing yet");

@@ -84,7 +84,7 @@ pub async fn identity<K: IdentityKind>(object: K, context: &Context) -> Result<P
     let policies = object.likely_policies(context, &at);
     match remove(&account, &removed, how_far, policies, &history).await {
         Err(Stop::Failure(failure)) => {
-            let failure = context.retries.in_time(&of, failure, Instant::now());
+            let failure = if object.says(&[failure.reason]) { failure } else { context.retries.in_time(&of, failure, Instant::now()) };
             let problem = if failure.reason == Reason::DeletionBlocked { failure.problem() } else { abandonable(failure.problem()) };
             Ok(told(object, facts, vec![problem], Some(Retry::after(&failure))))
         }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::context::Context;
 use super::kinds::IdentityKind;
-use super::memory::Memory;
+use super::memory::{GROUND, Memory};
 use super::pass::{Retry, uid};
 use super::relations::Ref;
 use crate::core::absence::{Deed, Others, PROPAGATION, Thing, Traces, deed, look_again, taken_by, trust_written, without_deleted};
@@ -17,6 +17,7 @@ use crate::core::failure::Failure;
 use crate::core::names::UniqueID;
 use crate::core::observed::Observed;
 use crate::core::world::ObjectKey;
+use crate::core::written::{Written, with_own};
 
 /// What this process has done in AWS for one resource.
 #[derive(Default)]
@@ -35,6 +36,8 @@ pub struct Deeds {
     trust: Option<(Document, Instant)>,
     /// What it did lately, the last thing to each. What is older tells nothing any more.
     lately: Vec<(Thing, Deed, Instant)>,
+    /// What it wrote in the last minute, in that order.
+    written: Vec<(Written, Instant)>,
 }
 
 impl Deeds {
@@ -42,6 +45,10 @@ impl Deeds {
         self.has_made |= (&thing, deed) == (&Thing::Identity, Deed::Made);
         self.lately.retain(|(known, _, at)| *known != thing && now.duration_since(*at) < PROPAGATION);
         self.lately.push((thing, deed, now));
+    }
+
+    fn forget_written(&mut self, now: Instant) {
+        self.written.retain(|(_, at)| now.duration_since(*at) < GROUND);
     }
 
     /// The unique ID of the user or role that this process made last.
@@ -98,6 +105,10 @@ impl<'a> History<'a> {
             // Another process has taken the finalizer for leave to make something, as it may.
             history.change(|deeds| deeds.has_begun = false);
         }
+        let now = Instant::now();
+        if history.look(|deeds| deeds.written.iter().any(|(_, at)| now.duration_since(*at) >= GROUND)) {
+            history.change(|deeds| deeds.forget_written(now));
+        }
         history
     }
 
@@ -106,8 +117,11 @@ impl<'a> History<'a> {
         self.change(|deeds| deeds.has_begun = true);
     }
 
-    /// Notes what became of an action that was tried.
-    pub fn note(&self, action: &Action, result: &Result<Receipt, Failure>) {
+    /// Notes what became of an action that was tried on what there was `before`.
+    pub fn note(&self, action: &Action, result: &Result<Receipt, Failure>, before: &Observed) {
+        if let Some(written) = result.as_ref().ok().and_then(|receipt| Written::of(action, receipt, before)) {
+            self.change(|deeds| deeds.written.push((written, Instant::now())));
+        }
         if let Some(document) = trust_written(action, result) {
             self.change(|deeds| deeds.trust = Some((document.clone(), Instant::now())));
         }
@@ -138,9 +152,11 @@ impl<'a> History<'a> {
         self.look(|deeds| deeds.traces(thing, Some(self.others()), Instant::now()).doubt(thing))
     }
 
-    /// What a direct read shows but for what is known to be deleted.
-    pub fn without_deleted(&self, observed: Observed) -> Observed {
-        without_deleted(observed, self.deleted.as_ref().map(|(id, since)| (id, *since)))
+    /// What a direct read shows, but for what is known to be deleted, and with what this process wrote in the last minute.
+    pub fn as_known(&self, shown: Observed) -> Observed {
+        let shown = without_deleted(shown, self.deleted.as_ref().map(|(id, since)| (id, *since)));
+        let written: Vec<Written> = self.look(|deeds| deeds.written.iter().map(|(write, _)| write.clone()).collect());
+        with_own(shown, written.iter())
     }
 
     /// How much longer it proves nothing that IAM says not to have what this action takes away.

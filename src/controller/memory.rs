@@ -17,7 +17,7 @@ use crate::core::observed::Observed;
 
 /// How long after it was read, or made, an object may be written to without being read again. What is known after that only tells that there is nothing
 /// to do: somebody else may have deleted the object and made another. As long is what a bulk read shows of it not believed, since it may be late.
-const GROUND: Duration = Duration::from_secs(60);
+pub(super) const GROUND: Duration = Duration::from_secs(60);
 
 /// How what is remembered came to be known, which is what it is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

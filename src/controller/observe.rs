@@ -26,7 +26,7 @@ pub struct Subject<'a> {
 /// # Errors
 /// Where anything could not be read, or IAM contradicts itself since it does not show everywhere what was just made.
 pub async fn read(gateway: &dyn Gateway, scope: &Scope, history: &History<'_>) -> Result<Observed, Failure> {
-    let observed = history.without_deleted(gateway.observe(scope).await?);
+    let observed = history.as_known(gateway.observe(scope).await?);
     match contradiction(&observed, scope) {
         Some(policy) => {
             let message = format!("policy {policy} is attached, and IAM does not show it yet: looked at again");

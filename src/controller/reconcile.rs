@@ -23,7 +23,7 @@ use super::resolve::{Closed, enter, resolve};
 use super::sweep::sweep_when_due;
 use super::work::{Wait, Work};
 use crate::api::conditions::Class;
-use crate::api::{AWSAccount, AWSAccountStatus, BastionUser, CrossAccountRole, Managed};
+use crate::api::{AWSAccount, AWSAccountStatus, BastionUser, CrossAccountRole, Managed, Reason};
 use crate::aws::Account;
 use crate::core::desired::Desired;
 use crate::core::grants::{Grant, Presence};
@@ -85,7 +85,9 @@ async fn conclude<K: Kind>(context: &Context, of: &Ref, pass: Pass<K>) -> Next {
         }
     };
     let now = Instant::now();
-    outcome.problems = outcome.problems.into_iter().map(|p| context.retries.soften(of, p, now)).collect();
+    // What is told already is not taken for something new, be it that another process told it.
+    let told = |problem: Problem| if object.says(&[problem.reason]) { problem } else { context.retries.soften(of, problem, now) };
+    outcome.problems = outcome.problems.into_iter().map(told).collect();
     outcome.warnings.extend(object.warning().map(str::to_owned));
     let class = outcome.class();
     let pause = match &retry {
@@ -271,7 +273,11 @@ async fn withdraw_revoked<K: IdentityKind>(object: K, context: &Context, problem
         if let Some(lost) = known.pinned.as_ref().filter(|_| observation.observed.identity.is_none() && history.look_again().is_none()) {
             K::tell_lost(&mut facts, lost);
         }
-        return Ok(told(object, facts, problems, history.look_again()));
+        // Nobody is to have a right to what bears the name and is somebody else's, whatever else is wrong. What was told of that was certain then.
+        let is_certain = object.says(&[Reason::Conflict]) || history.look_again().is_none();
+        let foreign = observation.observed.identity.as_ref().filter(|_| known.pinned.is_none() && is_certain);
+        let conflict = foreign.and_then(|found| known.owner.check(&found.identity.name.to_string(), &found.identity.tags, &found.id, None).err());
+        return Ok(told(object, facts, conflict.into_iter().chain(problems).collect(), history.look_again()));
     };
     let (observation, permit, desired) = (Some(observation), Some(permit), &desired);
     let work = Work { object, observation, account: &account, permit, desired, context, at: &at, history, waits: None, done: vec![] };

@@ -154,7 +154,10 @@ impl<K: IdentityKind> Work<'_, K> {
                 told(self.object, facts, found.into_iter().chain(problems).collect(), retry)
             }
             Err(Stop::Failures(failures, found)) => {
-                let failures: Vec<Failure> = failures.into_iter().map(|failure| self.context.retries.in_time(&of, failure, Instant::now())).collect();
+                let (retries, now) = (&self.context.retries, Instant::now());
+                // What is told already is not taken for something new, be it that another process told it.
+                let in_time = |failure: Failure| if self.object.says(&[failure.reason]) { failure } else { retries.in_time(&of, failure, now) };
+                let failures: Vec<Failure> = failures.into_iter().map(in_time).collect();
                 let facts = facts(&self.object, before);
                 keep(self.observation.map(|seen| Observation { basis: Basis::Doubtful, ..seen }));
                 let problems = failures.iter().map(Failure::problem).chain(found).chain(problems).collect();
@@ -172,7 +175,8 @@ impl<K: IdentityKind> Work<'_, K> {
             || self.observation.as_ref().is_some_and(|seen| {
                 self.object.says(&[Reason::Conflict, Reason::IdentityChanged]) || (self.desired.pinned.is_some() && seen.observed.identity.is_none())
             });
-        if self.observation.is_none() && self.object.told_arn().is_none() && self.desired.pinned.is_none() && self.waits.is_none() {
+        let is_assumed = self.observation.is_none() && self.object.told_arn().is_none() && self.desired.pinned.is_none() && self.waits.is_none();
+        if is_assumed {
             // What was never made is taken not to be there: creating it finds out, and usually nothing has to be read.
             self.observation = Some(self.seen(Observed::default()));
         }
@@ -199,8 +203,10 @@ impl<K: IdentityKind> Work<'_, K> {
         {
             return Ok(Err(failure.into()));
         }
+        // What cannot be made does not find out, and a process that died may have made it before that.
+        let may_be_there = is_assumed && self.object.is_finalized() && self.history.may_have_made();
         match self.attempt().await? {
-            Err(stop) if stop.is_taken() => {
+            Err(stop) if stop.is_taken() || (may_be_there && matches!(stop, Stop::Problems(_))) => {
                 if let Err(failure) = self.read().await {
                     return Ok(Err(failure.into()));
                 }

@@ -34,3 +34,4 @@ pub mod status;
 pub mod sweep;
 pub mod trust;
 pub mod world;
+pub mod written;

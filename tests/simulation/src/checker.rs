@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use rolebridge::core::action::{Action, Receipt, Tagged};
 use rolebridge::core::failure::Failure;
+use rolebridge::core::identity::CUT_OFF_POLICY;
 use rolebridge::core::names::AccountID;
 use rolebridge::core::ownership::OWNER;
 use serde_json::Value;
@@ -24,6 +25,9 @@ use crate::api_server::ApiServer;
 use crate::aws_state::{Caller, Grants, effective, find, identities, text, unique_id};
 use crate::declared::{Declaration, Key, Resources};
 use crate::iam::Cloud;
+
+/// The field of a role that says whom it lets in.
+const TRUST: &str = "assumeRolePolicyDocument";
 
 /// How long what was read may be the ground for a write (design, "nothing is written on knowledge older than a minute"), and what a pass takes.
 const GROUND: Duration = Duration::from_secs(60 + 20);
@@ -67,15 +71,23 @@ struct Standing {
     life: u64,
 }
 
+/// A grant that is not in force any more.
+#[derive(Clone, Copy, Debug)]
+struct Lost {
+    standing: Standing,
+    /// Who had written the trust policy that let it in.
+    trust: Standing,
+}
+
 /// What identities may do, of what is tried, by unique ID.
 type Permitted = BTreeSet<(String, &'static str)>;
 
 /// What became different in AWS.
 struct Changes {
     gained: Grants,
-    lost: BTreeMap<(String, String), Standing>,
+    lost: BTreeMap<(String, String), Lost>,
     permitted: Permitted,
-    forbidden: Permitted,
+    forbidden: BTreeMap<(String, &'static str), Standing>,
 }
 
 /// Looks at every change.
@@ -89,6 +101,8 @@ pub struct Checker {
     /// Users, roles and policies that there are, by unique ID.
     pub living: BTreeMap<String, Arc<Value>>,
     born: BTreeMap<String, Duration>,
+    /// The ARN that each had when it was made, by unique ID.
+    named: BTreeMap<String, String>,
     /// When others last changed something, by unique ID.
     pub touched: BTreeMap<String, Duration>,
     /// Whether two operators were alive at once.
@@ -97,8 +111,13 @@ pub struct Checker {
     pub told_by: BTreeMap<Key, u64>,
     /// What a status has told of, by unique ID.
     told_of: BTreeSet<String>,
+    /// The resources whose status told for the first time of one that others had deleted or renamed already: a read showed it still. Nothing tells such a one from what
+    /// an operator that died has made in its place.
+    misled: BTreeSet<Key>,
     effective: BTreeMap<(String, String), Standing>,
-    permissions: BTreeMap<String, BTreeSet<&'static str>>,
+    permissions: BTreeMap<String, BTreeMap<&'static str, Standing>>,
+    /// Who wrote the trust policy of each role that it has, by unique ID.
+    trust: BTreeMap<String, Standing>,
     /// When the operator's view of Kubernetes was last disturbed.
     disturbed: Option<Duration>,
     /// How far IAM's replicas may be behind.
@@ -126,7 +145,13 @@ impl Checker {
         }
         self.revision = Some(api.revision());
         self.resources.read(api);
-        self.told_of.extend(self.resources.told());
+        for id in self.resources.told() {
+            let bears_its_name = self.living.get(&id).is_some_and(|object| self.named.get(&id).is_some_and(|arn| text(object, "arn") == arn));
+            if !self.told_of.contains(&id) && !bears_its_name {
+                self.misled.extend(self.made.get(&id).cloned());
+            }
+            self.told_of.insert(id);
+        }
         let declaration = self.resources.declaration(&cloud.state());
         if self.declarations.last().is_none_or(|(_, last)| **last != declaration) {
             self.declarations.push((now, Arc::new(declaration)));
@@ -141,6 +166,22 @@ impl Checker {
         }
     }
 
+    /// Whether the status of a resource rests on a read of what others had deleted already.
+    pub fn is_misled(&self, key: &str) -> bool {
+        self.misled.contains(key)
+    }
+
+    /// Whether others renamed a user and gave its name to another one, by which it is told to be another one. It is told as an orphan, and not looked for.
+    pub fn has_given_its_name_up(&self, id: &str) -> bool {
+        let name = self.named.get(id);
+        name.is_some_and(|arn| self.living.iter().any(|(other, object)| other != id && text(object, "arn") == arn))
+    }
+
+    /// Whether what has this unique ID is taken for somebody else's, since the status of its resource was misled.
+    fn is_mistaken(&self, id: &str) -> bool {
+        !self.told_of.contains(id) && self.made.get(id).is_some_and(|owner| self.is_misled(owner))
+    }
+
     /// For how long somebody or something lives, by its unique ID.
     pub fn age(&self, id: &str, now: Duration) -> Duration {
         now.saturating_sub(self.born.get(id).copied().unwrap_or(now))
@@ -151,7 +192,8 @@ impl Checker {
         let orphan = |(id, object): (&String, &Arc<Value>)| {
             let owner = self.made.get(id).filter(|owner| !self.resources.has(owner))?;
             // What others renamed or disowned before anything told of it cannot be found.
-            let is_lost = self.touched.contains_key(id) && !self.told_of.contains(id);
+            let is_untold = !self.told_of.contains(id) && (self.touched.contains_key(id) || self.misled.contains(owner));
+            let is_lost = is_untold || self.has_given_its_name_up(id);
             (!is_lost).then_some(())?;
             Some(format!("{} ({id}) was made for {owner}, which is gone", text(object, "arn")))
         };
@@ -185,7 +227,7 @@ impl Checker {
         self.check_gained(&changes.gained, action, now);
         self.check_lost(&changes.lost, action, now, life);
         self.check_permitted(&changes.permitted, action, now);
-        self.check_forbidden(&changes.forbidden, action, now);
+        self.check_forbidden(&changes.forbidden, action, now, life);
         if made.is_some() {
             self.check_owners(Some(life));
         }
@@ -206,30 +248,44 @@ impl Checker {
     fn look(&mut self, cloud: &Cloud, now: Duration, life: u64) -> Changes {
         let state = cloud.state();
         let all = state.values().flat_map(|account| identities(account).chain(&account.policies));
+        let trust = self.trust.clone();
+        for role in state.values().flat_map(|account| &account.roles) {
+            let is_same = |before: &Arc<Value>| Arc::ptr_eq(before, role) || before[TRUST] == role[TRUST];
+            if !self.living.get(unique_id(role)).is_some_and(is_same) {
+                self.trust.insert(unique_id(role).to_owned(), Standing { since: now, life });
+            }
+        }
         self.living = all.map(|object| (unique_id(object).to_owned(), object.clone())).collect();
         // The ARN of a policy that went may be another one's later.
         self.made.retain(|id, _| !id.starts_with("arn:") || self.living.contains_key(id));
         self.born.retain(|id, _| self.living.contains_key(id));
-        for id in self.living.keys() {
+        self.trust.retain(|id, _| self.living.contains_key(id));
+        self.named.retain(|id, _| self.living.contains_key(id));
+        for (id, object) in &self.living {
             self.born.entry(id.clone()).or_insert(now);
+            self.named.entry(id.clone()).or_insert_with(|| text(object, "arn").to_owned());
         }
         let effective = effective(&state, |role| self.made.contains_key(unique_id(role)));
         let gained: Grants = effective.iter().filter(|grant| !self.effective.contains_key(*grant)).cloned().collect();
-        let lost = self.effective.iter().filter(|(grant, _)| !effective.contains(*grant)).map(|(grant, standing)| (grant.clone(), *standing));
-        let lost: BTreeMap<_, _> = lost.collect();
+        let written = |role: &String, standing: Standing| Lost { standing, trust: trust.get(role).copied().unwrap_or(standing) };
+        let lost = self.effective.iter().filter(|(grant, _)| !effective.contains(*grant));
+        let lost: BTreeMap<_, _> = lost.map(|(grant, standing)| (grant.clone(), written(&grant.1, *standing))).collect();
         self.effective.retain(|grant, _| effective.contains(grant));
         self.effective.extend(gained.iter().map(|grant| (grant.clone(), Standing { since: now, life })));
-        let (mut permitted, mut forbidden) = (Permitted::new(), Permitted::new());
+        let (mut permitted, mut forbidden) = (Permitted::new(), BTreeMap::new());
         let mut permissions = BTreeMap::new();
         for (account_id, account) in &state {
             for identity in identities(account).filter(|identity| self.made.contains_key(unique_id(identity))) {
                 let id = unique_id(identity);
                 let may = Caller::new(account_id.as_str(), account, identity).permissions();
-                if let Some(might) = self.permissions.get(id) {
-                    permitted.extend(may.difference(might).map(|action| (id.to_owned(), *action)));
-                    forbidden.extend(might.difference(&may).map(|action| (id.to_owned(), *action)));
+                let might = self.permissions.get(id);
+                if let Some(might) = might {
+                    permitted.extend(may.iter().filter(|action| !might.contains_key(*action)).map(|action| (id.to_owned(), *action)));
+                    let gone = might.iter().filter(|(action, _)| !may.contains(*action));
+                    forbidden.extend(gone.map(|(action, standing)| ((id.to_owned(), *action), *standing)));
                 }
-                permissions.insert(id.to_owned(), may);
+                let standing = |action| might.and_then(|might| might.get(action)).copied().unwrap_or(Standing { since: now, life });
+                permissions.insert(id.to_owned(), may.into_iter().map(|action| (action, standing(action))).collect());
             }
         }
         self.permissions = permissions;
@@ -259,6 +315,9 @@ impl Checker {
 
     /// L3.
     fn check_gained(&mut self, gained: &Grants, action: &Action, now: Duration) {
+        // IAM deletes nobody who has inline policies, so that of a user or role which goes the denial is the last thing to go before it.
+        let is_the_end = matches!(action, Action::DeleteInlinePolicy(_, name) if name.as_str() == CUT_OFF_POLICY);
+        let ends = |source: &String| is_the_end && self.made.get(source).is_some_and(|owner| self.resources.is_leaving(owner));
         let undeclared = |(source, role): &&(String, String)| {
             let (names, role) = (self.names(source), &self.made[role]);
             // Whoever took a name a moment ago may be met by a write that was on its way, as in L2.
@@ -271,7 +330,7 @@ impl Checker {
             let leaves = |declaration: &Declaration| pairs.iter().any(|pair| declaration.leaving.contains(pair));
             let stays = |declaration: &Declaration| pairs.iter().any(|(source, _)| declaration.staying.contains(source));
             let may_be_seen = self.in_view(now).any(leaves) && self.in_view(now).any(stays);
-            !may_be_met && !may_be_seen && !self.in_view(now).any(declares)
+            !may_be_met && !may_be_seen && !ends(source) && !self.in_view(now).any(declares)
         };
         let undeclared: Vec<_> = gained.iter().filter(undeclared).cloned().collect();
         for grant in undeclared {
@@ -281,31 +340,39 @@ impl Checker {
     }
 
     /// L4.
-    fn check_lost(&mut self, lost: &BTreeMap<(String, String), Standing>, action: &Action, now: Duration, life: u64) {
-        for ((source, role), standing) in lost {
+    fn check_lost(&mut self, lost: &BTreeMap<(String, String), Lost>, action: &Action, now: Duration, life: u64) {
+        for ((source, role), Lost { standing, trust }) in lost {
             let both = [source, role];
             let is_undisturbed = both.iter().all(|id| {
                 let since = self.touched.get(*id).copied();
-                self.living.contains_key(*id) && since.is_none_or(|touched| touched + REPAIRED < standing.since)
+                self.living.contains_key(*id) && !self.is_mistaken(id) && since.is_none_or(|touched| touched + REPAIRED < standing.since)
             });
             let (Some(of_source), Some(of_role)) = (self.made.get(source), self.made.get(role)) else { continue };
             let pair = (of_source.clone(), of_role.clone());
-            let mut since_then = self.declarations.iter().rev();
+            // A trust policy that was written for others may let it in under other conditions than its own, until it is written for this one.
+            let since = if now.saturating_sub(standing.since) < PASS { standing.since.min(trust.since) } else { standing.since };
             let mut reached = false;
-            let all_the_time = since_then.by_ref().take_while(|(at, _)| !std::mem::replace(&mut reached, *at <= standing.since));
+            let all_the_time = self.declarations.iter().rev().take_while(|(at, _)| !std::mem::replace(&mut reached, *at <= since));
             let is_declared = |declaration: &Declaration| declaration.wanted.contains(&pair) || declaration.frozen.contains(&pair);
             let all_the_time: Vec<&Declaration> = all_the_time.map(|(_, declaration)| &**declaration).collect();
             let always = all_the_time.iter().all(|declaration| is_declared(declaration));
             // Where the conditions are other ones now, there may be none under which old and new both let it in.
             let conditions = all_the_time.iter().map(|declaration| declaration.conditions.get(&pair).cloned().unwrap_or_default());
             let are_exchanged = conditions.reduce(|some, others| &some & &others).is_none_or(|all| all.is_empty());
-            // A write may have been on its way when it came to stand: of another operator, or over a role that was being made anew.
-            let is_new = now.saturating_sub(standing.since) < PASS && (life != standing.life || self.age(role, now) < PASS);
+            // A write may have been on its way when it came to stand, over a role that was being made anew.
+            let is_new = self.is_unseen(*standing, now, life)
+                || self.is_unseen(*trust, now, life)
+                || (now.saturating_sub(standing.since) < PASS && self.age(role, now) < PASS);
             if is_undisturbed && always && !are_exchanged && !is_new && life >= standing.life {
                 let what = format!("{action}: {} may not assume {} any more by that, and is to", self.told(source), self.told(role));
                 self.violated("L4", what);
             }
         }
+    }
+
+    /// Whether another operator did something so lately that this one cannot have seen it: it was writing already, or a replica is behind.
+    fn is_unseen(&self, standing: Standing, now: Duration, life: u64) -> bool {
+        life != standing.life && now.saturating_sub(standing.since) < PASS + self.lag
     }
 
     /// L3, of what an identity may do.
@@ -327,14 +394,15 @@ impl Checker {
     }
 
     /// L4, of what an identity may do. What is made may take as long to be finished as replicas are behind.
-    fn check_forbidden(&mut self, forbidden: &Permitted, action: &Action, now: Duration) {
-        for (id, what) in forbidden {
+    fn check_forbidden(&mut self, forbidden: &BTreeMap<(String, &'static str), Standing>, action: &Action, now: Duration, life: u64) {
+        for ((id, what), standing) in forbidden {
             let (owner, born) = (&self.made[id], self.born.get(id).copied().unwrap_or_default());
             let mut reached = false;
             let since = self.declarations.iter().rev().take_while(|(at, _)| !std::mem::replace(&mut reached, *at <= born));
             let always =
                 since.map(|(_, declaration)| declaration).all(|declaration| declaration.permissions.get(owner).is_some_and(|may| may.contains(what)));
-            if always && self.is_used(id, GROUND + self.lag, now) && !self.touched.contains_key(id) {
+            let is_unseen = self.is_unseen(*standing, now, life);
+            if always && !is_unseen && self.is_used(id, GROUND + self.lag, now) && !self.touched.contains_key(id) {
                 let what = format!("{action}: {} may not call {what} any more by that, and is to", self.told(id));
                 self.violated("L4", what);
             }

@@ -232,6 +232,13 @@ impl Resources {
         users.chain(roles).flat_map(|(id, policies)| id.iter().cloned().chain(policies.iter().map(|policy| policy.arn.clone()))).collect()
     }
 
+    /// Whether a user or role is being deleted.
+    pub fn is_leaving(&self, key: &str) -> bool {
+        let users = self.users().map(|(key, user)| (key, &user.metadata));
+        let mut all = users.chain(self.roles().map(|(key, role)| (key, &role.metadata)));
+        all.any(|(there, metadata)| there == key && metadata.deletion_timestamp.is_some())
+    }
+
     /// What is declared now, given the policies and groups of others in AWS.
     pub fn declaration(&self, aws: &AWSState) -> Declaration {
         let mut declaration = Declaration { permissions: self.permissions(aws), staying: self.staying(), ..Declaration::default() };

@@ -265,7 +265,7 @@ impl Settled<'_> {
     fn strangers(&self) -> impl Iterator<Item = String> {
         let is_strange = |(source, role): &&(String, String)| {
             let owner = &self.checker.made[role];
-            self.is_held(owner) && !self.checker.is_declared(source, owner)
+            self.is_held(owner, role) && !self.checker.is_declared(source, owner)
         };
         let told = |(source, role): &(String, String)| {
             format!("{} may assume {}, which nobody declares", self.checker.told(source), self.checker.told(role))
@@ -274,8 +274,10 @@ impl Settled<'_> {
     }
 
     /// Whether the operator can do something about a role: its account can be used, and it is known to be the resource's own.
-    fn is_held(&self, key: &str) -> bool {
-        let Some((_, role)) = self.resources().roles().find(|(there, _)| *there == key) else { return true };
+    fn is_held(&self, key: &str, id: &str) -> bool {
+        let Some((_, role)) = self.resources().roles().find(|(there, _)| *there == key) else {
+            return self.checker.living.get(id).is_some_and(|object| self.is_own(object, key));
+        };
         let is_usable = self.resources().account(&role.spec.account_ref.name).is_some();
         is_usable && self.bearer(key).is_none_or(|bearer| self.is_own(bearer, key))
     }
@@ -285,7 +287,7 @@ impl Settled<'_> {
         let mut found = vec![];
         for (account, identity) in self.aws.values().flat_map(|account| identities(account).map(move |identity| (account, identity))) {
             let Some(owner) = self.checker.made.get(unique_id(identity)) else { continue };
-            if !self.is_own(identity, owner) {
+            if !self.is_own(identity, owner) || self.checker.has_given_its_name_up(unique_id(identity)) {
                 continue;
             }
             for arn in assumable(account, identity) {
@@ -369,6 +371,8 @@ impl Settled<'_> {
         let may_be_made = || self.is_certain || !self.checker.made.values().any(|owner| owner == key);
         let is_new = |bearer: &Value| !self.is_certain && self.checker.age(unique_id(bearer), self.now) < A_MINUTE;
         let is_free = self.bearer(key).map_or_else(may_be_made, |bearer| self.is_own(bearer, key) && !is_new(bearer)) && !self.is_disowned(key);
+        // What an operator that died has made in the place of what the status tells of is taken for somebody else's.
+        let is_free = is_free && !self.checker.is_misled(key);
         if let Some((_, user)) = self.resources().users().find(|(there, _)| *there == key) {
             let (namespace, account) = (user.namespace().unwrap_or_default(), &user.spec.account_ref.name);
             let is_placed = self.is_usable(account) && self.resources().is_allowed(account, &namespace);
