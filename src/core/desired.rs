@@ -358,9 +358,13 @@ fn trust_to_be(entries: &[Vec<Grant>], there: Option<&Trust>, room: usize, own: 
     // None of those that were deleted and made anew, which only the unique IDs that are there now tell.
     let declared: Vec<Vec<Grant>> = entries.iter().map(|entry| entry.iter().filter(|grant| !grant.is_replaced(there)).cloned().collect()).collect();
     let beside = |known: &Trust| {
-        let narrowed = trust_beside(&declared, known, true);
         let adds = declared.iter().flatten().any(|grant| grant.presence == Presence::Wanted);
-        if adds || narrowed.size() <= room { narrowed } else { trust_beside(&declared, known, false) }
+        let narrowed = trust_beside(&declared, known, Kept::Narrowed);
+        if adds || narrowed.size() <= room {
+            return narrowed;
+        }
+        let standing = trust_beside(&declared, known, Kept::AsTheyStand);
+        if standing.size() <= room { standing } else { trust_beside(&declared, known, Kept::AsFewAsSuffice) }
     };
     let to_be = beside(known);
     // What was denied by hand is not denied any more then, and who comes in by a root may be named.
@@ -370,7 +374,18 @@ fn trust_to_be(entries: &[Vec<Grant>], there: Option<&Trust>, room: usize, own: 
     }
 }
 
-fn trust_beside(entries: &[Vec<Grant>], known: &Trust, narrows: bool) -> Document {
+/// How grants are written that are merely kept.
+#[derive(Clone, Copy, PartialEq)]
+enum Kept {
+    /// Under what is required now, where that only narrows them.
+    Narrowed,
+    /// Under what was required before.
+    AsTheyStand,
+    /// The same, and nobody by name who comes in by another one all the same.
+    AsFewAsSuffice,
+}
+
+fn trust_beside(entries: &[Vec<Grant>], known: &Trust, how: Kept) -> Document {
     // Who comes in anyway may be named: that adds nobody.
     let wanted = entries.iter().flatten().filter(|grant| grant.presence == Presence::Wanted).filter_map(|grant| grant.admission.clone());
     let let_in = Trust { admissions: known.admissions.iter().cloned().chain(wanted).collect(), ..known.clone() };
@@ -378,7 +393,7 @@ fn trust_beside(entries: &[Vec<Grant>], known: &Trust, narrows: bool) -> Documen
         let admission = grant.admission.as_ref()?;
         let stands = match grant.presence {
             Presence::Wanted => true,
-            Presence::Kept => narrows && grant.is_understood && let_in.covers(admission) && !grant.standing(known).is_empty(),
+            Presence::Kept => how == Kept::Narrowed && grant.is_understood && let_in.covers(admission) && !grant.standing(known).is_empty(),
             Presence::Absent => false,
         };
         stands.then(|| admission.clone())
@@ -392,6 +407,11 @@ fn trust_beside(entries: &[Vec<Grant>], known: &Trust, narrows: bool) -> Documen
         let kept = without_lesser(grant.standing(known));
         let missing: Vec<Admission> = kept.into_iter().filter(|kept| !to_be.iter().flatten().any(|there| there.extends(kept))).collect();
         to_be[index].extend(missing);
+    }
+    if how == Kept::AsFewAsSuffice {
+        let all: BTreeSet<Admission> = to_be.iter().flatten().cloned().collect();
+        let is_spare = |one: &Admission| all.iter().any(|more| more.covers(one) && !one.covers(more));
+        to_be.iter_mut().for_each(|entry| entry.retain(|one| !is_spare(one)));
     }
     trust_policy(to_be)
 }

@@ -96,6 +96,8 @@ pub struct Checker {
     /// What Kubernetes has.
     pub resources: Resources,
     declarations: Vec<(Duration, Arc<Declaration>)>,
+    /// What there was in Kubernetes, but for statuses.
+    views: Vec<(Duration, Arc<Resources>)>,
     /// The resources that the operator made something for, by its unique ID.
     pub made: BTreeMap<String, Key>,
     /// Users, roles and policies that there are, by unique ID.
@@ -152,6 +154,9 @@ impl Checker {
             }
             self.told_of.insert(id);
         }
+        if self.views.last().is_none_or(|(_, last)| !last.declare_as(&self.resources)) {
+            self.views.push((now, Arc::new(self.resources.clone())));
+        }
         let declaration = self.resources.declaration(&cloud.state());
         if self.declarations.last().is_none_or(|(_, last)| **last != declaration) {
             self.declarations.push((now, Arc::new(declaration)));
@@ -178,7 +183,7 @@ impl Checker {
     }
 
     /// Whether what has this unique ID is taken for somebody else's, since the status of its resource was misled.
-    fn is_mistaken(&self, id: &str) -> bool {
+    pub fn is_mistaken(&self, id: &str) -> bool {
         !self.told_of.contains(id) && self.made.get(id).is_some_and(|owner| self.is_misled(owner))
     }
 
@@ -300,17 +305,17 @@ impl Checker {
         owner.into_iter().chain(account).chain([arn.to_owned()]).collect()
     }
 
-    /// The declarations that the operator may go by.
-    fn in_view(&self, now: Duration) -> impl Iterator<Item = &Declaration> {
+    /// What the operator may go by, of what there was from moment to moment.
+    fn in_view<'s, T>(&self, now: Duration, moments: &'s [(Duration, Arc<T>)]) -> impl Iterator<Item = &'s T> {
         let is_disturbed = self.disturbed.is_some_and(|at| now.saturating_sub(at) < REOPENED + PASS);
         let since = if is_disturbed { Duration::ZERO } else { now.saturating_sub(PASS) };
         let mut until = Duration::MAX;
-        let in_force = self.declarations.iter().rev().filter(move |(at, _)| {
+        let in_force = moments.iter().rev().filter(move |(at, _)| {
             let counts = until >= since;
             until = *at;
             counts
         });
-        in_force.map(|(_, declaration)| &**declaration)
+        in_force.map(|(_, seen)| &**seen)
     }
 
     /// L3.
@@ -325,12 +330,13 @@ impl Checker {
             let bears_a_name = || self.made.values().any(|owner| self.resources.arn(owner).is_some_and(|arn| names.contains(&arn)));
             let may_be_met = is_new && bears_a_name();
             let declares = |declaration: &Declaration| names.iter().any(|name| declaration.wanted.contains(&(name.clone(), role.clone())));
-            // Each kind has a watch of its own: a role may be seen as it is now beside a source as it was before.
-            let pairs: Vec<_> = names.iter().map(|name| (name.clone(), role.clone())).collect();
-            let leaves = |declaration: &Declaration| pairs.iter().any(|pair| declaration.leaving.contains(pair));
-            let stays = |declaration: &Declaration| pairs.iter().any(|(source, _)| declaration.staying.contains(source));
-            let may_be_seen = self.in_view(now).any(leaves) && self.in_view(now).any(stays);
-            !may_be_met && !may_be_seen && !ends(source) && !self.in_view(now).any(declares)
+            // Each kind has a watch of its own: a role may be seen as it was before beside a source as it is now.
+            let mixed = |name: &String| {
+                let pair = (name.clone(), role.clone());
+                let views = || self.in_view(now, &self.views);
+                views().any(|roles| views().any(|others| others.want_with(roles, &pair)))
+            };
+            !may_be_met && !ends(source) && !self.in_view(now, &self.declarations).any(|seen| declares(seen)) && !names.iter().any(mixed)
         };
         let undeclared: Vec<_> = gained.iter().filter(undeclared).cloned().collect();
         for grant in undeclared {
@@ -349,8 +355,10 @@ impl Checker {
             });
             let (Some(of_source), Some(of_role)) = (self.made.get(source), self.made.get(role)) else { continue };
             let pair = (of_source.clone(), of_role.clone());
-            // A trust policy that was written for others may let it in under other conditions than its own, until it is written for this one.
-            let since = if now.saturating_sub(standing.since) < PASS { standing.since.min(trust.since) } else { standing.since };
+            // A trust policy that was written for others, or for what was declared before, may let it in under other conditions than those of now, until it is
+            // written anew.
+            let written_for = trust.since.saturating_sub(REOPENED + PASS);
+            let since = if now.saturating_sub(standing.since) < PASS { standing.since.min(written_for) } else { standing.since };
             let mut reached = false;
             let all_the_time = self.declarations.iter().rev().take_while(|(at, _)| !std::mem::replace(&mut reached, *at <= since));
             let is_declared = |declaration: &Declaration| declaration.wanted.contains(&pair) || declaration.frozen.contains(&pair);
@@ -380,7 +388,8 @@ impl Checker {
         for (id, what) in permitted {
             let is_used = self.is_used(id, PASS, now);
             let owner = &self.made[id];
-            let is_declared = self.in_view(now).any(|declaration| declaration.permissions.get(owner).is_none_or(|may| may.contains(what)));
+            let is_declared =
+                self.in_view(now, &self.declarations).any(|declaration| declaration.permissions.get(owner).is_none_or(|may| may.contains(what)));
             if is_used && !is_declared && !self.touched.contains_key(id) {
                 let what = format!("{action}: {} may call {what} by that, which nobody declares", self.told(id));
                 self.violated("L3", what);

@@ -29,10 +29,6 @@ pub struct Declaration {
     pub wanted: Pairs,
     /// To stay as they are: a namespace is not allowed any more, or a guardrail forbids it.
     pub frozen: Pairs,
-    /// To end, since the source is being deleted.
-    pub leaving: Pairs,
-    /// The users and roles that are not being deleted.
-    pub staying: BTreeSet<Key>,
     /// Under which conditions each pair is declared; one is enough.
     pub conditions: BTreeMap<(String, Key), BTreeSet<String>>,
     /// What each user and role may do, of what is tried; of those whose permissions are looked at, and where it can be told.
@@ -40,7 +36,7 @@ pub struct Declaration {
 }
 
 /// The resources, parsed once for each version.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Resources {
     accounts: Parsed<AWSAccount>,
     users: Parsed<BastionUser>,
@@ -220,11 +216,6 @@ impl Resources {
             })
     }
 
-    fn staying(&self) -> BTreeSet<Key> {
-        let metas = self.users().map(|(key, user)| (key, &user.metadata)).chain(self.roles().map(|(key, role)| (key, &role.metadata)));
-        metas.filter(|(_, meta)| meta.deletion_timestamp.is_none()).map(|(key, _)| key.clone()).collect()
-    }
-
     /// The unique IDs and ARNs that statuses tell of.
     pub fn told(&self) -> BTreeSet<String> {
         let users = self.users().filter_map(|(_, user)| user.status.as_ref()).map(|status| (&status.user_id, &status.policies));
@@ -241,7 +232,23 @@ impl Resources {
 
     /// What is declared now, given the policies and groups of others in AWS.
     pub fn declaration(&self, aws: &AWSState) -> Declaration {
-        let mut declaration = Declaration { permissions: self.permissions(aws), staying: self.staying(), ..Declaration::default() };
+        Declaration { permissions: self.permissions(aws), ..self.grants() }
+    }
+
+    /// Whether these resources declare the same as others: nothing but statuses may differ.
+    pub fn declare_as(&self, others: &Self) -> bool {
+        let is_same = self.namespaces == others.namespaces && self.texts == others.texts;
+        is_same && are_same(&self.accounts, &others.accounts) && are_same(&self.users, &others.users) && are_same(&self.roles, &others.roles)
+    }
+
+    /// Whether the roles of one moment beside the other resources of another one want this grant: each kind has a watch of its own.
+    pub fn want_with(&self, roles: &Self, grant: &(String, Key)) -> bool {
+        Self { roles: roles.roles.clone(), ..self.clone() }.grants().wanted.contains(grant)
+    }
+
+    /// The grants that are declared now.
+    fn grants(&self) -> Declaration {
+        let mut declaration = Declaration::default();
         for (key, role) in self.roles().filter(|(_, role)| role.metadata.deletion_timestamp.is_none()) {
             let (namespace, account) = (role.namespace().unwrap_or_default(), &role.spec.account_ref.name);
             let trusts_roots = self.account(account).and_then(|a| a.spec.guardrails.as_ref()).is_some_and(|g| g.account_root_trust);
@@ -250,11 +257,10 @@ impl Resources {
                 let by_root = entry.principal == PrincipalForm::AccountRoot || source.account.is_some();
                 let is_free = is_allowed && (!by_root || trusts_roots);
                 for Named { who, is_placed, is_leaving } in self.sources(role, &namespace, source, entry.principal) {
-                    let pairs = match is_free && is_placed {
-                        _ if is_leaving => &mut declaration.leaving,
-                        true => &mut declaration.wanted,
-                        false => &mut declaration.frozen,
-                    };
+                    if is_leaving {
+                        continue;
+                    }
+                    let pairs = if is_free && is_placed { &mut declaration.wanted } else { &mut declaration.frozen };
                     pairs.insert((who.clone(), key.clone()));
                     declaration.conditions.entry((who, key.clone())).or_default().insert(json!(entry.require).to_string());
                 }
@@ -307,6 +313,13 @@ impl Resources {
         found.extend(others.map(|who| Named { who, is_placed: true, is_leaving: false }));
         found
     }
+}
+
+/// Whether objects are the same but for their statuses.
+fn are_same<K>(some: &Parsed<K>, others: &Parsed<K>) -> bool {
+    let declared = |object: &Value| ["uid", "generation", "labels", "deletionTimestamp"].map(|field| object["metadata"][field].clone());
+    let is_same = |(a, b): (&Arc<Value>, &Arc<Value>)| Arc::ptr_eq(a, b) || declared(a) == declared(b);
+    some.keys().eq(others.keys()) && some.values().zip(others.values()).all(|((a, _), (b, _))| is_same((a, b)))
 }
 
 /// Who stands for a source of a role.
