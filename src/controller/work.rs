@@ -167,7 +167,7 @@ impl<K: IdentityKind> Work<'_, K> {
     }
 
     async fn run(&mut self) -> Result<Result<(), Stop>, kube::Error> {
-        self.observation = self.observation.take().filter(|seen| self.desired.is_shown_by(&seen.observed));
+        self.observation = self.observation.take().filter(|seen| self.is_of_use(seen));
         // Asked before anything is assumed, since an assumption is no read. Of what is disputed nothing is remembered, so if anything is, another process has
         // found that; and another one has made what is remembered not to be there.
         let of = self.of();
@@ -186,7 +186,7 @@ impl<K: IdentityKind> Work<'_, K> {
                 return Ok(Err(Stop::Busy(SWEEP_PATIENCE)));
             }
             // The sweep may have come through while this pass went into the account.
-            self.observation = self.known().filter(|seen| self.desired.is_shown_by(&seen.observed));
+            self.observation = self.known().filter(|seen| self.is_of_use(seen));
         }
         // That there is nothing to do is all that older knowledge is good for.
         if !is_to_be_read && self.observation.as_ref().is_some_and(|seen| seen.is_believed() && is_settled(self.desired, &seen.observed)) {
@@ -415,6 +415,12 @@ impl<K: IdentityKind> Work<'_, K> {
         let observed = observe(self.context, self.account.gateway(), &scope, subject).await?;
         self.observation = Some(self.seen(observed));
         Ok(())
+    }
+
+    /// Whether what is remembered shows all that is asked, and not somebody whom another process has found to be deleted.
+    fn is_of_use(&self, seen: &Observation) -> bool {
+        let found = seen.observed.identity.as_ref().map(|found| &found.id);
+        self.desired.is_shown_by(&seen.observed) && found.is_none_or(|id| self.object.deleted().as_ref() != Some(id))
     }
 
     fn known(&self) -> Option<Observation> {

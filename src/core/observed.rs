@@ -68,11 +68,12 @@ pub struct Dependents {
 
 impl Observed {
     /// Whether this direct read shows that the user or role with a unique ID lives, which was made for `owner`. While it is in doubt whether what is not
-    /// shown is absent, None where the read shows nobody, or one that bears the same owner tags: that may be the one before, from where IAM is behind.
+    /// shown is absent, None where the read shows nobody, or one that bears this owner's tags, be it those of an earlier object of its name: that may be the one
+    /// before, from where IAM is behind.
     pub fn shows(&self, id: &UniqueID, owner: &Owner, is_in_doubt: bool) -> Option<bool> {
         match &self.identity {
             Some(found) if found.id == *id => Some(true),
-            Some(found) if is_in_doubt && owner.is_told_by(&found.identity.tags) => None,
+            Some(found) if is_in_doubt && owner.is_named_by(&found.identity.tags) => None,
             None if is_in_doubt => None,
             _ => Some(false),
         }
@@ -231,7 +232,11 @@ mod tests {
         assert_eq!(shows(&Observed::default()), [Some(false), None]);
         assert_eq!(shows(&alice("AIDAEXAMPLEEXAMPLE02", Tags::new())), [Some(false), Some(false)], "somebody else's");
         assert_eq!(shows(&alice("AIDAEXAMPLEEXAMPLE02", owner().tags())), [Some(false), None], "perhaps the one before");
-        let restored = Owner { uid: "u0".into(), ..owner() };
-        assert_eq!(shows(&alice("AIDAEXAMPLEEXAMPLE02", restored.tags())), [Some(false), Some(false)]);
+        let earlier = Owner { uid: "u0".into(), ..owner() };
+        assert_eq!(
+            shows(&alice("AIDAEXAMPLEEXAMPLE02", earlier.tags())),
+            [Some(false), None],
+            "that of an earlier object, which was deleted just now"
+        );
     }
 }

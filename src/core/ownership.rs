@@ -38,7 +38,7 @@ impl Owner {
     }
 
     /// Whether tags name this owner, be it an earlier object of its name.
-    fn is_named_by(&self, tags: &Tags) -> bool {
+    pub fn is_named_by(&self, tags: &Tags) -> bool {
         tag(tags, INSTALLATION) == Some(&self.installation) && tag(tags, OWNER) == Some(&self.resource)
     }
 

@@ -27,6 +27,8 @@ pub enum Act {
     APIServerAway(Duration),
     /// An account refuses every call for a while.
     AccountClosed(String, Duration),
+    /// The clock is put forward or, where it is negative, back by so many milliseconds.
+    ClockStep(i64),
     /// Nothing; time passes.
     Wait,
 }
@@ -146,9 +148,15 @@ impl fmt::Display for Act {
             Self::CutWatches(true) => f.write_str("every watch is cut, and the API server forgets what happened before"),
             Self::APIServerAway(time) => write!(f, "the API server answers nobody for {} s", time.as_secs_f64()),
             Self::AccountClosed(account, time) => write!(f, "account {account} refuses every call for {} s", time.as_secs_f64()),
+            Self::ClockStep(milliseconds) if *milliseconds < 0 => write!(f, "the clock is put back by {} s", seconds(milliseconds)),
+            Self::ClockStep(milliseconds) => write!(f, "the clock is put forward by {} s", seconds(milliseconds)),
             Self::Wait => f.write_str("nothing happens"),
         }
     }
+}
+
+fn seconds(milliseconds: &i64) -> f64 {
+    Duration::from_millis(milliseconds.unsigned_abs()).as_secs_f64()
 }
 
 /// A manifest in one line.

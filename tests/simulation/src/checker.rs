@@ -22,7 +22,7 @@ use rolebridge::core::ownership::OWNER;
 use serde_json::Value;
 
 use crate::api_server::ApiServer;
-use crate::aws_state::{Caller, Grants, effective, find, identities, text, unique_id};
+use crate::aws_state::{Caller, Grants, State, effective, find, identities, text, unique_id};
 use crate::declared::{Declaration, Key, Resources};
 use crate::iam::Cloud;
 
@@ -125,6 +125,8 @@ pub struct Checker {
     /// How far IAM's replicas may be behind.
     pub lag: Duration,
     revision: Option<u64>,
+    /// Whether policies or groups in AWS are other ones than when it was last told what is declared.
+    has_other_policies: bool,
     /// What does not hold.
     pub violations: Vec<Violation>,
 }
@@ -154,12 +156,16 @@ impl Checker {
             }
             self.told_of.insert(id);
         }
-        if self.views.last().is_none_or(|(_, last)| !last.declare_as(&self.resources)) {
+        let is_as_before = self.views.last().is_some_and(|(_, last)| last.declare_as(&self.resources));
+        if !is_as_before {
             self.views.push((now, Arc::new(self.resources.clone())));
         }
-        let declaration = self.resources.declaration(&cloud.state());
-        if self.declarations.last().is_none_or(|(_, last)| **last != declaration) {
-            self.declarations.push((now, Arc::new(declaration)));
+        // What is declared takes policies by their names, too.
+        if !is_as_before || std::mem::take(&mut self.has_other_policies) {
+            let declaration = self.resources.declaration(&cloud.state());
+            if self.declarations.last().is_none_or(|(_, last)| **last != declaration) {
+                self.declarations.push((now, Arc::new(declaration)));
+            }
         }
         self.check_owners(life);
     }
@@ -195,14 +201,16 @@ impl Checker {
     /// What was made and has no resource any more.
     pub fn orphans(&self) -> Vec<String> {
         let orphan = |(id, object): (&String, &Arc<Value>)| {
-            let owner = self.made.get(id).filter(|owner| !self.resources.has(owner))?;
-            // What others renamed or disowned before anything told of it cannot be found.
-            let is_untold = !self.told_of.contains(id) && (self.touched.contains_key(id) || self.misled.contains(owner));
-            let is_lost = is_untold || self.has_given_its_name_up(id);
-            (!is_lost).then_some(())?;
+            let owner = self.made.get(id).filter(|owner| !self.resources.has(owner) && !self.is_lost(id))?;
             Some(format!("{} ({id}) was made for {owner}, which is gone", text(object, "arn")))
         };
         self.living.iter().filter_map(orphan).collect()
+    }
+
+    /// Whether nothing finds it any more: others renamed or disowned it before anything told of it, or its resource tells of another one.
+    pub fn is_lost(&self, id: &str) -> bool {
+        let is_untold = !self.told_of.contains(id);
+        (is_untold && self.touched.contains_key(id)) || self.is_mistaken(id) || self.has_given_its_name_up(id)
     }
 
     /// L2, of a write that is about to take effect.
@@ -249,18 +257,18 @@ impl Checker {
         }
     }
 
-    /// Takes what AWS has now, and tells what is different by that.
-    fn look(&mut self, cloud: &Cloud, now: Duration, life: u64) -> Changes {
-        let state = cloud.state();
-        let all = state.values().flat_map(|account| identities(account).chain(&account.policies));
-        let trust = self.trust.clone();
+    /// Takes who and what lives now. `life` is who changed it.
+    fn take_living(&mut self, state: &State, now: Duration, life: u64) {
         for role in state.values().flat_map(|account| &account.roles) {
             let is_same = |before: &Arc<Value>| Arc::ptr_eq(before, role) || before[TRUST] == role[TRUST];
             if !self.living.get(unique_id(role)).is_some_and(is_same) {
                 self.trust.insert(unique_id(role).to_owned(), Standing { since: now, life });
             }
         }
-        self.living = all.map(|object| (unique_id(object).to_owned(), object.clone())).collect();
+        let all = state.values().flat_map(|account| identities(account).chain(&account.policies));
+        let living = all.map(|object| (unique_id(object).to_owned(), object.clone())).collect();
+        self.has_other_policies |= life == 0 || !policies(&living).eq(policies(&self.living));
+        self.living = living;
         // The ARN of a policy that went may be another one's later.
         self.made.retain(|id, _| !id.starts_with("arn:") || self.living.contains_key(id));
         self.born.retain(|id, _| self.living.contains_key(id));
@@ -270,6 +278,13 @@ impl Checker {
             self.born.entry(id.clone()).or_insert(now);
             self.named.entry(id.clone()).or_insert_with(|| text(object, "arn").to_owned());
         }
+    }
+
+    /// Takes what AWS has now, and tells what is different by that.
+    fn look(&mut self, cloud: &Cloud, now: Duration, life: u64) -> Changes {
+        let state = cloud.state();
+        let trust = self.trust.clone();
+        self.take_living(&state, now, life);
         let effective = effective(&state, |role| self.made.contains_key(unique_id(role)));
         let gained: Grants = effective.iter().filter(|grant| !self.effective.contains_key(*grant)).cloned().collect();
         let written = |role: &String, standing: Standing| Lost { standing, trust: trust.get(role).copied().unwrap_or(standing) };
@@ -410,8 +425,10 @@ impl Checker {
             let since = self.declarations.iter().rev().take_while(|(at, _)| !std::mem::replace(&mut reached, *at <= born));
             let always =
                 since.map(|(_, declaration)| declaration).all(|declaration| declaration.permissions.get(owner).is_some_and(|may| may.contains(what)));
-            let is_unseen = self.is_unseen(*standing, now, life);
-            if always && !is_unseen && self.is_used(id, GROUND + self.lag, now) && !self.touched.contains_key(id) {
+            // Where one boundary takes the place of another, what it is to limit goes before, since nobody knows what it allows.
+            let boundaries: BTreeSet<_> = self.in_view(now, &self.views).map(|seen| seen.boundary(owner)).collect();
+            let is_allowed_to = boundaries.len() > 1 || self.is_unseen(*standing, now, life);
+            if always && !is_allowed_to && self.is_used(id, GROUND + self.lag, now) && !self.touched.contains_key(id) {
                 let what = format!("{action}: {} may not call {what} any more by that, and is to", self.told(id));
                 self.violated("L4", what);
             }
@@ -445,6 +462,11 @@ impl Checker {
             })
         })
     }
+}
+
+/// The policies among what lives, each as it is now.
+fn policies(living: &BTreeMap<String, Arc<Value>>) -> impl Iterator<Item = *const Value> {
+    living.iter().filter(|(id, _)| id.starts_with("arn:")).map(|(_, policy)| Arc::as_ptr(policy))
 }
 
 /// What an action changes, if that is there already.

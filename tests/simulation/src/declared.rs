@@ -223,6 +223,12 @@ impl Resources {
         users.chain(roles).flat_map(|(id, policies)| id.iter().cloned().chain(policies.iter().map(|policy| policy.arn.clone()))).collect()
     }
 
+    /// The permissions boundary that a user or role is to have.
+    pub fn boundary(&self, key: &str) -> Option<&str> {
+        let of_user = self.users.get(key).and_then(|(_, user)| user.spec.permissions_boundary_arn.as_deref());
+        of_user.or_else(|| self.roles.get(key)?.1.spec.permissions_boundary_arn.as_deref())
+    }
+
     /// Whether a user or role is being deleted.
     pub fn is_leaving(&self, key: &str) -> bool {
         let users = self.users().map(|(key, user)| (key, &user.metadata));

@@ -8,7 +8,7 @@
 //! | keys of `std`'s hash maps | the order in which reconciles are polled | `getrandom` from the seed, and a new thread for each run: `std` draws its keys once for each thread |
 //! | keys of `ahash` | the order of kube's stores | a source of keys by thread, set before the first map |
 //! | `fastrand` | jitter of retries, sweeps and kube's backoff | seeded in the thread |
-//! | clocks | ages and times in a status | `clock_gettime` is a fixed epoch and tokio's paused clock |
+//! | clocks | ages and times in a status | `clock_gettime` is a fixed epoch, tokio's paused clock, and by how much the schedule stepped it |
 #![allow(unsafe_code, reason = "two functions of libc are replaced")]
 
 use std::cell::{Cell, RefCell};
@@ -28,6 +28,8 @@ thread_local! {
     static HASH_KEYS: Cell<Option<usize>> = const { Cell::new(None) };
     /// Whether clocks are simulated, and since when they go.
     static CLOCK: Cell<Option<Option<Instant>>> = const { Cell::new(None) };
+    /// How far the clock that tells the time of day was put forward, in milliseconds. Those that only count go on as they did.
+    static STEPPED: Cell<i64> = const { Cell::new(0) };
 }
 
 /// Runs one simulation from a seed, in a thread and a runtime of its own, under paused time.
@@ -101,6 +103,11 @@ fn simulated_time() -> Option<Duration> {
     Some(since.filter(|_| runs()).map_or(Duration::ZERO, |since| since.elapsed()))
 }
 
+/// Puts the clock that tells the time of day forward, or back, by so many milliseconds.
+pub fn step_clock(milliseconds: i64) {
+    STEPPED.set(STEPPED.get().saturating_add(milliseconds));
+}
+
 /// # Safety
 /// As libc's.
 #[unsafe(no_mangle)]
@@ -124,7 +131,9 @@ pub unsafe extern "C" fn clock_gettime(clock: libc::clockid_t, time: *mut libc::
     let is_simulated = matches!(clock, libc::CLOCK_REALTIME | libc::CLOCK_MONOTONIC | libc::CLOCK_BOOTTIME);
     match simulated_time().filter(|_| is_simulated) {
         Some(elapsed) => {
-            let now = EPOCH + elapsed;
+            let stepped = if clock == libc::CLOCK_REALTIME { STEPPED.try_with(Cell::get).unwrap_or_default() } else { 0 };
+            let step = Duration::from_millis(stepped.unsigned_abs());
+            let now = if stepped < 0 { EPOCH + elapsed - step } else { EPOCH + elapsed + step };
             let seconds = libc::time_t::try_from(now.as_secs()).unwrap_or(libc::time_t::MAX);
             // SAFETY: the caller lends it.
             unsafe { time.write(libc::timespec { tv_sec: seconds, tv_nsec: now.subsec_nanos().into() }) };

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::acts::Act;
 use crate::checker::Violation;
 use crate::declared::Key;
-use crate::determinism::simulated;
+use crate::determinism::{simulated, step_clock};
 use crate::gateway::aws;
 use crate::people::{self, ACCOUNTS, Hands};
 use crate::random::Random;
@@ -273,6 +273,7 @@ impl Run {
                 let state = &mut *self.world.lock();
                 state.closed.extend(id.map(|id| (id, Instant::now() + *time)));
             }
+            Act::ClockStep(milliseconds) => step_clock(*milliseconds),
             Act::Wait => {}
         }
     }

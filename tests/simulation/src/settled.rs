@@ -253,9 +253,9 @@ impl Settled<'_> {
         made.any(|(id, _)| self.checker.living.get(id).is_some_and(|object| !self.is_own(object, key)))
     }
 
-    /// Whether a policy that was made for a resource is attached to what others made: they took a name between a read and a write.
+    /// Whether a policy that was made for a resource is attached to what others made, who took a name between a read and a write, or to what is lost.
     fn is_held_by_others(&self, key: &str) -> bool {
-        let is_of_others = |id: &str| !id.starts_with("arn:") && !self.checker.made.contains_key(id);
+        let is_of_others = |id: &str| !id.starts_with("arn:") && (!self.checker.made.contains_key(id) || self.checker.is_lost(id));
         let others = self.checker.living.iter().filter(|(id, _)| is_of_others(id));
         let is_ours = |arn: &str| self.checker.made.get(arn).is_some_and(|owner| owner == key);
         others.flat_map(|(_, object)| items(&object["attachedPolicies"])).any(is_ours)
@@ -276,7 +276,7 @@ impl Settled<'_> {
     /// Whether the operator can do something about a role: its account can be used, and it is known to be the resource's own.
     fn is_held(&self, key: &str, id: &str) -> bool {
         let Some((_, role)) = self.resources().roles().find(|(there, _)| *there == key) else {
-            return self.checker.living.get(id).is_some_and(|object| self.is_own(object, key));
+            return !self.checker.is_lost(id) && self.checker.living.get(id).is_some_and(|object| self.is_own(object, key));
         };
         let is_usable = self.resources().account(&role.spec.account_ref.name).is_some();
         is_usable && self.bearer(key).is_none_or(|bearer| self.is_own(bearer, key))

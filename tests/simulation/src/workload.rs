@@ -101,6 +101,8 @@ impl Draw {
             16 => Act::CutWatches(self.0.one_in(2)),
             17 => Act::APIServerAway(Duration::from_millis(self.0.below(15_000))),
             18 => Act::AccountClosed(self.in_account().to_owned(), Duration::from_millis(self.0.below(40_000))),
+            // No further than leaves the operator half of the two minutes for which it does not believe that something is not there.
+            _ if self.0.one_in(2) => Act::ClockStep(i64::try_from(self.0.below(120_000)).unwrap_or_default() - 60_000),
             _ => Act::Wait,
         }
     }
