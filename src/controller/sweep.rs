@@ -22,13 +22,12 @@ use super::resolve::resolve;
 use crate::api::account::{OrphanStatus, QuotaStatus, ShadowGrantStatus};
 use crate::api::{AWSAccount, AWSAccountStatus, BastionUser, CrossAccountRole, Reason};
 use crate::aws::Account;
-use crate::core::desired::{Desired, owner};
+use crate::core::desired::owner;
 use crate::core::failure::Failure;
 use crate::core::grants::{role_identity, user_identity};
 use crate::core::identity::IdentityName;
 use crate::core::names::Arn;
 use crate::core::observed::Observed;
-use crate::core::permissions::Staying;
 use crate::core::placement::Placement;
 use crate::core::plan::is_settled;
 use crate::core::status::{LISTED, count};
@@ -265,7 +264,7 @@ impl Look<'_> {
             return;
         }
         let known = memory.observation(&of);
-        let Ok(Ok((_, desired))) = resolve(object, self.context).await else { return };
+        let Ok(Ok((at, desired))) = resolve(object, self.context).await else { return };
         if desired.pinned.is_none() && known.is_none() {
             // Whoever had its name may have gone.
             let shown = self.sweep.of(&desired.identity.name, &desired.known_policies(), None);
@@ -278,7 +277,8 @@ impl Look<'_> {
         match self.sweep.of(&desired.identity.name, &desired.known_policies(), known.as_ref().map(|known| &known.observed)) {
             Some(observed) if is_settled(&desired, &observed) && known.as_ref().is_none_or(|known| known.has_same_principals(&principal_ids)) => {
                 // There is nothing to do, but something to tell.
-                let is_news = known.is_some_and(|known| told_of(&desired, &known.observed) != told_of(&desired, &observed));
+                let facts = |seen: &Observed| object.facts(self.context, &at, &desired, seen);
+                let is_news = known.is_some_and(|known| known.observed != observed && facts(&known.observed) != facts(&observed));
                 // Another process may have told last what it knew, which is outdated.
                 let is_news = is_news || !was_ready(object);
                 let seen = Observation { uid: uid(object), arn: desired.arn, observed, principal_ids, read_at: self.began, basis: Basis::Swept };
@@ -298,12 +298,6 @@ impl Look<'_> {
             }
         }
     }
-}
-
-/// What a status tells of what is there that may differ where all is as declared: policies that are merely reported, and how large the trust policy is.
-fn told_of<'a>(desired: &Desired, observed: &'a Observed) -> (Vec<&'a str>, Option<usize>) {
-    let role = observed.identity.as_ref().and_then(|found| found.identity.role.as_ref());
-    (Staying::reported(desired, observed), role.map(|role| role.trust_policy.size()))
 }
 
 fn was_ready<K: IdentityKind>(object: &K) -> bool {

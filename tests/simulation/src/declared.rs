@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use kube::core::ObjectMeta;
 use rolebridge::api::account::{AllowedFrom, AllowedNamespaces};
 use rolebridge::api::common::{LabelSelector, RolesFrom};
-use rolebridge::api::permissions::{DocumentSource, Permissions};
+use rolebridge::api::permissions::{DocumentSource, Permissions, Unmanaged};
 use rolebridge::api::trust::{PrincipalForm, Source};
 use rolebridge::api::{AWSAccount, BastionUser, CrossAccountRole, Managed};
 use serde::de::DeserializeOwned;
@@ -120,7 +120,7 @@ impl Resources {
         Some(Caller::with(&Value::Null, documents.iter().collect(), boundary.as_ref()).permissions())
     }
 
-    /// What each user and role is declared to be able to do.
+    /// What each user and role is declared to be able to do. Where what others put on it stays, that cannot be told.
     fn permissions(&self, aws: &AWSState) -> BTreeMap<Key, BTreeSet<&'static str>> {
         let mut all = BTreeMap::new();
         for (key, user) in self.users().filter(|(_, user)| user.metadata.deletion_timestamp.is_none()) {
@@ -128,6 +128,9 @@ impl Resources {
             let aws = self.account_id(&spec.account_ref.name).and_then(|id| account(aws, id));
             // Without groups or permissions these are not looked at.
             let (Some(aws), Some(permissions), Some(groups)) = (aws, &spec.permissions, &spec.groups) else { continue };
+            if permissions.unmanaged == Unmanaged::Report {
+                continue;
+            }
             let permitted = self.permitted(aws, &namespace, permissions, groups, spec.permissions_boundary_arn.as_deref());
             all.extend(permitted.map(|permitted| (key.clone(), permitted)));
         }
@@ -135,6 +138,9 @@ impl Resources {
             let (namespace, spec) = (role.namespace().unwrap_or_default(), &role.spec);
             let Some(aws) = self.account_id(&spec.account_ref.name).and_then(|id| account(aws, id)) else { continue };
             let permissions = spec.permissions.clone().unwrap_or_default();
+            if permissions.unmanaged == Unmanaged::Report {
+                continue;
+            }
             let permitted = self.permitted(aws, &namespace, &permissions, &[], spec.permissions_boundary_arn.as_deref());
             all.extend(permitted.map(|permitted| (key.clone(), permitted)));
         }

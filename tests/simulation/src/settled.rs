@@ -29,7 +29,7 @@ use crate::world::Calls;
 const SWEEPS: u32 = 3;
 
 /// Reasons that may come of what happened to a resource, and not of what is declared and there now.
-const OF_THE_PAST: [&str; 4] = ["Conflict", "IdentityChanged", "PrincipalReplaced", "SourceNotReady"];
+const OF_THE_PAST: [&str; 5] = ["Conflict", "DeletionBlocked", "IdentityChanged", "PrincipalReplaced", "SourceNotReady"];
 
 /// L6: what is not Ready, although nothing that happened to it explains that, is not Ready either where the same is declared and nothing ever happened.
 fn compare(run: &Run, when: &str) {
@@ -373,7 +373,7 @@ impl Settled<'_> {
         let is_new = |bearer: &Value| !self.is_certain && self.checker.age(unique_id(bearer), self.now) < A_MINUTE;
         let is_free = self.bearer(key).map_or_else(may_be_made, |bearer| self.is_own(bearer, key) && !is_new(bearer)) && !self.is_disowned(key);
         // What an operator that died has made in the place of what the status tells of is taken for somebody else's.
-        let is_free = is_free && !self.checker.is_misled(key);
+        let is_free = is_free && !self.checker.is_misled(key) && !self.is_held_by_others(key);
         if let Some((_, user)) = self.resources().users().find(|(there, _)| *there == key) {
             let (namespace, account) = (user.namespace().unwrap_or_default(), &user.spec.account_ref.name);
             let is_placed = self.is_usable(account) && self.resources().is_allowed(account, &namespace);
