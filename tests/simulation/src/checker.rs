@@ -360,7 +360,7 @@ impl Checker {
                 let views = || self.in_view(now, &self.views);
                 views().any(|roles| views().any(|others| others.want_with(roles, &pair)))
             };
-            !may_be_met && !ends(source) && !self.in_view(now, &self.declarations).any(|seen| declares(seen)) && !names.iter().any(mixed)
+            !may_be_met && !ends(source) && !self.in_view(now, &self.declarations).any(declares) && !names.iter().any(mixed)
         };
         let undeclared: Vec<_> = gained.iter().filter(undeclared).cloned().collect();
         for grant in undeclared {
