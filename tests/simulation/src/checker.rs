@@ -103,16 +103,16 @@ pub struct Checker {
     /// Users, roles and policies that there are, by unique ID.
     pub living: BTreeMap<String, Arc<Value>>,
     born: BTreeMap<String, Duration>,
-    /// The life that was the last to begin, of those that have written.
-    newest: u64,
-    /// What an operator made after another one had taken over.
-    outdated: BTreeSet<String>,
+    /// What was made while two operators were alive.
+    made_by_one_of_two: BTreeSet<String>,
     /// The ARN that each had when it was made, by unique ID.
     named: BTreeMap<String, String>,
     /// When others last changed something, by unique ID.
     pub touched: BTreeMap<String, Duration>,
     /// Whether two operators were alive at once.
     pub had_two: bool,
+    /// Until when they are, or were.
+    pub two_until: Duration,
     /// The life that last wrote each status.
     pub told_by: BTreeMap<Key, u64>,
     /// What a status has told of, by unique ID.
@@ -211,11 +211,13 @@ impl Checker {
         self.living.iter().filter_map(orphan).collect()
     }
 
-    /// Whether nothing finds it any more: others renamed or disowned it before anything told of it, another operator had taken over when it was made, or its
-    /// resource tells of another one.
+    /// Whether nothing finds it any more: others renamed or disowned it before anything told of it, another operator was at work when it was made and may have
+    /// let its resource go, or its resource tells of another one.
     pub fn is_lost(&self, id: &str) -> bool {
         let is_untold = !self.told_of.contains(id);
-        (is_untold && (self.touched.contains_key(id) || self.outdated.contains(id))) || self.is_mistaken(id) || self.has_given_its_name_up(id)
+        (is_untold && (self.touched.contains_key(id) || self.made_by_one_of_two.contains(id)))
+            || self.is_mistaken(id)
+            || self.has_given_its_name_up(id)
     }
 
     /// L2, of a write that is about to take effect.
@@ -240,11 +242,10 @@ impl Checker {
         if let Some((id, tags)) = &made {
             let owner = tags.get(OWNER).cloned().unwrap_or_default();
             self.made.insert(id.clone(), owner);
-            if life < self.newest {
-                self.outdated.insert(id.clone());
+            if now < self.two_until {
+                self.made_by_one_of_two.insert(id.clone());
             }
         }
-        self.newest = self.newest.max(life);
         let changes = self.look(cloud, now, life);
         self.check_gained(&changes.gained, action, now);
         self.check_lost(&changes.lost, action, now, life);

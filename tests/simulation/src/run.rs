@@ -249,7 +249,10 @@ impl Run {
                 for operator in &mut self.operators {
                     operator.until = Some(operator.until.map_or(until, |there| there.min(until)));
                 }
-                self.world.lock().checker.had_two = true;
+                {
+                    let state = &mut *self.world.lock();
+                    (state.checker.had_two, state.checker.two_until) = (true, state.now() + *together);
+                }
                 self.start();
             }
             Act::CutWatches(forgets) => {
