@@ -1,4 +1,4 @@
-//! The finished CustomResourceDefinitions: what the derive gives, made to read well and to be safe to install; and the files of them.
+//! The finished CustomResourceDefinitions: what the derive gives, made to read well and to be safe to install.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,6 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
-use super::protection::deletion_policy;
 use super::{AWSAccount, BastionUser, CrossAccountRole};
 
 /// The CustomResourceDefinitions of all kinds.
@@ -15,23 +14,6 @@ use super::{AWSAccount, BastionUser, CrossAccountRole};
 /// Never in a build whose tests passed: the schemas are fixed at compile time.
 pub fn crds() -> Result<Vec<CustomResourceDefinition>, serde_json::Error> {
     [AWSAccount::crd(), BastionUser::crd(), CrossAccountRole::crd()].into_iter().map(finish).collect()
-}
-
-/// Everything that a cluster is given before the operator, as objects by the name of the file that each is in: the
-/// CustomResourceDefinitions, and the policy that keeps them from being deleted in passing.
-///
-/// # Errors
-/// Never in a build whose tests passed: the schemas are fixed at compile time.
-pub fn installation_files() -> Result<BTreeMap<String, Value>, serde_json::Error> {
-    let (policy, binding) = deletion_policy();
-    let mut files = BTreeMap::from([
-        ("deletion-policy.yaml".to_owned(), serde_json::to_value(policy)?),
-        ("deletion-policy-binding.yaml".to_owned(), serde_json::to_value(binding)?),
-    ]);
-    for crd in crds()? {
-        files.insert(format!("{}.yaml", crd.spec.names.plural), serde_json::to_value(crd)?);
-    }
-    Ok(files)
 }
 
 /// Annotations that tell Helm, Argo CD and Flux to leave an object when what installed it is removed. Deleting a CustomResourceDefinition

@@ -15,11 +15,13 @@ pub mod trust;
 pub mod user;
 
 mod crd;
+mod install;
 
 pub use account::{AWSAccount, AWSAccountSpec, AWSAccountStatus};
 pub use common::{Condition, Managed};
 pub use conditions::Reason;
-pub use crd::{crds, installation_files};
+pub use crd::crds;
+pub use install::installation_files;
 pub use role::{CrossAccountRole, CrossAccountRoleSpec, CrossAccountRoleStatus};
 pub use user::{BastionUser, BastionUserSpec, BastionUserStatus};
 

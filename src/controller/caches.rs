@@ -23,8 +23,8 @@ use crate::api::permissions::Permissions;
 use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
 use crate::core::access::via;
 use crate::core::grants::{namespaces_selected, selects, sources_named};
+use crate::core::listed::is_cut;
 use crate::core::permissions::config_references;
-use crate::core::status::is_cut;
 use crate::core::world::{Labels, ObjectKey, SourceKey, World};
 
 /// The stores of all kinds that are watched.

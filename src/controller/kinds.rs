@@ -21,18 +21,19 @@ use crate::core::assume::{Found, Listed};
 use crate::core::desired::{Desired, desired_role, desired_user, owner};
 use crate::core::grants::{AssumableRole as Assumed, Grant, opens_in_console, role_identity, roles_of_role, roles_of_user, user_identity};
 use crate::core::identity::IdentityName;
+use crate::core::listed::{LISTED, count, is_cut};
 use crate::core::names::{Arn, Path, UniqueID, switch_role_url};
 use crate::core::observed::Observed;
 use crate::core::outcome::Problem;
 use crate::core::ownership::Owner;
-use crate::core::permissions::Staying;
 use crate::core::placement::{Placement, find};
 use crate::core::plan::Removed;
 use crate::core::possible::PolicyHolder;
 use crate::core::quotas::Quotas;
 use crate::core::sources::grants_of_role;
-use crate::core::status::{self, LISTED, count, is_cut};
+use crate::core::status;
 use crate::core::trust::Principal;
+use crate::core::unmanaged::Staying;
 use crate::core::world::{ObjectKey, SourceKey, World};
 
 /// How long a user that is cut off waits for the roles that trust it to let go, before it is deleted all the same.

@@ -26,11 +26,11 @@ use crate::core::desired::owner;
 use crate::core::failure::Failure;
 use crate::core::grants::{role_identity, user_identity};
 use crate::core::identity::IdentityName;
+use crate::core::listed::{LISTED, count};
 use crate::core::names::Arn;
 use crate::core::observed::Observed;
 use crate::core::placement::Placement;
 use crate::core::plan::is_settled;
-use crate::core::status::{LISTED, count};
 use crate::core::sweep::Sweep;
 use crate::core::world::ObjectKey;
 

@@ -23,13 +23,13 @@ use crate::core::absence::{self, Sight, Thing, look_again, sight};
 use crate::core::action::Action;
 use crate::core::desired::Desired;
 use crate::core::failure::{Effect, Failure};
+use crate::core::listed::LISTED;
 use crate::core::names::Arn;
 use crate::core::observed::Observed;
 use crate::core::outcome::{Outcome, Problem};
 use crate::core::placement::Placement;
 use crate::core::plan::{Plan, is_own, is_settled, plan};
 use crate::core::possible::{announced, announced_by};
-use crate::core::status::LISTED;
 use crate::core::world::ObjectKey;
 
 /// A pause after which a role looks whether it is known what has become of a source.

@@ -13,18 +13,10 @@ use super::identity::{ASSUME_POLICY, Identity, IdentityName};
 use super::names::{Arn, Path, PolicyName};
 use super::observed::Observed;
 use super::ownership::Owner;
-use super::quotas::Limits;
+use super::quotas::{CUT_OFF_ROOM, INLINE_QUOTA, Limits, MOST_SHARDS, SHARD_QUOTA};
 
-/// Characters that all inline policies of a user may have together (IAM quotas).
-pub const INLINE_QUOTA: usize = 2048;
-/// Characters that a customer-managed policy may have (IAM quotas).
-pub const SHARD_QUOTA: usize = 6144;
-/// Managed policies that can be attached to a user, where nobody asked AWS for more (IAM quotas).
-pub const MOST_SHARDS: usize = 10;
 /// How the names of a role's shards begin: not as a user's do, whatever the names of users are.
 pub const ROLE_SHARD: &str = "rolebridge-role-assumes";
-/// What of the inline quota is kept free for cutting the user off.
-pub const CUT_OFF_ROOM: usize = 256;
 /// Characters of an assume policy without its statements.
 const FRAME: usize = r#"{"Version":"2012-10-17","Statement":[]}"#.len();
 

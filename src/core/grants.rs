@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 use kube::core::ObjectMeta;
 
 use super::assume::SessionRights;
+use super::listed::{count, is_cut};
 use super::names::{Arn, Path, RoleName, UserName};
 use super::outcome::Problem;
 use super::placement::{Placement, admit, find, matches, shared_with};
 use super::require::{is_met_by_console, session_rights};
-use super::status::{count, is_cut};
 use super::trust::{Admission, Conditions, Principal, Trust};
 use super::world::{Labels, ObjectKey, SourceKey, World};
 use crate::api::common::AllowRolesFrom;

@@ -9,7 +9,7 @@ use super::grants::arns_naming;
 use super::identity::{Identity, IdentityName};
 use super::names::{Arn, Path, PolicyName};
 use super::placement::Placement;
-use super::quotas::{Limits, Quotas};
+use super::quotas::{Limits, MOST_SHARDS, Quotas};
 use super::world::{ObjectKey, SourceKey, World};
 use crate::api::permissions::{Permissions, PolicyStatus};
 use crate::api::user::AssumePolicyStatus;
@@ -28,7 +28,7 @@ fn assume_policies(
     // Of the ARN only partition and account matter.
     let shard = |number: usize| assume::shard(&Arn::account_root(&at.partition, &at.id), path, name, number).map(|(_, arn)| arn);
     let told: BTreeSet<&str> = told.iter().filter_map(|p| p.arn.as_deref()).collect();
-    let listed = (1..=assume::MOST_SHARDS).filter(|number| shard(*number).is_some_and(|arn| told.contains(arn.as_str()))).collect();
+    let listed = (1..=MOST_SHARDS).filter(|number| shard(*number).is_some_and(|arn| told.contains(arn.as_str()))).collect();
     let roles = arns_naming(world, source);
     // As much room as a role can take.
     let most = SessionRights { tag: true, set_source_identity: true };

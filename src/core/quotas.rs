@@ -2,11 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::assume::CUT_OFF_ROOM;
 use super::document::Document;
 use super::identity::{Identity, IdentityName};
 use crate::api::AWSAccount;
 use crate::api::account::QuotaStatus;
+
+/// Characters that all inline policies of a user may have together (IAM quotas).
+pub const INLINE_QUOTA: usize = 2048;
+/// Characters that a customer-managed policy may have (IAM quotas).
+pub const SHARD_QUOTA: usize = 6144;
+/// Managed policies that can be attached to a user, where nobody asked AWS for more (IAM quotas).
+pub const MOST_SHARDS: usize = 10;
+/// What of the inline quota is kept free for cutting the user off.
+pub const CUT_OFF_ROOM: usize = 256;
 
 /// How much IAM lets an account have of what Rolebridge writes. Sizes are in characters without white space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

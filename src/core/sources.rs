@@ -3,11 +3,11 @@
 use super::assume::SessionRights;
 use super::document::wildcard_match;
 use super::grants::{Grant, Presence, Relation, SourceObject, guard_root, is_selected, key_in, parse, relation, searched, told_name};
+use super::listed::{is_cut, may_hide_replaced};
 use super::names::Arn;
 use super::outcome::Problem;
 use super::placement::{Placement, admit, find};
 use super::require::{Caller, conditions, matching, session_rights, with_tags_bounded};
-use super::status::{is_cut, may_hide_replaced};
 use super::trust::{Admission, Conditions, Principal};
 use super::world::{ObjectKey, SourceKey, World};
 use crate::api::role::{GrantState, GrantStatus};

@@ -6,24 +6,12 @@
 use super::assume::number;
 use super::desired::Desired;
 use super::grants::{Grant, Presence};
+use super::listed::LISTED;
 use super::observed::{Observed, ObservedPolicy};
 use super::trust::{Principal, Trust};
 use crate::api::conditions::Class;
 use crate::api::permissions::PolicyStatus;
-use crate::api::role::{CrossAccountRoleStatus, GrantState, GrantStatus};
-
-/// Entries of a list in a status; the total is told beside it.
-pub const LISTED: usize = 100;
-
-/// A number as a status tells it.
-pub fn count(n: usize) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
-}
-
-/// Whether a list in a status had no room for all that there is.
-pub fn is_cut(listed: usize, total: i64) -> bool {
-    count(listed) < total
-}
+use crate::api::role::{GrantState, GrantStatus};
 
 /// The grants of a role as its status tells them, in their order. A principal that was replaced is never trusted again by itself, which only the status
 /// remembers: those come first to the list. What it does not tell counts as granted, so those that are not come next.
@@ -37,11 +25,6 @@ pub fn grants(grants: &[&Grant], trust: Option<&Trust>) -> Vec<GrantStatus> {
     told.truncate(LISTED);
     told.sort_by_key(|(order, _)| *order);
     told.into_iter().map(|(_, told)| told).collect()
-}
-
-/// Whether all that a status tells of the grants is of replaced principals, so that it may have had no room for more of them.
-pub fn may_hide_replaced(status: &CrossAccountRoleStatus) -> bool {
-    is_cut(status.grants.len(), status.grants_total) && status.grants.iter().all(|told| told.state == GrantState::Replaced)
 }
 
 fn grant_status(grant: &Grant, trust: Option<&Trust>) -> GrantStatus {
@@ -99,14 +82,5 @@ mod tests {
         let of_state = |state: GrantState| told.iter().filter(|told| told.state == state).map(number_of).collect::<Vec<_>>();
         assert_eq!((of_state(GrantState::Replaced), of_state(GrantState::Waiting)), (vec![49, 99, 149], vec![148]));
         assert!(listed[..95] == (0..95).collect::<Vec<_>>(), "{listed:?}");
-    }
-
-    #[test]
-    fn only_a_list_that_is_cut_and_full_of_replaced_ones_may_hide_more() {
-        let of = |state| GrantStatus { state, ..GrantStatus::default() };
-        let may_hide =
-            |grants: Vec<GrantStatus>, grants_total| may_hide_replaced(&CrossAccountRoleStatus { grants, grants_total, ..Default::default() });
-        assert!(may_hide(vec![of(GrantState::Replaced)], 2));
-        assert!(!may_hide(vec![of(GrantState::Replaced)], 1) && !may_hide(vec![of(GrantState::Replaced), of(GrantState::Granted)], 3));
     }
 }

@@ -36,6 +36,7 @@ use rolebridge::core::outcome::{Outcome, Problem};
 use rolebridge::core::ownership::{Owner, Tags};
 use rolebridge::core::placement::find;
 use rolebridge::core::plan::{Plan, Removal, Removed, plan, plan_removal};
+use rolebridge::core::quotas::{INLINE_QUOTA, MOST_SHARDS, SHARD_QUOTA};
 use rolebridge::core::trust::Admission;
 use rolebridge::core::world::{ObjectKey, World};
 use serde_json::{Value, json};
@@ -1048,7 +1049,7 @@ impl Crowd {
         identity.permissions_boundary = self.boundaries.1.map(|arn| arn.parse().expect("an ARN"));
         identity.attached_policies.insert(ATTACHABLE[0].parse().expect("an ARN"));
         if !self.inline.is_empty() {
-            identity.inline_policies.insert(ASSUME_POLICY.parse().expect("a name"), crowd_policy(&self.inline, assume::INLINE_QUOTA - 256));
+            identity.inline_policies.insert(ASSUME_POLICY.parse().expect("a name"), crowd_policy(&self.inline, INLINE_QUOTA - 256));
         }
         let mut policies = BTreeMap::new();
         for (number, roles, attached, whose) in self.shards.iter().filter(|(_, roles, ..)| !roles.is_empty()) {
@@ -1058,7 +1059,7 @@ impl Crowd {
                 name,
                 path: identity.path.clone(),
                 description: String::new(),
-                document: crowd_policy(roles, assume::SHARD_QUOTA),
+                document: crowd_policy(roles, SHARD_QUOTA),
                 tags: whose.tags(&desired.owner),
             };
             let unique = id(&format!("ANPASHARD{number:0>11}"));
@@ -1092,9 +1093,7 @@ fn crowd_may_assume(observed: &Observed, owner: &Owner) -> BTreeSet<String> {
 fn within_quota(observed: &Observed) -> bool {
     let inline = observed.identity.iter().flat_map(|found| found.identity.inline_policies.values()).map(Document::size).sum::<usize>();
     let attached = observed.identity.iter().flat_map(|found| assume::attached(&found.identity)).count();
-    inline + 256 <= assume::INLINE_QUOTA
-        && attached <= assume::MOST_SHARDS
-        && observed.policies.values().all(|found| found.policy.document.size() <= assume::SHARD_QUOTA)
+    inline + 256 <= INLINE_QUOTA && attached <= MOST_SHARDS && observed.policies.values().all(|found| found.policy.document.size() <= SHARD_QUOTA)
 }
 
 proptest! {
@@ -1326,7 +1325,7 @@ impl FoundPerson {
         }
         if let Some(count) = self.assumes {
             let roles: Vec<usize> = (0..count).collect();
-            identity.inline_policies.insert(ASSUME_POLICY.parse().expect("a name"), crowd_policy(&roles, assume::INLINE_QUOTA - 256));
+            identity.inline_policies.insert(ASSUME_POLICY.parse().expect("a name"), crowd_policy(&roles, INLINE_QUOTA - 256));
         }
         let attached = self.managed.iter().filter(|(_, (.., attached))| *attached).map(|(name, _)| own_arn(name));
         identity.attached_policies = self.attached.iter().map(|number| other_arn(*number)).chain(attached).collect();

@@ -2,15 +2,15 @@
 
 use super::super::assume;
 use super::super::canonical::same;
-use super::super::desired::Wanted;
 use super::super::document::Document;
 use super::super::groups::includes;
 use super::super::identity::{Identity, IdentityName};
 use super::super::names::{Arn, GroupName};
 use super::super::observed::Observed;
 use super::super::outcome::Problem;
-use super::super::permissions::Staying;
-use super::super::quotas::{Limits, Quotas};
+use super::super::quotas::{CUT_OFF_ROOM, Limits, Quotas};
+use super::super::unmanaged::Staying;
+use super::super::wanted::Wanted;
 use crate::api::Reason;
 
 /// What of the wanted state IAM's quotas do not hold. They forbid only to add: what is there already was let in once, and may always become less.
@@ -40,8 +40,7 @@ pub(super) fn excesses(quotas: &Quotas, wanted: &Wanted, observed: &Observed, st
         let own = identity.inline_policies.iter().map(|(name, document)| (name.as_str(), document.size()));
         let parts: Vec<String> =
             own.chain((others > 0).then_some(("those of others", others))).map(|(what, size)| format!("{what} {size}")).collect();
-        let reserve =
-            if matches!(who, IdentityName::User(_)) { format!(" beside {} for cutting it off", assume::CUT_OFF_ROOM) } else { String::new() };
+        let reserve = if matches!(who, IdentityName::User(_)) { format!(" beside {} for cutting it off", CUT_OFF_ROOM) } else { String::new() };
         let (all, quota) = (declared + others, limits.inline_policies_size);
         excesses.push(format!(
             "the inline policies of {who} would have {all} characters together, and IAM lets them have {quota}{reserve}: {}. Shorten them, or make \

@@ -13,29 +13,13 @@ use std::collections::BTreeSet;
 
 use super::super::action::Action;
 use super::super::identity::Identity;
-use super::super::quotas::{Limits, Quotas};
-use super::parts::{Part, Place, Step};
+use super::super::quotas::Limits;
+use super::parts::{Most, Part, Place, Step};
 use super::reach::{Effort, meet};
 use super::shifts::{Manner, Shift};
 
 /// Parts that limit each other: of so many it is tried whether some can do with fewer steps.
 const MOST_TRIED: usize = 16;
-
-/// What an identity, and its policies, may have at most.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Most {
-    /// The identity.
-    pub(super) limits: Limits,
-    /// Characters of a customer-managed policy.
-    pub(super) managed_policy_size: usize,
-}
-
-impl Most {
-    /// What the account lets an identity have.
-    pub(super) fn of(quotas: &Quotas, identity: &Identity) -> Self {
-        Self { limits: quotas.limits(&identity.name), managed_policy_size: quotas.managed_policy_size }
-    }
-}
 
 /// How strongly one thing comes before another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

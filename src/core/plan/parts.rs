@@ -10,12 +10,27 @@ use super::super::document::Document;
 use super::super::identity::{ASSUME_POLICY, Identity, IdentityName, ManagedPolicy};
 use super::super::names::{Arn, PolicyName};
 use super::super::observed::ObservedPolicy;
-use super::super::quotas::Limits;
-use super::order::Most;
+use super::super::quotas::{Limits, Quotas};
 use super::reach::Says;
 use super::shifts::{Manner, Shift, Shifts, Surroundings};
 use super::wording::Wording;
-use super::{POLICY_VERSIONS, policy_tags};
+use super::writes::{POLICY_VERSIONS, policy_tags};
+
+/// What an identity, and its policies, may have at most.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Most {
+    /// The identity.
+    pub(super) limits: Limits,
+    /// Characters of a customer-managed policy.
+    pub(super) managed_policy_size: usize,
+}
+
+impl Most {
+    /// What the account lets an identity have.
+    pub(super) fn of(quotas: &Quotas, identity: &Identity) -> Self {
+        Self { limits: quotas.limits(&identity.name), managed_policy_size: quotas.managed_policy_size }
+    }
+}
 
 /// How likely something is to limit what other policies allow: the likelier the earlier it comes, and the later it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,0 +1,231 @@
+//! What is to be there in AWS, given what a resource wants and what is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::assume::{self, Found, Room, Shares, share};
+use super::desired::{Desired, too_many};
+use super::document::{Document, Statement};
+use super::grants::{AssumableRole, Grant, Presence};
+use super::groups;
+use super::identity::{ASSUME_POLICY, Identity, ManagedPolicy};
+use super::names::{AccountID, Arn, PolicyName, UniqueID};
+use super::observed::{Observed, ObservedPolicy};
+use super::outcome::Problem;
+use super::ownership::Owner;
+use super::quotas::{Limits, Quotas};
+use super::trust::{Admission, Principal, Trust, trust_policy, without_lesser};
+use super::unmanaged::Staying;
+
+/// What is to be there, given what is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// The user or role.
+    pub identity: Identity,
+    /// Its customer-managed policies, by ARN.
+    pub policies: BTreeMap<Arn, ManagedPolicy>,
+}
+
+impl Desired {
+    /// What is to be there, given what is. Grants that are merely kept are in it only where they are there already, and roles stay in the assume policy
+    /// where they stand.
+    ///
+    /// # Errors
+    /// [`Reason::QuotaExceeded`] where a user has more roles than its assume policies hold beside what stands in them.
+    pub fn wanted(&self, observed: &Observed) -> Result<Wanted, Problem> {
+        let found = observed.identity.as_ref().map(|f| &f.identity);
+        let mut wanted = Wanted { identity: self.identity.clone(), policies: self.policies.clone() };
+        if let (Some(role), Some(trust)) = (&mut wanted.identity.role, &self.trust) {
+            // A policy that is there has room, however large it is.
+            let there = found.and_then(|found| found.role.as_ref()).map_or(0, |role| role.trust_policy.size());
+            let room = self.quotas.trust_policy_size.max(there);
+            let there = self.trust_in_force(observed);
+            role.trust_policy = trust_to_be(trust, there.as_ref(), room, self.arn.account_id().as_ref());
+        }
+        if let Some(memberships) = &self.memberships {
+            let there = found.and_then(|f| f.groups.clone()).unwrap_or_default();
+            wanted.identity.groups = Some(groups::joined(memberships, &there));
+        }
+        if !self.has_assume_policies {
+            let found = Found::of(&self.identity, &self.owner, observed);
+            let roles = standing_roles(&self.assumes, &found, self.is_behind);
+            let room = self.room(observed);
+            let shares = share(&roles, &found, room).map_err(|excess| too_many(&self.identity.name, roles.len(), excess.roles, room.shards))?;
+            wanted.put_assume_policies(&self.arn, &shares);
+        }
+        Ok(wanted)
+    }
+
+    /// What the other policies of the identity leave for its assume policies.
+    fn room(&self, observed: &Observed) -> Room {
+        let staying = Staying::of(self, observed);
+        let declared = Limits::taken_by(&self.identity);
+        let taken = Limits {
+            inline_policies_size: declared.inline_policies_size + staying.inline.into_values().map(Document::size).sum::<usize>(),
+            attached_policies: declared.attached_policies + staying.attached.len(),
+            ..declared
+        };
+        Room::beside(taken, self.quotas.limits(&self.identity.name))
+    }
+
+    /// What is wanted of an identity whose declaration cannot be carried out: that it stays as it is, less the grants that are withdrawn.
+    /// Narrowing goes on whatever check fails; nothing is added.
+    pub fn withdraw_revoked(
+        owner: Owner,
+        pinned: UniqueID,
+        trust: Option<Vec<Vec<Grant>>>,
+        assumes: Vec<AssumableRole>,
+        arn: Arn,
+        quotas: Quotas,
+        found: &Observed,
+    ) -> Option<Self> {
+        let mut identity = found.identity.as_ref()?.identity.clone();
+        let kept = |presence| if presence == Presence::Wanted { Presence::Kept } else { presence };
+        let grant = |g: Grant| Grant { presence: kept(g.presence), ..g };
+        let trust = trust.map(|entries| entries.into_iter().map(|entry| entry.into_iter().map(grant).collect()).collect());
+        // A policy that is somebody else's is a conflict for those who want it; here nothing is wanted of it.
+        let ours = |policy: &ObservedPolicy| owner.check("policy", &policy.policy.tags, &policy.id, None).is_ok();
+        let mut policies: BTreeMap<Arn, ManagedPolicy> =
+            found.policies.iter().filter(|(_, policy)| ours(policy)).map(|(arn, policy)| (arn.clone(), policy.policy.clone())).collect();
+        let assumes: Vec<AssumableRole> = assumes.into_iter().map(|role| AssumableRole { presence: kept(role.presence), ..role }).collect();
+        let there = Found::of(&identity, &owner, found);
+        let shares = there.retained(&standing_roles(&assumes, &there, false));
+        identity.inline_policies.retain(|name, _| name.as_str() != ASSUME_POLICY);
+        identity.inline_policies.extend(inline_assume_policy(&shares));
+        for (number, shard) in there.shards() {
+            match (shares.shards.get(&number), policies.get_mut(shard)) {
+                (Some(roles), Some(policy)) => policy.document = assume::document(roles),
+                // What is not attached allows nothing: it may be about to be.
+                _ if !identity.attached_policies.contains(shard) => {}
+                _ => {
+                    policies.remove(shard);
+                    identity.attached_policies.remove(shard);
+                }
+            }
+        }
+        Some(Self {
+            owner,
+            pinned: Some(pinned),
+            identity,
+            arn,
+            trust,
+            assumes,
+            policies,
+            former_policies: BTreeSet::new(),
+            memberships: None,
+            unmanaged: None,
+            has_assume_policies: true,
+            quotas,
+            is_its_own_source: false,
+            is_behind: false,
+            written_trust: None,
+        })
+    }
+
+    /// Whether somebody whom `whole` wants to let in comes in now, as one of many or by name, and would not if this were brought about.
+    pub fn shuts_out(&self, whole: &Self, observed: &Observed) -> bool {
+        let (Some(there), Some(own)) = (self.trust_in_force(observed), self.arn.account_id()) else { return false };
+        let Some(role) = self.wanted(observed).ok().and_then(|wanted| wanted.identity.role) else { return false };
+        let to_be = Trust::of(&role.trust_policy, &own);
+        let lets_in = |trust: &Trust, who: &Principal| trust.admissions.iter().any(|admission| admission.principal.includes(who));
+        let wanted = whole.trust.iter().flatten().flatten().filter(|grant| grant.presence == Presence::Wanted);
+        let mut wanted = wanted.filter_map(|grant| grant.admission.as_ref());
+        wanted.any(|admission| lets_in(&there, &admission.principal) && !lets_in(&to_be, &admission.principal))
+    }
+}
+
+impl Wanted {
+    /// Puts the assume policies of the identity in.
+    fn put_assume_policies(&mut self, arn_of_identity: &Arn, shares: &Shares<'_>) {
+        self.identity.inline_policies.extend(inline_assume_policy(shares));
+        for (number, roles) in &shares.shards {
+            let Some((name, arn)) = assume::shard(arn_of_identity, &self.identity.path, &self.identity.name, *number) else { continue };
+            self.identity.attached_policies.insert(arn.clone());
+            let (path, tags) = (self.identity.path.clone(), self.identity.tags.clone());
+            let policy = ManagedPolicy { arn: arn.clone(), name, path, description: String::new(), document: assume::document(roles), tags };
+            self.policies.insert(arn, policy);
+        }
+    }
+}
+
+fn inline_assume_policy(shares: &Shares<'_>) -> Option<(PolicyName, Document)> {
+    let name = ASSUME_POLICY.parse().ok().filter(|_| !shares.inline.is_empty())?;
+    Some((name, assume::document(&shares.inline)))
+}
+
+/// The roles that are to be in the assume policies, given what is there. While IAM may be behind, what the status tells is there, too.
+fn standing_roles<'a>(assumes: &'a [AssumableRole], found: &Found<'_>, is_behind: bool) -> assume::Roles<'a> {
+    let there = found.assumable();
+    let is_there = |role: &AssumableRole| there.contains(role.arn.as_str()) || (is_behind && role.is_told);
+    assumes.iter().filter(|role| role.presence.is_met(is_there(role))).map(|role| (role.arn.as_str(), role.rights)).collect()
+}
+
+/// The trust policy that is to be there. A grant that is merely kept is in it as it stands: under what is required now where that only narrows it, and
+/// otherwise under what was required before. Where nothing is added, that it fits comes before that it is narrow.
+fn trust_to_be(entries: &[Vec<Grant>], there: Option<&Trust>, room: usize, own: Option<&AccountID>) -> Document {
+    let nothing = Trust::default();
+    let known = there.unwrap_or(&nothing);
+    // None of those that were deleted and made anew, which only the unique IDs that are there now tell.
+    let declared: Vec<Vec<Grant>> = entries.iter().map(|entry| entry.iter().filter(|grant| !grant.is_replaced(there)).cloned().collect()).collect();
+    let beside = |known: &Trust| {
+        let adds = declared.iter().flatten().any(|grant| grant.presence == Presence::Wanted);
+        let narrowed = trust_beside(&declared, known, Kept::Narrowed);
+        if adds || narrowed.size() <= room {
+            return narrowed;
+        }
+        let standing = trust_beside(&declared, known, Kept::AsTheyStand);
+        if standing.size() <= room { standing } else { trust_beside(&declared, known, Kept::AsFewAsSuffice) }
+    };
+    let to_be = beside(known);
+    // What was denied by hand is not denied any more then, and who comes in by a root may be named.
+    match own.filter(|_| !known.denied.is_empty()) {
+        Some(own) => beside(&Trust::of(&to_be, own)),
+        None => to_be,
+    }
+}
+
+/// How grants are written that are merely kept.
+#[derive(Clone, Copy, PartialEq)]
+enum Kept {
+    /// Under what is required now, where that only narrows them.
+    Narrowed,
+    /// Under what was required before.
+    AsTheyStand,
+    /// The same, and nobody by name who comes in by another one all the same.
+    AsFewAsSuffice,
+}
+
+fn trust_beside(entries: &[Vec<Grant>], known: &Trust, how: Kept) -> Document {
+    // Who comes in anyway may be named: that adds nobody.
+    let wanted = entries.iter().flatten().filter(|grant| grant.presence == Presence::Wanted).filter_map(|grant| grant.admission.clone());
+    let let_in = Trust { admissions: known.admissions.iter().cloned().chain(wanted).collect(), ..known.clone() };
+    let as_declared = |grant: &Grant| {
+        let admission = grant.admission.as_ref()?;
+        let stands = match grant.presence {
+            Presence::Wanted => true,
+            Presence::Kept => how == Kept::Narrowed && grant.is_understood && let_in.covers(admission) && !grant.standing(known).is_empty(),
+            Presence::Absent => false,
+        };
+        stands.then(|| admission.clone())
+    };
+    let mut to_be: Vec<BTreeSet<Admission>> = entries.iter().map(|entry| entry.iter().filter_map(as_declared).collect()).collect();
+    for (index, grant) in entries.iter().enumerate().flat_map(|(index, entry)| entry.iter().map(move |grant| (index, grant))) {
+        if grant.presence != Presence::Kept || as_declared(grant).is_some() {
+            continue;
+        }
+        // What another entry has is not repeated: several may name one principal under conditions of their own.
+        let kept = without_lesser(grant.standing(known));
+        let missing: Vec<Admission> = kept.into_iter().filter(|kept| !to_be.iter().flatten().any(|there| there.extends(kept))).collect();
+        to_be[index].extend(missing);
+    }
+    if how == Kept::AsFewAsSuffice {
+        let all: BTreeSet<Admission> = to_be.iter().flatten().cloned().collect();
+        let is_spare = |one: &Admission| all.iter().any(|more| more.covers(one) && !one.covers(more));
+        to_be.iter_mut().for_each(|entry| entry.retain(|one| !is_spare(one)));
+    }
+    trust_policy(to_be)
+}
+
+/// A permissions policy that denies everything: what cuts a user off.
+pub fn nothing() -> Document {
+    Document::new(vec![Statement::deny().actions(["*"]).resources(["*"])])
+}
