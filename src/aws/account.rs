@@ -10,8 +10,9 @@ use aws_sdk_iam::config::{IdentityCache, Region};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use super::access::AccountConfig;
 use super::backend::Meter;
-use super::config::{AccountConfig, BaseConfig};
+use super::config::BaseConfig;
 use super::credentials::CachedCredentials;
 use super::gateway::{Caller, Gateway};
 use super::limits::{Budget, RemovalLine};
@@ -64,7 +65,7 @@ impl Account {
         };
         let region = Region::new(region);
         let through = via.as_ref().map(|via| via.credentials.clone());
-        let credentials = CachedCredentials::of(base, &config.access, region.clone(), through);
+        let credentials = base.credentials(&config.access, region.clone(), through);
         let budget = Arc::new(Budget::new(&config.limits, Instant::now()));
         let meter = Meter(budget.clone());
         let gateway = match &base.backend {

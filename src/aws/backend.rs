@@ -13,7 +13,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
 use tokio::time::Instant;
 
-use super::config::AccountConfig;
+use super::access::AccountConfig;
 use super::gateway::Gateway;
 use super::limits::Budget;
 use crate::core::failure::Failure;

@@ -1,6 +1,5 @@
-//! What is to be known before an account can be spoken to.
+//! What all accounts share: the SDK's settings, and how credentials are got.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,15 +8,17 @@ use aws_config::{AppName, BehaviorVersion, SdkConfig};
 use aws_credential_types::credential_fn::provide_credentials_fn;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_credential_types::provider::error::CredentialsError;
-use aws_sdk_iam::config::SharedHttpClient;
 use aws_sdk_iam::config::retry::RetryConfig;
+use aws_sdk_iam::config::{IdentityCache, Region, SharedHttpClient};
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::{Builder, ConnectorBuilder, tls};
 
-use super::backend::{Backend, fixed_keys};
+use super::access::AccessConfig;
+use super::backend::{Backend, BackendSessions, fixed_keys};
 use super::credentials::CachedCredentials;
-use super::secret::Secrets;
-use crate::core::names::{AccountID, Arn, Partition};
+use super::sdk::reply::CompleteReply;
+use super::secret::{SecretKeys, Secrets};
+use super::session::{Assuming, RoleSessions};
 
 /// How the SDK behaves by default: fixed, so that an update of the SDK does not change timeouts or retries behind our back.
 const BEHAVIOR: fn() -> BehaviorVersion = BehaviorVersion::v2026_01_12;
@@ -96,6 +97,36 @@ impl BaseConfig {
             .build();
         Self::new(sdk, secrets)
     }
+
+    /// The credentials of an account that is entered in this way, through another one where there is one. No call is made yet.
+    pub(super) fn credentials(&self, access: &AccessConfig, region: Region, through: Option<Arc<CachedCredentials>>) -> Arc<CachedCredentials> {
+        let (provider, through) = match access {
+            AccessConfig::Ambient => return self.own.clone(),
+            AccessConfig::Secret(name) => (SharedCredentialsProvider::new(SecretKeys::new(self.secrets.clone(), name)), None),
+            AccessConfig::AssumeRole { role_arn, external_id, session_name, duration } => {
+                let source = through.unwrap_or_else(|| self.own.clone());
+                let sessions = match self.backend.clone() {
+                    Some(backend) => {
+                        SharedCredentialsProvider::new(BackendSessions { backend, role_arn: role_arn.clone(), external_id: external_id.clone() })
+                    }
+                    None => {
+                        // STS takes at most twelve hours, which the schema says, too.
+                        let seconds = i32::try_from(duration.as_secs()).unwrap_or(i32::MAX);
+                        let assuming = Assuming { role_arn, external_id: external_id.as_deref(), session_name, seconds };
+                        SharedCredentialsProvider::new(RoleSessions::new(self.sts(region, source.clone()), &assuming))
+                    }
+                };
+                (sessions, Some(source))
+            }
+        };
+        Arc::new(CachedCredentials::new(provider, access.clone(), through))
+    }
+
+    /// STS in a region, with these credentials.
+    fn sts(&self, region: Region, credentials: Arc<CachedCredentials>) -> aws_sdk_sts::Client {
+        let sdk = self.sdk.to_builder().region(region).credentials_provider(credentials.shared()).identity_cache(IdentityCache::no_cache()).build();
+        aws_sdk_sts::Client::from_conf(aws_sdk_sts::config::Builder::from(&sdk).interceptor(CompleteReply).build())
+    }
 }
 
 fn timeouts() -> TimeoutConfig {
@@ -114,103 +145,12 @@ fn http_client(proxy: fn() -> ProxyConfig) -> SharedHttpClient {
     })
 }
 
-/// One account and the way into it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AccountConfig {
-    /// The account that the credentials must lead into.
-    pub id: AccountID,
-    /// The partition that the credentials must lead into.
-    pub partition: Partition,
-    /// The region of STS and of signatures; None for the partition's default.
-    pub region: Option<String>,
-    /// The way in.
-    pub access: AccessConfig,
-    /// The request budget.
-    pub limits: LimitsConfig,
-}
-
-/// How the operator gets into an account.
-#[derive(Clone, PartialEq)]
-pub enum AccessConfig {
-    /// By its own credentials, as they are.
-    Ambient,
-    /// By the keys in this Secret.
-    Secret(String),
-    /// By assuming a management role, with its own credentials or those of another account.
-    AssumeRole {
-        /// The management role.
-        role_arn: Arn,
-        /// What the role's trust policy may ask for to tell one caller's purpose from another's. Treated as a secret: it is never shown.
-        external_id: Option<String>,
-        /// Name of the session, as CloudTrail shows it.
-        session_name: String,
-        /// How long a session lasts: 15 minutes to 12 hours, at most the role's own maximum, and one hour where the operator's own
-        /// credentials are a session of a role already (STS API reference, AssumeRole).
-        duration: Duration,
-    },
-}
-
-impl AccessConfig {
-    /// Name of the session where none is configured.
-    pub const DEFAULT_SESSION_NAME: &str = "rolebridge";
-    /// Length of a session where none is configured; also the longest that a role assumed from a role may have.
-    pub const DEFAULT_DURATION: Duration = Duration::from_secs(3600);
-
-    /// The management role, where one is assumed.
-    pub fn role_arn(&self) -> Option<&Arn> {
-        match self {
-            Self::Ambient | Self::Secret(_) => None,
-            Self::AssumeRole { role_arn, .. } => Some(role_arn),
-        }
-    }
-
-    /// A text of AWS's without the external ID, which AWS repeats where it finds fault with it.
-    pub(super) fn redact(&self, text: &str) -> String {
-        match self {
-            Self::AssumeRole { external_id: Some(secret), .. } if !secret.is_empty() => text.replace(secret.as_str(), "(external ID)"),
-            _ => text.to_owned(),
-        }
-    }
-}
-
-impl fmt::Debug for AccessConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ambient => f.write_str("Ambient"),
-            Self::Secret(name) => f.debug_tuple("Secret").field(name).finish(),
-            Self::AssumeRole { role_arn, external_id, session_name, duration } => f
-                .debug_struct("AssumeRole")
-                .field("role_arn", role_arn)
-                .field("external_id", &external_id.as_ref().map(|_| "(hidden)"))
-                .field("session_name", session_name)
-                .field("duration", duration)
-                .finish(),
-        }
-    }
-}
-
-/// How fast one account may be called. A zero counts as one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LimitsConfig {
-    /// Calls a second in the long run.
-    pub requests_per_second: u32,
-    /// Calls that may be made at once after a pause.
-    pub burst: u32,
-    /// Pieces of work at the same time.
-    pub concurrency: usize,
-}
-
-impl Default for LimitsConfig {
-    fn default() -> Self {
-        Self { requests_per_second: 20, burst: 100, concurrency: 8 }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use aws_sdk_iam::config::endpoint::{DefaultResolver as IAMEndpoints, Params as IAMParams, ResolveEndpoint as _};
     use aws_sdk_sts::config::endpoint::{DefaultResolver as STSEndpoints, Params as STSParams, ResolveEndpoint as _};
+
+    use crate::core::names::Partition;
 
     /// Each partition that AWS has, with the endpoints of IAM and STS in its default region (General Reference, "Service endpoints").
     const ENDPOINTS: [(&str, &str, &str); 8] = [
@@ -233,22 +173,5 @@ mod tests {
             let parameters = STSParams::builder().region(region).build().unwrap();
             assert_eq!(STSEndpoints::new().resolve_endpoint(&parameters).await.unwrap().url(), sts, "{partition}");
         }
-    }
-
-    fn access() -> AccessConfig {
-        AccessConfig::AssumeRole {
-            role_arn: "arn:aws:iam::222222222222:role/manager".parse().unwrap(),
-            external_id: Some("s3cret-id".into()),
-            session_name: AccessConfig::DEFAULT_SESSION_NAME.into(),
-            duration: AccessConfig::DEFAULT_DURATION,
-        }
-    }
-
-    #[test]
-    fn the_external_id_is_never_shown() {
-        let shown = format!("{:?}", access());
-        assert!(shown.contains("manager") && !shown.contains("s3cret-id"), "{shown}");
-        let redacted = access().redact("Value 's3cret-id' at 'externalId' failed to satisfy constraint");
-        assert_eq!(redacted, "Value '(external ID)' at 'externalId' failed to satisfy constraint");
     }
 }

@@ -7,15 +7,11 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
-use aws_sdk_iam::config::Region;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use super::backend::BackendSessions;
-use super::config::{AccessConfig, BaseConfig};
+use super::access::AccessConfig;
 use super::errors::NoCredentials;
-use super::secret::SecretKeys;
-use super::session::{Assuming, RoleSessions};
 use crate::core::names::Arn;
 
 /// Longest time for fetching credentials, through all accounts of a chain: less than a request may take, so that what is slow is told from AWS being
@@ -64,32 +60,9 @@ impl CachedCredentials {
         Self::new(provider, AccessConfig::Ambient, None)
     }
 
-    fn new(provider: SharedCredentialsProvider, access: AccessConfig, through: Option<Arc<Self>>) -> Self {
+    /// Those of an account that is entered in this way, `through` others where these are got with them.
+    pub(super) fn new(provider: SharedCredentialsProvider, access: AccessConfig, through: Option<Arc<Self>>) -> Self {
         Self { provider, access, through, state: Mutex::default(), refused: AtomicBool::new(false) }
-    }
-
-    /// Those of an account that is entered in this way, through another one where there is one. No call is made yet.
-    pub(super) fn of(base: &BaseConfig, access: &AccessConfig, region: Region, through: Option<Arc<Self>>) -> Arc<Self> {
-        let (provider, through) = match access {
-            AccessConfig::Ambient => return base.own.clone(),
-            AccessConfig::Secret(name) => (SharedCredentialsProvider::new(SecretKeys::new(base.secrets.clone(), name)), None),
-            AccessConfig::AssumeRole { role_arn, external_id, session_name, duration } => {
-                let source = through.unwrap_or_else(|| base.own.clone());
-                let sessions = match base.backend.clone() {
-                    Some(backend) => {
-                        SharedCredentialsProvider::new(BackendSessions { backend, role_arn: role_arn.clone(), external_id: external_id.clone() })
-                    }
-                    None => {
-                        // STS takes at most twelve hours, which the schema says, too.
-                        let seconds = i32::try_from(duration.as_secs()).unwrap_or(i32::MAX);
-                        let assuming = Assuming { role_arn, external_id: external_id.as_deref(), session_name, seconds };
-                        SharedCredentialsProvider::new(RoleSessions::new(base, region, source.clone(), &assuming))
-                    }
-                };
-                (sessions, Some(source))
-            }
-        };
-        Arc::new(Self::new(provider, access.clone(), through))
     }
 
     /// As the SDK takes them.

@@ -11,7 +11,7 @@ use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
 use thiserror::Error;
 
-use super::config::AccessConfig;
+use super::access::AccessConfig;
 use super::secret::SecretError;
 use crate::api::Reason;
 use crate::core::failure::{Effect, Failure};

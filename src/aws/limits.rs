@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::config::LimitsConfig;
+use super::access::LimitsConfig;
 
 /// How much later the next piece of work is asked back where as many are under way as the account allows.
 const SLOT_SPACING: Duration = Duration::from_millis(12);

@@ -6,6 +6,7 @@
 //! [`Failure`](crate::core::failure::Failure). Nothing here decides anything, and nothing is retried here: the controller does that, since it
 //! knows what is safe to do again.
 
+mod access;
 mod account;
 mod backend;
 mod config;
@@ -19,9 +20,10 @@ mod session;
 #[cfg(test)]
 mod test_server;
 
+pub use access::{AccessConfig, AccountConfig, LimitsConfig};
 pub use account::{Account, Permit};
 pub use backend::{Backend, Meter};
-pub use config::{AccessConfig, AccountConfig, BaseConfig, LimitsConfig};
+pub use config::BaseConfig;
 pub use gateway::{Caller, Gateway};
 pub use secret::{SecretEntries, Secrets};
 

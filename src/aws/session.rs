@@ -1,15 +1,9 @@
 //! The sessions of roles that are assumed.
 
-use std::sync::Arc;
-
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
-use aws_sdk_iam::config::{IdentityCache, Region};
 
-use super::config::BaseConfig;
-use super::credentials::CachedCredentials;
-use super::sdk::reply::CompleteReply;
 use crate::core::names::Arn;
 
 /// A role to be assumed, anew with each asking.
@@ -38,12 +32,10 @@ pub(super) struct Assuming<'a> {
 }
 
 impl RoleSessions {
-    /// Sessions that are got with other credentials, at STS in a region. No call is made yet.
-    pub(super) fn new(base: &BaseConfig, region: Region, by: Arc<CachedCredentials>, assuming: &Assuming<'_>) -> Self {
-        let sdk = base.sdk.to_builder().region(region).credentials_provider(by.shared()).identity_cache(IdentityCache::no_cache()).build();
-        let sts = aws_sdk_sts::config::Builder::from(&sdk).interceptor(CompleteReply).build();
+    /// Sessions that are got from this STS. No call is made yet.
+    pub(super) fn new(sts: aws_sdk_sts::Client, assuming: &Assuming<'_>) -> Self {
         Self {
-            sts: aws_sdk_sts::Client::from_conf(sts),
+            sts,
             role_arn: assuming.role_arn.clone(),
             external_id: assuming.external_id.map(str::to_owned),
             session_name: assuming.session_name.to_owned(),

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::config::{AccessConfig, AccountConfig, BaseConfig, LimitsConfig};
+use super::access::{AccessConfig, AccountConfig, LimitsConfig};
+use super::config::BaseConfig;
 use super::secret::{SecretEntries, Secrets};
 use crate::api::Reason;
 use crate::core::encoding::decode_document;

@@ -109,6 +109,8 @@ pub struct Checker {
     named: BTreeMap<String, String>,
     /// When others last changed something, by unique ID.
     pub touched: BTreeMap<String, Duration>,
+    /// The accounts that refused every call for a while, by name.
+    pub closed: BTreeSet<String>,
     /// Whether two operators were alive at once.
     pub had_two: bool,
     /// Until when they are, or were.

@@ -274,6 +274,7 @@ impl Run {
             Act::AccountClosed(account, time) => {
                 let id = ACCOUNTS.iter().find(|(name, _)| name == account).and_then(|(_, id)| id.parse().ok());
                 let state = &mut *self.world.lock();
+                state.checker.closed.insert(account.clone());
                 state.closed.extend(id.map(|id| (id, Instant::now() + *time)));
             }
             Act::ClockStep(milliseconds) => step_clock(*milliseconds),

@@ -327,7 +327,7 @@ impl Settled<'_> {
                 // Of quotas that are exhausted L6 tells.
                 Some(("True", _) | (_, "QuotaExceeded")) => {}
                 // The next sweep puts that right.
-                Some(_) if self.is_outdated(key) => {}
+                Some(_) if self.is_outdated(key) || self.was_refused(key) => {}
                 // So does it find that nobody else has the name any more.
                 Some((_, "Conflict")) if !self.is_certain => {}
                 // Each of two operators may have made what the other one does not know of.
@@ -345,6 +345,13 @@ impl Settled<'_> {
     /// Whether an operator that has ended told the status last, as it knew it. Until a sweep has come by nobody need have noticed.
     fn is_outdated(&self, key: &str) -> bool {
         !self.is_certain && self.checker.told_by.get(key).is_some_and(|life| *life != self.newest)
+    }
+
+    /// Whether the account of a resource refused every call for a while: it is asked less and less often then, until a sweep comes through.
+    fn was_refused(&self, key: &str) -> bool {
+        let of_user = self.resources().users().find(|(there, _)| *there == key).map(|(_, user)| &user.spec.account_ref.name);
+        let account = of_user.or_else(|| self.resources().roles().find(|(there, _)| *there == key).map(|(_, role)| &role.spec.account_ref.name));
+        !self.is_certain && account.is_some_and(|account| self.checker.closed.contains(account))
     }
 
     /// Whether what a resource wants may not be there in AWS.
