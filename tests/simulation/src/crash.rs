@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::acts::{Act, Identity, Others};
 use crate::people::which;
-use crate::run::carry_out;
 use crate::schedule::{Call, Schedule, Step, Strike, Strikes};
 use crate::shrink::Failing;
+use crate::simulate::carry_out;
 
 /// What is harmed, and what is done to it.
 pub const HARMS: [Strike; 3] = [Strike::DiesBefore, Strike::DiesAfter, Strike::ReplyLost];

@@ -274,7 +274,9 @@ impl Resources {
                     }
                     let pairs = if is_free && is_placed { &mut declaration.wanted } else { &mut declaration.frozen };
                     pairs.insert((who.clone(), key.clone()));
-                    declaration.conditions.entry((who, key.clone())).or_default().insert(json!(entry.require).to_string());
+                    // Within one account who is named needs no policy of its own, so that it is not named in the place of the root while nothing may be added.
+                    let form = self.users.get(&who).filter(|(_, user)| user.spec.account_ref.name == *account).map(|_| entry.principal);
+                    declaration.conditions.entry((who, key.clone())).or_default().insert(json!([entry.require, form]).to_string());
                 }
             }
         }

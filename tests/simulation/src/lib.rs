@@ -25,6 +25,7 @@ pub mod run;
 pub mod schedule;
 pub mod settled;
 pub mod shrink;
+pub mod simulate;
 pub mod wire;
 pub mod workload;
 pub mod world;

@@ -1,6 +1,6 @@
 //! One run: a schedule carried out against the real controller, and what came of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rolebridge::controller::{Health, Settings, run, watched};
@@ -11,13 +11,11 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::acts::Act;
 use crate::checker::Violation;
-use crate::declared::Key;
-use crate::determinism::{simulated, step_clock};
+use crate::determinism::step_clock;
 use crate::gateway::aws;
 use crate::people::{self, ACCOUNTS, Hands};
 use crate::random::Random;
 use crate::schedule::{Call, Schedule, Strike};
-use crate::settled;
 use crate::wire::client;
 use crate::world::{Calls, Life, World};
 
@@ -49,30 +47,6 @@ pub struct Outcome {
     pub made: Vec<Call>,
 }
 
-/// Carries out a schedule.
-pub fn carry_out(schedule: &Schedule, keeps_lines: bool) -> Outcome {
-    let schedule = schedule.clone();
-    simulated(schedule.seed, async move { Run::begin(schedule, keeps_lines).carry_out().await })
-}
-
-/// Carries out a schedule in which nothing breaks. Returns the users and roles that are Ready in the end.
-pub fn ready_after(schedule: &Schedule) -> BTreeSet<Key> {
-    let schedule = schedule.clone();
-    simulated(schedule.seed, async move {
-        let mut run = Run::begin(schedule, false);
-        let steps = std::mem::take(&mut run.schedule.steps);
-        let mut random = Random::new(0);
-        for step in &steps {
-            run.act(&step.act, &mut random).await;
-        }
-        run.start();
-        run.calm();
-        run.settle().await;
-        run.end_all();
-        settled::ready(&run.world.lock().checker.resources)
-    })
-}
-
 /// A run under way.
 pub(crate) struct Run {
     world: World,
@@ -93,7 +67,7 @@ struct Operator {
 }
 
 impl Run {
-    fn begin(schedule: Schedule, keeps_lines: bool) -> Self {
+    pub(crate) fn begin(schedule: Schedule, keeps_lines: bool) -> Self {
         let (sender, deaths) = unbounded_channel();
         let world = World::new(schedule.seed, schedule.strikes.clone(), schedule.lag, keeps_lines, sender);
         {
@@ -128,7 +102,23 @@ impl Run {
         self.operators.push(Operator { life, task, stop, health, until: None });
     }
 
-    async fn carry_out(mut self) -> Outcome {
+    /// Carries out a schedule in which nothing breaks, all of it at once, until all is settled.
+    pub(crate) async fn undisturbed(mut schedule: Schedule) -> Self {
+        let steps = std::mem::take(&mut schedule.steps);
+        let mut run = Self::begin(schedule, false);
+        let mut random = Random::new(0);
+        for step in &steps {
+            run.act(&step.act, &mut random).await;
+        }
+        run.start();
+        run.calm();
+        run.settle().await;
+        run.end_all();
+        run
+    }
+
+    /// Carries out the steps of the schedule. Tells whether all went well, so that nothing breaks any more from now on.
+    pub(crate) async fn steps(&mut self) -> bool {
         let steps = std::mem::take(&mut self.schedule.steps);
         let mut random = Random::new(self.schedule.seed ^ 0x2545_f491);
         let mut is_started = false;
@@ -142,15 +132,14 @@ impl Run {
             self.world.lock().trace.say(format_args!("{}", step.act));
             self.act(&step.act, &mut random).await;
             if self.is_over(steps.len()) {
-                return self.outcome();
+                return false;
             }
         }
         if !is_started {
             self.start();
         }
         self.calm();
-        settled::check(&mut self).await;
-        self.outcome()
+        true
     }
 
     /// Whether something does not hold, or the operator turns in circles.
@@ -282,7 +271,8 @@ impl Run {
         }
     }
 
-    fn outcome(&mut self) -> Outcome {
+    /// What came of it.
+    pub(crate) fn outcome(&mut self) -> Outcome {
         self.end_all();
         let state = &mut *self.world.lock();
         Outcome {

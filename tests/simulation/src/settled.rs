@@ -20,8 +20,9 @@ use crate::acts::{Act, Others};
 use crate::aws_state::{AccountState, State as AWSState, account, find, identities, in_force, items, statements, text, unique_id};
 use crate::checker::{Checker, Violation};
 use crate::declared::{Key, Resources, key};
+use crate::determinism::simulated;
 use crate::people::ACCOUNTS;
-use crate::run::{INSTALLATION, Run, ready_after};
+use crate::run::{INSTALLATION, Run};
 use crate::schedule::{Schedule, Step, Strikes};
 use crate::world::Calls;
 
@@ -44,11 +45,16 @@ fn compare(run: &Run, when: &str) {
         }
         (suspects, uneventful(run.schedule(), &state))
     };
-    let ready = ready_after(&schedule);
+    let ready = ready_after(schedule);
     for (key, reason) in suspects.into_iter().filter(|(key, _)| ready.contains(key)) {
         let what = format!("{key} says {reason} ({when}), and would be Ready had nothing happened");
         run.world().lock().checker.violated("L6", what);
     }
+}
+
+/// Carries out a schedule in which nothing breaks. Returns the users and roles that are Ready in the end.
+fn ready_after(schedule: Schedule) -> BTreeSet<Key> {
+    simulated(schedule.seed, async move { ready(&Run::undisturbed(schedule).await.world().lock().checker.resources) })
 }
 
 /// What is declared now, declared in an untouched world.
@@ -275,8 +281,11 @@ impl Settled<'_> {
 
     /// Whether the operator can do something about a role: its account can be used, and it is known to be the resource's own.
     fn is_held(&self, key: &str, id: &str) -> bool {
+        if self.checker.is_lost(id) {
+            return false;
+        }
         let Some((_, role)) = self.resources().roles().find(|(there, _)| *there == key) else {
-            return !self.checker.is_lost(id) && self.checker.living.get(id).is_some_and(|object| self.is_own(object, key));
+            return self.checker.living.get(id).is_some_and(|object| self.is_own(object, key));
         };
         let is_usable = self.resources().account(&role.spec.account_ref.name).is_some();
         is_usable && self.bearer(key).is_none_or(|bearer| self.is_own(bearer, key))

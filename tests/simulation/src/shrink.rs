@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use crate::acts::Act;
 use crate::checker::Violation;
-use crate::run::{Outcome, carry_out};
+use crate::run::Outcome;
 use crate::schedule::{Call, Schedule, Step, Strike, Strikes};
+use crate::simulate::carry_out;
 
 /// The most runs that shrinking may take.
 const RUNS: u32 = 1_500;

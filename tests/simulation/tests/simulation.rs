@@ -14,9 +14,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rolebridge_simulation::crash::{HARMS, harm_everywhere, workloads};
-use rolebridge_simulation::run::carry_out;
 use rolebridge_simulation::schedule::Schedule;
 use rolebridge_simulation::shrink::{Failing, shrink, story};
+use rolebridge_simulation::simulate::carry_out;
 use rolebridge_simulation::workload::schedule;
 
 #[global_allocator]

@@ -1,36 +1,10 @@
 //! Sets of fields, as the API server keeps them of each field manager (structured-merge-diff, `fieldpath.Set`).
 
 use std::cmp::Ordering;
-use std::fmt;
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::schema::{Schema, Shape};
-
-/// One step from a value into it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Step {
-    /// A field of an object.
-    Field(Arc<str>),
-    /// An item of a list, by its keys or its value, as JSON.
-    Item(Arc<str>),
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Field(name) => write!(f, ".{name}"),
-            Self::Item(text) => match serde_json::from_str(text) {
-                Ok(Value::Object(keys)) => {
-                    let keys: Vec<String> = keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
-                    write!(f, "[{}]", keys.join(","))
-                }
-                _ => write!(f, "[={text}]"),
-            },
-        }
-    }
-}
+use super::step::Step;
 
 /// A set of fields. That a field is in the set says nothing of the fields in it.
 ///

@@ -22,6 +22,7 @@ mod owners;
 mod read;
 mod refusal;
 mod schema;
+mod step;
 mod store;
 mod target;
 #[cfg(test)]

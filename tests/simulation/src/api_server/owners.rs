@@ -5,10 +5,11 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
-use super::fields::{FieldSet, Node, Step};
+use super::fields::{FieldSet, Node};
 use super::kinds::Kind;
 use super::refusal::Refusal;
 use super::schema::Schema;
+use super::step::Step;
 use super::typed::{self, Comparison};
 
 /// A field manager, as it is told apart in `managedFields`.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::fields::Step;
+use super::step::Step;
 
 /// The shape of a value, and its default.
 #[derive(Clone, Debug)]

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::fields::{FieldSet, Node, Step};
+use super::fields::{FieldSet, Node};
 use super::schema::{Identity, Object, Schema, Shape};
+use super::step::Step;
 
 /// What is different between two values.
 #[derive(Debug, Default)]

@@ -6,13 +6,8 @@ use rolebridge::core::action::Dependent;
 use rolebridge::core::names::{Arn, PolicyName};
 use serde_json::{Value, json};
 
-use super::entity::{Group, Identity, Kind, OfRole, OfUser, Policy, Stored};
+use super::entity::{Dump, Group, Identity, Kind, OfRole, OfUser, Policy, Stored};
 use std::sync::Arc;
-
-/// What can be dumped.
-pub(super) trait Dump {
-    fn dump(&self) -> Value;
-}
 
 impl Dump for Identity {
     fn dump(&self) -> Value {

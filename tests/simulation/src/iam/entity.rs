@@ -12,7 +12,10 @@ use rolebridge::core::names::{Arn, GroupName, PolicyName, UniqueID};
 use rolebridge::core::ownership::Tags;
 use serde_json::Value;
 
-use super::dump::Dump;
+/// What can be shown as JSON.
+pub(super) trait Dump {
+    fn dump(&self) -> Value;
+}
 
 /// An object as it was at some time, with what a dump says of it, once somebody asks.
 #[derive(Debug)]
