@@ -19,7 +19,7 @@ unexport $(filter AWS_% KUBECONFIG,$(.VARIABLES))
 TARGET = $(shell $(CARGO) metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
 
 # The tests that take seconds, of those that exist.
-FAST := $(foreach test,crds charts architecture golden properties,$(if $(wildcard tests/$(test).rs tests/$(test)/main.rs),--test $(test)))
+FAST := $(foreach test,crds charts architecture circles golden properties,$(if $(wildcard tests/$(test).rs tests/$(test)/main.rs),--test $(test)))
 
 # The simulation of the whole operator takes a profile of its own. Seeds that nobody names are drawn and printed.
 SIMULATION := test --locked --profile simulation --package rolebridge-simulation --test simulation
