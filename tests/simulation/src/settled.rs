@@ -326,7 +326,8 @@ impl Settled<'_> {
     fn unready(&self) -> Vec<String> {
         let mut found = vec![];
         for account in self.resources().accounts().filter(|account| account.metadata.deletion_timestamp.is_none()) {
-            if !is_ready(account) && !self.is_outdated(&key(account)) {
+            let was_refused = !self.is_certain && self.checker.closed.contains(&account.name_any());
+            if !is_ready(account) && !self.is_outdated(&key(account)) && !was_refused {
                 found.push(format!("AWSAccount {} is not Ready: {:?}", account.name_any(), told(account)));
             }
         }
