@@ -350,8 +350,8 @@ impl Checker {
         // IAM deletes nobody who has inline policies, so that of a user or role which goes the denial is the last thing to go before it.
         let is_the_end = matches!(action, Action::DeleteInlinePolicy(_, name) if name.as_str() == CUT_OFF_POLICY);
         let ends = |source: &String| is_the_end && self.made.get(source).is_some_and(|owner| self.resources.is_leaving(owner));
-        let undeclared = |(source, role): &&(String, String)| {
-            let (names, role) = (self.names(source), &self.made[role]);
+        let undeclared = |(source, role_id): &&(String, String)| {
+            let (names, role) = (self.names(source), &self.made[role_id]);
             // Whoever took a name a moment ago may be met by a write that was on its way, as in L2.
             let is_new = !self.made.contains_key(source) && self.age(source, now) < GROUND + self.lag;
             let bears_a_name = || self.made.values().any(|owner| self.resources.arn(owner).is_some_and(|arn| names.contains(&arn)));
@@ -363,7 +363,11 @@ impl Checker {
                 let views = || self.in_view(now, &self.views);
                 views().any(|roles| views().any(|others| others.want_with(roles, &pair)))
             };
-            !may_be_met && !ends(source) && !self.in_view(now, &self.declarations).any(declares) && !names.iter().any(mixed)
+            // What stands as it stood is put back where others took it away right after it was written: a read may show what was before that write.
+            let is_frozen = |declaration: &Declaration| names.iter().any(|name| declaration.frozen.contains(&(name.clone(), role.clone())));
+            let is_put_back = self.touched.contains_key(role_id) && self.in_view(now, &self.declarations).any(is_frozen);
+            let is_declared = self.in_view(now, &self.declarations).any(declares) || names.iter().any(mixed);
+            !may_be_met && !ends(source) && !is_put_back && !is_declared
         };
         let undeclared: Vec<_> = gained.iter().filter(undeclared).cloned().collect();
         for grant in undeclared {
@@ -398,7 +402,9 @@ impl Checker {
             let is_new = self.is_unseen(*standing, now, life)
                 || self.is_unseen(*trust, now, life)
                 || (now.saturating_sub(standing.since) < PASS && self.age(role, now) < PASS);
-            if is_undisturbed && always && !are_exchanged && !is_new && life >= standing.life {
+            // Who cannot be read is named nowhere anew, be it in the place of the root of its account.
+            let is_readable = self.resources.placed_in(of_source).is_none_or(|account| !self.closed.contains(account));
+            if is_undisturbed && always && is_readable && !are_exchanged && !is_new && life >= standing.life {
                 let what = format!("{action}: {} may not assume {} any more by that, and is to", self.told(source), self.told(role));
                 self.violated("L4", what);
             }

@@ -229,6 +229,12 @@ impl Resources {
         users.chain(roles).flat_map(|(id, policies)| id.iter().cloned().chain(policies.iter().map(|policy| policy.arn.clone()))).collect()
     }
 
+    /// The name of the account that a user or role is placed in.
+    pub fn placed_in(&self, key: &str) -> Option<&str> {
+        let of_user = self.users.get(key).map(|(_, user)| &user.spec.account_ref.name);
+        of_user.or_else(|| Some(&self.roles.get(key)?.1.spec.account_ref.name)).map(String::as_str)
+    }
+
     /// The permissions boundary that a user or role is to have.
     pub fn boundary(&self, key: &str) -> Option<&str> {
         let of_user = self.users.get(key).and_then(|(_, user)| user.spec.permissions_boundary_arn.as_deref());

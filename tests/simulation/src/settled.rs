@@ -306,7 +306,9 @@ impl Settled<'_> {
                     let is_own = self.bearer(key).is_some_and(|bearer| self.is_own(bearer, key) || !self.is_exchanged(bearer));
                     is_own && self.checker.is_declared(unique_id(identity), key)
                 });
-                if !is_right {
+                // While its account is not to be found nothing of it is withdrawn.
+                let is_unplaced = role.is_some_and(|(_, role)| self.resources().account(&role.spec.account_ref.name).is_none());
+                if !is_right && !is_unplaced {
                     found.push(format!(
                         "{} has the right to assume {arn}, which is not a role that is made and declared for it",
                         text(identity, "arn")
@@ -359,9 +361,7 @@ impl Settled<'_> {
 
     /// Whether the account of a resource refused every call for a while: it is asked less and less often then, until a sweep comes through.
     fn was_refused(&self, key: &str) -> bool {
-        let of_user = self.resources().users().find(|(there, _)| *there == key).map(|(_, user)| &user.spec.account_ref.name);
-        let account = of_user.or_else(|| self.resources().roles().find(|(there, _)| *there == key).map(|(_, role)| &role.spec.account_ref.name));
-        !self.is_certain && account.is_some_and(|account| self.checker.closed.contains(account))
+        !self.is_certain && self.resources().placed_in(key).is_some_and(|account| self.checker.closed.contains(account))
     }
 
     /// Whether what a resource wants may not be there in AWS.
