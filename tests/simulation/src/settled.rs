@@ -307,7 +307,8 @@ impl Settled<'_> {
                     is_own && self.checker.is_declared(unique_id(identity), key)
                 });
                 // While its account is not to be found nothing of it is withdrawn.
-                let is_unplaced = role.is_some_and(|(_, role)| self.resources().account(&role.spec.account_ref.name).is_none());
+                let tells = |role: &CrossAccountRole| role.status.as_ref().is_some_and(|status| status.role_arn.as_deref() == Some(arn));
+                let is_unplaced = self.resources().roles().any(|(key, role)| tells(role) && self.resources().arn(key).is_none());
                 if !is_right && !is_unplaced {
                     found.push(format!(
                         "{} has the right to assume {arn}, which is not a role that is made and declared for it",
