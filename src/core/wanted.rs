@@ -208,11 +208,11 @@ fn trust_beside(entries: &[Vec<Grant>], known: &Trust, how: Kept) -> Document {
         stands.then(|| admission.clone())
     };
     let mut to_be: Vec<BTreeSet<Admission>> = entries.iter().map(|entry| entry.iter().filter_map(as_declared).collect()).collect();
-    let kept: Vec<(usize, &Grant)> = entries.iter().enumerate().flat_map(|(index, entry)| entry.iter().map(move |grant| (index, grant))).collect();
-    let kept = || kept.iter().filter(|(_, grant)| grant.presence == Presence::Kept && as_declared(grant).is_none());
+    let all = entries.iter().enumerate().flat_map(|(index, entry)| entry.iter().map(move |grant| (index, grant)));
+    let kept: Vec<(usize, &Grant)> = all.filter(|(_, grant)| grant.presence == Presence::Kept && as_declared(grant).is_none()).collect();
     // First what each entry lets in as it is declared, then by name who is to come in by the root now: that may be in another entry.
     for by_name in [false, true] {
-        for (index, grant) in kept() {
+        for (index, grant) in &kept {
             let is_due = |kept: &Admission| by_name != grant.admission.as_ref().is_some_and(|own| own.principal == kept.principal);
             let standing = without_lesser(grant.standing(known)).into_iter().filter(is_due);
             // What another entry has is not repeated: several may name one principal under conditions of their own.

@@ -295,13 +295,13 @@ impl Checker {
     /// Takes what AWS has now, and tells what is different by that.
     fn look(&mut self, cloud: &Cloud, now: Duration, life: u64) -> Changes {
         let state = cloud.state();
-        let trust = self.trust.clone();
-        self.take_living(&state, now, life);
         let effective = effective(&state, |role| self.made.contains_key(unique_id(role)));
         let gained: Grants = effective.iter().filter(|grant| !self.effective.contains_key(*grant)).cloned().collect();
-        let written = |role: &String, standing: Standing| Lost { standing, trust: trust.get(role).copied().unwrap_or(standing) };
+        let written = |role: &String, standing: Standing| Lost { standing, trust: self.trust.get(role).copied().unwrap_or(standing) };
         let lost = self.effective.iter().filter(|(grant, _)| !effective.contains(*grant));
         let lost: BTreeMap<_, _> = lost.map(|(grant, standing)| (grant.clone(), written(&grant.1, *standing))).collect();
+        // What was lost was let in by the trust policies of before.
+        self.take_living(&state, now, life);
         self.effective.retain(|grant, _| effective.contains(grant));
         self.effective.extend(gained.iter().map(|grant| (grant.clone(), Standing { since: now, life })));
         let (mut permitted, mut forbidden) = (Permitted::new(), BTreeMap::new());
