@@ -8,7 +8,8 @@
 //!   some of them is then written as `assume: 0-33, 35`.
 //!   A policy whose size alone matters is written as `characters: 6145`.
 //! - `ready`, `made`: users, or `CrossAccountRole/name`, that are in IAM already; those that are ready have an assume policy with all their roles.
-//! - `gone`, `unknown`: those of them that a read has shown to be gone, and those that are in doubt and could not be read.
+//! - `gone`, `unknown`: those of them that a read has shown to be gone, and those that are in doubt and could not be read. A role that is `gone` and was not
+//!   `made` is one of which no status ever told.
 //! - `of`: the resource that is planned for, as `Kind/name` or `Kind/namespace/name`; `removal` (`CutOff` or `Delete`): its removal instead.
 //! - `observed`: what AWS has: `user` or `role`, and `policies`. `owner` stands for the owner tags: `ours` (default), `ours-before` (of a resource
 //!   of the same name with another UID), `another-resource`, `another-installation` or `nobody`.
@@ -323,6 +324,8 @@ fn run(case: &Case) -> Made {
     }
     let id_of = |name: &String| name.strip_prefix("CrossAccountRole/").map_or_else(|| unique_id("AIDA", name), |role| unique_id("AROA", role));
     case.gone.iter().map(id_of).for_each(|id| cluster.lose(id));
+    let unmade = case.gone.iter().filter(|name| !case.made.contains(name) && !case.ready.contains(name));
+    unmade.filter_map(|name| name.strip_prefix("CrossAccountRole/")).for_each(|role| cluster.unmake(key(role)));
     case.unknown.iter().map(id_of).for_each(|id| cluster.doubt(id));
     let subject = Subject::of(&cluster, &case.of);
     let observed = observed(&case.observed, &subject);

@@ -25,6 +25,7 @@ use crate::core::access::via;
 use crate::core::grants::{namespaces_selected, selects, sources_named};
 use crate::core::listed::is_cut;
 use crate::core::permissions::config_references;
+use crate::core::sources::why_not_ready;
 use crate::core::world::{Labels, ObjectKey, SourceKey, World};
 
 /// The stores of all kinds that are watched.
@@ -112,8 +113,14 @@ pub trait Watched: Managed {
     fn unique_id(status: &Self::Status) -> Option<&str>;
 }
 
-fn ready(conditions: &[Condition]) -> &str {
-    conditions.iter().find(|c| c.type_ == kinds::READY).map_or("", |c| c.reason.as_str())
+fn ready(conditions: &[Condition]) -> Option<&Condition> {
+    conditions.iter().find(|c| c.type_ == kinds::READY)
+}
+
+/// The reason of the summary, and what those tell of it that wait for this resource.
+fn ready_and_why(conditions: &[Condition]) -> String {
+    let ready = ready(conditions);
+    format!("{:?} {:?}", ready.map(|ready| &ready.reason), ready.and_then(why_not_ready))
 }
 
 /// The ConfigMaps that permissions take documents from.
@@ -143,7 +150,7 @@ impl Watched for AWSAccount {
     }
 
     fn shown(status: &Self::Status) -> String {
-        format!("{} {:?} {:?} {:?}", ready(&status.conditions), status.caller_arn, status.console_alias, status.quotas)
+        format!("{:?} {:?} {:?} {:?}", ready(&status.conditions).map(|ready| &ready.reason), status.caller_arn, status.console_alias, status.quotas)
     }
 
     fn unique_id(_: &Self::Status) -> Option<&str> {
@@ -177,7 +184,7 @@ impl Watched for BastionUser {
 
     fn shown(status: &Self::Status) -> String {
         let roles: Vec<String> = status.roles.iter().map(|r| format!("{}/{}", r.namespace, r.name)).collect();
-        format!("{:?} {} {} {}", status.user_id, ready(&status.conditions), status.roles_total, roles.join(" "))
+        format!("{:?} {} {} {}", status.user_id, ready_and_why(&status.conditions), status.roles_total, roles.join(" "))
     }
 
     fn unique_id(status: &Self::Status) -> Option<&str> {
@@ -218,7 +225,7 @@ impl Watched for CrossAccountRole {
     fn shown(status: &Self::Status) -> String {
         let grants: Vec<String> = status.grants.iter().map(|g| format!("{} {:?}", g.source, g.state)).collect();
         let roles: Vec<String> = status.roles.iter().map(|r| format!("{}/{}", r.namespace, r.name)).collect();
-        format!("{:?} {} {} {} {}", status.role_id, ready(&status.conditions), grants.join(" "), status.roles_total, roles.join(" "))
+        format!("{:?} {} {} {} {}", status.role_id, ready_and_why(&status.conditions), grants.join(" "), status.roles_total, roles.join(" "))
     }
 
     fn unique_id(status: &Self::Status) -> Option<&str> {
@@ -517,6 +524,10 @@ impl World for Caches {
 
     fn is_gone(&self, id: &str) -> bool {
         self.memory.fates.is_gone(id)
+    }
+
+    fn is_unmade(&self, role: &ObjectKey) -> bool {
+        self.memory.is_unmade(&Ref::Role(role.clone()))
     }
 
     fn namespace_labels(&self, name: &str) -> Option<Labels> {

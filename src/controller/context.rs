@@ -108,6 +108,14 @@ impl Context {
         }
     }
 
+    /// Takes note that there is nothing in AWS that was made for a user or role of which no status tells, and wakes those who may have the right to what
+    /// bears its name.
+    pub fn unmade(&self, of: &Ref) {
+        if self.memory.note_unmade(of) {
+            self.caches.partners(of).iter().for_each(|partner| self.caches.wake(partner));
+        }
+    }
+
     /// Takes note of a resource as the store has it now, and wakes whom that concerns.
     pub fn applied<K: Watched>(&self, object: &K) {
         let named = self.caches.config_maps_of(&K::reference(ObjectKey::of(object)));

@@ -98,6 +98,8 @@ struct Entry {
     doubted_at: Option<Instant>,
     /// Since when reads show principals as gone that it trusted.
     gone_since: Option<Instant>,
+    /// Whether a read has shown, when that was certain, that there is nothing in AWS that was made for it.
+    is_unmade: bool,
     /// What this process has done for it in AWS.
     deeds: Deeds,
 }
@@ -157,6 +159,16 @@ impl Memory {
         seen.or(entry.deeds.made()).map(UniqueID::to_string)
     }
 
+    /// Notes that there is nothing in AWS that was made for a resource. Tells whether that is new.
+    pub fn note_unmade(&self, of: &Ref) -> bool {
+        !std::mem::replace(&mut lock(&self.entries).entry(of.clone()).or_default().is_unmade, true)
+    }
+
+    /// Whether there is nothing in AWS that was made for a resource, for certain.
+    pub fn is_unmade(&self, of: &Ref) -> bool {
+        lock(&self.entries).get(of).is_some_and(|entry| entry.is_unmade)
+    }
+
     /// Whether a resource was read or made so lately that this is the ground for a write.
     pub fn is_ground(&self, of: &Ref) -> bool {
         lock(&self.entries).get(of).and_then(|entry| entry.observation.as_ref()).is_some_and(Observation::is_ground)
@@ -176,6 +188,7 @@ impl Memory {
         let mut entries = lock(&self.entries);
         let entry = entries.entry(of.clone()).or_default();
         let changed = id(&observation).is_some() && id(&observation) != id(&entry.observation);
+        entry.is_unmade &= id(&observation).is_none();
         // A pass that began before a bulk read put it in doubt knows no better than before, unless it has read it directly, or made it, since.
         let still = |doubted: Instant| !matches!(&observation, Some(Observation { basis: Basis::Direct(at), .. }) if *at > doubted);
         entry.doubted_at = entry.doubted_at.filter(|doubted| still(*doubted));

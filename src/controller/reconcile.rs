@@ -273,6 +273,9 @@ async fn withdraw_revoked<K: IdentityKind>(object: K, context: &Context, problem
         if let Some(lost) = known.pinned.as_ref().filter(|_| observation.observed.identity.is_none() && history.look_again().is_none()) {
             K::tell_lost(&mut facts, lost);
         }
+        if known.pinned.is_none() && history.look_again().is_none() {
+            context.unmade(&of);
+        }
         // Nobody is to have a right to what bears the name and is somebody else's, whatever else is wrong. What was told of that was certain then.
         let is_certain = object.says(&[Reason::Conflict]) || history.look_again().is_none();
         let foreign = observation.observed.identity.as_ref().filter(|_| known.pinned.is_none() && is_certain);

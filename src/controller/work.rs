@@ -84,6 +84,9 @@ impl<K: IdentityKind> Work<'_, K> {
                 self.context.made(&of);
             }
         };
+        if matches!(result, Ok(Err(Stop::NotYet | Stop::Problems(_)))) && self.is_unmade() {
+            self.context.unmade(&of);
+        }
         let hidden = self.hidden_policies();
         let intended = self.intended_policies();
         // Nothing but the status tells a later process of what this one made.
@@ -175,9 +178,11 @@ impl<K: IdentityKind> Work<'_, K> {
             || self.observation.as_ref().is_some_and(|seen| {
                 self.object.says(&[Reason::Conflict, Reason::IdentityChanged]) || (self.desired.pinned.is_some() && seen.observed.identity.is_none())
             });
-        let is_assumed = self.observation.is_none() && self.object.told_arn().is_none() && self.desired.pinned.is_none() && self.waits.is_none();
+        let is_never_made = self.object.told_arn().is_none() && self.desired.pinned.is_none() && !self.object.says(&[Reason::Conflict]);
+        let is_assumed = self.observation.is_none() && is_never_made && self.waits.is_none();
         if is_assumed {
-            // What was never made is taken not to be there: creating it finds out, and usually nothing has to be read.
+            // What was never made is taken not to be there: creating it finds out, and usually nothing has to be read. Where somebody else had its name, its
+            // policies would be made in vain.
             self.observation = Some(self.seen(Observed::default()));
         }
         if self.observation.is_none() && self.object.pinned().is_some() && !is_to_be_read {
@@ -214,6 +219,12 @@ impl<K: IdentityKind> Work<'_, K> {
             }
             done => Ok(done),
         }
+    }
+
+    /// Whether it was never told of, and is known not to be there.
+    fn is_unmade(&self) -> bool {
+        let is_own = |seen: &Observation| seen.observed.identity.is_some() && is_own(self.desired, &seen.observed);
+        self.desired.pinned.is_none() && self.history.look_again().is_none() && self.observation.as_ref().is_some_and(|seen| !is_own(seen))
     }
 
     /// What exists and is not to be seen is mostly what we have just made, read from where IAM does not show it yet.

@@ -452,7 +452,9 @@ fn assumable(world: &dyn World, source: SourceObject<'_>, role: &CrossAccountRol
     };
     let itself = SourceObject::Role(role);
     let stalled = role.status().is_some_and(|status| status.conditions.iter().any(|c| c.type_ == kinds::STALLED));
-    let is_another = itself.is_another(world);
+    // What a process made that died before it told of it may have been deleted since, and its name is anybody's then.
+    let is_unmade = itself.told_id().is_none() && itself.unique_id(world).is_none() && world.is_unmade(&ObjectKey::of(role));
+    let is_another = itself.is_another(world) || is_unmade;
     let Ok(at) = find(world, &role.spec.account_ref.name) else {
         // The account is not to be found, for now: what stands is not withdrawn by that.
         return Some(of(itself.told_arn()?, if is_another { Presence::Absent } else { Presence::Kept }, false));

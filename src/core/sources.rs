@@ -12,7 +12,7 @@ use super::trust::{Admission, Conditions, Principal};
 use super::world::{ObjectKey, SourceKey, World};
 use crate::api::role::{GrantState, GrantStatus};
 use crate::api::trust::{GitHubActionsSource, PodIdentitySource, PrincipalForm, SAMLSource, ServiceAccountSource, Source, TrustEntry};
-use crate::api::{AWSAccount, CrossAccountRole, Managed, Reason};
+use crate::api::{AWSAccount, Condition, CrossAccountRole, Managed, Reason};
 
 /// The sources of a role, entry by entry, as they stand.
 pub fn grants_of_role(world: &dyn World, role: &CrossAccountRole, at: &Placement) -> Vec<Vec<Grant>> {
@@ -98,8 +98,16 @@ fn guard_principal(arn: &Arn, at: &Placement) -> Option<Problem> {
     problem.or_else(|| guard_root(form, at))
 }
 
+/// Why a source is not ready, as the roles that name it tell it. Of one that waits for sources itself that alone is told: the reasons of a chain would
+/// stand in every link of it, and those of a circle would grow for ever.
+pub fn why_not_ready(ready: &Condition) -> Option<String> {
+    let is_waiting = ready.reason == Reason::SourceNotReady.as_str();
+    let message = if is_waiting { "it waits for a source of its own, see its status" } else { ready.message.as_str() };
+    (ready.status == "False").then(|| format!("{}: {message}", ready.reason))
+}
+
 fn not_ready(world: &dyn World, source: SourceObject<'_>) -> Problem {
-    let why = source.ready().filter(|c| c.status == "False").map(|c| format!(" ({}: {})", c.reason, c.message));
+    let why = source.ready().and_then(why_not_ready).map(|why| format!(" ({why})"));
     let what = match source.told_arn() {
         Some(arn) if source.is_lost(world) => format!("does not own {arn} now"),
         Some(arn) if source.unique_id(world).is_none() => {

@@ -78,6 +78,8 @@ pub trait World: Send + Sync {
     fn role_id(&self, role: &CrossAccountRole) -> Option<String>;
     /// Whether a read has shown that the user or role with this unique ID does not bear the name any more that it was made with.
     fn is_gone(&self, id: &str) -> bool;
+    /// Whether a read has shown, when that was certain, that there is nothing in AWS that was made for a CrossAccountRole of whose role no status tells.
+    fn is_unmade(&self, role: &ObjectKey) -> bool;
     /// The labels of a namespace, or None where there is no such namespace.
     fn namespace_labels(&self, name: &str) -> Option<Labels>;
 }

@@ -32,6 +32,8 @@ pub struct Cluster {
     /// The unique IDs of those that are gone, and of those of whom nobody knows.
     gone: BTreeSet<String>,
     unknown: BTreeSet<String>,
+    /// The roles of which no status tells, and which a read has shown not to be there.
+    unmade: BTreeSet<ObjectKey>,
 }
 
 impl Cluster {
@@ -112,6 +114,12 @@ impl Cluster {
     /// Lets a read have shown that the user or role with this unique ID is gone.
     pub fn lose(&mut self, id: String) {
         self.gone.insert(id);
+    }
+
+    #[allow(dead_code, reason = "not all tests of the core have roles that are gone")]
+    /// Lets a read have shown that there is no role which was made for this resource; its status tells of none.
+    pub fn unmake(&mut self, role: ObjectKey) {
+        self.unmade.insert(role);
     }
 
     #[allow(dead_code, reason = "not all tests of the core have sources that are in doubt")]
@@ -223,6 +231,10 @@ impl World for Cluster {
 
     fn is_gone(&self, id: &str) -> bool {
         self.gone.contains(id)
+    }
+
+    fn is_unmade(&self, role: &ObjectKey) -> bool {
+        self.unmade.contains(role)
     }
 
     fn namespace_labels(&self, name: &str) -> Option<Labels> {

@@ -51,6 +51,10 @@ impl World for Accounts {
         false
     }
 
+    fn is_unmade(&self, _: &ObjectKey) -> bool {
+        false
+    }
+
     fn namespace_labels(&self, _: &str) -> Option<Labels> {
         None
     }
