@@ -27,7 +27,6 @@ const STILL_IN_CIRCLES: [(&str, &[&str]); 2] = [
             "controller::memory",
             "controller::pass",
             "controller::resolve",
-            "controller::retry",
             "controller::sweep",
         ],
     ),

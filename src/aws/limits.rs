@@ -1,9 +1,9 @@
 //! The request budget of one account, and the line of removals there.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::access::LimitsConfig;
@@ -57,7 +57,7 @@ impl Budget {
 
     /// Whether `who` may begin a piece of work, given whether there is room for another one; the error is the time until its turn.
     pub(super) fn admit(&self, who: &str, room: bool, now: Instant) -> Result<(), Duration> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let debt = (state.full_at.saturating_duration_since(now) + self.interval).saturating_sub(self.capacity);
         if room && state.full_at.saturating_duration_since(now) <= self.capacity / 2 {
             // There is more than enough: those who have turns do not come back, or take less than was expected.
@@ -94,22 +94,18 @@ impl Budget {
 
     /// Forgets the turn of somebody who does not come back.
     pub(super) fn forget(&self, who: &str) {
-        self.state().turns.remove(who);
+        self.state.lock().turns.remove(who);
     }
 
     /// How many have a turn.
     pub(super) fn turns(&self) -> usize {
-        self.state().turns.len()
+        self.state.lock().turns.len()
     }
 
     /// Takes a token for one call, on credit where there is none.
     pub(super) fn spend(&self, now: Instant) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.full_at = state.full_at.max(now) + self.interval;
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -129,7 +125,7 @@ struct Line {
 impl RemovalLine {
     /// The time until the turn of `who`, which has one from now on.
     pub(super) fn turn(&self, who: &str, now: Instant) -> Duration {
-        let mut line = self.line();
+        let mut line = self.0.lock();
         if let Some(early) = line.turns.get(who).map(|turn| turn.saturating_duration_since(now)).filter(|early| !early.is_zero()) {
             return early;
         }
@@ -145,16 +141,12 @@ impl RemovalLine {
 
     /// Forgets the turn of somebody who does not come back.
     pub(super) fn forget(&self, who: &str) {
-        self.line().turns.remove(who);
+        self.0.lock().turns.remove(who);
     }
 
     /// How many have a turn.
     pub(super) fn turns(&self) -> usize {
-        self.line().turns.len()
-    }
-
-    fn line(&self) -> MutexGuard<'_, Line> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().turns.len()
     }
 }
 
@@ -233,7 +225,7 @@ mod tests {
         let in_order = done.windows(2).filter(|pair| pair[0].parse::<u32>().unwrap() < pair[1].parse::<u32>().unwrap()).count();
         assert!(in_order > 90, "nearly all in order: {done:?}");
         assert!(refusals < 1000, "{refusals} vain tries of 100");
-        assert!(budget.state().turns.is_empty());
+        assert!(budget.state.lock().turns.is_empty());
     }
 
     #[test]

@@ -6,18 +6,19 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
+use parking_lot::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 use super::memory::Memory;
-use super::relations::{Need, Ref, Relations};
+use super::relations::{Need, Relations};
 use crate::api::conditions::kinds;
 use crate::api::permissions::Permissions;
 use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
@@ -26,7 +27,7 @@ use crate::core::grants::{namespaces_selected, selects, sources_named};
 use crate::core::listed::is_cut;
 use crate::core::permissions::config_references;
 use crate::core::sources::why_not_ready;
-use crate::core::world::{Labels, ObjectKey, SourceKey, World};
+use crate::core::world::{Labels, ObjectKey, Ref, SourceKey, World};
 
 /// The stores of all kinds that are watched.
 pub struct Caches {
@@ -63,7 +64,7 @@ pub struct Wake {
 impl Wake {
     /// Has a resource reconciled. During shutdown nobody listens any more, which is as it should be.
     fn send(&self, what: &Ref) {
-        match lock(&self.outstanding).entry(what.clone()) {
+        match self.outstanding.lock().entry(what.clone()) {
             Entry::Occupied(_) => return,
             Entry::Vacant(entry) => entry.insert(Instant::now()),
         };
@@ -266,16 +267,16 @@ impl Caches {
             shown: hash((meta.generation, deleting, &meta.finalizers, &meta.labels, &meta.uid, object.status().map(K::shown))),
             generation: meta.generation,
         };
-        let before = lock(&self.facets).insert(of.clone(), now).unwrap_or_default();
+        let before = self.facets.lock().insert(of.clone(), now).unwrap_or_default();
         if before.shown != now.shown {
             if let Some(id) = object.status().and_then(K::unique_id) {
                 self.memory.fates.forget_others(&of, id);
             }
             let mut concerned = self.selected_by(&of, before.generation != now.generation);
-            concerned.extend(lock(&self.relations).set(&of, object.needs()));
+            concerned.extend(self.relations.lock().set(&of, object.needs()));
             concerned.extend(self.selected_by(&of, before.generation != now.generation));
             if deleting {
-                concerned.extend(lock(&self.relations).accounts_of(&of));
+                concerned.extend(self.relations.lock().accounts_of(&of));
             }
             concerned.extend(self.concerned_by(K::fulfils(&key)));
             concerned.extend(self.selecting(&of));
@@ -290,7 +291,7 @@ impl Caches {
     /// The resources of a kind that are known of, and of which a list has nothing any more.
     pub fn missing<K: Watched>(&self, present: &BTreeSet<Ref>) -> Vec<ObjectKey> {
         let is_kind = |r: &Ref| std::mem::discriminant(r) == std::mem::discriminant(&K::reference(ObjectKey::new("", "")));
-        let relations = lock(&self.relations);
+        let relations = self.relations.lock();
         let gone = relations.known().filter(|r| is_kind(r) && !present.contains(*r));
         gone.map(|of| of.key().clone()).collect()
     }
@@ -298,11 +299,11 @@ impl Caches {
     /// Takes note of a resource that is gone, and wakes whom that concerns; its account among them, which may be waiting for that.
     pub fn deleted<K: Watched>(&self, key: &ObjectKey) {
         let of = &K::reference(key.clone());
-        lock(&self.facets).remove(of);
+        self.facets.lock().remove(of);
         let mut others = self.selected_by(of, true);
         others.extend(self.selecting(of));
         let mut concerned: BTreeSet<Ref> = {
-            let mut relations = lock(&self.relations);
+            let mut relations = self.relations.lock();
             let accounts = relations.accounts_of(of);
             relations.remove(of).into_iter().chain(accounts).collect()
         };
@@ -320,7 +321,7 @@ impl Caches {
         match of {
             Ref::User(key) => self.concerned_by(Some(Need::User(key.clone()))).into_iter().chain(self.selecting(of)).collect(),
             Ref::Role(key) => {
-                let sources = lock(&self.relations).sources_of(of);
+                let sources = self.relations.lock().sources_of(of);
                 let trusting = self.concerned_by(Some(Need::Role(key.clone())));
                 sources.into_iter().chain(self.selected_by(of, false)).chain(trusting).collect()
             }
@@ -331,35 +332,35 @@ impl Caches {
     /// Takes note that a pass begins: whatever changes from now on wakes the resource again. Tells how long it stood in the queue, where it was
     /// woken.
     pub fn begins(&self, of: &Ref) -> Option<Duration> {
-        lock(&self.wake.outstanding).remove(of).map(|since| since.elapsed())
+        self.wake.outstanding.lock().remove(of).map(|since| since.elapsed())
     }
 
     /// Takes note that a pass has ended: what was woken meanwhile stands in the queue only from now on.
     pub fn ended(&self, of: &Ref) {
-        if let Some(since) = lock(&self.wake.outstanding).get_mut(of) {
+        if let Some(since) = self.wake.outstanding.lock().get_mut(of) {
             *since = Instant::now();
         }
     }
 
     /// How much is kept beside the stores, by kind.
     pub fn counts(&self) -> [(&'static str, usize); 3] {
-        let (facets, needs) = (lock(&self.facets).len(), lock(&self.relations).count());
-        [("facets", facets), ("needs", needs), ("queued", lock(&self.wake.outstanding).len())]
+        let (facets, needs) = (self.facets.lock().len(), self.relations.lock().count());
+        [("facets", facets), ("needs", needs), ("queued", self.wake.outstanding.lock().len())]
     }
 
     /// The ConfigMaps that a resource names.
     pub fn config_maps_of(&self, of: &Ref) -> Vec<ObjectKey> {
-        lock(&self.relations).config_maps_of(of)
+        self.relations.lock().config_maps_of(of)
     }
 
     /// Whether a user or role names this ConfigMap.
     pub fn needs_config_map(&self, key: &ObjectKey) -> bool {
-        lock(&self.relations).needed_by(&Need::ConfigMap(key.clone())).next().is_some()
+        self.relations.lock().needed_by(&Need::ConfigMap(key.clone())).next().is_some()
     }
 
     /// The entries of a ConfigMap that users and roles name.
     pub fn entries_named(&self, config_map: &ObjectKey) -> BTreeSet<String> {
-        let naming: Vec<Ref> = lock(&self.relations).needed_by(&Need::ConfigMap(config_map.clone())).cloned().collect();
+        let naming: Vec<Ref> = self.relations.lock().needed_by(&Need::ConfigMap(config_map.clone())).cloned().collect();
         let references = naming.iter().flat_map(|of| match of {
             Ref::User(key) => self.user(key).map(|user| config_references(user.spec.permissions.as_ref())).unwrap_or_default(),
             Ref::Role(key) => self.role(key).map(|role| config_references(role.spec.permissions.as_ref())).unwrap_or_default(),
@@ -375,7 +376,7 @@ impl Caches {
 
     /// Wakes whom any ConfigMap concerns, after a list: what was changed or deleted while the watch was interrupted came by no event of its own.
     pub fn config_maps_listed(&self) {
-        let needs: Vec<Need> = lock(&self.relations).needs().filter(|need| matches!(need, Need::ConfigMap(_))).cloned().collect();
+        let needs: Vec<Need> = self.relations.lock().needs().filter(|need| matches!(need, Need::ConfigMap(_))).cloned().collect();
         needs.into_iter().for_each(|need| self.changed(need));
     }
 
@@ -415,7 +416,7 @@ impl Caches {
     }
 
     fn concerned_by(&self, need: Option<Need>) -> BTreeSet<Ref> {
-        let concerned = need.map(|need| lock(&self.relations).concerned_by(&need)).unwrap_or_default();
+        let concerned = need.map(|need| self.relations.lock().concerned_by(&need)).unwrap_or_default();
         let selected: Vec<Ref> = concerned.iter().flat_map(|of| self.selected_by(of, false)).collect();
         concerned.into_iter().chain(selected).collect()
     }
@@ -424,7 +425,7 @@ impl Caches {
     /// it selected before are not known.
     fn selected_by(&self, of: &Ref, all: bool) -> BTreeSet<Ref> {
         let Ref::Role(key) = of else { return BTreeSet::new() };
-        let namespaces = lock(&self.relations).namespaces_of(of);
+        let namespaces = self.relations.lock().namespaces_of(of);
         if namespaces.is_empty() {
             return BTreeSet::new();
         }
@@ -443,7 +444,7 @@ impl Caches {
     /// The roles that select a user by its labels, and those that show that they did.
     fn selecting(&self, of: &Ref) -> BTreeSet<Ref> {
         let Ref::User(key) = of else { return BTreeSet::new() };
-        let looking: Vec<Ref> = lock(&self.relations).needed_by(&Need::UsersOf(key.namespace.clone())).cloned().collect();
+        let looking: Vec<Ref> = self.relations.lock().needed_by(&Need::UsersOf(key.namespace.clone())).cloned().collect();
         let (user, source) = (self.user(key), SourceKey::User(key.clone()).to_string());
         let is_concerned = |role: &CrossAccountRole| {
             let told = role.status.as_ref().is_some_and(|s| s.grants.iter().any(|g| g.source == source) || is_cut(s.grants.len(), s.grants_total));
@@ -452,11 +453,6 @@ impl Caches {
         let selecting = looking.into_iter().filter(|of| matches!(of, Ref::Role(key) if self.role(key).is_some_and(|role| is_concerned(&role))));
         selecting.collect()
     }
-}
-
-/// Locks; a panic elsewhere leaves nothing half-done behind these locks.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn namespaced<K: Resource<DynamicType = ()>>(key: &ObjectKey) -> ObjectRef<K> {
@@ -494,7 +490,7 @@ impl World for Caches {
         };
         let role = |of: &Ref| if let Ref::Role(key) = of { Some(key.clone()) } else { None };
         let (mut named, looking): (BTreeSet<ObjectKey>, Vec<ObjectKey>) = {
-            let relations = lock(&self.relations);
+            let relations = self.relations.lock();
             (
                 relations.needed_by(&need).filter_map(role).collect(),
                 selecting.iter().flat_map(|need| relations.needed_by(need)).filter_map(role).collect(),
@@ -509,7 +505,7 @@ impl World for Caches {
     }
 
     fn dependents_of_account(&self, name: &str) -> Vec<String> {
-        let referring: Vec<Ref> = lock(&self.relations).needed_by(&Need::Account(name.into())).cloned().collect();
+        let referring: Vec<Ref> = self.relations.lock().needed_by(&Need::Account(name.into())).cloned().collect();
         // Only what carries our finalizer can have anything in AWS; what was never let in holds nobody up.
         referring.iter().filter(|r| self.may_be_finalized(r)).map(Ref::to_string).collect()
     }

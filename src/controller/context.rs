@@ -1,15 +1,15 @@
 //! What every reconcile shares: clients, caches, what was last seen in AWS, and what is being tried again.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::caches::{Caches, Watched, lock};
+use super::caches::{Caches, Watched};
 use super::memory::{Memory, Observation};
-use super::relations::Ref;
 use super::resolve::ConfigMaps;
 use super::retry::Retries;
 use super::sweep::Sweeps;
@@ -21,7 +21,7 @@ use crate::core::names::Arn;
 use crate::core::outcome::Problem;
 use crate::core::placement::Placement;
 use crate::core::quotas::Quotas;
-use crate::core::world::{ObjectKey, World};
+use crate::core::world::{ObjectKey, Ref, World};
 
 /// How many sweeps may be missed before what is remembered counts for nothing.
 const FRESH: u32 = 2;
@@ -79,7 +79,7 @@ impl Context {
     /// Where the spec cannot be used, which the API server's own checks should have refused, or an account by which it is reached cannot.
     pub fn account(&self, placement: &Placement) -> Result<Arc<Account>, Problem> {
         let way = way(&*self.caches, placement)?;
-        let mut accounts = lock(&self.accounts);
+        let mut accounts = self.accounts.lock();
         let mut last = None;
         for at in &way {
             let config = account_config(at)?;
@@ -142,7 +142,7 @@ impl Context {
         self.memory.forget(of);
         self.retries.settle(of);
         self.caches.begins(of);
-        let mut accounts = lock(&self.accounts);
+        let mut accounts = self.accounts.lock();
         if let Ref::Account(key) = of {
             accounts.remove(&key.name);
             self.sweeps.forget(&key.name);
@@ -160,7 +160,7 @@ impl Context {
 
     /// How many entries the process keeps in memory beside what the API server has, by kind. They go with the objects that they are about.
     pub fn remembered(&self) -> BTreeMap<&'static str, usize> {
-        let accounts = lock(&self.accounts);
+        let accounts = self.accounts.lock();
         let turns = accounts.values().map(|account| account.turns()).sum();
         let own = [
             ("accounts", accounts.len()),

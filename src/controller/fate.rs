@@ -8,21 +8,20 @@
 //! [`Memory::may_be_passing`]: super::memory::Memory::may_be_passing
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::caches::{Caches, lock};
+use super::caches::Caches;
 use super::context::Context;
 use super::memory::Observation;
-use super::relations::Ref;
 use crate::core::desired::Desired;
 use crate::core::grants::{Grant, Presence};
 use crate::core::names::UniqueID;
 use crate::core::observed::Observed;
 use crate::core::trust::Trust;
-use crate::core::world::{SourceKey, World};
+use crate::core::world::{Ref, SourceKey, World};
 
 /// How long a role waits for a source to be read that is suspected to be gone. Who cannot be read by then is let in nowhere until a read shows that it lives,
 /// and nobody else is held up; what names it stays.
@@ -77,7 +76,7 @@ impl Fates {
         now: Instant,
     ) -> Look {
         let mut look = Look::default();
-        let waiting_since = lock(&self.waiting).get(role).copied().filter(|since| now.saturating_duration_since(*since) <= PATIENCE);
+        let waiting_since = self.waiting.lock().get(role).copied().filter(|since| now.saturating_duration_since(*since) <= PATIENCE);
         for grant in grants.filter(|grant| grant.presence != Presence::Absent) {
             let (Some(key), Some(id), Some(admission)) = (&grant.key, grant.source_id.as_deref(), &grant.admission) else { continue };
             if admission.principal.is_account() {
@@ -96,7 +95,7 @@ impl Fates {
                 Some(Fate::Lives(_)) | None => false,
             };
         }
-        let mut waiting = lock(&self.waiting);
+        let mut waiting = self.waiting.lock();
         if look.waits {
             waiting.insert(role.clone(), waiting_since.unwrap_or(now));
         } else {
@@ -107,7 +106,7 @@ impl Fates {
 
     /// Puts in doubt that the one with this ID lives, unless it was seen just now, or while the role that asks waited for others. Tells whether that is new.
     fn suspect(&self, of: &Ref, id: &str, waiting_since: Option<Instant>, now: Instant) -> bool {
-        let mut notes = lock(&self.notes);
+        let mut notes = self.notes.lock();
         let is_new = match notes.get(id).map(|note| note.fate) {
             None => true,
             Some(Fate::Lives(seen)) => now.saturating_duration_since(seen) > SUSPICION && waiting_since.is_none_or(|since| seen < since),
@@ -122,7 +121,7 @@ impl Fates {
     /// Takes note of whether a read has shown that the one with this ID lives. That it does is worth a note only where it was in doubt. Tells whether others
     /// go by something else now.
     fn settle(&self, of: &Ref, id: &str, lives: bool, now: Instant) -> bool {
-        let mut notes = lock(&self.notes);
+        let mut notes = self.notes.lock();
         match (lives, notes.get_mut(id)) {
             (true, Some(note)) => !matches!(std::mem::replace(&mut note.fate, Fate::Lives(now)), Fate::Lives(_)),
             (true, None) => false,
@@ -133,13 +132,13 @@ impl Fates {
 
     /// Forgets those that were made for a resource before the one with this ID, which its status tells by now.
     pub fn forget_others(&self, of: &Ref, id: &str) {
-        lock(&self.notes).retain(|other, note| note.of != *of || other == id);
+        self.notes.lock().retain(|other, note| note.of != *of || other == id);
     }
 
     /// Forgets those that were made for a resource that is gone.
     pub fn forget(&self, of: &Ref) {
-        lock(&self.notes).retain(|_, note| note.of != *of);
-        lock(&self.waiting).remove(of);
+        self.notes.lock().retain(|_, note| note.of != *of);
+        self.waiting.lock().remove(of);
     }
 
     /// Whether only a direct read tells what has become of the one with this ID. `is_read` says whether what is known of it comes from a recent one: that
@@ -168,11 +167,11 @@ impl Fates {
 
     /// How many notes there are, and roles that wait for some.
     pub fn count(&self) -> usize {
-        lock(&self.notes).len() + lock(&self.waiting).len()
+        self.notes.lock().len() + self.waiting.lock().len()
     }
 
     fn get(&self, id: &str) -> Option<Fate> {
-        lock(&self.notes).get(id).map(|note| note.fate)
+        self.notes.lock().get(id).map(|note| note.fate)
     }
 }
 

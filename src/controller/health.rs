@@ -1,12 +1,12 @@
 //! What the controller tells of itself while it runs: which kinds are listed, and whether its work goes on.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::caches::lock;
 use super::context::Context;
 
 /// How often the task that polls every queue shows that it is still polled.
@@ -53,19 +53,19 @@ impl Health {
 
     /// The kinds that the caches do not have yet: until there are none, nothing is reconciled.
     pub fn unlisted(&self) -> Vec<&'static str> {
-        lock(&self.0).unlisted.iter().copied().collect()
+        self.0.lock().unlisted.iter().copied().collect()
     }
 
     /// How many entries the controller keeps in memory beside what the API server has, by kind; none while it does not run. Each goes with the object that it
     /// is about.
     pub fn remembered(&self) -> BTreeMap<&'static str, usize> {
-        let memory = lock(&self.0).memory.upgrade();
+        let memory = self.0.lock().memory.upgrade();
         memory.map(|context| context.remembered()).unwrap_or_default()
     }
 
     /// Notes where the controller remembers things.
     pub(super) fn speaks_of(&self, context: &Arc<Context>) {
-        lock(&self.0).memory = Arc::downgrade(context);
+        self.0.lock().memory = Arc::downgrade(context);
     }
 
     /// What no longer goes on and only a restart would mend, if anything. Never because of what Kubernetes or AWS answers, or fails to
@@ -75,7 +75,7 @@ impl Health {
     }
 
     fn stuck_at(&self, now: Instant) -> Option<String> {
-        let state = lock(&self.0);
+        let state = self.0.lock();
         let silence = now.saturating_duration_since(state.beat);
         if silence > SILENCE {
             return Some(format!("the controller's task was not polled for {} s", silence.as_secs()));
@@ -91,20 +91,20 @@ impl Health {
 
     /// Notes that the caches have this kind.
     pub(super) fn listed(&self, kind: &'static str) {
-        lock(&self.0).unlisted.remove(kind);
+        self.0.lock().unlisted.remove(kind);
     }
 
     /// Beats for as long as the task that this is polled in is polled.
     pub async fn beat(&self) {
         loop {
-            lock(&self.0).beat = Instant::now();
+            self.0.lock().beat = Instant::now();
             tokio::time::sleep(BEAT).await;
         }
     }
 
     /// Opens the books of a kind of which so many reconciles may run at once.
     pub(super) fn queue(&self, kind: &'static str, places: u16) -> QueueHealth {
-        let mut state = lock(&self.0);
+        let mut state = self.0.lock();
         state.queues.push(Queue { kind, places: places.into(), taken: 0, moved: Instant::now() });
         QueueHealth { health: self.clone(), index: state.queues.len() - 1 }
     }
@@ -125,7 +125,7 @@ impl QueueHealth {
     }
 
     fn step(&self, change: impl FnOnce(usize) -> usize) {
-        if let Some(queue) = lock(&self.health.0).queues.get_mut(self.index) {
+        if let Some(queue) = self.health.0.lock().queues.get_mut(self.index) {
             queue.taken = change(queue.taken);
             queue.moved = Instant::now();
         }
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_task_that_is_not_polled_is_stuck() {
         let health = Health::new(&[]);
-        let beat = lock(&health.0).beat;
+        let beat = health.0.lock().beat;
         assert_eq!(health.stuck_at(beat + SILENCE), None);
         let told = health.stuck_at(beat + SILENCE + Duration::from_secs(1)).unwrap_or_default();
         assert!(told.contains("61 s"), "{told}");
@@ -168,16 +168,16 @@ mod tests {
     #[tokio::test]
     async fn a_task_that_is_polled_beats() {
         let health = Health::new(&[]);
-        let before = lock(&health.0).beat;
+        let before = health.0.lock().beat;
         let polled = tokio::time::timeout(Duration::from_millis(1), health.beat()).await;
         assert!(polled.is_err(), "beating has no end");
-        assert!(lock(&health.0).beat > before);
+        assert!(health.0.lock().beat > before);
     }
 
     /// `health` as it is after `pause`, in which the task was polled.
     fn stuck_after(health: &Health, pause: Duration) -> Option<String> {
         let now = Instant::now() + pause;
-        lock(&health.0).beat = now;
+        health.0.lock().beat = now;
         health.stuck_at(now)
     }
 

@@ -9,14 +9,13 @@ use super::context::Context;
 use super::kinds::IdentityKind;
 use super::memory::{GROUND, Memory};
 use super::pass::{Retry, uid};
-use super::relations::Ref;
 use crate::core::absence::{Deed, Others, PROPAGATION, Thing, Traces, deed, look_again, taken_by, trust_written, without_deleted};
 use crate::core::action::{Action, Receipt};
 use crate::core::document::Document;
 use crate::core::failure::Failure;
 use crate::core::names::UniqueID;
 use crate::core::observed::Observed;
-use crate::core::world::ObjectKey;
+use crate::core::world::{ObjectKey, Ref};
 use crate::core::written::{Written, with_own};
 
 /// What this process has done in AWS for one resource.

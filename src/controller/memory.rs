@@ -2,18 +2,17 @@
 //! is decided by it that AWS or the API server would not decide the same way.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Mutex;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::caches::lock;
 use super::fate::{Fates, SUSPICION};
 use super::history::Deeds;
-use super::relations::Ref;
 use crate::core::document::SharedDocuments;
 use crate::core::names::{Arn, UniqueID};
 use crate::core::observed::Observed;
+use crate::core::world::Ref;
 
 /// How long after it was read, or made, an object may be written to without being read again. What is known after that only tells that there is nothing
 /// to do: somebody else may have deleted the object and made another. As long is what a bulk read shows of it not believed, since it may be late.
@@ -137,22 +136,22 @@ impl Memory {
 
     /// Looks at what this process has done for a resource; None where it has nothing to do with it yet.
     pub fn deeds<T>(&self, of: &Ref, look: impl FnOnce(&Deeds) -> T) -> Option<T> {
-        lock(&self.entries).get(of).map(|entry| look(&entry.deeds))
+        self.entries.lock().get(of).map(|entry| look(&entry.deeds))
     }
 
     /// Notes what this process has done for a resource.
     pub fn change_deeds(&self, of: &Ref, change: impl FnOnce(&mut Deeds)) {
-        change(&mut lock(&self.entries).entry(of.clone()).or_default().deeds);
+        change(&mut self.entries.lock().entry(of.clone()).or_default().deeds);
     }
 
     /// What was last seen of a resource.
     pub fn observation(&self, of: &Ref) -> Option<Observation> {
-        lock(&self.entries).get(of)?.observation.clone()
+        self.entries.lock().get(of)?.observation.clone()
     }
 
     /// The unique ID of the user or role that was made for a resource, if it is known here.
     pub fn made(&self, of: &Ref) -> Option<String> {
-        let entries = lock(&self.entries);
+        let entries = self.entries.lock();
         let entry = entries.get(of)?;
         let seen = entry.observation.as_ref().and_then(|seen| seen.observed.identity.as_ref()).map(|found| &found.id);
         // Where it is not shown yet, it was made all the same.
@@ -161,22 +160,22 @@ impl Memory {
 
     /// Notes that there is nothing in AWS that was made for a resource. Tells whether that is new.
     pub fn note_unmade(&self, of: &Ref) -> bool {
-        !std::mem::replace(&mut lock(&self.entries).entry(of.clone()).or_default().is_unmade, true)
+        !std::mem::replace(&mut self.entries.lock().entry(of.clone()).or_default().is_unmade, true)
     }
 
     /// Whether there is nothing in AWS that was made for a resource, for certain.
     pub fn is_unmade(&self, of: &Ref) -> bool {
-        lock(&self.entries).get(of).is_some_and(|entry| entry.is_unmade)
+        self.entries.lock().get(of).is_some_and(|entry| entry.is_unmade)
     }
 
     /// Whether a resource was read or made so lately that this is the ground for a write.
     pub fn is_ground(&self, of: &Ref) -> bool {
-        lock(&self.entries).get(of).and_then(|entry| entry.observation.as_ref()).is_some_and(Observation::is_ground)
+        self.entries.lock().get(of).and_then(|entry| entry.observation.as_ref()).is_some_and(Observation::is_ground)
     }
 
     /// Puts an observation in the place of the one that is there, with the documents that others have as well.
     fn replace(&self, there: &mut Option<Observation>, mut observation: Option<Observation>) {
-        let mut documents = lock(&self.documents);
+        let mut documents = self.documents.lock();
         observation.iter_mut().flat_map(|new| new.observed.documents_mut()).for_each(|document| documents.share(document));
         there.iter().flat_map(|old| old.observed.documents()).for_each(|document| documents.release(document));
         *there = observation;
@@ -185,7 +184,7 @@ impl Memory {
     /// Keeps what was seen, or forgets it. Tells whether the identity is another one by that, or has just come to be.
     pub fn keep(&self, of: &Ref, observation: Option<Observation>) -> bool {
         let id = |o: &Option<Observation>| o.as_ref().and_then(|o| o.observed.identity.as_ref()).map(|i| i.id.clone());
-        let mut entries = lock(&self.entries);
+        let mut entries = self.entries.lock();
         let entry = entries.entry(of.clone()).or_default();
         let changed = id(&observation).is_some() && id(&observation) != id(&entry.observation);
         entry.is_unmade &= id(&observation).is_none();
@@ -199,17 +198,17 @@ impl Memory {
 
     /// Notes that something was written to a resource in AWS, or may have been.
     pub fn wrote(&self, of: &Ref, now: Instant) {
-        lock(&self.entries).entry(of.clone()).or_default().written_at = Some(now);
+        self.entries.lock().entry(of.clone()).or_default().written_at = Some(now);
     }
 
     /// Whether a bulk read that began then says nothing about a resource: it was written to, or read directly, since or shortly before.
     pub fn outweighs(&self, of: &Ref, began: Instant) -> bool {
-        lock(&self.entries).get(of).is_some_and(|entry| entry.outweighs(began))
+        self.entries.lock().get(of).is_some_and(|entry| entry.outweighs(began))
     }
 
     /// Keeps what a bulk read that began then showed of a resource, unless what is known outweighs it.
     pub fn keep_swept(&self, of: &Ref, began: Instant, observation: Observation) {
-        let mut entries = lock(&self.entries);
+        let mut entries = self.entries.lock();
         let entry = entries.entry(of.clone()).or_default();
         if !entry.outweighs(began) {
             self.replace(&mut entry.observation, Some(observation));
@@ -219,7 +218,7 @@ impl Memory {
 
     /// Puts what is remembered of a resource in doubt, since a bulk read that began then shows something else; `drifted` tells that it was as declared.
     pub fn doubt(&self, of: &Ref, began: Instant, drifted: bool) {
-        let mut entries = lock(&self.entries);
+        let mut entries = self.entries.lock();
         let entry = entries.entry(of.clone()).or_default();
         let outweighs = entry.outweighs(began);
         if let Some(known) = entry.observation.as_mut().filter(|_| !outweighs) {
@@ -232,7 +231,7 @@ impl Memory {
     /// Takes note of whether principals that a role trusted were seen to be gone. Tells whether that may pass: IAM shows for moments the unique IDs of some that
     /// live, too (TF `waitRoleARNIsNotUniqueID`).
     pub fn may_be_passing(&self, of: &Ref, are_gone: bool, now: Instant) -> bool {
-        let mut entries = lock(&self.entries);
+        let mut entries = self.entries.lock();
         if !are_gone {
             entries.get_mut(of).map(|entry| entry.gone_since.take());
             return false;
@@ -243,19 +242,19 @@ impl Memory {
 
     /// Whether somebody else changed the resource in AWS; told once.
     pub fn take_drifted(&self, of: &Ref) -> bool {
-        lock(&self.entries).get_mut(of).is_some_and(|entry| std::mem::take(&mut entry.drifted))
+        self.entries.lock().get_mut(of).is_some_and(|entry| std::mem::take(&mut entry.drifted))
     }
 
     /// Notes that a write of our own replaced this version of an object, unless it changed nothing.
     pub fn supersede(&self, of: &Ref, before: Option<String>, after: Option<&str>) {
         if let Some(before) = before.filter(|before| Some(before.as_str()) != after) {
-            lock(&self.entries).entry(of.clone()).or_default().superseded.push(before);
+            self.entries.lock().entry(of.clone()).or_default().superseded.push(before);
         }
     }
 
     /// Whether the caches still have a version that a write of our own replaced. Working on it would repeat that write, in vain.
     pub fn is_superseded(&self, of: &Ref, version: Option<&str>) -> bool {
-        let mut entries = lock(&self.entries);
+        let mut entries = self.entries.lock();
         let Some(entry) = entries.get_mut(of) else { return false };
         let outdated = entry.superseded.iter().any(|v| Some(v.as_str()) == version);
         if !outdated {
@@ -266,12 +265,12 @@ impl Memory {
 
     /// How much is remembered, by kind.
     pub fn counts(&self) -> [(&'static str, usize); 3] {
-        [("observations", lock(&self.entries).len()), ("documents", lock(&self.documents).count()), ("fates", self.fates.count())]
+        [("observations", self.entries.lock().len()), ("documents", self.documents.lock().count()), ("fates", self.fates.count())]
     }
 
     /// Forgets a resource that is gone.
     pub fn forget(&self, of: &Ref) {
-        if let Some(mut entry) = lock(&self.entries).remove(of) {
+        if let Some(mut entry) = self.entries.lock().remove(of) {
             self.replace(&mut entry.observation, None);
         }
         self.fates.forget(of);

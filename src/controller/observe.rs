@@ -3,13 +3,13 @@
 use super::context::Context;
 use super::fate::settle;
 use super::history::History;
-use super::relations::Ref;
 use crate::api::Reason;
 use crate::aws::Gateway;
 use crate::core::absence::{Thing, contradiction};
 use crate::core::failure::Failure;
 use crate::core::observed::{Observed, Scope};
 use crate::core::ownership::Owner;
+use crate::core::world::Ref;
 
 /// Whose things are read.
 pub struct Subject<'a> {

@@ -17,7 +17,6 @@ use super::kinds::{IdentityKind, Kind};
 use super::memory::Observation;
 use super::observe::{Subject, observe};
 use super::pass::{Pass, Retry, SOON, told, uid};
-use super::relations::Ref;
 use super::report::{add_finalizer, report};
 use super::resolve::{Closed, enter, resolve};
 use super::sweep::sweep_when_due;
@@ -29,7 +28,7 @@ use crate::core::desired::Desired;
 use crate::core::grants::{Grant, Presence};
 use crate::core::outcome::Problem;
 use crate::core::placement::{Placement, double, find, locate};
-use crate::core::world::ObjectKey;
+use crate::core::world::{ObjectKey, Ref};
 
 /// A kind that can be reconciled.
 #[async_trait]

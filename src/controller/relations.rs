@@ -4,47 +4,8 @@
 //! reconcile too many finds nothing to do.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
-use crate::core::world::{ObjectKey, SourceKey};
-
-/// A resource that is reconciled.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Ref {
-    /// An AWSAccount.
-    Account(ObjectKey),
-    /// A BastionUser.
-    User(ObjectKey),
-    /// A CrossAccountRole.
-    Role(ObjectKey),
-}
-
-impl Ref {
-    /// Namespace and name.
-    pub fn key(&self) -> &ObjectKey {
-        let (Self::Account(key) | Self::User(key) | Self::Role(key)) = self;
-        key
-    }
-}
-
-impl From<&SourceKey> for Ref {
-    fn from(source: &SourceKey) -> Self {
-        match source {
-            SourceKey::User(key) => Self::User(key.clone()),
-            SourceKey::Role(key) => Self::Role(key.clone()),
-        }
-    }
-}
-
-impl fmt::Display for Ref {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Account(key) => write!(f, "AWSAccount/{key}"),
-            Self::User(key) => write!(f, "BastionUser/{key}"),
-            Self::Role(key) => write!(f, "CrossAccountRole/{key}"),
-        }
-    }
-}
+use crate::core::world::{ObjectKey, Ref};
 
 /// Something that resources depend on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

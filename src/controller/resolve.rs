@@ -1,14 +1,15 @@
 //! Where a resource is placed and what it wants there; and reading what it refers to that no watch carries, the texts in ConfigMaps.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, ResourceExt};
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use super::caches::{Caches, lock};
+use super::caches::Caches;
 use super::context::Context;
 use super::kinds::{IdentityKind, Kind};
 use super::pass::{Pass, Retry, told};
@@ -121,7 +122,7 @@ impl ConfigMaps {
 
     /// Of how many ConfigMaps something is kept.
     pub fn count(&self) -> usize {
-        lock(&self.read).len()
+        self.read.lock().len()
     }
 
     /// The texts that permissions take from ConfigMaps of the resource's namespace.
@@ -149,7 +150,7 @@ impl ConfigMaps {
     ) -> Result<BTreeMap<String, Option<ConfigText>>, kube::Error> {
         let nothing = || wanted.iter().map(|entry| (entry.clone(), None)).collect();
         let Some(seen) = caches.config_maps.get(&ObjectRef::new(&key.name).within(&key.namespace)) else {
-            lock(&self.read).remove(key);
+            self.read.lock().remove(key);
             return Ok(nothing());
         };
         let version = seen.metadata.resource_version.as_deref();
@@ -167,7 +168,7 @@ impl ConfigMaps {
         let named: BTreeSet<String> = caches.entries_named(key).union(wanted).cloned().collect();
         let entries: BTreeMap<_, _> = named.into_iter().map(|entry| (entry.clone(), data.remove(&entry).map(ConfigText::from))).collect();
         let answer = entries.iter().filter(|(entry, _)| wanted.contains(*entry)).map(|(entry, text)| (entry.clone(), text.clone())).collect();
-        let mut read = lock(&self.read);
+        let mut read = self.read.lock();
         // Who named it may have gone meanwhile, and then it has been forgotten already.
         if caches.needs_config_map(key) {
             read.insert(key.clone(), Read { version: found.metadata.resource_version, entries });
@@ -179,14 +180,14 @@ impl ConfigMaps {
     pub fn forget_unnamed(&self, caches: &Caches, were_named: Vec<ObjectKey>) {
         for key in were_named {
             if !caches.needs_config_map(&key) {
-                lock(&self.read).remove(&key);
+                self.read.lock().remove(&key);
             }
         }
     }
 
     /// The wanted entries, where they were read at this version.
     fn known(&self, key: &ObjectKey, version: Option<&str>, wanted: &BTreeSet<String>) -> Option<BTreeMap<String, Option<ConfigText>>> {
-        let read = lock(&self.read);
+        let read = self.read.lock();
         let read = read.get(key).filter(|read| read.version.as_deref() == version)?;
         wanted.iter().map(|entry| Some((entry.clone(), read.entries.get(entry)?.clone()))).collect()
     }

@@ -1,16 +1,15 @@
 //! When to try again: pauses that grow with each failure, and the short patience before a passing wait is worth a write to the API server.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::caches::lock;
-use super::relations::Ref;
 use crate::api::Reason;
 use crate::core::failure::Failure;
 use crate::core::outcome::Problem;
+use crate::core::world::Ref;
 
 /// The first pause.
 const FIRST: Duration = Duration::from_millis(500);
@@ -64,7 +63,7 @@ pub struct Retries {
 impl Retries {
     /// Notes how long a resource stood in the queue. What others wait for stands there as well, so patience with it grows by that.
     pub fn queued(&self, waited: Duration, now: Instant) {
-        let mut lag = lock(&self.lag);
+        let mut lag = self.lag.lock();
         if waited > left_of(*lag, now) {
             *lag = Some((waited.min(LONGEST_LAG), now));
         }
@@ -72,32 +71,32 @@ impl Retries {
 
     /// Forgets a resource that is as it should be, or gone.
     pub fn settle(&self, what: &Ref) {
-        lock(&self.troubles).remove(what);
+        self.troubles.lock().remove(what);
     }
 
     /// How many resources something goes wrong with, or wait.
     pub fn count(&self) -> usize {
-        lock(&self.troubles).len()
+        self.troubles.lock().len()
     }
 
     /// Notes that a pass came through without a failure: what fails later is a new trouble.
     pub fn recover(&self, what: &Ref) {
-        if let Some(trouble) = lock(&self.troubles).get_mut(what) {
+        if let Some(trouble) = self.troubles.lock().get_mut(what) {
             (trouble.failures, trouble.propagations, trouble.refused) = (0, 0, None);
         }
     }
 
     /// Notes a refusal of AWS's. Tells whether such ones are so new that they may be the slowness of IAM.
     pub fn is_new(&self, what: &Ref, now: Instant) -> bool {
-        let mut troubles = lock(&self.troubles);
+        let mut troubles = self.troubles.lock();
         let trouble = troubles.entry(what.clone()).or_insert_with(|| Trouble::new(now));
         now.duration_since(*trouble.refused.get_or_insert(now)) < REFUSAL_PATIENCE
     }
 
     /// Notes that a resource waits. Returns how much longer that is not worth telling; None when it is to be told.
     pub fn wait(&self, what: &Ref, now: Instant) -> Option<Duration> {
-        let Trouble { began, since, .. } = *lock(&self.troubles).entry(what.clone()).or_insert_with(|| Trouble::new(now));
-        let queue = 2 * left_of(*lock(&self.lag), now);
+        let Trouble { began, since, .. } = *self.troubles.lock().entry(what.clone()).or_insert_with(|| Trouble::new(now));
+        let queue = 2 * left_of(*self.lag.lock(), now);
         let left = |patience: Duration, since| (patience + queue).saturating_sub(now.duration_since(since));
         let left = left(PATIENCE, since).min(left(LONGEST_PATIENCE, began));
         (!left.is_zero()).then_some(left)
@@ -105,14 +104,14 @@ impl Retries {
 
     /// Notes that a wait made progress, which renews the patience with it.
     pub fn progress(&self, what: &Ref, now: Instant) {
-        if let Some(trouble) = lock(&self.troubles).get_mut(what) {
+        if let Some(trouble) = self.troubles.lock().get_mut(what) {
             trouble.since = now;
         }
     }
 
     /// Notes a failure. Returns the pause until the next try, jittered.
     pub fn fail(&self, what: &Ref, reason: Reason, now: Instant) -> Duration {
-        let mut troubles = lock(&self.troubles);
+        let mut troubles = self.troubles.lock();
         let trouble = troubles.entry(what.clone()).or_insert_with(|| Trouble::new(now));
         let tries = if reason == Reason::Propagating { &mut trouble.propagations } else { &mut trouble.failures };
         *tries = tries.saturating_add(1);
@@ -127,7 +126,7 @@ impl Retries {
 
     /// Notes that the API server refused something, or did not answer. Returns the pause until the next try, jittered.
     pub fn unanswered(&self, what: &Ref, now: Instant) -> Duration {
-        let mut troubles = lock(&self.troubles);
+        let mut troubles = self.troubles.lock();
         let trouble = troubles.entry(what.clone()).or_insert_with(|| Trouble::new(now));
         trouble.unanswered = trouble.unanswered.saturating_add(1);
         pause(trouble.unanswered, LONGEST_UNANSWERED)
@@ -135,7 +134,7 @@ impl Retries {
 
     /// Notes that the API server took a status.
     pub fn answered(&self, what: &Ref) {
-        if let Some(trouble) = lock(&self.troubles).get_mut(what) {
+        if let Some(trouble) = self.troubles.lock().get_mut(what) {
             trouble.unanswered = 0;
         }
     }

@@ -5,19 +5,19 @@
 //! come at the account's interval.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::caches::{Watched, lock};
+use super::caches::Watched;
 use super::context::Context;
 use super::kinds::{IdentityKind, Kind};
 use super::memory::{Basis, Observation};
 use super::pass::{Pass, Retry, told, uid};
-use super::relations::Ref;
 use super::resolve::resolve;
 use crate::api::account::{OrphanStatus, QuotaStatus, ShadowGrantStatus};
 use crate::api::{AWSAccount, AWSAccountStatus, BastionUser, CrossAccountRole, Reason};
@@ -32,7 +32,7 @@ use crate::core::observed::Observed;
 use crate::core::placement::Placement;
 use crate::core::plan::is_settled;
 use crate::core::sweep::Sweep;
-use crate::core::world::ObjectKey;
+use crate::core::world::{ObjectKey, Ref};
 
 /// How soon what failed is tried again, unless the account's interval is shorter.
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
@@ -64,7 +64,7 @@ pub struct Sweeps(Mutex<HashMap<String, Schedule>>);
 impl Sweeps {
     /// Looks at the schedule of this very AWSAccount, or changes it. One of the same name that went before is forgotten.
     fn with<T>(&self, account: &AWSAccount, what: impl FnOnce(&mut Schedule) -> T) -> T {
-        let mut schedules = lock(&self.0);
+        let mut schedules = self.0.lock();
         let schedule = schedules.entry(account.name_any()).or_default();
         let uid = uid(account);
         if schedule.uid != uid {
@@ -123,12 +123,12 @@ impl Sweeps {
 
     /// How many accounts there is a schedule for.
     pub fn count(&self) -> usize {
-        lock(&self.0).len()
+        self.0.lock().len()
     }
 
     /// Forgets an account that is gone.
     pub fn forget(&self, account: &str) {
-        lock(&self.0).remove(account);
+        self.0.lock().remove(account);
     }
 }
 

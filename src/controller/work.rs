@@ -13,7 +13,6 @@ use super::kinds::IdentityKind;
 use super::memory::{Basis, Observation};
 use super::observe::{Subject, observe};
 use super::pass::{Pass, Retry, Stop, told, told_first, uid};
-use super::relations::Ref;
 use super::report::{add_finalizer, tell_repaired};
 use super::resolve::place;
 use crate::api::Reason;
@@ -30,7 +29,7 @@ use crate::core::outcome::{Outcome, Problem};
 use crate::core::placement::Placement;
 use crate::core::plan::{Plan, is_own, is_settled, plan};
 use crate::core::possible::{announced, announced_by};
-use crate::core::world::ObjectKey;
+use crate::core::world::{ObjectKey, Ref};
 
 /// A pause after which a role looks whether it is known what has become of a source.
 const SUSPENSE: Duration = Duration::from_secs(1);

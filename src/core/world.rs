@@ -51,6 +51,44 @@ impl fmt::Display for SourceKey {
     }
 }
 
+/// A resource that is reconciled.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ref {
+    /// An AWSAccount.
+    Account(ObjectKey),
+    /// A BastionUser.
+    User(ObjectKey),
+    /// A CrossAccountRole.
+    Role(ObjectKey),
+}
+
+impl Ref {
+    /// Namespace and name.
+    pub fn key(&self) -> &ObjectKey {
+        let (Self::Account(key) | Self::User(key) | Self::Role(key)) = self;
+        key
+    }
+}
+
+impl From<&SourceKey> for Ref {
+    fn from(source: &SourceKey) -> Self {
+        match source {
+            SourceKey::User(key) => Self::User(key.clone()),
+            SourceKey::Role(key) => Self::Role(key.clone()),
+        }
+    }
+}
+
+impl fmt::Display for Ref {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Account(key) => write!(f, "{}/{key}", AWSAccount::KIND),
+            Self::User(key) => write!(f, "{}/{key}", BastionUser::KIND),
+            Self::Role(key) => write!(f, "{}/{key}", CrossAccountRole::KIND),
+        }
+    }
+}
+
 /// Labels of a namespace or other object.
 pub type Labels = BTreeMap<String, String>;
 

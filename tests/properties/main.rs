@@ -22,7 +22,7 @@ use proptest::sample::{select, subsequence};
 use proptest::test_runner::FileFailurePersistence;
 use rolebridge::api::conditions::{Class, kinds};
 use rolebridge::api::{Condition, Reason};
-use rolebridge::controller::relations::{Need, Ref, Relations};
+use rolebridge::controller::relations::{Need, Relations};
 use rolebridge::core::action::{Action, Dependent, Tagged};
 use rolebridge::core::assume::{self, SessionRights};
 use rolebridge::core::canonical::Canonical;
@@ -38,7 +38,7 @@ use rolebridge::core::placement::find;
 use rolebridge::core::plan::{Plan, Removal, Removed, plan, plan_removal};
 use rolebridge::core::quotas::{INLINE_QUOTA, MOST_SHARDS, SHARD_QUOTA};
 use rolebridge::core::trust::Admission;
-use rolebridge::core::world::{ObjectKey, World};
+use rolebridge::core::world::{ObjectKey, Ref, World};
 use serde_json::{Value, json};
 
 use evaluator::{Requests, allowed};

@@ -7,10 +7,8 @@ use serde_json::{Value, json};
 
 use super::lab::{Lab, trusting};
 use crate::api::Reason;
-use crate::controller::caches::lock;
-use crate::controller::relations::Ref;
 use crate::core::action::Action;
-use crate::core::world::ObjectKey;
+use crate::core::world::{ObjectKey, Ref};
 
 fn arn(number: usize) -> String {
     format!("arn:aws:iam::333333333333:role/p-{number:0>3}")
@@ -37,7 +35,7 @@ fn principals(numbers: impl Iterator<Item = usize>) -> Vec<Value> {
 
 async fn lab() -> Lab {
     let lab = Lab::new().await;
-    *lock(&lab.aws.trust_policy_size) = 8192;
+    *lab.aws.trust_policy_size.lock() = 8192;
     lab
 }
 
@@ -179,8 +177,8 @@ async fn sources_beyond_the_list_are_read_before_they_are_added_and_the_role_doe
     lab.apply(trusting_all(&users[..10]));
     lab.run(3).await;
     // More than a list holds are new at once.
-    *lock(&lab.aws.slowness) = Duration::from_secs(2);
-    *lock(&lab.aws.trust_policy_size) = 16_000;
+    *lab.aws.slowness.lock() = Duration::from_secs(2);
+    *lab.aws.trust_policy_size.lock() = 16_000;
     tokio::time::advance(Duration::from_secs(2000)).await;
     lab.pass(&Ref::Account(ObjectKey::new("", "prod"))).await;
     lab.apply(trusting_all(&users));
@@ -198,20 +196,20 @@ async fn sources_beyond_the_list_are_read_before_they_are_added_and_the_role_doe
 async fn a_role_whose_trust_has_no_room_does_not_have_its_sources_read_over_and_over() {
     let lab = lab().await;
     let users = users(&lab);
-    *lock(&lab.aws.trust_policy_size) = 2048;
+    *lab.aws.trust_policy_size.lock() = 2048;
     lab.settle().await;
     lab.apply(trusting_all(&users[..10]));
     lab.run(3).await;
     lab.apply(trusting_all(&users));
     lab.run(3).await;
     assert_eq!(lab.ready("CrossAccountRole", "reader").0, "QuotaExceeded");
-    let reads = *lock(&lab.aws.reads);
+    let reads = *lab.aws.reads.lock();
     for _ in 0..10 {
         tokio::time::advance(Duration::from_secs(50)).await;
         lab.pass(&reader()).await;
         lab.settle().await;
     }
-    assert!(*lock(&lab.aws.reads) - reads <= 10, "{} reads", *lock(&lab.aws.reads) - reads);
+    assert!(*lab.aws.reads.lock() - reads <= 10, "{} reads", *lab.aws.reads.lock() - reads);
 }
 
 #[tokio::test(start_paused = true)]
@@ -229,12 +227,12 @@ async fn no_more_policies_are_made_than_the_status_remembers() {
         lab.apply(named(round));
         lab.run(3).await;
     }
-    let made = lock(&lab.aws.policies).len();
+    let made = lab.aws.policies.lock().len();
     assert!((90..=100).contains(&made), "{made}");
-    lock(&lab.aws.refused).clear();
+    lab.aws.refused.lock().clear();
     lab.run(3).await;
-    assert_eq!((lock(&lab.aws.policies).len(), lab.ready("CrossAccountRole", "reader").0), (10, "Ready".into()));
+    assert_eq!((lab.aws.policies.lock().len(), lab.ready("CrossAccountRole", "reader").0), (10, "Ready".into()));
     lab.delete("CrossAccountRole", "reader");
     lab.run(3).await;
-    assert_eq!(lock(&lab.aws.policies).len(), 0);
+    assert_eq!(lab.aws.policies.lock().len(), 0);
 }

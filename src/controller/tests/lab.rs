@@ -1,7 +1,7 @@
 //! A controller over small models of the API server and of AWS: everything in one thread, one pass at a time, and time stands still unless it is moved.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,16 +13,16 @@ use kube::runtime::controller::Action as Next;
 use kube::runtime::reflector::{self, Store, store::Writer};
 use kube::runtime::watcher::Event;
 use kube::{Client, Resource, ResourceExt};
+use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::api::{AWSAccount, BastionUser, CrossAccountRole, FINALIZER, Reason};
 use crate::aws::{AccountConfig, Backend, BaseConfig, Caller, Gateway, Meter, SecretEntries, Secrets};
-use crate::controller::caches::{Caches, Wake, Watched, lock};
+use crate::controller::caches::{Caches, Wake, Watched};
 use crate::controller::context::{Context, Settings};
 use crate::controller::reconcile::{Reconciled, reconcile};
-use crate::controller::relations::Ref;
 use crate::core::action::{Action, Receipt, Tagged};
 use crate::core::document::Document;
 use crate::core::failure::{Effect, Failure};
@@ -31,7 +31,7 @@ use crate::core::names::{Arn, UniqueID};
 use crate::core::observed::{Dependents, Observed, ObservedIdentity, ObservedPolicy, Scope};
 use crate::core::quotas::Quotas;
 use crate::core::sweep::Sweep;
-use crate::core::world::ObjectKey;
+use crate::core::world::{ObjectKey, Ref};
 
 /// More passes than any test takes: what goes on for longer has no end.
 const MOST_PASSES: usize = 3000;
@@ -79,7 +79,7 @@ impl Lab {
         let wake = Wake { accounts: wake_accounts, users: wake_users, roles: wake_roles, outstanding: Mutex::default() };
         let caches = Arc::new(Caches::new(accounts, users, roles, namespaces, config_maps, wake));
         let (api, aws) = (Arc::<ApiServer>::default(), Arc::<Aws>::default());
-        *lock(&aws.trust_policy_size) = 2048;
+        *aws.trust_policy_size.lock() = 2048;
         let answering = api.clone();
         let service = tower::service_fn(move |request| {
             let api = answering.clone();
@@ -124,7 +124,7 @@ impl Lab {
 
     /// An object as the API server has it.
     pub fn get(&self, kind: &str, name: &str) -> Value {
-        lock(&self.api.objects).get(&path(kind, name)).cloned().unwrap_or_default()
+        self.api.objects.lock().get(&path(kind, name)).cloned().unwrap_or_default()
     }
 
     /// Reason of an object's Ready condition, and its message.
@@ -174,7 +174,7 @@ impl Lab {
 
     fn next_woken(&self) -> Option<Ref> {
         fn next<K: Watched + Resource<DynamicType = ()>>(queue: &Mutex<UnboundedReceiver<reflector::ObjectRef<K>>>) -> Option<Ref> {
-            let woken = lock(queue).try_recv().ok()?;
+            let woken = queue.lock().try_recv().ok()?;
             Some(K::reference(ObjectKey::new(woken.namespace.unwrap_or_default(), woken.name)))
         }
         next(&self.watches.woken_accounts).or_else(|| next(&self.watches.woken_users)).or_else(|| next(&self.watches.woken_roles))
@@ -182,7 +182,7 @@ impl Lab {
 
     /// Brings the caches up to date with the API server, as the watches do.
     pub fn sync(&self) {
-        let objects = lock(&self.api.objects);
+        let objects = self.api.objects.lock();
         self.sync_metadata(&objects, "Namespace", &self.watches.namespaces);
         self.sync_metadata(&objects, "ConfigMap", &self.watches.config_maps);
         self.sync_kind(&objects, &self.watches.accounts);
@@ -216,7 +216,7 @@ fn changes<K>(objects: &BTreeMap<String, Value>, kind: &str, writer: &Mutex<Writ
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + 'static,
 {
-    let mut writer = lock(writer);
+    let mut writer = writer.lock();
     let store = writer.as_reader();
     let there: BTreeMap<String, &Value> = objects.iter().filter(|(_, o)| o["kind"] == kind).map(|(path, object)| (path.clone(), object)).collect();
     let known: BTreeMap<String, Arc<K>> = store.state().into_iter().map(|object| (path(kind, &object.name_any()), object)).collect();
@@ -253,14 +253,14 @@ pub struct ApiServer {
 
 impl ApiServer {
     fn next_version(&self) -> u64 {
-        let mut version = lock(&self.version);
+        let mut version = self.version.lock();
         *version += 1;
         *version
     }
 
     fn apply(&self, mut manifest: Value) {
         let (kind, name) = (manifest["kind"].as_str().unwrap().to_owned(), manifest["metadata"]["name"].as_str().unwrap().to_owned());
-        let mut objects = lock(&self.objects);
+        let mut objects = self.objects.lock();
         let before = objects.get(&path(&kind, &name)).cloned().unwrap_or_default();
         let version = self.next_version();
         let is_ours = ["AWSAccount", "BastionUser", "CrossAccountRole"].contains(&kind.as_str());
@@ -283,7 +283,7 @@ impl ApiServer {
     }
 
     fn delete(&self, kind: &str, name: &str) {
-        let mut objects = lock(&self.objects);
+        let mut objects = self.objects.lock();
         let Some(object) = objects.get_mut(&path(kind, name)) else { return };
         let is_held = object["metadata"]["finalizers"].as_array().is_some_and(|held| !held.is_empty());
         if is_held {
@@ -297,7 +297,7 @@ impl ApiServer {
 
     /// Lets an object go at once, finalizer or not, as who may take off finalizers can.
     pub fn drop_object(&self, kind: &str, name: &str) {
-        lock(&self.objects).remove(&path(kind, name));
+        self.objects.lock().remove(&path(kind, name));
     }
 
     async fn answer(&self, request: Request<Body>) -> Response<Body> {
@@ -316,7 +316,7 @@ impl ApiServer {
             return (StatusCode::CREATED, body.clone());
         }
         let (of, is_status) = uri.strip_suffix("/status").map_or((uri, false), |of| (of, true));
-        let mut objects = lock(&self.objects);
+        let mut objects = self.objects.lock();
         let Some(object) = objects.get_mut(of) else { return failure(StatusCode::NOT_FOUND) };
         if *method == Method::GET {
             return (StatusCode::OK, object.clone());
@@ -370,17 +370,17 @@ pub struct Aws {
 impl Aws {
     /// A user or role by account and name, such as `role reader`.
     pub fn get(&self, account: &str, name: &str) -> Option<ObservedIdentity> {
-        lock(&self.identities).get(&(account.to_owned(), name.to_owned())).cloned()
+        self.identities.lock().get(&(account.to_owned(), name.to_owned())).cloned()
     }
 
     /// Lets somebody change a user or role by hand.
     pub fn change(&self, account: &str, name: &str, change: impl FnOnce(&mut ObservedIdentity)) {
-        change(lock(&self.identities).get_mut(&(account.to_owned(), name.to_owned())).unwrap());
+        change(self.identities.lock().get_mut(&(account.to_owned(), name.to_owned())).unwrap());
     }
 
     /// Lets somebody delete a user or role by hand.
     pub fn remove(&self, account: &str, name: &str) {
-        lock(&self.identities).remove(&(account.to_owned(), name.to_owned()));
+        self.identities.lock().remove(&(account.to_owned(), name.to_owned()));
     }
 
     /// Lets somebody delete a user or role and make another of its name, without owner tags.
@@ -394,54 +394,54 @@ impl Aws {
 
     /// Refuses changes from now on.
     pub fn refuse(&self, changes: impl Fn(&Action) -> bool + Send + 'static, reason: Reason, message: &str) {
-        lock(&self.refused).push((Box::new(changes), Failure::refused(reason, message)));
+        self.refused.lock().push((Box::new(changes), Failure::refused(reason, message)));
     }
 
     /// What was done since the last question.
     pub fn take_done(&self) -> Vec<String> {
-        std::mem::take(&mut *lock(&self.done))
+        std::mem::take(&mut *self.done.lock())
     }
 
     fn called(&self) {
-        let hook = lock(&self.hook).take();
+        let hook = self.hook.lock().take();
         if let Some(hook) = hook {
             hook();
         }
     }
 
     fn next_id(&self, is_role: bool) -> UniqueID {
-        let mut made = lock(&self.made);
+        let mut made = self.made.lock();
         *made += 1;
         format!("{}{:0>16}", if is_role { "AROA" } else { "AIDA" }, *made).parse().unwrap()
     }
 
     fn answer(&self, account: &str, action: &Action) -> Result<Receipt, Failure> {
         self.called();
-        *lock(&self.asked) += 1;
-        if let Some((_, failure)) = lock(&self.refused).iter().find(|(is_refused, _)| is_refused(action)) {
+        *self.asked.lock() += 1;
+        if let Some((_, failure)) = self.refused.lock().iter().find(|(is_refused, _)| is_refused(action)) {
             return Err(failure.clone());
         }
         let target = target(action).map(|name| (account.to_owned(), name.to_string()));
-        let found = target.as_ref().and_then(|of| lock(&self.identities).get(of).cloned());
+        let found = target.as_ref().and_then(|of| self.identities.lock().get(of).cloned());
         let receipt = match action {
             Action::CreateIdentity(_) if found.is_some() => {
                 return Err(Failure { effect: Effect::AlreadyExists, ..Failure::refused(Reason::Conflict, "EntityAlreadyExists") });
             }
             Action::CreateIdentity(identity) => Receipt::Created(self.next_id(identity.role.is_some())),
-            Action::CreatePolicy(_) => Receipt::Created(format!("ANPA{:0>16}", lock(&self.policies).len()).parse().unwrap()),
-            Action::CreatePolicyVersion(arn, _) => Receipt::Version(format!("v{}", 2 + lock(&self.policies)[arn].other_versions.len())),
+            Action::CreatePolicy(_) => Receipt::Created(format!("ANPA{:0>16}", self.policies.lock().len()).parse().unwrap()),
+            Action::CreatePolicyVersion(arn, _) => Receipt::Version(format!("v{}", 2 + self.policies.lock()[arn].other_versions.len())),
             _ => Receipt::Done,
         };
-        let mut there = Observed { identity: found, policies: std::mem::take(&mut *lock(&self.policies)) };
+        let mut there = Observed { identity: found, policies: std::mem::take(&mut *self.policies.lock()) };
         there.record(action, &receipt);
-        *lock(&self.policies) = there.policies;
+        *self.policies.lock() = there.policies;
         if let Some(of) = target {
             match there.identity {
-                Some(identity) => drop(lock(&self.identities).insert(of, identity)),
-                None => drop(lock(&self.identities).remove(&of)),
+                Some(identity) => drop(self.identities.lock().insert(of, identity)),
+                None => drop(self.identities.lock().remove(&of)),
             }
         }
-        lock(&self.done).push(action.to_string());
+        self.done.lock().push(action.to_string());
         Ok(receipt)
     }
 }
@@ -517,11 +517,11 @@ impl Gateway for AwsAccount {
     async fn observe(&self, scope: &Scope) -> Result<Observed, Failure> {
         self.meter.count();
         self.aws.called();
-        *lock(&self.aws.reads) += 1;
-        let slowness = *lock(&self.aws.slowness);
+        *self.aws.reads.lock() += 1;
+        let slowness = *self.aws.slowness.lock();
         tokio::time::sleep(slowness).await;
         let identity = scope.name.as_ref().and_then(|name| self.aws.get(self.config.id.as_str(), &name.to_string()));
-        let policies = lock(&self.aws.policies).iter().filter(|(arn, _)| scope.policies.contains(arn)).map(|(a, p)| (a.clone(), p.clone())).collect();
+        let policies = self.aws.policies.lock().iter().filter(|(arn, _)| scope.policies.contains(arn)).map(|(a, p)| (a.clone(), p.clone())).collect();
         Ok(Observed { identity, policies })
     }
 
@@ -530,13 +530,13 @@ impl Gateway for AwsAccount {
     }
 
     async fn sweep(&self) -> Result<Sweep, Failure> {
-        let identities = lock(&self.aws.identities);
+        let identities = self.aws.identities.lock();
         let own = identities.iter().filter(|((account, _), _)| account == self.config.id.as_str());
-        Ok(Sweep::new(own.map(|(_, found)| found.clone()), lock(&self.aws.policies).values().cloned()))
+        Ok(Sweep::new(own.map(|(_, found)| found.clone()), self.aws.policies.lock().values().cloned()))
     }
 
     async fn quotas(&self) -> Result<Quotas, Failure> {
-        Ok(Quotas { trust_policy_size: *lock(&self.aws.trust_policy_size), are_known: true, ..Quotas::default() })
+        Ok(Quotas { trust_policy_size: *self.aws.trust_policy_size.lock(), are_known: true, ..Quotas::default() })
     }
 
     async fn console_alias(&self) -> Result<Option<String>, Failure> {

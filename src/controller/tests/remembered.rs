@@ -7,10 +7,8 @@ use serde_json::json;
 use super::lab::Lab;
 use crate::api::Reason;
 use crate::controller::Health;
-use crate::controller::caches::lock;
-use crate::controller::relations::Ref;
 use crate::core::action::Action;
-use crate::core::world::ObjectKey;
+use crate::core::world::{ObjectKey, Ref};
 
 fn user(name: &str) -> serde_json::Value {
     json!({"kind": "BastionUser", "metadata": {"name": name}, "spec": {"accountRef": {"name": "utils"}}})
@@ -70,14 +68,14 @@ async fn a_pass_that_ends_after_its_object_has_gone_leaves_nothing_behind() {
     lab.run(3).await;
     let hooked = lab.clone();
     lab.aws.refuse(|action| matches!(action, Action::PutInlinePolicy(..)), Reason::AccessDenied, "no");
-    *lock(&lab.aws.hook) = Some(Box::new(move || {
+    *lab.aws.hook.lock() = Some(Box::new(move || {
         hooked.api.drop_object("CrossAccountRole", "reader");
         hooked.sync();
     }));
     lab.apply(config_map("s3:ListBucket"));
     lab.pass(&Ref::Role(ObjectKey::new("data", "reader"))).await;
-    assert!(lock(&lab.aws.hook).is_none(), "the role went in the middle of its pass");
-    lock(&lab.aws.refused).clear();
+    assert!(lab.aws.hook.lock().is_none(), "the role went in the middle of its pass");
+    lab.aws.refused.lock().clear();
     lab.delete("BastionUser", "alice");
     lab.run(3).await;
     assert_eq!(lab.context.remembered(), empty);

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::lab::Lab;
 use crate::api::Reason;
-use crate::controller::caches::lock;
 use crate::core::action::Action;
 use crate::core::identity::ManagedPolicy;
 use crate::core::observed::ObservedPolicy;
@@ -56,7 +55,7 @@ async fn a_revocation_that_fails_beside_an_addition_is_told_and_tried_again() {
     assert!(trust(&lab).contains("user/alice"));
     let conditions = lab.get("CrossAccountRole", "reader")["status"]["conditions"].to_string();
     assert!(conditions.contains("bob cannot be added") && conditions.contains("alice cannot be taken out"), "{conditions}");
-    lock(&lab.aws.refused).pop();
+    lab.aws.refused.lock().pop();
     lab.run(2).await;
     assert!(!trust(&lab).contains("user/alice"), "it was tried again");
     let conditions = lab.get("CrossAccountRole", "reader")["status"]["conditions"].to_string();
@@ -76,7 +75,7 @@ async fn a_revocation_that_fails_beside_what_is_refused_from_the_start_is_told_w
         tags: BTreeMap::new(),
     };
     let foreign = ObservedPolicy { id: "ANPAEXAMPLEEXAMPLE01".parse().unwrap(), policy, default_version: "v1".into(), other_versions: vec![] };
-    lock(&lab.aws.policies).insert(arn, foreign);
+    lab.aws.policies.lock().insert(arn, foreign);
     lab.aws.refuse(is_trust, Reason::AccessDenied, "alice cannot be taken out");
     let document = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}});
     lab.apply(reader("bob", &json!({"customerManagedPolicies": [{"name": "reads", "document": document}]})));
@@ -84,7 +83,7 @@ async fn a_revocation_that_fails_beside_what_is_refused_from_the_start_is_told_w
     assert!(trust(&lab).contains("user/alice"));
     let conditions = lab.get("CrossAccountRole", "reader")["status"]["conditions"].to_string();
     assert!(conditions.contains(POLICY) && conditions.contains("alice cannot be taken out"), "{conditions}");
-    lock(&lab.aws.refused).clear();
+    lab.aws.refused.lock().clear();
     lab.run(2).await;
     assert!(!trust(&lab).contains("user/alice"), "it was tried again");
     assert_eq!(lab.ready("CrossAccountRole", "reader").0, "Conflict");
@@ -99,9 +98,9 @@ async fn what_has_just_failed_is_told_once_and_not_tried_again_at_once() {
         let mut changed = reader("bob", &permissions);
         changed["spec"]["trust"] = json!([]);
         lab.apply(changed);
-        let before = *lock(&lab.aws.asked);
-        lab.pass(&crate::controller::relations::Ref::Role(crate::core::world::ObjectKey::new("data", "reader"))).await;
-        assert_eq!(*lock(&lab.aws.asked) - before, 1, "{permissions}");
+        let before = *lab.aws.asked.lock();
+        lab.pass(&crate::core::world::Ref::Role(crate::core::world::ObjectKey::new("data", "reader"))).await;
+        assert_eq!(*lab.aws.asked.lock() - before, 1, "{permissions}");
         let conditions = lab.get("CrossAccountRole", "reader")["status"]["conditions"].as_array().unwrap().clone();
         let synced = conditions.iter().find(|c| c["type"] == "Synced").unwrap()["message"].as_str().unwrap().to_owned();
         assert_eq!(synced.matches("alice cannot be taken out").count(), 1, "{synced}");

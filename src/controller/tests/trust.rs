@@ -6,10 +6,8 @@ use serde_json::{Value, json};
 
 use super::lab::Lab;
 use crate::api::Reason;
-use crate::controller::caches::lock;
-use crate::controller::relations::Ref;
 use crate::core::action::Action;
-use crate::core::world::ObjectKey;
+use crate::core::world::{ObjectKey, Ref};
 
 fn user(name: &str) -> Value {
     json!({"kind": "BastionUser", "metadata": {"name": name}, "spec": {"accountRef": {"name": "utils"}}})
@@ -34,12 +32,12 @@ async fn a_source_that_goes_while_a_pass_is_under_way_is_not_added_by_it() {
     lab.apply(reader(&["alice", "bob"]));
     lab.aws.take_done();
     let hooked = lab.clone();
-    *lock(&lab.aws.hook) = Some(Box::new(move || {
+    *lab.aws.hook.lock() = Some(Box::new(move || {
         hooked.api.drop_object("BastionUser", "alice");
         hooked.sync();
     }));
     lab.pass(&Ref::Role(ObjectKey::new("data", "reader"))).await;
-    assert!(lock(&lab.aws.hook).is_none(), "the user went in the middle of the pass");
+    assert!(lab.aws.hook.lock().is_none(), "the user went in the middle of the pass");
     assert_eq!(lab.aws.take_done(), Vec::<String>::new());
     lab.run(3).await;
     assert_eq!(lab.ready("CrossAccountRole", "reader").0, "SourceNotFound");
@@ -106,7 +104,7 @@ async fn the_right_to_a_role_that_cannot_be_made_again_goes() {
     lab.aws.refuse(|action| matches!(action, Action::CreateIdentity(_)), Reason::AWSUnavailable, "not now");
     lab.run(5).await;
     assert!(!may_read(&lab));
-    lock(&lab.aws.refused).clear();
+    lab.aws.refused.lock().clear();
     lab.run(5).await;
     assert!(may_read(&lab) && lab.ready("CrossAccountRole", "reader").0 == "Ready");
 }
