@@ -9,7 +9,11 @@ use anyhow::{Context, Result, anyhow, ensure};
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher::Event;
 use rolebridge::api::{AWSAccount, BastionUser, CrossAccountRole, FINALIZER, Managed};
-use rolebridge::controller::caches::{Caches, Wake, Watched};
+use rolebridge::controller::cluster::index::Index;
+use rolebridge::controller::cluster::kind::Kind;
+use rolebridge::controller::cluster::stores::Stores;
+use rolebridge::controller::state::memory::Memory;
+use rolebridge::controller::world::Snapshot;
 use rolebridge::core::action::{Action, Receipt};
 use rolebridge::core::desired::{Desired, desired_role, desired_user};
 use rolebridge::core::document::{Document, SharedDocuments};
@@ -19,7 +23,6 @@ use rolebridge::core::placement::find;
 use rolebridge::core::plan::{is_settled, plan as plan_for};
 use rolebridge::core::sweep::Sweep;
 use serde_json::{Value, json};
-use tokio::sync::mpsc::unbounded_channel;
 
 use super::{Fleet, Table, mebibytes, support::INSTALLATION};
 
@@ -44,36 +47,41 @@ pub fn measure(table: &mut Table, fleet: &Fleet) -> Result<()> {
 pub fn plan(fleet: &Fleet) -> Result<()> {
     let names: Vec<String> = (0..fleet.accounts).map(|n| format!("account-{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let caches = caches(fleet, &names)?;
+    let (stores, memory) = (stores(fleet, &names)?, Memory::default());
+    let index = Index::new(stores.clone());
+    note_all::<AWSAccount>(&index);
+    note_all::<BastionUser>(&index);
+    note_all::<CrossAccountRole>(&index);
+    let world = Snapshot { index: &index, memory: &memory };
     let wanted = |account: &str| -> Result<Vec<Desired>> {
-        let at = find(&caches, account).map_err(|problem| anyhow!(problem.message))?;
+        let at = find(&world, account).map_err(|problem| anyhow!(problem.message))?;
         let texts = ConfigTexts::default();
-        let users = caches.users.state().into_iter().filter(|user| user.spec.account_ref.name == account);
-        let users = users.map(|user| desired_user(&caches, &user, &at, &texts, INSTALLATION));
-        let roles = caches.roles.state().into_iter().filter(|role| role.spec.account_ref.name == account);
-        let roles = roles.map(|role| desired_role(&caches, &role, &at, &texts, INSTALLATION));
+        let users = stores.users.state().into_iter().filter(|user| user.spec.account_ref.name == account);
+        let users = users.map(|user| desired_user(&world, &user, &at, &texts, INSTALLATION));
+        let roles = stores.roles.state().into_iter().filter(|role| role.spec.account_ref.name == account);
+        let roles = roles.map(|role| desired_role(&world, &role, &at, &texts, INSTALLATION));
         users.chain(roles).collect::<Result<_, _>>().map_err(|problems| anyhow!("{problems:?}"))
     };
-    let (mut memory, mut documents) = (HashMap::new(), SharedDocuments::default());
+    let (mut known_of, mut documents) = (HashMap::new(), SharedDocuments::default());
     for account in &names {
         for desired in wanted(account)? {
             let mut observed = made(&desired)?;
             observed.documents_mut().for_each(|document| documents.share(document));
-            memory.insert(desired.arn.clone(), observed);
+            known_of.insert(desired.arn.clone(), observed);
         }
     }
     let mut seconds = 0.0;
     let mut settled = 0;
     for account in &names {
-        let shown = wanted(account)?.iter().map(|desired| read_anew(&memory[&desired.arn])).collect::<Result<Vec<_>>>()?;
+        let shown = wanted(account)?.iter().map(|desired| read_anew(&known_of[&desired.arn])).collect::<Result<Vec<_>>>()?;
         let sweep = Sweep::new(shown.into_iter().filter_map(|shown| shown.identity), []);
         let started = Instant::now();
         for desired in wanted(account)? {
-            let known = &memory[&desired.arn];
+            let known = &known_of[&desired.arn];
             let shown = sweep.of(&desired.identity.name, &desired.known_policies(), Some(known));
             let mut shown = shown.filter(|shown| is_settled(&desired, shown)).with_context(|| format!("{} is not as declared", desired.arn))?;
             shown.documents_mut().for_each(|document| documents.share(document));
-            memory.insert(desired.arn, shown);
+            known_of.insert(desired.arn, shown);
             settled += 1;
         }
         seconds += started.elapsed().as_secs_f64();
@@ -106,7 +114,7 @@ fn read_anew(known: &Observed) -> Result<Observed> {
 }
 
 /// The fleet as the API server has it once all was made.
-fn caches(fleet: &Fleet, names: &[&str]) -> Result<Caches> {
+fn stores(fleet: &Fleet, names: &[&str]) -> Result<Stores> {
     let account = |n: usize| {
         let spec = json!({"accountID": format!("{:012}", 200_000_000_000 + n), "access": {"ambient": {}}, "allowedNamespaces": {"from": "All"}});
         json!({"metadata": {"name": names[n]}, "spec": spec})
@@ -119,13 +127,7 @@ fn caches(fleet: &Fleet, names: &[&str]) -> Result<Caches> {
     let accounts = store::<AWSAccount>((0..fleet.accounts).map(account))?;
     let users = store::<BastionUser>(fleet.users(names).enumerate().map(|(n, user)| with_id("AIDA", "userID", user, n)))?;
     let roles = store::<CrossAccountRole>(fleet.roles(names).enumerate().map(|(n, role)| with_id("AROA", "roleID", role, n)))?;
-    // Nobody listens: nothing is reconciled here.
-    let wake = Wake { accounts: unbounded_channel().0, users: unbounded_channel().0, roles: unbounded_channel().0, outstanding: Default::default() };
-    let caches = Caches::new(accounts, users, roles, reflector::store().0, reflector::store().0, wake);
-    apply_all::<AWSAccount>(&caches);
-    apply_all::<BastionUser>(&caches);
-    apply_all::<CrossAccountRole>(&caches);
-    Ok(caches)
+    Ok(Stores { accounts, users, roles, namespaces: reflector::store().0, config_maps: reflector::store().0 })
 }
 
 fn store<K>(objects: impl Iterator<Item = Value>) -> Result<Store<K>>
@@ -144,6 +146,6 @@ where
     Ok(store)
 }
 
-fn apply_all<K: Watched>(caches: &Caches) {
-    K::all(caches).iter().for_each(|object| caches.applied(&**object));
+fn note_all<K: Kind>(index: &Index) {
+    K::all(index.stores()).iter().for_each(|object| drop(index.applied(&**object)));
 }

@@ -293,6 +293,10 @@ impl Managed for AWSAccount {
     type Status = AWSAccountStatus;
     const KIND: &'static str = "AWSAccount";
 
+    fn account_name(&self) -> &str {
+        self.metadata.name.as_deref().unwrap_or_default()
+    }
+
     fn status(&self) -> Option<&AWSAccountStatus> {
         self.status.as_ref()
     }

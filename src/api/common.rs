@@ -164,6 +164,9 @@ pub trait Managed:
     /// The name of the kind, as in manifests.
     const KIND: &'static str;
 
+    /// Name of the AWSAccount that it is placed in, or is.
+    fn account_name(&self) -> &str;
+
     /// The status that the API server last had.
     fn status(&self) -> Option<&Self::Status>;
 

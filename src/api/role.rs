@@ -189,6 +189,10 @@ impl Managed for CrossAccountRole {
     type Status = CrossAccountRoleStatus;
     const KIND: &'static str = "CrossAccountRole";
 
+    fn account_name(&self) -> &str {
+        &self.spec.account_ref.name
+    }
+
     fn status(&self) -> Option<&CrossAccountRoleStatus> {
         self.status.as_ref()
     }

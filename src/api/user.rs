@@ -163,6 +163,10 @@ impl Managed for BastionUser {
     type Status = BastionUserStatus;
     const KIND: &'static str = "BastionUser";
 
+    fn account_name(&self) -> &str {
+        &self.spec.account_ref.name
+    }
+
     fn status(&self) -> Option<&BastionUserStatus> {
         self.status.as_ref()
     }

@@ -51,7 +51,7 @@ impl Health {
         })))
     }
 
-    /// The kinds that the caches do not have yet: until there are none, nothing is reconciled.
+    /// The kinds that are not listed yet: until there are none, nothing is reconciled.
     pub fn unlisted(&self) -> Vec<&'static str> {
         self.0.lock().unlisted.iter().copied().collect()
     }
@@ -89,7 +89,7 @@ impl Health {
         ))
     }
 
-    /// Notes that the caches have this kind.
+    /// Notes that this kind is listed.
     pub(super) fn listed(&self, kind: &'static str) {
         self.0.lock().unlisted.remove(kind);
     }

@@ -2,30 +2,28 @@
 //!
 //! Every kind takes the same way through [`reconcile`]: resolve, validate, observe, plan, apply, report.
 
+mod account;
 mod apply;
-pub mod caches;
+pub mod cluster;
 mod context;
-mod fate;
-mod finalize;
 mod health;
 mod history;
-mod kinds;
-mod memory;
+mod identity;
 mod observe;
 mod pass;
 mod reconcile;
-pub mod relations;
+mod removal;
 mod report;
 mod resolve;
-mod retry;
 mod run;
-mod secrets;
+pub mod state;
 mod sweep;
 #[cfg(test)]
 mod tests;
 mod work;
+pub mod world;
 
+pub use cluster::secrets::NamespaceSecrets;
 pub use context::Settings;
 pub use health::Health;
 pub use run::{run, watched};
-pub use secrets::NamespaceSecrets;

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::kinds::Kind;
-use crate::api::Reason;
+use crate::api::{Managed, Reason};
 use crate::core::failure::{Effect, Failure};
 use crate::core::names::Arn;
 use crate::core::outcome::{Outcome, Problem};
@@ -13,7 +12,7 @@ use crate::core::outcome::{Outcome, Problem};
 pub const SOON: Duration = Duration::from_millis(100);
 
 /// How one pass over a resource ended.
-pub enum Pass<K: Kind> {
+pub enum Pass<K: Managed> {
     /// It is to be told.
     Told {
         /// The object as the API server has it now.
@@ -61,19 +60,14 @@ impl Retry {
 }
 
 /// A pass that ends with problems, or without any.
-pub fn told<K: Kind>(object: K, facts: K::Status, problems: Vec<Problem>, retry: Option<Retry>) -> Pass<K> {
+pub fn told<K: Managed>(object: K, facts: K::Status, problems: Vec<Problem>, retry: Option<Retry>) -> Pass<K> {
     Pass::Told { object: Box::new(object), facts, outcome: Outcome { problems, ..Outcome::default() }, retry, at_once: false }
 }
 
 /// A pass that ends with something that is to stand in the status before anything else is done.
-pub fn told_first<K: Kind>(object: K, facts: K::Status, problems: Vec<Problem>) -> Pass<K> {
+pub fn told_first<K: Managed>(object: K, facts: K::Status, problems: Vec<Problem>) -> Pass<K> {
     let outcome = Outcome { problems, ..Outcome::default() };
     Pass::Told { object: Box::new(object), facts, outcome, retry: Some(Retry::in_a_while(SOON)), at_once: true }
-}
-
-/// UID of an object; empty where it has none yet.
-pub fn uid<K: Kind>(object: &K) -> String {
-    object.meta().uid.clone().unwrap_or_default()
 }
 
 /// Why the work on a user or role stopped short.

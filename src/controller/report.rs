@@ -10,8 +10,8 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use tracing::{debug, warn};
 
+use super::cluster::kind::Kind;
 use super::context::Context;
-use super::kinds::Kind;
 use crate::api::conditions::{Class, kinds};
 use crate::api::{Condition, FINALIZER, MANAGER, Reason};
 use crate::core::outcome::{Outcome, Problem};

@@ -16,17 +16,17 @@ use kube::runtime::reflector::{self, ObjectRef, Store, store::Writer};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, applier, watcher as watch};
 use kube::{Api, Client, Resource, ResourceExt};
-use parking_lot::Mutex;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::sync::watch::Receiver;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
-use super::caches::{Caches, SeenLabels, Wake};
+use super::cluster::queue::WorkQueue;
+use super::cluster::relations::Dependency;
+use super::cluster::stores::{SeenLabels, Stores};
 use super::context::{Context, Settings};
 use super::health::{Health, QueueHealth};
 use super::reconcile::{Reconciled, reconcile};
-use super::relations::Need;
 use super::report::report_unreadable;
 use crate::api::{AWSAccount, BastionUser, CrossAccountRole, Managed};
 use crate::aws::BaseConfig;
@@ -52,14 +52,11 @@ pub async fn run(client: Client, aws: BaseConfig, settings: Settings, health: &H
     let (roles, roles_writer) = reflector::store();
     let (namespaces, namespaces_writer) = reflector::store();
     let (config_maps, config_maps_writer) = reflector::store();
-    let (wake_accounts, woken_accounts) = unbounded_channel();
-    let (wake_users, woken_users) = unbounded_channel();
-    let (wake_roles, woken_roles) = unbounded_channel();
-    let wake = Wake { accounts: wake_accounts, users: wake_users, roles: wake_roles, outstanding: Mutex::default() };
-    let caches = Arc::new(Caches::new(accounts.clone(), users.clone(), roles.clone(), namespaces.clone(), config_maps.clone(), wake));
+    let (queue, woken) = WorkQueue::new();
+    let stores = Stores { accounts: accounts.clone(), users: users.clone(), roles: roles.clone(), namespaces, config_maps };
 
     let concurrency = settings.concurrency;
-    let context = Arc::new(Context::new(client.clone(), caches.clone(), aws, settings));
+    let context = Arc::new(Context::new(client.clone(), stores, queue, aws, settings));
     health.speaks_of(&context);
 
     let mut listed = vec![];
@@ -76,8 +73,8 @@ pub async fn run(client: Client, aws: BaseConfig, settings: Settings, health: &H
         tokio::spawn(watch_resources::<AWSAccount>(client.clone(), accounts_writer, context.clone(), listing(AWSAccount::KIND))),
         tokio::spawn(watch_resources::<BastionUser>(client.clone(), users_writer, context.clone(), listing(BastionUser::KIND))),
         tokio::spawn(watch_resources::<CrossAccountRole>(client.clone(), roles_writer, context.clone(), listing(CrossAccountRole::KIND))),
-        tokio::spawn(watch_namespaces(Api::all(client.clone()), namespaces_writer, caches.clone(), listing(Namespace::KIND))),
-        tokio::spawn(watch_config_maps(Api::all(client), config_maps_writer, caches, listing(ConfigMap::KIND))),
+        tokio::spawn(watch_namespaces(Api::all(client.clone()), namespaces_writer, context.clone(), listing(Namespace::KIND))),
+        tokio::spawn(watch_config_maps(Api::all(client), config_maps_writer, context.clone(), listing(ConfigMap::KIND))),
     ];
     // One listens for all: of several who listen by themselves, chance says who hears first.
     let mut shutdown = shutdown;
@@ -89,12 +86,12 @@ pub async fn run(client: Client, aws: BaseConfig, settings: Settings, health: &H
     }
     info!(accounts = accounts.len(), users = users.len(), roles = roles.len(), "everything is listed; reconciling begins");
 
-    let queue = |kind| health.queue(kind, concurrency);
+    let health_of = |kind| health.queue(kind, concurrency);
     let works = async {
         tokio::join!(
-            work(accounts, woken_accounts, concurrency, context.clone(), queue(AWSAccount::KIND), stopped.clone()),
-            work(users, woken_users, concurrency, context.clone(), queue(BastionUser::KIND), stopped.clone()),
-            work(roles, woken_roles, concurrency, context, queue(CrossAccountRole::KIND), stopped),
+            work(accounts, woken.accounts, concurrency, context.clone(), health_of(AWSAccount::KIND), stopped.clone()),
+            work(users, woken.users, concurrency, context.clone(), health_of(BastionUser::KIND), stopped.clone()),
+            work(roles, woken.roles, concurrency, context, health_of(CrossAccountRole::KIND), stopped),
         )
     };
     let aborts: Vec<_> = watches.iter().map(tokio::task::JoinHandle::abort_handle).collect();
@@ -147,7 +144,7 @@ where
             // The store has the whole list only now.
             Ok(Event::InitDone) => {
                 context.listed::<K>(&std::mem::take(&mut listed));
-                K::all(&context.caches).iter().for_each(|object| context.applied(&**object));
+                K::all(&context.stores).iter().for_each(|object| context.applied(&**object));
                 listing_done(&mut listing);
             }
             Ok(Event::Apply(object)) => context.applied(&object),
@@ -212,7 +209,7 @@ where
 async fn watch_namespaces(
     api: Api<PartialObjectMeta<Namespace>>,
     writer: Writer<PartialObjectMeta<Namespace>>,
-    caches: Arc<Caches>,
+    context: Arc<Context>,
     mut listing: Listing,
 ) {
     let events = watch(api, watcher::Config::default()).default_backoff().modify(bare);
@@ -228,17 +225,17 @@ async fn watch_namespaces(
             // The store has the whole list only now.
             Ok(Event::InitDone) => {
                 let changed = seen.listed(std::mem::take(&mut listed));
-                changed.into_iter().for_each(|name| caches.changed(Need::Namespace(name)));
+                changed.into_iter().for_each(|name| context.changed(&Dependency::Namespace(name)));
                 listing_done(&mut listing);
             }
             Ok(Event::Apply(namespace)) => {
                 if seen.note(&namespace.name_any(), namespace.metadata.labels.as_ref()) {
-                    caches.changed(Need::Namespace(namespace.name_any()));
+                    context.changed(&Dependency::Namespace(namespace.name_any()));
                 }
             }
             Ok(Event::Delete(namespace)) => {
                 seen.gone(&namespace.name_any());
-                caches.changed(Need::Namespace(namespace.name_any()));
+                context.changed(&Dependency::Namespace(namespace.name_any()));
             }
             Err(error) => warn!(%error, kind = "Namespace", "the watch was interrupted and goes on"),
         }
@@ -248,18 +245,18 @@ async fn watch_namespaces(
 async fn watch_config_maps(
     api: Api<PartialObjectMeta<ConfigMap>>,
     writer: Writer<PartialObjectMeta<ConfigMap>>,
-    caches: Arc<Caches>,
+    context: Arc<Context>,
     mut listing: Listing,
 ) {
     let events = watch(api, watcher::Config::default()).default_backoff().modify(bare);
     let mut events = std::pin::pin!(stored(writer, events));
     while let Some(event) = events.next().await {
         match event {
-            Ok(Event::Apply(config) | Event::Delete(config)) => caches.changed(Need::ConfigMap(ObjectKey::of(&config))),
+            Ok(Event::Apply(config) | Event::Delete(config)) => context.changed(&Dependency::ConfigMap(ObjectKey::of(&config))),
             Ok(Event::Init | Event::InitApply(_)) => {}
             // The store has the whole list only now.
             Ok(Event::InitDone) => {
-                caches.config_maps_listed();
+                context.config_maps_listed();
                 listing_done(&mut listing);
             }
             Err(error) => warn!(%error, kind = "ConfigMap", "the watch was interrupted and goes on"),
@@ -310,7 +307,7 @@ async fn work<K>(
                 if let controller::Error::ObjectNotFound(gone) = &error {
                     let of = K::reference(ObjectKey::new(gone.namespace.clone().unwrap_or_default(), &gone.name));
                     // It was woken and is gone. Should it be made anew, it must be possible to wake it again.
-                    context.caches.begins(&of);
+                    context.queue.dequeue(&of);
                     context.forget_if_gone(&of);
                 }
                 debug!(%error, "not reconciled");

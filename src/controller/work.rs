@@ -6,15 +6,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::apply::apply;
+use super::cluster::kind::Kind;
 use super::context::Context;
-use super::fate::{has_suspects, is_to_be_read};
 use super::history::History;
-use super::kinds::IdentityKind;
-use super::memory::{Basis, Observation};
-use super::observe::{Subject, observe};
-use super::pass::{Pass, Retry, Stop, told, told_first, uid};
+use super::observe::{Whose, has_suspects, is_to_be_read, observe};
+use super::pass::{Pass, Retry, Stop, told, told_first};
 use super::report::{add_finalizer, tell_repaired};
-use super::resolve::place;
+use super::resolve::{place, withdraw_revoked};
+use super::state::observation::{Basis, Observation};
 use crate::api::Reason;
 use crate::api::conditions::Class;
 use crate::aws::{Account, Permit};
@@ -29,7 +28,8 @@ use crate::core::outcome::{Outcome, Problem};
 use crate::core::placement::Placement;
 use crate::core::plan::{Plan, is_own, is_settled, plan};
 use crate::core::possible::{announced, announced_by};
-use crate::core::world::{ObjectKey, Ref};
+use crate::core::subject::Subject;
+use crate::core::world::{ObjectKey, Ref, uid};
 
 /// A pause after which a role looks whether it is known what has become of a source.
 const SUSPENSE: Duration = Duration::from_secs(1);
@@ -67,7 +67,7 @@ pub(super) struct Work<'a, K> {
     pub(super) done: Vec<String>,
 }
 
-impl<K: IdentityKind> Work<'_, K> {
+impl<K: Kind + Subject> Work<'_, K> {
     /// The resource that it is for.
     fn of(&self) -> Ref {
         K::reference(ObjectKey::of(&self.object))
@@ -94,7 +94,9 @@ impl<K: IdentityKind> Work<'_, K> {
             K::tell_made(&mut before, &self.desired.arn, made);
         }
         let facts = |object: &K, before| match &self.observation {
-            Some(seen) => K::with_policies(object.facts(self.context, self.at, self.desired, &seen.observed), hidden.keys().chain(&intended)),
+            Some(seen) => {
+                K::with_policies(object.facts(&self.context.world(), self.at, self.desired, &seen.observed), hidden.keys().chain(&intended))
+            }
             None => before,
         };
         Ok(match result? {
@@ -300,7 +302,7 @@ impl<K: IdentityKind> Work<'_, K> {
         let is_own = is_own(self.desired, &seen.observed);
         let planned = plan(self.desired, &seen.observed);
         // Where there is no plan nobody is added, so nobody need be read for that.
-        let less = if planned.is_err() { self.object.withdraw_revoked(self.context, self.at, &seen.observed) } else { None };
+        let less = if planned.is_err() { withdraw_revoked(&self.object, self.context, self.at, &self.history, &seen.observed) } else { None };
         let of = self.of();
         if is_own && has_suspects(self.context, &of, less.as_ref().unwrap_or(self.desired), &seen.observed) {
             return Ok(Err(Stop::Suspense));
@@ -367,7 +369,7 @@ impl<K: IdentityKind> Work<'_, K> {
     /// Nor is anything where that `may_pass` in a moment which keeps somebody from coming in by name who comes in as one of many until then.
     async fn withdraw_revoked(&mut self, may_pass: bool) -> Result<Result<(), Stop>, kube::Error> {
         let Some(observed) = self.observation.as_ref().map(|seen| &seen.observed) else { return Ok(Ok(())) };
-        let less = self.object.withdraw_revoked(self.context, self.at, observed);
+        let less = withdraw_revoked(&self.object, self.context, self.at, &self.history, observed);
         if may_pass && less.as_ref().is_some_and(|less| less.shuts_out(self.desired, observed)) {
             return Ok(Ok(()));
         }
@@ -421,8 +423,8 @@ impl<K: IdentityKind> Work<'_, K> {
         if let Some(Ok(wanted)) = self.observation.take().map(|seen| self.desired.wanted(&seen.observed)) {
             scope.policies.extend(wanted.policies.into_keys());
         }
-        let subject = Subject { of: &self.of(), owner: &self.desired.owner, history: &self.history };
-        let observed = observe(self.context, self.account.gateway(), &scope, subject).await?;
+        let whose = Whose { of: &self.of(), owner: &self.desired.owner, history: &self.history };
+        let observed = observe(self.context, self.account.gateway(), &scope, whose).await?;
         self.observation = Some(self.seen(observed));
         Ok(())
     }

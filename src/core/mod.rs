@@ -3,7 +3,7 @@
 //!
 //! [`grants`] says which grants stand, [`desired`] turns resources into the wanted state of an IAM identity, [`observed`] holds what
 //! AWS has, [`plan`] is the ordered list of [`action`]s from one to the other, [`outcome`] says it in conditions, and [`status`] what else a
-//! resource tells. [`sweep`] says of many resources at once whether their plan is empty, and [`absence`] when it is believed that something is not
+//! resource tells. [`subject`] has what a user and a role have in common. [`sweep`] says of many resources at once whether their plan is empty, and [`absence`] when it is believed that something is not
 //! there.
 
 pub mod absence;
@@ -29,9 +29,11 @@ pub mod placement;
 pub mod plan;
 pub mod possible;
 pub mod quotas;
+pub mod release;
 pub mod require;
 pub mod sources;
 pub mod status;
+pub mod subject;
 pub mod sweep;
 pub mod trust;
 pub mod unmanaged;

@@ -3,15 +3,19 @@
 //! A list in a status has at most [`LISTED`] entries, with the total beside it. What nothing but the status remembers comes first to it, and what it has no
 //! room for is taken for what is safe: see [`grants`] and [`policies`].
 
-use super::assume::number;
+use super::assume::{Found, Listed, number};
 use super::desired::Desired;
-use super::grants::{Grant, Presence};
-use super::listed::LISTED;
+use super::grants::{AssumableRole as Assumed, Grant, Presence};
+use super::listed::{LISTED, count};
+use super::names::{Arn, switch_role_url};
 use super::observed::{Observed, ObservedPolicy};
+use super::placement::find;
 use super::trust::{Principal, Trust};
+use super::world::World;
 use crate::api::conditions::Class;
 use crate::api::permissions::PolicyStatus;
 use crate::api::role::{GrantState, GrantStatus};
+use crate::api::user::{AssumableRole, AssumePolicyStatus};
 
 /// The grants of a role as its status tells them, in their order. A principal that was replaced is never trusted again by itself, which only the status
 /// remembers: those come first to the list. What it does not tell counts as granted, so those that are not come next.
@@ -55,6 +59,47 @@ pub fn policies(desired: &Desired, observed: &Observed) -> Vec<PolicyStatus> {
     let mut own: Vec<&ObservedPolicy> = others.filter(ours).collect();
     own.sort_by_key(|found| desired.policies.contains_key(&found.policy.arn));
     own.into_iter().take(LISTED).map(|found| PolicyStatus { arn: found.policy.arn.to_string() }).collect()
+}
+
+/// What a status tells of the roles that a source may assume.
+pub struct Assuming {
+    /// The policies that give the right to assume them.
+    pub policies: Vec<AssumePolicyStatus>,
+    /// The roles, as many as are listed.
+    pub roles: Vec<AssumableRole>,
+    /// How many roles there are.
+    pub total: i64,
+}
+
+/// The roles that a source may assume by what it has in AWS.
+pub fn assuming(world: &dyn World, desired: &Desired, observed: &Observed) -> Assuming {
+    let found = Found::of(&desired.identity, &desired.owner, observed);
+    let allowed = found.assumable();
+    let link = |role: &Assumed| {
+        let at = find(world, &role.account).ok().filter(|_| role.opens_in_console)?;
+        switch_role_url(&at.partition, at.console_name(), &role.path, &role.name, &role.key.name)
+    };
+    let told = |role: &Assumed| AssumableRole {
+        name: role.key.name.clone(),
+        namespace: role.key.namespace.clone(),
+        role_arn: role.arn.to_string(),
+        switch_role_url: link(role),
+    };
+    let roles: Vec<&Assumed> = desired.assumes.iter().filter(|role| allowed.contains(role.arn.as_str())).collect();
+    Assuming {
+        policies: found.listed(desired.quotas.inline_policies_size(&desired.identity.name)).map(assume_policy_status).collect(),
+        total: count(roles.len()),
+        roles: roles.into_iter().take(LISTED).map(told).collect(),
+    }
+}
+
+fn assume_policy_status(policy: Listed<'_>) -> AssumePolicyStatus {
+    AssumePolicyStatus {
+        name: policy.name.into(),
+        arn: policy.arn.map(Arn::to_string),
+        bytes: count(policy.document.size()),
+        quota: count(policy.quota),
+    }
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use proptest::sample::{select, subsequence};
 use proptest::test_runner::FileFailurePersistence;
 use rolebridge::api::conditions::{Class, kinds};
 use rolebridge::api::{Condition, Reason};
-use rolebridge::controller::relations::{Need, Relations};
+use rolebridge::controller::cluster::relations::{Dependency, Relations};
 use rolebridge::core::action::{Action, Dependent, Tagged};
 use rolebridge::core::assume::{self, SessionRights};
 use rolebridge::core::canonical::Canonical;
@@ -1460,7 +1460,7 @@ fn arb_problems() -> impl Strategy<Value = Vec<Problem>> {
 
 #[derive(Clone, Debug)]
 enum Change {
-    Set(Ref, BTreeSet<Need>),
+    Set(Ref, BTreeSet<Dependency>),
     Remove(Ref),
 }
 
@@ -1476,31 +1476,31 @@ fn arb_ref() -> impl Strategy<Value = Ref> {
     ]
 }
 
-fn arb_need() -> impl Strategy<Value = Need> {
+fn arb_need() -> impl Strategy<Value = Dependency> {
     prop_oneof![
-        arb_key().prop_map(Need::User),
-        arb_key().prop_map(Need::Role),
-        select(vec!["a", "b"]).prop_map(|name| Need::UsersOf(name.into())),
-        arb_key().prop_map(Need::ConfigMap),
-        select(vec!["p", "q"]).prop_map(|name| Need::Account(name.into())),
-        select(vec!["a", "b"]).prop_map(|name| Need::Namespace(name.into())),
+        arb_key().prop_map(Dependency::User),
+        arb_key().prop_map(Dependency::Role),
+        select(vec!["a", "b"]).prop_map(|name| Dependency::UsersOf(name.into())),
+        arb_key().prop_map(Dependency::ConfigMap),
+        select(vec!["p", "q"]).prop_map(|name| Dependency::Account(name.into())),
+        select(vec!["a", "b"]).prop_map(|name| Dependency::Namespace(name.into())),
     ]
 }
 
-fn sources(needs: Option<&BTreeSet<Need>>) -> BTreeSet<Ref> {
+fn sources(needs: Option<&BTreeSet<Dependency>>) -> BTreeSet<Ref> {
     let named = needs.into_iter().flatten().filter_map(|need| match need {
-        Need::User(key) => Some(Ref::User(key.clone())),
-        Need::Role(key) => Some(Ref::Role(key.clone())),
+        Dependency::User(key) => Some(Ref::User(key.clone())),
+        Dependency::Role(key) => Some(Ref::Role(key.clone())),
         _ => None,
     });
     named.collect()
 }
 
-fn accounts(needs: Option<&BTreeSet<Need>>) -> BTreeSet<Ref> {
+fn accounts(needs: Option<&BTreeSet<Dependency>>) -> BTreeSet<Ref> {
     needs
         .into_iter()
         .flatten()
-        .filter_map(|need| if let Need::Account(name) = need { Some(Ref::Account(ObjectKey::new("", name))) } else { None })
+        .filter_map(|need| if let Dependency::Account(name) = need { Some(Ref::Account(ObjectKey::new("", name))) } else { None })
         .collect()
 }
 
@@ -1546,7 +1546,7 @@ proptest! {
         1 => arb_ref().prop_map(Change::Remove),
     ], 0..20), asked in vec(arb_need(), 8)) {
         let mut relations = Relations::default();
-        let mut model: BTreeMap<Ref, BTreeSet<Need>> = BTreeMap::new();
+        let mut model: BTreeMap<Ref, BTreeSet<Dependency>> = BTreeMap::new();
         for change in changes {
             match change {
                 Change::Set(of, needs) => {
@@ -1569,7 +1569,7 @@ proptest! {
                 prop_assert_eq!(relations.concerned_by(need), concerned);
             }
             for (of, needs) in &model {
-                let accounts: BTreeSet<Ref> = needs.iter().filter_map(|n| if let Need::Account(name) = n { Some(Ref::Account(ObjectKey::new("", name))) } else { None }).collect();
+                let accounts: BTreeSet<Ref> = needs.iter().filter_map(|n| if let Dependency::Account(name) = n { Some(Ref::Account(ObjectKey::new("", name))) } else { None }).collect();
                 prop_assert_eq!(relations.accounts_of(of), accounts);
             }
         }

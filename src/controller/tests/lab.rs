@@ -16,11 +16,13 @@ use kube::{Client, Resource, ResourceExt};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::api::{AWSAccount, BastionUser, CrossAccountRole, FINALIZER, Reason};
 use crate::aws::{AccountConfig, Backend, BaseConfig, Caller, Gateway, Meter, SecretEntries, Secrets};
-use crate::controller::caches::{Caches, Wake, Watched};
+use crate::controller::cluster::kind::Kind;
+use crate::controller::cluster::queue::{Woken, WorkQueue};
+use crate::controller::cluster::stores::Stores;
 use crate::controller::context::{Context, Settings};
 use crate::controller::reconcile::{Reconciled, reconcile};
 use crate::core::action::{Action, Receipt, Tagged};
@@ -52,9 +54,7 @@ struct Watches {
     roles: Mutex<Writer<CrossAccountRole>>,
     namespaces: Mutex<Writer<PartialObjectMeta<Namespace>>>,
     config_maps: Mutex<Writer<PartialObjectMeta<ConfigMap>>>,
-    woken_accounts: Mutex<UnboundedReceiver<reflector::ObjectRef<AWSAccount>>>,
-    woken_users: Mutex<UnboundedReceiver<reflector::ObjectRef<BastionUser>>>,
-    woken_roles: Mutex<UnboundedReceiver<reflector::ObjectRef<CrossAccountRole>>>,
+    woken: Mutex<Woken>,
 }
 
 /// A store that has been filled once.
@@ -73,11 +73,8 @@ impl Lab {
         let (roles, roles_writer) = store();
         let (namespaces, namespaces_writer) = store();
         let (config_maps, config_maps_writer) = store();
-        let (wake_accounts, woken_accounts) = unbounded_channel();
-        let (wake_users, woken_users) = unbounded_channel();
-        let (wake_roles, woken_roles) = unbounded_channel();
-        let wake = Wake { accounts: wake_accounts, users: wake_users, roles: wake_roles, outstanding: Mutex::default() };
-        let caches = Arc::new(Caches::new(accounts, users, roles, namespaces, config_maps, wake));
+        let (queue, woken) = WorkQueue::new();
+        let stores = Stores { accounts, users, roles, namespaces, config_maps };
         let (api, aws) = (Arc::<ApiServer>::default(), Arc::<Aws>::default());
         *aws.trust_policy_size.lock() = 2048;
         let answering = api.clone();
@@ -87,16 +84,14 @@ impl Lab {
         });
         let settings = Settings { installation: "main".into(), sweep_interval: Duration::from_secs(900), concurrency: 4 };
         let base = BaseConfig::with_backend(Arc::new(AwsBackend(aws.clone())), Arc::new(NoSecrets));
-        let context = Arc::new(Context::new(Client::new(service, "default"), caches, base, settings));
+        let context = Arc::new(Context::new(Client::new(service, "default"), stores, queue, base, settings));
         let watches = Watches {
             accounts: accounts_writer,
             users: users_writer,
             roles: roles_writer,
             namespaces: namespaces_writer,
             config_maps: config_maps_writer,
-            woken_accounts: Mutex::new(woken_accounts),
-            woken_users: Mutex::new(woken_users),
-            woken_roles: Mutex::new(woken_roles),
+            woken: Mutex::new(woken),
         };
         let lab = Self { context, api, aws, watches: Arc::new(watches) };
         lab.apply(json!({"kind": "Namespace", "metadata": {"name": "data"}}));
@@ -163,24 +158,25 @@ impl Lab {
         for _ in 0..seconds {
             self.settle().await;
             tokio::time::advance(Duration::from_secs(1)).await;
-            let caches = &self.context.caches;
-            let users = caches.users.state().into_iter().map(|user| Ref::User(ObjectKey::of(&*user)));
-            let roles = caches.roles.state().into_iter().map(|role| Ref::Role(ObjectKey::of(&*role)));
+            let stores = &self.context.stores;
+            let users = stores.users.state().into_iter().map(|user| Ref::User(ObjectKey::of(&*user)));
+            let roles = stores.roles.state().into_iter().map(|role| Ref::Role(ObjectKey::of(&*role)));
             let all: Vec<Ref> = users.chain(roles).collect();
-            all.iter().for_each(|of| caches.wake(of));
+            all.iter().for_each(|of| self.context.wake(of));
         }
         self.settle().await;
     }
 
     fn next_woken(&self) -> Option<Ref> {
-        fn next<K: Watched + Resource<DynamicType = ()>>(queue: &Mutex<UnboundedReceiver<reflector::ObjectRef<K>>>) -> Option<Ref> {
-            let woken = queue.lock().try_recv().ok()?;
+        fn next<K: Kind>(queue: &mut UnboundedReceiver<reflector::ObjectRef<K>>) -> Option<Ref> {
+            let woken = queue.try_recv().ok()?;
             Some(K::reference(ObjectKey::new(woken.namespace.unwrap_or_default(), woken.name)))
         }
-        next(&self.watches.woken_accounts).or_else(|| next(&self.watches.woken_users)).or_else(|| next(&self.watches.woken_roles))
+        let mut woken = self.watches.woken.lock();
+        next(&mut woken.accounts).or_else(|| next(&mut woken.users)).or_else(|| next(&mut woken.roles))
     }
 
-    /// Brings the caches up to date with the API server, as the watches do.
+    /// Brings the stores up to date with the API server, as the watches do.
     pub fn sync(&self) {
         let objects = self.api.objects.lock();
         self.sync_metadata(&objects, "Namespace", &self.watches.namespaces);

@@ -114,7 +114,7 @@ async fn identities_that_are_made_again_and_again_leave_no_notes_of_the_former_o
         assert!(lab.aws.get("222222222222", "role reader").is_some());
         assert_eq!(lab.ready("CrossAccountRole", "reader").0, "Ready");
     }
-    assert!(lab.context.remembered()["fates"] <= 2, "{:?}", lab.context.remembered());
+    assert!(lab.context.remembered()["identities"] <= 2, "{:?}", lab.context.remembered());
     lab.delete("CrossAccountRole", "reader");
     lab.delete("BastionUser", "alice");
     lab.run(3).await;

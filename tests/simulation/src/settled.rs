@@ -81,7 +81,7 @@ fn uneventful(schedule: &Schedule, state: &crate::world::State) -> Schedule {
 }
 
 /// What the operator remembers of each object.
-const BY_OBJECT: [&str; 7] = ["accounts", "facets", "fates", "observations", "queued", "retries", "sweeps"];
+const BY_OBJECT: [&str; 7] = ["accounts", "facets", "identities", "observations", "queued", "retries", "sweeps"];
 
 /// Within which time what is made is Ready.
 const A_MINUTE: Duration = Duration::from_secs(60);

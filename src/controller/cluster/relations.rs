@@ -9,7 +9,7 @@ use crate::core::world::{ObjectKey, Ref};
 
 /// Something that resources depend on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Need {
+pub enum Dependency {
     /// An AWSAccount.
     Account(String),
     /// A BastionUser.
@@ -27,14 +27,14 @@ pub enum Need {
 /// Who needs what, in both directions.
 #[derive(Debug, Default)]
 pub struct Relations {
-    needs: BTreeMap<Ref, BTreeSet<Need>>,
-    needed_by: BTreeMap<Need, BTreeSet<Ref>>,
+    needs: BTreeMap<Ref, BTreeSet<Dependency>>,
+    needed_by: BTreeMap<Dependency, BTreeSet<Ref>>,
 }
 
 impl Relations {
     /// Notes what a resource needs from now on. Returns whom the change of its needs concerns: the users and roles that it names or named, and the
     /// accounts that it no longer refers to, which may be waiting for that.
-    pub fn set(&mut self, of: &Ref, needs: BTreeSet<Need>) -> BTreeSet<Ref> {
+    pub fn set(&mut self, of: &Ref, needs: BTreeSet<Dependency>) -> BTreeSet<Ref> {
         let let_go: Vec<Ref> = self.accounts_of(of).into_iter().filter(|account| !accounts(&needs).any(|a| a == *account)).collect();
         let mut concerned = self.remove(of);
         concerned.extend(let_go);
@@ -61,7 +61,7 @@ impl Relations {
     }
 
     /// The resources that need this, in order.
-    pub fn needed_by(&self, need: &Need) -> impl Iterator<Item = &Ref> {
+    pub fn needed_by(&self, need: &Dependency) -> impl Iterator<Item = &Ref> {
         self.needed_by.get(need).into_iter().flatten()
     }
 
@@ -78,25 +78,25 @@ impl Relations {
     /// The namespaces in which a resource selects users.
     pub fn namespaces_of(&self, of: &Ref) -> BTreeSet<String> {
         let needs = self.needs.get(of).into_iter().flatten();
-        needs.filter_map(|need| if let Need::UsersOf(namespace) = need { Some(namespace.clone()) } else { None }).collect()
+        needs.filter_map(|need| if let Dependency::UsersOf(namespace) = need { Some(namespace.clone()) } else { None }).collect()
     }
 
     /// The ConfigMaps that a resource names.
     pub fn config_maps_of(&self, of: &Ref) -> Vec<ObjectKey> {
         let needs = self.needs.get(of).into_iter().flatten();
-        needs.filter_map(|need| if let Need::ConfigMap(key) = need { Some(key.clone()) } else { None }).collect()
+        needs.filter_map(|need| if let Dependency::ConfigMap(key) = need { Some(key.clone()) } else { None }).collect()
     }
 
     /// Whom a change of this concerns: those that need it, and the users and roles that those name, since an assume policy depends on
     /// whether its roles may be where they are.
-    pub fn concerned_by(&self, need: &Need) -> BTreeSet<Ref> {
+    pub fn concerned_by(&self, need: &Dependency) -> BTreeSet<Ref> {
         let direct: BTreeSet<Ref> = self.needed_by(need).cloned().collect();
         let named: Vec<Ref> = direct.iter().filter_map(|r| self.needs.get(r)).flat_map(sources).collect();
         direct.into_iter().chain(named).collect()
     }
 
     /// Everything that some resource needs.
-    pub fn needs(&self) -> impl Iterator<Item = &Need> {
+    pub fn dependencies(&self) -> impl Iterator<Item = &Dependency> {
         self.needed_by.keys()
     }
 
@@ -111,14 +111,14 @@ impl Relations {
     }
 }
 
-fn accounts(needs: &BTreeSet<Need>) -> impl Iterator<Item = Ref> {
-    needs.iter().filter_map(|need| if let Need::Account(name) = need { Some(Ref::Account(ObjectKey::new("", name))) } else { None })
+fn accounts(needs: &BTreeSet<Dependency>) -> impl Iterator<Item = Ref> {
+    needs.iter().filter_map(|need| if let Dependency::Account(name) = need { Some(Ref::Account(ObjectKey::new("", name))) } else { None })
 }
 
-fn sources(needs: &BTreeSet<Need>) -> impl Iterator<Item = Ref> {
+fn sources(needs: &BTreeSet<Dependency>) -> impl Iterator<Item = Ref> {
     needs.iter().filter_map(|need| match need {
-        Need::User(key) => Some(Ref::User(key.clone())),
-        Need::Role(key) => Some(Ref::Role(key.clone())),
+        Dependency::User(key) => Some(Ref::User(key.clone())),
+        Dependency::Role(key) => Some(Ref::Role(key.clone())),
         _ => None,
     })
 }
@@ -135,9 +135,9 @@ mod tests {
         ObjectKey::new("a", name)
     }
 
-    fn needs(users: &[&str], account: &str) -> BTreeSet<Need> {
-        let users = users.iter().map(|u| Need::User(user_key(u)));
-        users.chain([Need::Account(account.into()), Need::Namespace("a".into())]).collect()
+    fn needs(users: &[&str], account: &str) -> BTreeSet<Dependency> {
+        let users = users.iter().map(|u| Dependency::User(user_key(u)));
+        users.chain([Dependency::Account(account.into()), Dependency::Namespace("a".into())]).collect()
     }
 
     #[test]
@@ -154,14 +154,14 @@ mod tests {
         let mut relations = Relations::default();
         relations.set(&role("r"), needs(&["x"], "prod"));
         relations.set(&role("s"), needs(&["y"], "other"));
-        assert_eq!(relations.concerned_by(&Need::Account("prod".into())), [role("r"), Ref::User(user_key("x"))].into());
+        assert_eq!(relations.concerned_by(&Dependency::Account("prod".into())), [role("r"), Ref::User(user_key("x"))].into());
     }
 
     #[test]
     fn a_user_that_appears_concerns_the_roles_that_wait_for_it() {
         let mut relations = Relations::default();
         relations.set(&role("r"), needs(&["x"], "prod"));
-        assert!(relations.concerned_by(&Need::User(user_key("x"))).contains(&role("r")));
-        assert_eq!(relations.concerned_by(&Need::User(user_key("z"))), BTreeSet::new());
+        assert!(relations.concerned_by(&Dependency::User(user_key("x"))).contains(&role("r")));
+        assert_eq!(relations.concerned_by(&Dependency::User(user_key("z"))), BTreeSet::new());
     }
 }

@@ -13,22 +13,16 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::caches::Caches;
-use super::context::Context;
-use super::memory::Observation;
-use crate::core::desired::Desired;
 use crate::core::grants::{Grant, Presence};
-use crate::core::names::UniqueID;
-use crate::core::observed::Observed;
 use crate::core::trust::Trust;
-use crate::core::world::{Ref, SourceKey, World};
+use crate::core::world::Ref;
 
 /// How long a role waits for a source to be read that is suspected to be gone. Who cannot be read by then is let in nowhere until a read shows that it lives,
 /// and nobody else is held up; what names it stays.
 pub(super) const SUSPICION: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum Liveness {
     /// To be read; since when.
     Suspected(Instant),
     /// A read has shown that nobody bears its name, or another one.
@@ -43,31 +37,31 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What has become of users and roles, by their unique IDs, of which IAM gives none twice. Each was made for a resource, and is forgotten with it.
 #[derive(Default)]
-pub struct Fates {
+pub struct IdentityRegistry {
     notes: Mutex<HashMap<String, Note>>,
     /// The roles that wait for sources to be read, and since when.
     waiting: Mutex<HashMap<Ref, Instant>>,
 }
 
-/// A fate, and the resource that it is about.
+/// A liveness, and the resource that it is about.
 struct Note {
     of: Ref,
-    fate: Fate,
+    liveness: Liveness,
 }
 
 /// What the sources of a role mean for a pass over it.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Look {
+pub struct Look {
     /// Whether nothing may be written: something is to be known first, or became known only after the pass had resolved who is to be trusted.
-    waits: bool,
+    pub waits: bool,
     /// The sources that are newly suspected.
-    suspected: Vec<Ref>,
+    pub suspected: Vec<Ref>,
 }
 
-impl Fates {
+impl IdentityRegistry {
     /// Looks at the sources of a role that count as living to its pass. `there` is its trust policy, if it has one; `is_known` tells whether a source was read
     /// or made so lately that it may be named where it is not named yet.
-    fn look<'a>(
+    pub fn look<'a>(
         &self,
         role: &Ref,
         grants: impl Iterator<Item = &'a Grant>,
@@ -90,9 +84,9 @@ impl Fates {
             }
             look.waits |= match self.get(id) {
                 // Other roles have put it in doubt: it is not added to this one, and what names it already does no harm.
-                Some(Fate::Suspected(_)) if self.counts_as_living(id, now) => is_in_doubt || grant.is_added_to(there),
-                Some(Fate::Suspected(_) | Fate::Gone) => true,
-                Some(Fate::Lives(_)) | None => false,
+                Some(Liveness::Suspected(_)) if self.counts_as_living(id, now) => is_in_doubt || grant.is_added_to(there),
+                Some(Liveness::Suspected(_) | Liveness::Gone) => true,
+                Some(Liveness::Lives(_)) | None => false,
             };
         }
         let mut waiting = self.waiting.lock();
@@ -107,26 +101,26 @@ impl Fates {
     /// Puts in doubt that the one with this ID lives, unless it was seen just now, or while the role that asks waited for others. Tells whether that is new.
     fn suspect(&self, of: &Ref, id: &str, waiting_since: Option<Instant>, now: Instant) -> bool {
         let mut notes = self.notes.lock();
-        let is_new = match notes.get(id).map(|note| note.fate) {
+        let is_new = match notes.get(id).map(|note| note.liveness) {
             None => true,
-            Some(Fate::Lives(seen)) => now.saturating_duration_since(seen) > SUSPICION && waiting_since.is_none_or(|since| seen < since),
-            Some(Fate::Suspected(_) | Fate::Gone) => false,
+            Some(Liveness::Lives(seen)) => now.saturating_duration_since(seen) > SUSPICION && waiting_since.is_none_or(|since| seen < since),
+            Some(Liveness::Suspected(_) | Liveness::Gone) => false,
         };
         if is_new {
-            notes.insert(id.to_owned(), Note { of: of.clone(), fate: Fate::Suspected(now) });
+            notes.insert(id.to_owned(), Note { of: of.clone(), liveness: Liveness::Suspected(now) });
         }
         is_new
     }
 
     /// Takes note of whether a read has shown that the one with this ID lives. That it does is worth a note only where it was in doubt. Tells whether others
     /// go by something else now.
-    fn settle(&self, of: &Ref, id: &str, lives: bool, now: Instant) -> bool {
+    pub fn settle(&self, of: &Ref, id: &str, lives: bool, now: Instant) -> bool {
         let mut notes = self.notes.lock();
         match (lives, notes.get_mut(id)) {
-            (true, Some(note)) => !matches!(std::mem::replace(&mut note.fate, Fate::Lives(now)), Fate::Lives(_)),
+            (true, Some(note)) => !matches!(std::mem::replace(&mut note.liveness, Liveness::Lives(now)), Liveness::Lives(_)),
             (true, None) => false,
-            (false, Some(note)) => std::mem::replace(&mut note.fate, Fate::Gone) != Fate::Gone,
-            (false, None) => notes.insert(id.to_owned(), Note { of: of.clone(), fate: Fate::Gone }).is_none(),
+            (false, Some(note)) => std::mem::replace(&mut note.liveness, Liveness::Gone) != Liveness::Gone,
+            (false, None) => notes.insert(id.to_owned(), Note { of: of.clone(), liveness: Liveness::Gone }).is_none(),
         }
     }
 
@@ -143,25 +137,25 @@ impl Fates {
 
     /// Whether only a direct read tells what has become of the one with this ID. `is_read` says whether what is known of it comes from a recent one: that
     /// has settled what it could of who is gone, and who may have got its name back since. Who is suspected is read in any case.
-    fn is_to_be_read(&self, id: &str, is_read: bool) -> bool {
+    pub fn is_to_be_read(&self, id: &str, is_read: bool) -> bool {
         match self.get(id) {
-            Some(Fate::Suspected(_)) => true,
-            Some(Fate::Gone) => !is_read,
-            Some(Fate::Lives(_)) | None => false,
+            Some(Liveness::Suspected(_)) => true,
+            Some(Liveness::Gone) => !is_read,
+            Some(Liveness::Lives(_)) | None => false,
         }
     }
 
     /// Whether a read has shown that the one with this ID is gone.
     pub fn is_gone(&self, id: &str) -> bool {
-        self.get(id) == Some(Fate::Gone)
+        self.get(id) == Some(Liveness::Gone)
     }
 
     /// Whether the one with this ID counts as living: it is not known to be gone, nor in doubt for longer than it takes to read it.
     pub fn counts_as_living(&self, id: &str, now: Instant) -> bool {
         match self.get(id) {
-            None | Some(Fate::Lives(_)) => true,
-            Some(Fate::Suspected(since)) => now.saturating_duration_since(since) <= SUSPICION,
-            Some(Fate::Gone) => false,
+            None | Some(Liveness::Lives(_)) => true,
+            Some(Liveness::Suspected(since)) => now.saturating_duration_since(since) <= SUSPICION,
+            Some(Liveness::Gone) => false,
         }
     }
 
@@ -170,59 +164,9 @@ impl Fates {
         self.notes.lock().len() + self.waiting.lock().len()
     }
 
-    fn get(&self, id: &str) -> Option<Fate> {
-        self.notes.lock().get(id).map(|note| note.fate)
+    fn get(&self, id: &str) -> Option<Liveness> {
+        self.notes.lock().get(id).map(|note| note.liveness)
     }
-}
-
-/// Whether a role must not be written to in this pass for the sake of its sources. One that its trust policy does not name any more, although it did, is
-/// suspected: IAM shows the unique ID of who was deleted, and another name of who was renamed, and what bears the name must not be trusted in its place. So is
-/// one that is to be named and was not read or made in the last minute: IAM takes the name for that of whoever bears it. Who is suspected is had read. Nor is
-/// anything written where a source is not the one any more that the pass resolved: it is gone, or was made again, and of who went before nothing may be known
-/// any more.
-pub fn has_suspects(context: &Context, role: &Ref, desired: &Desired, observed: &Observed) -> bool {
-    let mut grants = desired.trust.iter().flatten().flatten();
-    if grants.clone().any(|grant| is_outdated(&context.caches, grant)) {
-        return true;
-    }
-    let is_known = |source: &Ref| context.memory.is_ground(source);
-    let look = context.memory.fates.look(role, &mut grants, desired.trust_there(observed).as_ref(), is_known, Instant::now());
-    for suspected in &look.suspected {
-        context.forget_if_gone(suspected);
-        context.caches.wake(suspected);
-    }
-    look.waits
-}
-
-/// Whether a source is not the one any more that was to be trusted when the grant was resolved.
-fn is_outdated(caches: &Caches, grant: &Grant) -> bool {
-    let (Some(key), Some(id), Some(admission)) = (&grant.key, &grant.source_id, &grant.admission) else { return false };
-    let living = match key {
-        SourceKey::User(key) => caches.user(key).and_then(|user| caches.user_id(&user)),
-        SourceKey::Role(key) => caches.role(key).and_then(|role| caches.role_id(&role)),
-    };
-    grant.presence != Presence::Absent && !admission.principal.is_account() && living.as_ref() != Some(id)
-}
-
-/// Whether what was made for a resource is to be read directly, although this is known of it: its fate depends on that.
-pub fn is_to_be_read(context: &Context, of: &Ref, pinned: Option<&UniqueID>, seen: Option<&Observation>) -> bool {
-    let is_read = seen.is_some_and(Observation::is_ground);
-    made(context, of, pinned).is_some_and(|id| context.memory.fates.is_to_be_read(&id, is_read))
-}
-
-/// Takes note of what a direct read has shown of a resource, before that is kept in memory: `lives` says whether that is so of the user or role with a unique
-/// ID, if that is known. Where others go by something else now, they are woken.
-pub fn settle(context: &Context, of: &Ref, pinned: Option<&UniqueID>, lives: impl FnOnce(&UniqueID) -> Option<bool>) {
-    let Some(id) = made(context, of, pinned).and_then(|id| id.parse().ok()) else { return };
-    let lives = lives(&id);
-    if lives.is_some_and(|lives| context.memory.fates.settle(of, id.as_str(), lives, Instant::now())) {
-        context.made(of);
-    }
-}
-
-/// The unique ID of what was made for a resource: from its status, or on its way there.
-fn made(context: &Context, of: &Ref, pinned: Option<&UniqueID>) -> Option<String> {
-    pinned.map(UniqueID::to_string).or_else(|| context.memory.made(of))
 }
 
 #[cfg(test)]
@@ -230,7 +174,7 @@ mod tests {
     use super::*;
     use crate::core::document::Document;
     use crate::core::trust::{Admission, Conditions, Principal};
-    use crate::core::world::ObjectKey;
+    use crate::core::world::{ObjectKey, SourceKey};
 
     const ID: &str = "AIDAEXAMPLEEXAMPLE01";
     const ARN: &str = "arn:aws:iam::111111111111:user/alice";
@@ -269,8 +213,8 @@ mod tests {
         Trust::of(&Document::parse(&policy).unwrap(), &"222222222222".parse().unwrap())
     }
 
-    fn look(fates: &Fates, grant: &Grant, there: Option<&Trust>, now: Instant) -> (bool, usize) {
-        let look = fates.look(&Ref::Role(ObjectKey::new("data", "reader")), [grant].into_iter(), there, |_| true, now);
+    fn look(identities: &IdentityRegistry, grant: &Grant, there: Option<&Trust>, now: Instant) -> (bool, usize) {
+        let look = identities.look(&Ref::Role(ObjectKey::new("data", "reader")), [grant].into_iter(), there, |_| true, now);
         (look.waits, look.suspected.len())
     }
 
@@ -283,20 +227,20 @@ mod tests {
         let now = Instant::now();
         let later = now + SUSPICION + Duration::from_secs(1);
         for shown in [ID, "arn:aws:iam::111111111111:user/mallory"] {
-            let (fates, there) = (Fates::default(), trusting(shown));
-            assert_eq!(look(&fates, &alice(), Some(&there), now), SUSPECT, "{shown}");
-            assert!(fates.is_to_be_read(ID, true) && fates.counts_as_living(ID, now) && !fates.is_gone(ID));
-            assert_eq!(look(&fates, &alice(), Some(&there), now), WAIT, "it is being read");
-            assert!(fates.settle(&alices(), ID, true, now), "who waits is woken");
-            assert!(!fates.is_to_be_read(ID, false) && !fates.settle(&alices(), ID, true, now));
-            assert_eq!(look(&fates, &alice(), Some(&there), now), GO_ON);
-            assert_eq!(look(&fates, &alice(), Some(&there), later), SUSPECT, "that it lived then says nothing of now");
+            let (identities, there) = (IdentityRegistry::default(), trusting(shown));
+            assert_eq!(look(&identities, &alice(), Some(&there), now), SUSPECT, "{shown}");
+            assert!(identities.is_to_be_read(ID, true) && identities.counts_as_living(ID, now) && !identities.is_gone(ID));
+            assert_eq!(look(&identities, &alice(), Some(&there), now), WAIT, "it is being read");
+            assert!(identities.settle(&alices(), ID, true, now), "who waits is woken");
+            assert!(!identities.is_to_be_read(ID, false) && !identities.settle(&alices(), ID, true, now));
+            assert_eq!(look(&identities, &alice(), Some(&there), now), GO_ON);
+            assert_eq!(look(&identities, &alice(), Some(&there), later), SUSPECT, "that it lived then says nothing of now");
         }
-        let (fates, named) = (Fates::default(), trusting(ARN));
-        assert_eq!(look(&fates, &alice(), Some(&named), now), GO_ON);
-        assert_eq!(look(&fates, &alice(), None, now), GO_ON, "the role is not made yet");
+        let (identities, named) = (IdentityRegistry::default(), trusting(ARN));
+        assert_eq!(look(&identities, &alice(), Some(&named), now), GO_ON);
+        assert_eq!(look(&identities, &alice(), None, now), GO_ON, "the role is not made yet");
         let new = Grant { was_named: false, ..alice() };
-        assert_eq!(look(&fates, &new, Some(&trusting("arn:aws:iam::111111111111:user/bob")), now), GO_ON);
+        assert_eq!(look(&identities, &new, Some(&trusting("arn:aws:iam::111111111111:user/bob")), now), GO_ON);
     }
 
     #[test]
@@ -305,96 +249,98 @@ mod tests {
         let others = trusting("arn:aws:iam::111111111111:user/bob");
         let new = Grant { was_named: false, ..alice() };
         for there in [None, Some(&others)] {
-            let fates = Fates::default();
+            let identities = IdentityRegistry::default();
             let look = |now: Instant| {
-                let look = fates.look(&role, [&new].into_iter(), there, |_| false, now);
+                let look = identities.look(&role, [&new].into_iter(), there, |_| false, now);
                 (look.waits, look.suspected.len())
             };
             assert_eq!(look(now), SUSPECT);
-            assert!(fates.settle(&alices(), ID, true, now));
+            assert!(identities.settle(&alices(), ID, true, now));
             assert_eq!(look(now), GO_ON);
             assert_eq!(look(now + SUSPICION + Duration::from_secs(1)), SUSPECT);
-            assert!(!fates.counts_as_living(ID, now + 3 * SUSPICION), "who cannot be read is let in nowhere");
+            assert!(!identities.counts_as_living(ID, now + 3 * SUSPICION), "who cannot be read is let in nowhere");
         }
-        let fates = Fates::default();
-        let look = fates.look(&role, [&new].into_iter(), Some(&trusting(ARN)), |_| false, now);
+        let identities = IdentityRegistry::default();
+        let look = identities.look(&role, [&new].into_iter(), Some(&trusting(ARN)), |_| false, now);
         assert_eq!(look, Look::default(), "it is named already");
     }
 
     #[test]
     fn statement_6_a_pass_that_resolved_a_source_before_it_turned_out_to_be_gone_writes_nothing() {
-        let (fates, now) = (Fates::default(), Instant::now());
-        assert_eq!(look(&fates, &alice(), Some(&trusting(ID)), now), SUSPECT);
-        assert!(fates.settle(&alices(), ID, false, now), "who names it is woken");
-        assert!(!fates.settle(&alices(), ID, false, now) && fates.is_gone(ID) && !fates.counts_as_living(ID, now));
+        let (identities, now) = (IdentityRegistry::default(), Instant::now());
+        assert_eq!(look(&identities, &alice(), Some(&trusting(ID)), now), SUSPECT);
+        assert!(identities.settle(&alices(), ID, false, now), "who names it is woken");
+        assert!(!identities.settle(&alices(), ID, false, now) && identities.is_gone(ID) && !identities.counts_as_living(ID, now));
         for there in [Some(trusting(ID)), Some(trusting(ARN)), None] {
             for presence in [Presence::Wanted, Presence::Kept] {
-                assert_eq!(look(&fates, &Grant { presence, ..alice() }, there.as_ref(), now), WAIT, "{there:?}");
+                assert_eq!(look(&identities, &Grant { presence, ..alice() }, there.as_ref(), now), WAIT, "{there:?}");
             }
         }
         let resolved_anew = Grant { presence: Presence::Absent, source_id: None, ..alice() };
-        assert_eq!(look(&fates, &resolved_anew, Some(&trusting(ID)), now), GO_ON);
-        assert!(fates.is_to_be_read(ID, false), "somebody may give it its name back");
-        assert!(!fates.is_to_be_read(ID, true), "not in every pass");
-        assert!(fates.settle(&alices(), ID, true, now) && !fates.is_gone(ID));
+        assert_eq!(look(&identities, &resolved_anew, Some(&trusting(ID)), now), GO_ON);
+        assert!(identities.is_to_be_read(ID, false), "somebody may give it its name back");
+        assert!(!identities.is_to_be_read(ID, true), "not in every pass");
+        assert!(identities.settle(&alices(), ID, true, now) && !identities.is_gone(ID));
     }
 
     #[test]
     fn who_cannot_be_read_is_not_let_in_nor_taken_for_gone_and_lives_as_soon_as_it_is_seen() {
-        let (fates, now) = (Fates::default(), Instant::now());
+        let (identities, now) = (IdentityRegistry::default(), Instant::now());
         let later = now + SUSPICION + Duration::from_secs(1);
-        assert_eq!(look(&fates, &alice(), Some(&trusting(ID)), now), SUSPECT);
-        assert!(!fates.counts_as_living(ID, later) && !fates.is_gone(ID), "nobody knows");
-        assert_eq!(look(&fates, &alice(), Some(&trusting(ID)), later), WAIT, "it is resolved anew first");
+        assert_eq!(look(&identities, &alice(), Some(&trusting(ID)), now), SUSPECT);
+        assert!(!identities.counts_as_living(ID, later) && !identities.is_gone(ID), "nobody knows");
+        assert_eq!(look(&identities, &alice(), Some(&trusting(ID)), later), WAIT, "it is resolved anew first");
         let resolved_anew = Grant { presence: Presence::Kept, source_id: None, ..alice() };
-        assert_eq!(look(&fates, &resolved_anew, Some(&trusting(ID)), later), GO_ON, "others of the role are not held up");
-        assert!(fates.is_to_be_read(ID, false));
-        assert!(fates.settle(&alices(), ID, true, later) && fates.counts_as_living(ID, later));
+        assert_eq!(look(&identities, &resolved_anew, Some(&trusting(ID)), later), GO_ON, "others of the role are not held up");
+        assert!(identities.is_to_be_read(ID, false));
+        assert!(identities.settle(&alices(), ID, true, later) && identities.counts_as_living(ID, later));
     }
 
     #[test]
     fn who_is_suspected_by_one_role_is_added_to_no_other() {
-        let (fates, now) = (Fates::default(), Instant::now());
-        assert_eq!(look(&fates, &alice(), Some(&trusting(ID)), now), SUSPECT);
+        let (identities, now) = (IdentityRegistry::default(), Instant::now());
+        assert_eq!(look(&identities, &alice(), Some(&trusting(ID)), now), SUSPECT);
         let new = Grant { was_named: false, ..alice() };
-        assert_eq!(look(&fates, &new, None, now), WAIT);
-        assert_eq!(look(&fates, &new, Some(&trusting("arn:aws:iam::111111111111:user/bob")), now), WAIT);
-        assert_eq!(look(&fates, &alice(), Some(&trusting(ARN)), now), GO_ON, "it is named there, which adds nobody");
-        assert_eq!(look(&fates, &Grant { presence: Presence::Kept, ..new }, Some(&trusting(ARN)), now), GO_ON);
+        assert_eq!(look(&identities, &new, None, now), WAIT);
+        assert_eq!(look(&identities, &new, Some(&trusting("arn:aws:iam::111111111111:user/bob")), now), WAIT);
+        assert_eq!(look(&identities, &alice(), Some(&trusting(ARN)), now), GO_ON, "it is named there, which adds nobody");
+        assert_eq!(look(&identities, &Grant { presence: Presence::Kept, ..new }, Some(&trusting(ARN)), now), GO_ON);
         let root = Principal::named("arn:aws:iam::111111111111:root", &"222222222222".parse().unwrap());
         let by_root = Grant { admission: Some(Admission::plain(root)), ..alice() };
-        assert_eq!(look(&fates, &by_root, None, now), GO_ON, "an account is the same whoever is in it");
+        assert_eq!(look(&identities, &by_root, None, now), GO_ON, "an account is the same whoever is in it");
     }
 
     #[test]
     fn who_was_made_before_or_for_a_resource_that_is_gone_is_forgotten() {
-        let (fates, now, bobs) = (Fates::default(), Instant::now(), Ref::User(ObjectKey::new("data", "bob")));
+        let (identities, now, bobs) = (IdentityRegistry::default(), Instant::now(), Ref::User(ObjectKey::new("data", "bob")));
         for (of, id) in [(&alices(), "AIDAEXAMPLEEXAMPLE01"), (&alices(), "AIDAEXAMPLEEXAMPLE02"), (&bobs, "AIDAEXAMPLEEXAMPLE03")] {
-            fates.settle(of, id, false, now);
+            identities.settle(of, id, false, now);
         }
-        fates.forget_others(&alices(), "AIDAEXAMPLEEXAMPLE02");
-        assert!(!fates.is_gone("AIDAEXAMPLEEXAMPLE01") && fates.is_gone("AIDAEXAMPLEEXAMPLE02") && fates.is_gone("AIDAEXAMPLEEXAMPLE03"));
-        fates.forget(&alices());
-        assert_eq!((fates.count(), fates.is_gone("AIDAEXAMPLEEXAMPLE03")), (1, true));
+        identities.forget_others(&alices(), "AIDAEXAMPLEEXAMPLE02");
+        assert!(
+            !identities.is_gone("AIDAEXAMPLEEXAMPLE01") && identities.is_gone("AIDAEXAMPLEEXAMPLE02") && identities.is_gone("AIDAEXAMPLEEXAMPLE03")
+        );
+        identities.forget(&alices());
+        assert_eq!((identities.count(), identities.is_gone("AIDAEXAMPLEEXAMPLE03")), (1, true));
     }
 
     #[test]
     fn what_a_role_learned_while_it_waited_for_others_is_believed_for_some_minutes() {
-        let (fates, now, there) = (Fates::default(), Instant::now(), trusting("arn:aws:iam::111111111111:user/mallory"));
+        let (identities, now, there) = (IdentityRegistry::default(), Instant::now(), trusting("arn:aws:iam::111111111111:user/mallory"));
         let bob = || Grant { key: Some(SourceKey::User(ObjectKey::new("data", "bob"))), source_id: Some("AIDAEXAMPLEEXAMPLE02".into()), ..alice() };
         let after = |seconds: u64| now + Duration::from_secs(seconds);
         let look = |now: Instant| {
             let role = Ref::Role(ObjectKey::new("data", "reader"));
-            let look = fates.look(&role, [&alice(), &bob()].into_iter(), Some(&there), |_| true, now);
+            let look = identities.look(&role, [&alice(), &bob()].into_iter(), Some(&there), |_| true, now);
             (look.waits, look.suspected.len())
         };
         assert_eq!(look(now), (true, 2));
-        assert!(fates.settle(&alices(), ID, true, after(1)));
+        assert!(identities.settle(&alices(), ID, true, after(1)));
         assert_eq!(look(after(29)), (true, 0), "bob is being read");
-        assert!(fates.settle(&Ref::User(ObjectKey::new("data", "bob")), "AIDAEXAMPLEEXAMPLE02", true, after(32)));
+        assert!(identities.settle(&Ref::User(ObjectKey::new("data", "bob")), "AIDAEXAMPLEEXAMPLE02", true, after(32)));
         assert_eq!(look(after(33)), (false, 0), "alice was seen since the role began to wait");
         assert_eq!(look(after(34)), (true, 1), "the next time nothing is being waited for");
-        assert_eq!(fates.count(), 3);
+        assert_eq!(identities.count(), 3);
         assert_eq!(look(after(34) + PATIENCE + SUSPICION), (true, 1), "and nobody is believed for long");
     }
 }

@@ -13,23 +13,26 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::apply::apply;
+use super::cluster::kind::Kind;
 use super::context::Context;
 use super::history::History;
-use super::kinds::IdentityKind;
 use super::observe::read;
 use super::pass::{Pass, Retry, told};
 use super::report::remove_finalizer;
 use super::resolve::same_account;
-use crate::api::{AWSAccount, Reason};
+use crate::api::{Managed, Reason};
 use crate::aws::{Account, Gateway};
 use crate::core::absence::{self, Thing, awaited, look_again};
+use crate::core::desired::owner;
 use crate::core::failure::Failure;
 use crate::core::names::Arn;
 use crate::core::observed::{Dependents, Scope};
 use crate::core::outcome::Problem;
 use crate::core::placement::{Placement, locate};
 use crate::core::plan::{Removal, Removed, plan_removal};
-use crate::core::world::{ObjectKey, World};
+use crate::core::release::held_by;
+use crate::core::subject::Subject;
+use crate::core::world::ObjectKey;
 
 /// The annotation by which a person gives up what a resource owns in AWS, when the account cannot be reached any more.
 pub const ABANDON: &str = "rolebridge.io/abandon";
@@ -37,23 +40,9 @@ pub const ABANDON: &str = "rolebridge.io/abandon";
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// How often AWS is looked at for whether what blocks a deletion is gone.
 const LOOK_AGAIN_AT_AWS: Duration = Duration::from_secs(60);
-/// Dependents of an account that a message names.
-const NAMED: usize = 10;
-
-/// Lets an account go once nothing refers to it any more; until then, returns what does.
-pub async fn account(object: &AWSAccount, context: &Context) -> Result<Option<Problem>, kube::Error> {
-    let dependents = context.caches.dependents_of_account(&object.name_any());
-    if dependents.is_empty() {
-        remove_finalizer(context, object).await?;
-        return Ok(None);
-    }
-    let more = if dependents.len() > NAMED { format!(" and {} more", dependents.len() - NAMED) } else { String::new() };
-    let message = format!("still referred to by {}{more}: delete those first", dependents.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", "));
-    Ok(Some(Problem::new(Reason::InUse, message)))
-}
 
 /// Removes a user or role and its policies from AWS.
-pub async fn identity<K: IdentityKind>(object: K, context: &Context) -> Result<Pass<K>, kube::Error> {
+pub async fn remove<K: Kind + Subject>(object: K, context: &Context) -> Result<Pass<K>, kube::Error> {
     let mut facts = object.status().cloned().unwrap_or_default();
     if object.annotations().get(ABANDON).is_some_and(|v| v == "true") {
         warn!("given up: what it owns in AWS stays there");
@@ -65,7 +54,8 @@ pub async fn identity<K: IdentityKind>(object: K, context: &Context) -> Result<P
         Ok(entered) => entered,
         Err(problem) => return Ok(told(object, facts, vec![abandonable(problem)], None)),
     };
-    if let (Some(made), None, Some(arn)) = (object.identity_id(context), object.pinned(), object.declared_arn(&at)) {
+    let history = History::of(&context.memory, &object);
+    if let (Some(made), None, Some(arn)) = (history.identity_id(), object.pinned(), object.declared_arn(&at)) {
         // Nothing but the status tells a later process of what this one made.
         K::tell_made(&mut facts, &arn, &made);
     }
@@ -74,15 +64,14 @@ pub async fn identity<K: IdentityKind>(object: K, context: &Context) -> Result<P
         Ok(permit) => permit,
         Err(pause) => return Ok(Pass::Again(pause)),
     };
-    let removed = match object.removed(context, &at) {
+    let removed = match object.removed(&context.world(), &at, owner(&object, &context.settings.installation), history.identity_id()) {
         Ok(removed) => removed,
         Err(problem) => return Ok(told(object, facts, vec![abandonable(problem)], None)),
     };
-    let held_by = object.held_by(context, Timestamp::now());
+    let held_by = held_by(&context.world(), &object.source(), deleting_for(&object));
     let how_far = if held_by.is_empty() { Removal::Delete } else { Removal::CutOff };
-    let history = History::of(context, &object);
-    let policies = object.likely_policies(context, &at);
-    match remove(&account, &removed, how_far, policies, &history).await {
+    let policies = object.likely_policies(&context.world(), &at);
+    match take_away(&account, &removed, how_far, policies, &history).await {
         Err(Stop::Failure(failure)) => {
             let failure = if object.says(&[failure.reason]) { failure } else { context.retries.in_time(&of, failure, Instant::now()) };
             let problem = if failure.reason == Reason::DeletionBlocked { failure.problem() } else { abandonable(failure.problem()) };
@@ -106,9 +95,15 @@ pub async fn identity<K: IdentityKind>(object: K, context: &Context) -> Result<P
     }
 }
 
+/// For how long an object is being deleted.
+fn deleting_for<K: Managed>(object: &K) -> Duration {
+    let since = object.meta().deletion_timestamp.as_ref().map(|since| Timestamp::now().duration_since(since.0));
+    since.and_then(|age| age.try_into().ok()).unwrap_or_default()
+}
+
 /// The account that the object is in.
-fn enter<K: IdentityKind>(object: &K, context: &Context) -> Result<(Placement, Arc<Account>), Problem> {
-    let at = locate(&*context.caches, object.account_name())?;
+fn enter<K: Subject>(object: &K, context: &Context) -> Result<(Placement, Arc<Account>), Problem> {
+    let at = locate(&context.world(), object.account_name())?;
     same_account(object, &at)?;
     let account = context.account(&at)?;
     Ok((at, account))
@@ -138,7 +133,7 @@ impl From<Failure> for Stop {
 }
 
 /// Reads what is there, always afresh, and removes what is ours. `policies` are the customer-managed policies that were made for the resource, or may have been.
-async fn remove(account: &Account, removed: &Removed, how_far: Removal, policies: BTreeSet<Arn>, history: &History<'_>) -> Result<(), Stop> {
+async fn take_away(account: &Account, removed: &Removed, how_far: Removal, policies: BTreeSet<Arn>, history: &History<'_>) -> Result<(), Stop> {
     account.verify().await?;
     let gateway: &dyn Gateway = account.gateway();
     let mut observed = match read(gateway, &removed.scope(), history).await {

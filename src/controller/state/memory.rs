@@ -1,88 +1,18 @@
 //! What the process remembers of each resource between passes. Everything here can be lost at any time: it saves calls and writes, and nothing
 //! is decided by it that AWS or the API server would not decide the same way.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::fate::{Fates, SUSPICION};
-use super::history::Deeds;
+use super::deeds::Deeds;
+use super::liveness::{IdentityRegistry, SUSPICION};
+use super::observation::{Basis, GROUND, Observation};
 use crate::core::document::SharedDocuments;
-use crate::core::names::{Arn, UniqueID};
-use crate::core::observed::Observed;
+use crate::core::names::UniqueID;
 use crate::core::world::Ref;
-
-/// How long after it was read, or made, an object may be written to without being read again. What is known after that only tells that there is nothing
-/// to do: somebody else may have deleted the object and made another. As long is what a bulk read shows of it not believed, since it may be late.
-pub(super) const GROUND: Duration = Duration::from_secs(60);
-
-/// How what is remembered came to be known, which is what it is good for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Basis {
-    /// Read directly, or made, at that time. A write counts for neither: it goes by name, so it tells nothing of who bears the name.
-    Direct(Instant),
-    /// Seen in a bulk read: it tells whether there is something to do, and is no ground for a write.
-    Swept,
-    /// Put in doubt by a failure: it tells only what there was.
-    Doubtful,
-}
-
-/// What was last seen in AWS of one resource: read, or known from our own writes since.
-#[derive(Clone, Debug)]
-pub struct Observation {
-    /// UID of the Kubernetes object that it was seen for.
-    pub uid: String,
-    /// ARN of the user or role that it speaks of.
-    pub arn: Arn,
-    /// What there was.
-    pub observed: Observed,
-    /// The sources that the trust policy was written for, with their unique IDs.
-    pub principal_ids: BTreeMap<Arn, String>,
-    /// When it was read, in bulk or directly.
-    pub read_at: Instant,
-    /// How it is known.
-    pub basis: Basis,
-}
-
-impl Observation {
-    /// What was read, or assumed, just now.
-    pub fn now(uid: String, arn: Arn, observed: Observed, principal_ids: BTreeMap<Arn, String>) -> Self {
-        let now = Instant::now();
-        Self { uid, arn, observed, principal_ids, read_at: now, basis: Basis::Direct(now) }
-    }
-
-    /// Whether it is sure enough to be the ground for a write.
-    pub fn is_ground(&self) -> bool {
-        matches!(self.basis, Basis::Direct(at) if at.elapsed() < GROUND)
-    }
-
-    /// Whether it was read directly so late that a bulk read that began then tells less of it.
-    fn outweighs(&self, began: Instant) -> bool {
-        matches!(self.basis, Basis::Direct(at) if at + GROUND > began)
-    }
-
-    /// Takes note that a plan was carried out, which may have ended early. `before` is the unique ID that it began with: what it made is sure, and what was
-    /// there before is as sure as it was.
-    pub fn carried_out(&mut self, before: Option<&UniqueID>, principal_ids: BTreeMap<Arn, String>, now: Instant) {
-        self.principal_ids = principal_ids;
-        let made = self.observed.identity.as_ref().map(|found| &found.id);
-        if made.is_some() && made != before {
-            self.basis = Basis::Direct(now);
-        }
-    }
-
-    /// Whether the sources that the trust policy was written for are still the same identities.
-    pub fn has_same_principals(&self, now: &BTreeMap<Arn, String>) -> bool {
-        self.principal_ids.iter().all(|(arn, id)| now.get(arn).is_none_or(|now| now == id))
-    }
-
-    /// Whether it tells that nothing is to be done, where that is what it shows.
-    pub fn is_believed(&self) -> bool {
-        self.basis != Basis::Doubtful
-    }
-}
 
 #[derive(Default)]
 struct Entry {
@@ -119,12 +49,12 @@ pub struct Memory {
     /// The documents of all that was seen.
     documents: Mutex<SharedDocuments>,
     /// What has become of users and roles in whose places trust policies show unique IDs.
-    pub fates: Fates,
+    pub identities: IdentityRegistry,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { began: Instant::now(), entries: Mutex::default(), documents: Mutex::default(), fates: Fates::default() }
+        Self { began: Instant::now(), entries: Mutex::default(), documents: Mutex::default(), identities: IdentityRegistry::default() }
     }
 }
 
@@ -155,7 +85,7 @@ impl Memory {
         let entry = entries.get(of)?;
         let seen = entry.observation.as_ref().and_then(|seen| seen.observed.identity.as_ref()).map(|found| &found.id);
         // Where it is not shown yet, it was made all the same.
-        seen.or(entry.deeds.made()).map(UniqueID::to_string)
+        seen.or(entry.deeds.made.as_ref()).map(UniqueID::to_string)
     }
 
     /// Notes that there is nothing in AWS that was made for a resource. Tells whether that is new.
@@ -252,7 +182,7 @@ impl Memory {
         }
     }
 
-    /// Whether the caches still have a version that a write of our own replaced. Working on it would repeat that write, in vain.
+    /// Whether the stores still have a version that a write of our own replaced. Working on it would repeat that write, in vain.
     pub fn is_superseded(&self, of: &Ref, version: Option<&str>) -> bool {
         let mut entries = self.entries.lock();
         let Some(entry) = entries.get_mut(of) else { return false };
@@ -265,7 +195,7 @@ impl Memory {
 
     /// How much is remembered, by kind.
     pub fn counts(&self) -> [(&'static str, usize); 3] {
-        [("observations", self.entries.lock().len()), ("documents", self.documents.lock().count()), ("fates", self.fates.count())]
+        [("observations", self.entries.lock().len()), ("documents", self.documents.lock().count()), ("identities", self.identities.count())]
     }
 
     /// Forgets a resource that is gone.
@@ -273,18 +203,18 @@ impl Memory {
         if let Some(mut entry) = self.entries.lock().remove(of) {
             self.replace(&mut entry.observation, None);
         }
-        self.fates.forget(of);
+        self.identities.forget(of);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
     use crate::core::identity::{Identity, IdentityName, RoleSettings};
     use crate::core::names::Path;
-    use crate::core::observed::ObservedIdentity;
+    use crate::core::observed::{Observed, ObservedIdentity};
     use crate::core::trust::nobody;
     use crate::core::world::ObjectKey;
 

@@ -1,0 +1,212 @@
+//! What sets the kinds apart that are watched and reconciled.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use kube::{Api, Client, ResourceExt};
+
+use super::relations::Dependency;
+use super::stores::Stores;
+use crate::api::conditions::kinds;
+use crate::api::permissions::Permissions;
+use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
+use crate::core::access::{LONG_LIVED_KEYS, via};
+use crate::core::grants::{namespaces_selected, sources_named};
+use crate::core::permissions::config_references;
+use crate::core::sources::why_not_ready;
+use crate::core::world::{ObjectKey, Ref, SourceKey};
+
+/// A kind that is watched and reconciled.
+pub trait Kind: Managed {
+    /// The conditions that the kind has besides the summary, in the order in which they are settled.
+    const ASPECTS: &'static [&'static str];
+
+    /// How the kind is named among the resources that are reconciled.
+    fn reference(key: ObjectKey) -> Ref;
+
+    /// Every object of the kind that the stores have.
+    fn all(stores: &Stores) -> Vec<Arc<Self>>;
+
+    /// The object of this key, if the stores have it.
+    fn get(stores: &Stores, key: &ObjectKey) -> Option<Arc<Self>>;
+
+    /// The API of the kind.
+    fn api(client: Client, namespace: &str) -> Api<Self>;
+
+    /// What the resource depends on, from its spec.
+    fn dependencies(&self) -> BTreeSet<Dependency>;
+
+    /// What this resource is to those that depend on it.
+    fn provides(key: &ObjectKey) -> Dependency;
+
+    /// What others see of its status.
+    fn shown(status: &Self::Status) -> String;
+
+    /// The unique ID of what was made for it, from its status.
+    fn unique_id(status: &Self::Status) -> Option<&str>;
+
+    /// Puts the generation and the conditions into a status.
+    fn conclude(status: &mut Self::Status, generation: i64, conditions: Vec<Condition>);
+
+    /// What is to be told with Ready although all is as declared.
+    fn warning(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+fn ready(conditions: &[Condition]) -> Option<&Condition> {
+    conditions.iter().find(|c| c.type_ == kinds::READY)
+}
+
+/// The reason of the summary, and what those tell of it that wait for this resource.
+fn ready_and_why(conditions: &[Condition]) -> String {
+    let ready = ready(conditions);
+    format!("{:?} {:?}", ready.map(|ready| &ready.reason), ready.and_then(why_not_ready))
+}
+
+/// The ConfigMaps that permissions take documents from.
+fn config_maps(namespace: &str, permissions: Option<&Permissions>) -> impl Iterator<Item = Dependency> {
+    config_references(permissions).into_iter().map(move |(name, _)| Dependency::ConfigMap(ObjectKey::new(namespace, name)))
+}
+
+impl Kind for AWSAccount {
+    const ASPECTS: &'static [&'static str] = &[];
+
+    fn reference(key: ObjectKey) -> Ref {
+        Ref::Account(key)
+    }
+
+    fn all(stores: &Stores) -> Vec<Arc<Self>> {
+        stores.accounts.state()
+    }
+
+    fn get(stores: &Stores, key: &ObjectKey) -> Option<Arc<Self>> {
+        stores.account(&key.name)
+    }
+
+    fn dependencies(&self) -> BTreeSet<Dependency> {
+        via(self).map(|name| Dependency::Account(name.into())).into_iter().collect()
+    }
+
+    fn provides(key: &ObjectKey) -> Dependency {
+        Dependency::Account(key.name.clone())
+    }
+
+    fn shown(status: &Self::Status) -> String {
+        format!("{:?} {:?} {:?} {:?}", ready(&status.conditions).map(|ready| &ready.reason), status.caller_arn, status.console_alias, status.quotas)
+    }
+
+    fn unique_id(_: &Self::Status) -> Option<&str> {
+        None
+    }
+
+    fn api(client: Client, _: &str) -> Api<Self> {
+        Api::all(client)
+    }
+
+    fn conclude(status: &mut Self::Status, generation: i64, conditions: Vec<Condition>) {
+        status.observed_generation = generation;
+        status.conditions = conditions;
+    }
+
+    fn warning(&self) -> Option<&'static str> {
+        self.spec.access.secret_ref.as_ref().map(|_| LONG_LIVED_KEYS)
+    }
+}
+
+impl Kind for BastionUser {
+    const ASPECTS: &'static [&'static str] = &[kinds::ACCOUNT_READY, kinds::REFERENCES_RESOLVED, kinds::SYNCED];
+
+    fn reference(key: ObjectKey) -> Ref {
+        Ref::User(key)
+    }
+
+    fn all(stores: &Stores) -> Vec<Arc<Self>> {
+        stores.users.state()
+    }
+
+    fn get(stores: &Stores, key: &ObjectKey) -> Option<Arc<Self>> {
+        stores.user(key)
+    }
+
+    fn dependencies(&self) -> BTreeSet<Dependency> {
+        let namespace = self.namespace().unwrap_or_default();
+        let configs = config_maps(&namespace, self.spec.permissions.as_ref());
+        let own = [Dependency::Account(self.spec.account_ref.name.clone()), Dependency::Namespace(namespace.clone())];
+        own.into_iter().chain(configs).collect()
+    }
+
+    fn provides(key: &ObjectKey) -> Dependency {
+        Dependency::User(key.clone())
+    }
+
+    fn shown(status: &Self::Status) -> String {
+        let roles: Vec<String> = status.roles.iter().map(|r| format!("{}/{}", r.namespace, r.name)).collect();
+        format!("{:?} {} {} {}", status.user_id, ready_and_why(&status.conditions), status.roles_total, roles.join(" "))
+    }
+
+    fn unique_id(status: &Self::Status) -> Option<&str> {
+        status.user_id.as_deref()
+    }
+
+    fn api(client: Client, namespace: &str) -> Api<Self> {
+        Api::namespaced(client, namespace)
+    }
+
+    fn conclude(status: &mut Self::Status, generation: i64, conditions: Vec<Condition>) {
+        status.observed_generation = generation;
+        status.conditions = conditions;
+    }
+}
+
+impl Kind for CrossAccountRole {
+    const ASPECTS: &'static [&'static str] = &[kinds::ACCOUNT_READY, kinds::REFERENCES_RESOLVED, kinds::SYNCED];
+
+    fn reference(key: ObjectKey) -> Ref {
+        Ref::Role(key)
+    }
+
+    fn all(stores: &Stores) -> Vec<Arc<Self>> {
+        stores.roles.state()
+    }
+
+    fn get(stores: &Stores, key: &ObjectKey) -> Option<Arc<Self>> {
+        stores.role(key)
+    }
+
+    fn dependencies(&self) -> BTreeSet<Dependency> {
+        let namespace = self.namespace().unwrap_or_default();
+        let trusted = self.spec.trust.iter().flat_map(|entry| &entry.from).filter_map(|s| s.account.clone()).map(Dependency::Account);
+        let sources = sources_named(self).into_iter().map(|source| match source {
+            SourceKey::User(key) => Dependency::User(key),
+            SourceKey::Role(key) => Dependency::Role(key),
+        });
+        let selected = namespaces_selected(self).into_iter().map(Dependency::UsersOf);
+        let configs = config_maps(&namespace, self.spec.permissions.as_ref());
+        let own = [Dependency::Account(self.spec.account_ref.name.clone()), Dependency::Namespace(namespace.clone())];
+        own.into_iter().chain(trusted).chain(sources).chain(selected).chain(configs).collect()
+    }
+
+    fn provides(key: &ObjectKey) -> Dependency {
+        Dependency::Role(key.clone())
+    }
+
+    fn shown(status: &Self::Status) -> String {
+        let grants: Vec<String> = status.grants.iter().map(|g| format!("{} {:?}", g.source, g.state)).collect();
+        let roles: Vec<String> = status.roles.iter().map(|r| format!("{}/{}", r.namespace, r.name)).collect();
+        format!("{:?} {} {} {} {}", status.role_id, ready_and_why(&status.conditions), grants.join(" "), status.roles_total, roles.join(" "))
+    }
+
+    fn unique_id(status: &Self::Status) -> Option<&str> {
+        status.role_id.as_deref()
+    }
+
+    fn api(client: Client, namespace: &str) -> Api<Self> {
+        Api::namespaced(client, namespace)
+    }
+
+    fn conclude(status: &mut Self::Status, generation: i64, conditions: Vec<Condition>) {
+        status.observed_generation = generation;
+        status.conditions = conditions;
+    }
+}

@@ -1,0 +1,92 @@
+//! The world as the decisions see it: what the API server has, and what is known of what was made for it.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::cluster::index::Index;
+use super::cluster::kind::Kind;
+use super::state::memory::Memory;
+use crate::api::{AWSAccount, BastionUser, CrossAccountRole, Managed};
+use crate::core::world::{Labels, ObjectKey, Ref, SourceKey, World};
+
+/// The stores, what depends on what in them, and what this process remembers.
+pub struct Snapshot<'a> {
+    /// What depends on what in the stores.
+    pub index: &'a Index,
+    /// What is remembered of each resource.
+    pub memory: &'a Memory,
+}
+
+impl Snapshot<'_> {
+    /// The unique ID of what was made for a resource, while it counts as living.
+    fn living<K: Kind>(&self, object: &K, told: Option<String>) -> Option<String> {
+        let id = told.or_else(|| self.memory.made(&K::reference(ObjectKey::of(object))))?;
+        let is_deleted = object.status().and_then(K::deleted_id) == Some(id.as_str());
+        Some(id).filter(|id| !is_deleted && self.memory.identities.counts_as_living(id, Instant::now()))
+    }
+
+    /// Whether a resource carries the finalizer, or may: of what this process has written lately the store may not know yet.
+    fn may_be_finalized(&self, of: &Ref) -> bool {
+        fn may<K: Managed>(memory: &Memory, of: &Ref, object: &K) -> bool {
+            object.is_finalized() || memory.is_superseded(of, object.meta().resource_version.as_deref())
+        }
+        let stores = self.index.stores();
+        match of {
+            Ref::Account(key) => stores.account(&key.name).is_some_and(|o| may(self.memory, of, &*o)),
+            Ref::User(key) => stores.user(key).is_some_and(|o| may(self.memory, of, &*o)),
+            Ref::Role(key) => stores.role(key).is_some_and(|o| may(self.memory, of, &*o)),
+        }
+    }
+}
+
+impl World for Snapshot<'_> {
+    fn accounts(&self) -> Vec<Arc<AWSAccount>> {
+        self.index.stores().accounts.state()
+    }
+
+    fn account(&self, name: &str) -> Option<Arc<AWSAccount>> {
+        self.index.stores().account(name)
+    }
+
+    fn user(&self, key: &ObjectKey) -> Option<Arc<BastionUser>> {
+        self.index.stores().user(key)
+    }
+
+    fn role(&self, key: &ObjectKey) -> Option<Arc<CrossAccountRole>> {
+        self.index.stores().role(key)
+    }
+
+    fn users_in(&self, namespace: &str) -> Vec<Arc<BastionUser>> {
+        self.index.stores().users_in(namespace)
+    }
+
+    fn roles_naming(&self, source: &SourceKey) -> Vec<ObjectKey> {
+        self.index.roles_naming(source)
+    }
+
+    fn dependents_of_account(&self, name: &str) -> Vec<String> {
+        // Only what carries our finalizer can have anything in AWS; what was never let in holds nobody up.
+        self.index.referring_to(name).iter().filter(|of| self.may_be_finalized(of)).map(Ref::to_string).collect()
+    }
+
+    fn user_id(&self, user: &BastionUser) -> Option<String> {
+        self.living(user, user.status.as_ref().and_then(|s| s.user_id.clone()))
+    }
+
+    fn role_id(&self, role: &CrossAccountRole) -> Option<String> {
+        self.living(role, role.status.as_ref().and_then(|s| s.role_id.clone()))
+    }
+
+    fn is_gone(&self, id: &str) -> bool {
+        self.memory.identities.is_gone(id)
+    }
+
+    fn is_unmade(&self, role: &ObjectKey) -> bool {
+        self.memory.is_unmade(&Ref::Role(role.clone()))
+    }
+
+    fn namespace_labels(&self, name: &str) -> Option<Labels> {
+        self.index.stores().namespace_labels(name)
+    }
+}

@@ -1,0 +1,286 @@
+//! What a user and a role have in common on their way to AWS, and what sets them apart.
+
+use std::collections::BTreeSet;
+
+use kube::ResourceExt;
+
+use super::desired::{Desired, desired_role, desired_user};
+use super::grants::{Grant, opens_in_console, role_identity, roles_of_role, roles_of_user, user_identity};
+use super::identity::IdentityName;
+use super::listed::{LISTED, count};
+use super::names::{Arn, Path, UniqueID, switch_role_url};
+use super::observed::Observed;
+use super::outcome::Problem;
+use super::ownership::Owner;
+use super::permissions::ConfigTexts;
+use super::placement::Placement;
+use super::plan::Removed;
+use super::possible::PolicyHolder;
+use super::quotas::Quotas;
+use super::sources::grants_of_role;
+use super::status::{self, Assuming, assuming};
+use super::trust::Principal;
+use super::unmanaged::Staying;
+use super::world::{ObjectKey, SourceKey, World};
+use crate::api::permissions::{Permissions, PolicyStatus};
+use crate::api::role::TrustStatus;
+use crate::api::{BastionUser, CrossAccountRole, Managed};
+
+/// A resource that stands for a user or role in IAM.
+pub trait Subject: Managed {
+    /// How others name it as a source of theirs.
+    fn source(&self) -> SourceKey;
+
+    /// The unique ID in its status.
+    fn pinned(&self) -> Option<UniqueID>;
+
+    /// The unique ID of what was deleted in AWS, while another one is made in its place.
+    fn deleted(&self) -> Option<UniqueID> {
+        Self::deleted_id(self.status()?)?.parse().ok()
+    }
+
+    /// What it says of permissions, if anything.
+    fn permissions(&self) -> Option<&Permissions>;
+
+    /// What it wants of AWS. `texts` are the ConfigMaps that its permissions name.
+    ///
+    /// # Errors
+    /// All that is wrong with the resource itself, and missing ConfigMaps.
+    fn desired(&self, world: &dyn World, at: &Placement, texts: &ConfigTexts, installation: &str) -> Result<Desired, Vec<Problem>>;
+
+    /// ARN that its status has, if any.
+    fn told_arn(&self) -> Option<Arn>;
+
+    /// ARN of its user or role, as it is declared.
+    fn declared_arn(&self, at: &Placement) -> Option<Arn>;
+
+    /// Its name in IAM, and its path.
+    ///
+    /// # Errors
+    /// [`Reason::InvalidSpec`], which the API server's own checks should have refused.
+    ///
+    /// [`Reason::InvalidSpec`]: crate::api::Reason::InvalidSpec
+    fn identity(&self) -> Result<(IdentityName, Path), Problem>;
+
+    /// What it says of its policies.
+    fn holder(&self) -> PolicyHolder<'_>;
+
+    /// The customer-managed policies that its status lists, the assume policies among them.
+    fn told_policies(&self) -> BTreeSet<Arn> {
+        self.holder().told()
+    }
+
+    /// The customer-managed policies that it is likely to have.
+    fn likely_policies(&self, world: &dyn World, at: &Placement) -> BTreeSet<Arn> {
+        let Ok((name, path)) = self.identity() else { return self.told_policies() };
+        self.holder().likely(world, at, &path, &name)
+    }
+
+    /// Where its status lists its customer-managed policies.
+    fn listed_policies(status: &mut Self::Status) -> &mut Vec<PolicyStatus>;
+
+    /// A status that tells of these customer-managed policies, too.
+    fn with_policies<'p>(mut status: Self::Status, policies: impl Iterator<Item = &'p Arn>) -> Self::Status {
+        let listed = Self::listed_policies(&mut status);
+        for arn in policies {
+            let is_listed = listed.iter().any(|policy| policy.arn == arn.as_str());
+            if !is_listed && listed.len() < LISTED {
+                listed.push(PolicyStatus { arn: arn.to_string() });
+            }
+        }
+        status
+    }
+
+    /// Tells in its status of the user or role that was made for it.
+    fn tell_made(status: &mut Self::Status, arn: &Arn, id: &UniqueID);
+
+    /// Tells in its status that the user or role with this unique ID was deleted in AWS.
+    fn tell_lost(status: &mut Self::Status, id: &UniqueID);
+
+    /// What it wants of AWS while its declaration cannot be carried out: that withdrawn grants end, and nothing else. None where
+    /// nothing was made for it. `pinned` is the unique ID of what was made for it, as far as that is known.
+    fn withdraw_revoked(&self, world: &dyn World, at: &Placement, owner: Owner, pinned: Option<UniqueID>, found: &Observed) -> Option<Desired>;
+
+    /// Its status as far as AWS determines it.
+    fn facts(&self, world: &dyn World, at: &Placement, desired: &Desired, observed: &Observed) -> Self::Status;
+
+    /// What its removal needs to know. `pinned` is the unique ID of what was made for it, as far as that is known.
+    ///
+    /// # Errors
+    /// Where its name in IAM cannot be told.
+    fn removed(&self, world: &dyn World, at: &Placement, owner: Owner, pinned: Option<UniqueID>) -> Result<Removed, Problem> {
+        let (name, path) = self.identity()?;
+        let policies = self.holder().possible(world, at, &path, &name);
+        Ok(Removed { owner, pinned, name, policies, quotas: Quotas::of(&at.account) })
+    }
+}
+
+impl Subject for BastionUser {
+    fn source(&self) -> SourceKey {
+        SourceKey::User(ObjectKey::of(self))
+    }
+
+    fn pinned(&self) -> Option<UniqueID> {
+        self.status.as_ref()?.user_id.as_deref()?.parse().ok()
+    }
+
+    fn told_arn(&self) -> Option<Arn> {
+        self.status.as_ref()?.user_arn.as_deref()?.parse().ok()
+    }
+
+    fn permissions(&self) -> Option<&Permissions> {
+        self.spec.permissions.as_ref()
+    }
+
+    fn desired(&self, world: &dyn World, at: &Placement, texts: &ConfigTexts, installation: &str) -> Result<Desired, Vec<Problem>> {
+        desired_user(world, self, at, texts, installation)
+    }
+
+    fn declared_arn(&self, at: &Placement) -> Option<Arn> {
+        let (name, path) = user_identity(self).ok()?;
+        Some(Arn::user(&at.partition, &at.id, &path, &name))
+    }
+
+    fn identity(&self) -> Result<(IdentityName, Path), Problem> {
+        user_identity(self).map(|(name, path)| (IdentityName::User(name), path))
+    }
+
+    fn holder(&self) -> PolicyHolder<'_> {
+        self.into()
+    }
+
+    fn listed_policies(status: &mut Self::Status) -> &mut Vec<PolicyStatus> {
+        &mut status.policies
+    }
+
+    fn tell_made(status: &mut Self::Status, arn: &Arn, id: &UniqueID) {
+        (status.user_arn, status.user_id, status.deleted_user_id) = (Some(arn.to_string()), Some(id.to_string()), None);
+    }
+
+    fn tell_lost(status: &mut Self::Status, id: &UniqueID) {
+        (status.user_id, status.deleted_user_id) = (None, Some(id.to_string()));
+    }
+
+    fn withdraw_revoked(&self, world: &dyn World, at: &Placement, owner: Owner, pinned: Option<UniqueID>, found: &Observed) -> Option<Desired> {
+        let known = known_id(pinned, &owner, found)?;
+        let assumes = roles_of_user(world, self);
+        Desired::withdraw_revoked(owner, known, None, assumes, self.declared_arn(at)?, Quotas::of(&at.account), found)
+    }
+
+    fn facts(&self, world: &dyn World, _: &Placement, desired: &Desired, observed: &Observed) -> Self::Status {
+        let lost = lost(self, desired, observed);
+        let Assuming { policies: assume_policies, roles, total: roles_total } = assuming(world, desired, observed);
+        let unmanaged = Staying::reported(desired, observed);
+        Self::Status {
+            user_arn: (observed.identity.is_some() || lost.is_some()).then(|| desired.arn.to_string()),
+            user_id: observed.identity.as_ref().map(|found| found.id.to_string()),
+            deleted_user_id: lost,
+            policies: status::policies(desired, observed),
+            unmanaged_policies: unmanaged.iter().take(LISTED).map(|policy| (*policy).to_owned()).collect(),
+            unmanaged_policies_total: count(unmanaged.len()),
+            assume_policies,
+            roles_total,
+            roles,
+            ..Self::Status::default()
+        }
+    }
+}
+
+impl Subject for CrossAccountRole {
+    fn source(&self) -> SourceKey {
+        SourceKey::Role(ObjectKey::of(self))
+    }
+
+    fn pinned(&self) -> Option<UniqueID> {
+        self.status.as_ref()?.role_id.as_deref()?.parse().ok()
+    }
+
+    fn told_arn(&self) -> Option<Arn> {
+        self.status.as_ref()?.role_arn.as_deref()?.parse().ok()
+    }
+
+    fn permissions(&self) -> Option<&Permissions> {
+        self.spec.permissions.as_ref()
+    }
+
+    fn desired(&self, world: &dyn World, at: &Placement, texts: &ConfigTexts, installation: &str) -> Result<Desired, Vec<Problem>> {
+        desired_role(world, self, at, texts, installation)
+    }
+
+    fn declared_arn(&self, at: &Placement) -> Option<Arn> {
+        let (name, path) = role_identity(self).ok()?;
+        Some(Arn::role(&at.partition, &at.id, &path, &name))
+    }
+
+    fn identity(&self) -> Result<(IdentityName, Path), Problem> {
+        role_identity(self).map(|(name, path)| (IdentityName::Role(name), path))
+    }
+
+    fn holder(&self) -> PolicyHolder<'_> {
+        self.into()
+    }
+
+    fn listed_policies(status: &mut Self::Status) -> &mut Vec<PolicyStatus> {
+        &mut status.policies
+    }
+
+    fn tell_made(status: &mut Self::Status, arn: &Arn, id: &UniqueID) {
+        (status.role_arn, status.role_id, status.deleted_role_id) = (Some(arn.to_string()), Some(id.to_string()), None);
+    }
+
+    fn tell_lost(status: &mut Self::Status, id: &UniqueID) {
+        (status.role_id, status.deleted_role_id) = (None, Some(id.to_string()));
+    }
+
+    fn withdraw_revoked(&self, world: &dyn World, at: &Placement, owner: Owner, pinned: Option<UniqueID>, found: &Observed) -> Option<Desired> {
+        let known = known_id(pinned, &owner, found)?;
+        let (trust, assumes) = (grants_of_role(world, self, at), roles_of_role(world, self));
+        Desired::withdraw_revoked(owner, known, Some(trust), assumes, self.declared_arn(at)?, Quotas::of(&at.account), found)
+    }
+
+    fn facts(&self, world: &dyn World, at: &Placement, desired: &Desired, observed: &Observed) -> Self::Status {
+        let found = observed.identity.as_ref();
+        let policy = found.and_then(|f| f.identity.role.as_ref()).map(|role| &role.trust_policy);
+        let trust = desired.trust_there(observed).map(|trust| desired.with_names(trust));
+        let grants: Vec<&Grant> = desired.trust.iter().flatten().flatten().collect();
+        let principals: BTreeSet<&Principal> = trust.iter().flat_map(|trust| &trust.admissions).map(|a| &a.principal).collect();
+        let lost = lost(self, desired, observed);
+        let Assuming { policies: assume_policies, roles, total: roles_total } = assuming(world, desired, observed);
+        let IdentityName::Role(name) = &desired.identity.name else { return Self::Status::default() };
+        let unmanaged = Staying::reported(desired, observed);
+        let link = || switch_role_url(&at.partition, at.console_name(), &desired.identity.path, name, &self.name_any());
+        Self::Status {
+            role_arn: (found.is_some() || lost.is_some()).then(|| desired.arn.to_string()),
+            role_id: found.map(|f| f.id.to_string()),
+            deleted_role_id: lost,
+            switch_role_url: found.filter(|_| opens_in_console(self)).and_then(|_| link()),
+            trust: policy.map(|policy| TrustStatus {
+                bytes: count(policy.size()),
+                quota: count(desired.quotas.trust_policy_size),
+                principals: count(principals.len()),
+            }),
+            policies: status::policies(desired, observed),
+            unmanaged_policies: unmanaged.iter().take(LISTED).map(|policy| (*policy).to_owned()).collect(),
+            unmanaged_policies_total: count(unmanaged.len()),
+            grants_total: count(grants.len()),
+            grants: status::grants(&grants, trust.as_ref()),
+            assume_policies,
+            roles,
+            roles_total,
+            ..Self::Status::default()
+        }
+    }
+}
+
+/// The unique ID of what was made for a resource and is not there any more.
+fn lost<K: Subject>(object: &K, desired: &Desired, observed: &Observed) -> Option<String> {
+    let lost = desired.pinned.clone().or_else(|| object.deleted()).filter(|_| observed.identity.is_none());
+    lost.map(|id| id.to_string())
+}
+
+/// The unique ID of what was made for a resource: what its status has, or what bears its owner tags down to its very UID, where a process died before it
+/// could tell.
+fn known_id(pinned: Option<UniqueID>, owner: &Owner, found: &Observed) -> Option<UniqueID> {
+    let told = || found.identity.as_ref().filter(|found| owner.is_told_by(&found.identity.tags)).map(|found| found.id.clone());
+    pinned.or_else(told)
+}
