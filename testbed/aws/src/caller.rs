@@ -7,7 +7,8 @@ use fakecloud_core::auth::{Principal, PrincipalType};
 use crate::{
     failure::Failure,
     rules::sessions::{self, Holder, Session},
-    wire::{Call, Service},
+    service::Service,
+    wire::Call,
     world::World,
 };
 
@@ -75,9 +76,9 @@ pub fn authenticate(world: &World, call: &Call) -> Result<Caller, Failure> {
     let Some(signature) = &call.signature else {
         return Err(Failure::new(403, "MissingAuthenticationToken", "Request is missing Authentication Token"));
     };
-    let Credential { secret_access_key, caller, created_at } = find(world, &signature.access_key).ok_or_else(|| unknown_key(is_s3))?;
+    let Credential { secret_access_key, caller, created_at } = find(world, &signature.access_key).ok_or_else(|| Failure::unknown_key(is_s3))?;
     if caller.session.is_none() && !world.has_propagated(created_at) {
-        return Err(unknown_key(is_s3));
+        return Err(Failure::unknown_key(is_s3));
     }
     sessions::check_token(caller.session.as_ref(), call.session_token.as_deref(), is_s3)?;
     sessions::check_expiry(caller.session.as_ref(), world.now(), is_s3)?;
@@ -86,15 +87,6 @@ pub fn authenticate(world: &World, call: &Call) -> Result<Caller, Failure> {
         VerifyRequest { method: call.request.method.as_str(), path: &call.path, query: &call.request.raw_query, headers: &headers, body: &call.body };
     sigv4::verify(signature, &signed, &secret_access_key, Utc::now()).map_err(|error| refused_signature(&error, is_s3))?;
     Ok(caller)
-}
-
-/// `InvalidClientTokenId` for a key that nobody has, that is inactive, or that has not spread yet.
-pub fn unknown_key(is_s3: bool) -> Failure {
-    if is_s3 {
-        Failure::new(403, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.")
-    } else {
-        Failure::new(403, "InvalidClientTokenId", "The security token included in the request is invalid.")
-    }
 }
 
 fn refused_signature(error: &SigV4Error, is_s3: bool) -> Failure {

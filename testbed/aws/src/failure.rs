@@ -55,6 +55,15 @@ impl Failure {
     pub fn invalid_input(message: impl Into<String>) -> Self {
         Self::new(400, "InvalidInput", message)
     }
+
+    /// `InvalidClientTokenId` for a key that nobody has, that is inactive, or that has not spread yet; `InvalidAccessKeyId` in S3.
+    pub fn unknown_key(is_s3: bool) -> Self {
+        if is_s3 {
+            Self::new(403, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.")
+        } else {
+            Self::new(403, "InvalidClientTokenId", "The security token included in the request is invalid.")
+        }
+    }
 }
 
 impl From<AwsServiceError> for Failure {

@@ -10,8 +10,9 @@ use crate::{
         last_use, names, partitions,
         throttling::{self, OperationClass},
     },
+    service::Service,
     services,
-    wire::{Call, Service, render},
+    wire::{Call, render},
     world::World,
 };
 

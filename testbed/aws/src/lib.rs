@@ -21,6 +21,7 @@ pub mod front;
 pub mod gateway;
 pub mod rules;
 mod server;
+pub mod service;
 pub mod services;
 pub mod wire;
 pub mod world;

@@ -20,34 +20,10 @@ use tokio::io::AsyncReadExt;
 
 use crate::{
     failure::Failure,
+    rules::identifiers,
+    service::Service,
     world::{DEFAULT_REGION, World},
 };
-
-/// The simulated services.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Service {
-    /// Identity and Access Management.
-    Iam,
-    /// Security Token Service.
-    Sts,
-    /// Simple Storage Service.
-    S3,
-}
-
-impl Service {
-    /// The prefix of the service's actions, which is also its name in a credential scope.
-    pub fn prefix(self) -> &'static str {
-        match self {
-            Self::Iam => "iam",
-            Self::Sts => "sts",
-            Self::S3 => "s3",
-        }
-    }
-
-    fn from_prefix(prefix: &str) -> Option<Self> {
-        [Self::Iam, Self::Sts, Self::S3].into_iter().find(|service| service.prefix() == prefix)
-    }
-}
 
 /// A call as it came in, before anything about it is believed.
 pub struct Call {
@@ -100,7 +76,7 @@ impl Call {
             action: parameters.get("Action").cloned().unwrap_or_default(),
             region: signature.as_ref().map_or(DEFAULT_REGION, |signature| &signature.region).to_owned(),
             account_id: String::new(),
-            request_id: crate::rules::names::request_id(),
+            request_id: identifiers::request_id(),
             headers: parts.headers,
             query_params: parameters,
             body: sent_body,

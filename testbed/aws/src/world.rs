@@ -15,7 +15,7 @@ use fakecloud_s3::{S3Service, S3State, resource_policy::S3ResourcePolicyProvider
 use parking_lot::RwLock;
 
 use crate::rules::{
-    names, partitions, quotas::Quotas, sessions::Sessions, throttling::Throttles, unique_ids::TrustWrites, unmodifiable::Recreations,
+    identifiers, partitions, quotas::Quotas, sessions::Sessions, throttling::Throttles, unique_ids::TrustWrites, unmodifiable::Recreations,
 };
 
 /// The Region of requests that name none; also where the crates put what has no Region.
@@ -185,7 +185,7 @@ impl World {
 
     fn create(&self, states: &mut MultiAccountState<IamState>, account_id: &str, partition: &str) -> Account {
         let account = Account {
-            access_key_id: names::access_key_id("AKIA"),
+            access_key_id: identifiers::access_key_id("AKIA"),
             secret_access_key: xml_responses::generate_secret_access_key(),
             partition: partition.to_owned(),
             organization_id: None,
@@ -199,13 +199,13 @@ impl World {
         let state = states.get_or_create_with(account_id, |state| *state = IamState::new_in_region(account_id, region));
         // The crate gives the service-linked roles of every account the same ids.
         for role in state.roles.values_mut() {
-            role.role_id = names::unique_id("AROA");
+            role.role_id = identifiers::unique_id("AROA");
         }
         state.users.insert(
             ADMINISTRATOR.to_owned(),
             IamUser {
                 user_name: ADMINISTRATOR.to_owned(),
-                user_id: names::unique_id("AIDA"),
+                user_id: identifiers::unique_id("AIDA"),
                 arn: format!("arn:{partition}:iam::{account_id}:user/{ADMINISTRATOR}"),
                 path: "/".to_owned(),
                 created_at,

@@ -6,7 +6,7 @@ use fakecloud_iam::{
     evaluator::{self, Decision, EvalRequest, PolicyDocument},
 };
 
-use super::{Permission, documents};
+use super::{documents, permission::Permission};
 use crate::{
     caller::Caller,
     rules::{

@@ -3,6 +3,7 @@
 pub mod context;
 pub mod documents;
 pub mod layers;
+pub mod permission;
 
 use std::collections::HashMap;
 
@@ -26,15 +27,7 @@ use crate::{
     world::World,
 };
 use layers::IdentitySide;
-
-/// One action on one resource.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Permission {
-    /// For example `iam:CreateRole`.
-    pub action: String,
-    /// An ARN, or `*`.
-    pub resource: String,
-}
+use permission::Permission;
 
 /// Turns a denial into the reply that names the layer.
 pub fn refusal(caller: &Caller, permission: &Permission, denial: Denial) -> Failure {
@@ -52,7 +45,7 @@ pub fn iam(world: &World, call: &Call, caller: &Caller) -> Result<(), Failure> {
     };
     let partition = world.partition_of(caller.account_id());
     let states = world.iam.read();
-    let Some(state) = states.get(caller.account_id()) else { return Err(crate::caller::unknown_key(false)) };
+    let Some(state) = states.get(caller.account_id()) else { return Err(Failure::unknown_key(false)) };
     for permission in resources::permissions(state, &partition, &call.operation, parameters, &action.resource) {
         let resource_tags = resources::tags_of(state, &permission.resource);
         let mut context = context::global_keys(world, call, caller);
@@ -92,7 +85,7 @@ pub fn s3(world: &World, call: &Call, caller: &Caller) -> Result<(), Failure> {
             (policies.resource_policy("s3", &action.resource), policies.resource_owner_account("s3", &action.resource))
         };
         let states = world.iam.read();
-        let Some(state) = states.get(caller.account_id()) else { return Err(crate::caller::unknown_key(true)) };
+        let Some(state) = states.get(caller.account_id()) else { return Err(Failure::unknown_key(true)) };
         let identity = IdentitySide::evaluate(world, state, caller, &permission, &context);
         let same_account = owner.as_ref().is_none_or(|owner| owner == caller.account_id());
         let account_id = owner.as_deref().unwrap_or(caller.account_id());

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::Simulation;
-use crate::wire::{Call, Service};
+use crate::{service::Service, wire::Call};
 
 /// One call, as the log shows it.
 #[derive(Debug, Clone, Serialize)]

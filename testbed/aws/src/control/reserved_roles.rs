@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Refused, Simulation};
-use crate::rules::{names, protected};
+use crate::rules::{identifiers, protected};
 
 /// The role to make.
 #[derive(Debug, Deserialize)]
@@ -39,7 +39,7 @@ pub async fn create(State(simulation): State<Arc<Simulation>>, Path(id): Path<St
         return Err(Refused::bad_request("path must begin with /aws-reserved/ or /aws-service-role/ and end with /"));
     }
     let role = IamRole {
-        role_id: names::unique_id("AROA"),
+        role_id: identifiers::unique_id("AROA"),
         arn: format!("arn:{}:iam::{id}:role{}{}", world.partition_of(&id), wanted.path, wanted.role_name),
         path: wanted.path,
         assume_role_policy_document: wanted.trust_policy.to_string(),

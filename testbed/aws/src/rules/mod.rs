@@ -12,6 +12,7 @@ pub mod clock;
 pub mod condition_keys;
 pub mod deletion;
 pub mod existence;
+pub mod identifiers;
 pub mod last_use;
 pub mod managed_policies;
 pub mod names;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use fakecloud_iam::{IamState, Tag};
 
-use crate::authorize::Permission;
+use crate::authorize::permission::Permission;
 
 /// The permissions that an IAM call needs. `resource` is the crate's idea of the resource, good for what has no path.
 ///

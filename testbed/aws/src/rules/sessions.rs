@@ -109,7 +109,7 @@ pub fn check_token(session: Option<&Session>, presented: Option<&str>, is_s3: bo
     if is_s3 && presented.is_some() {
         return Err(Failure::new(400, "InvalidToken", "The provided token is malformed or otherwise invalid."));
     }
-    Err(crate::caller::unknown_key(is_s3))
+    Err(Failure::unknown_key(is_s3))
 }
 
 /// An expired session is told so.

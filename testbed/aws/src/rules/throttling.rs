@@ -8,7 +8,7 @@ use std::{
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::{failure::Failure, wire::Service};
+use crate::{failure::Failure, service::Service};
 
 /// Operations that share a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

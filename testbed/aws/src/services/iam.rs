@@ -13,8 +13,8 @@ use super::take_request;
 use crate::{
     failure::Failure,
     rules::{
-        account_details, boundaries, characters, clock, deletion, existence, managed_policies, names, paging, partitions, passwords, principals,
-        protected, quotas, sessions, tags, trust_policy, unique_ids, unmodifiable,
+        account_details, boundaries, characters, clock, deletion, existence, identifiers, managed_policies, names, paging, partitions, passwords,
+        principals, protected, quotas, sessions, tags, trust_policy, unique_ids, unmodifiable,
     },
     wire::Call,
     world::World,
@@ -114,7 +114,7 @@ fn check_form(operation: &str, parameters: &Parameters) -> Result<(), Failure> {
 /// The rules that depend on what is there, and the form in which IAM stores what it is given.
 fn check_state(world: &World, account_id: &str, operation: &str, parameters: &mut Parameters) -> Result<(), Failure> {
     let states = world.iam.read();
-    let state = states.get(account_id).ok_or_else(|| crate::caller::unknown_key(false))?;
+    let state = states.get(account_id).ok_or_else(|| Failure::unknown_key(false))?;
     names::check_unique(state, operation, parameters)?;
     existence::check(state, operation, parameters)?;
     protected::check(state, operation, parameters)?;
@@ -286,12 +286,12 @@ fn after(state: &mut IamState, operation: &str, parameters: &Parameters, reply: 
         "CreateAccessKey" => {
             let keys = parameters.get("UserName").and_then(|name| state.access_keys.get_mut(name));
             if let Some(key) = keys.and_then(|keys| keys.last_mut()) {
-                give_id(&mut key.access_key_id, names::access_key_id("AKIA"), reply);
+                give_id(&mut key.access_key_id, identifiers::access_key_id("AKIA"), reply);
             }
         }
         "CreateRole" => {
             if let Some(role) = parameters.get("RoleName").and_then(|name| state.roles.get_mut(name)) {
-                give_id(&mut role.role_id, names::unique_id("AROA"), reply);
+                give_id(&mut role.role_id, identifiers::unique_id("AROA"), reply);
             }
         }
         _ => {}

@@ -6,7 +6,7 @@ use fakecloud_core::auth::ConditionContext;
 
 use super::sts;
 use crate::{
-    authorize::{self, Permission},
+    authorize::{self, permission::Permission},
     failure::Failure,
     rules::{access_denied::Denial, assume_role, outsiders, sessions::Session, tags},
     world::World,

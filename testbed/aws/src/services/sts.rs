@@ -10,10 +10,10 @@ use fakecloud_iam::{IamRole, IamState, xml_responses};
 use serde_json::Value;
 
 use crate::{
-    authorize::{self, Permission, context, documents, layers::IdentitySide},
+    authorize::{self, context, documents, layers::IdentitySide, permission::Permission},
     caller::Caller,
     failure::Failure,
-    rules::{access_denied, assume_role, names, partitions, sessions, tags},
+    rules::{access_denied, assume_role, identifiers, partitions, sessions, tags},
     wire::{Call, respond},
     world::World,
 };
@@ -77,7 +77,7 @@ pub(super) fn role_session(world: &World, account_id: &str, role: &IamRole, sess
 fn new_session(world: &World, account_id: &str, holder: Holder, seconds: i64) -> Session {
     let issued_at = world.now();
     Session {
-        access_key_id: names::access_key_id("ASIA"),
+        access_key_id: identifiers::access_key_id("ASIA"),
         secret_access_key: xml_responses::generate_secret_access_key(),
         session_token: xml_responses::generate_session_token(),
         account_id: account_id.to_owned(),
@@ -220,7 +220,7 @@ fn authorize_assumption(
     // Only valid documents are stored; one that cannot be read admits nobody.
     let trust: Value = serde_json::from_str(&role.assume_role_policy_document).unwrap_or_default();
     let states = world.iam.read();
-    let state: &IamState = states.get(caller.account_id()).ok_or_else(|| crate::caller::unknown_key(false))?;
+    let state: &IamState = states.get(caller.account_id()).ok_or_else(|| Failure::unknown_key(false))?;
     for action in assume_role::required_actions(has_tags, has_source_identity) {
         let permission = Permission { action: action.to_owned(), resource: role.arn.clone() };
         authorize::within_resource_control(world, account_id, &caller.principal, &permission, context)

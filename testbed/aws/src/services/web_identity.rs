@@ -6,7 +6,7 @@ use fakecloud_core::auth::ConditionContext;
 
 use super::sts;
 use crate::{
-    authorize::{self, Permission, as_map},
+    authorize::{self, as_map, permission::Permission},
     failure::Failure,
     rules::{assume_role, outsiders, sessions::Federation, tags, web_identity},
     wire::Call,
