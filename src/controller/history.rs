@@ -52,6 +52,9 @@ impl<'a> History<'a> {
             history.change(|deeds| deeds.has_begun = false);
         }
         let now = Instant::now();
+        if let Some(told) = history.pinned.clone().filter(|told| history.look(|deeds| deeds.told.as_ref().is_none_or(|(known, _)| known != told))) {
+            history.change(|deeds| deeds.told = Some((told, now)));
+        }
         if history.look(|deeds| deeds.written.iter().any(|(_, at)| now.duration_since(*at) >= GROUND)) {
             history.change(|deeds| deeds.forget_written(now));
         }
@@ -108,7 +111,8 @@ impl<'a> History<'a> {
 
     /// How much longer it proves nothing that IAM does not show this.
     pub fn doubt(&self, thing: &Thing) -> Duration {
-        self.look(|deeds| deeds.traces(thing, Some(self.others()), Instant::now()).doubt(thing))
+        let others = self.others();
+        self.look(|deeds| deeds.traces(thing, Some(others), Instant::now()).doubt(thing))
     }
 
     /// What a direct read shows, but for what is known to be deleted, and with what this process wrote in the last minute.
@@ -134,7 +138,8 @@ impl<'a> History<'a> {
 
     /// Whether anything may have been made so lately that IAM does not show it.
     pub fn is_recent(&self) -> bool {
-        self.look(|deeds| deeds.is_in_doubt(Some(self.others()), Instant::now()))
+        let others = self.others();
+        self.look(|deeds| deeds.is_in_doubt(Some(others), Instant::now()))
     }
 
     /// When to look again whether what is not shown is there after all; None where it is not.
@@ -143,8 +148,11 @@ impl<'a> History<'a> {
         (!doubt.is_zero()).then(|| Retry::in_a_while(look_again(doubt)))
     }
 
+    /// What others can have done. Whom the status tells of has been made by another process, if not by this one, and that may run still.
     fn others(&self) -> Others {
-        Others { running: self.memory.running(), deleting: self.deleting, ready: self.ready }
+        let told_for = self.look(|deeds| deeds.told.as_ref().filter(|(told, _)| deeds.made.as_ref() != Some(told)).map(|(_, since)| since.elapsed()));
+        let running = told_for.map_or(self.memory.running(), |told_for| told_for.min(self.memory.running()));
+        Others { running, deleting: self.deleting, ready: self.ready }
     }
 
     fn look<T>(&self, look: impl Fn(&Deeds) -> T) -> T {

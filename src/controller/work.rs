@@ -180,10 +180,10 @@ impl<K: Kind + Subject> Work<'_, K> {
                 self.object.says(&[Reason::Conflict, Reason::IdentityChanged]) || (self.desired.pinned.is_some() && seen.observed.identity.is_none())
             });
         let is_never_made = self.object.told_arn().is_none() && self.desired.pinned.is_none() && !self.object.says(&[Reason::Conflict]);
-        let is_assumed = self.observation.is_none() && is_never_made && self.waits.is_none();
+        let is_assumed = self.observation.is_none() && is_never_made && self.waits.is_none() && !self.context.memory.waits_for_passing(&of);
         if is_assumed {
-            // What was never made is taken not to be there: creating it finds out, and usually nothing has to be read. Where somebody else had its name, its
-            // policies would be made in vain.
+            // What was never made is taken not to be there: creating it finds out, and usually nothing has to be read. Not so where somebody else had its
+            // name, since its policies would be made in vain, nor where it was seen a moment ago.
             self.observation = Some(self.seen(Observed::default()));
         }
         if self.observation.is_none() && self.object.pinned().is_some() && !is_to_be_read {

@@ -93,7 +93,7 @@ pub fn taken_by(action: &Action) -> Option<Thing> {
 /// Since when no other process can have made anything of a resource, as far as anybody knows: the longest of these counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Others {
-    /// For how long this process runs.
+    /// For how long this process runs, and knows who was made for the resource, where another process has made that.
     pub running: Duration,
     /// Since when the resource is being deleted: nothing is made for it after that.
     pub deleting: Option<Duration>,

@@ -170,6 +170,11 @@ impl Memory {
         now.duration_since(since) < SUSPICION
     }
 
+    /// Whether the last look at a role showed principals as gone, which may pass: it is there.
+    pub fn waits_for_passing(&self, of: &Ref) -> bool {
+        self.entries.lock().get(of).is_some_and(|entry| entry.gone_since.is_some())
+    }
+
     /// Whether somebody else changed the resource in AWS; told once.
     pub fn take_drifted(&self, of: &Ref) -> bool {
         self.entries.lock().get_mut(of).is_some_and(|entry| std::mem::take(&mut entry.drifted))

@@ -387,9 +387,9 @@ impl Checker {
             let (Some(of_source), Some(of_role)) = (self.made.get(source), self.made.get(role)) else { continue };
             let pair = (of_source.clone(), of_role.clone());
             // A trust policy that was written for others, or for what was declared before, may let it in under other conditions than those of now, until it is
-            // written anew.
+            // written anew. IAM refuses that for as long as a replica does not show somebody whom it names.
             let written_for = trust.since.saturating_sub(REOPENED + PASS);
-            let since = if now.saturating_sub(standing.since) < PASS { standing.since.min(written_for) } else { standing.since };
+            let since = if now.saturating_sub(standing.since) < PASS + self.lag { standing.since.min(written_for) } else { standing.since };
             let mut reached = false;
             let all_the_time = self.declarations.iter().rev().take_while(|(at, _)| !std::mem::replace(&mut reached, *at <= since));
             let is_declared = |declaration: &Declaration| declaration.wanted.contains(&pair) || declaration.frozen.contains(&pair);
