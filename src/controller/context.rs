@@ -196,7 +196,7 @@ impl Context {
 
     /// Asks for the first sweep of an account, after which its resources are woken. Tells whether that is still to come: an account that is being deleted
     /// is swept no more.
-    pub fn awaits_sweep(&self, at: &Placement) -> bool {
+    pub fn ask_for_sweep(&self, at: &Placement) -> bool {
         let awaited = at.account.metadata.deletion_timestamp.is_none() && self.sweeps.ask(&at.account);
         let account = Ref::Account(ObjectKey::new("", &at.name));
         self.forget_if_gone(&account);
@@ -208,8 +208,8 @@ impl Context {
 
     /// Asks for the quotas of an account that was entered, where they are not known, before something is refused for one. Tells whether they are on
     /// their way: the account's status then wakes its resources.
-    pub fn awaits_quotas(&self, at: &Placement) -> bool {
-        !Quotas::of(&at.account).are_known && (self.awaits_sweep(at) || self.sweeps.has_quotas(&at.account))
+    pub fn ask_for_quotas(&self, at: &Placement) -> bool {
+        !Quotas::of(&at.account).are_known && (self.ask_for_sweep(at) || self.sweeps.has_quotas(&at.account))
     }
 
     /// How often an account is read in bulk.

@@ -10,7 +10,7 @@ use super::context::Context;
 use super::history::History;
 use super::observe::{Whose, is_to_be_read, observe};
 use super::pass::{Pass, told};
-use super::resolve::{Closed, enter, resolve, withdraw_revoked};
+use super::resolve::{Closed, Unresolved, enter, resolve, withdraw_revoked};
 use super::state::observation::Observation;
 use super::work::{Wait, Work};
 use crate::api::Reason;
@@ -25,9 +25,10 @@ use crate::core::world::{ObjectKey, uid};
 /// Makes a user or role in AWS as declared.
 pub async fn converge<K: Kind + Subject>(object: K, context: &Context) -> Result<Pass<K>, kube::Error> {
     let of = K::reference(ObjectKey::of(&object));
-    let (at, mut desired) = match resolve(&object, context).await? {
+    let (at, mut desired) = match resolve(&object, context).await {
         Ok(resolved) => resolved,
-        Err(problems) => return only_withdraw(object, context, problems).await,
+        Err(Unresolved::Problems(problems)) => return only_withdraw(object, context, problems).await,
+        Err(Unresolved::APIServer(error)) => return Err(error),
     };
     let before = object.status().cloned().unwrap_or_default();
     let seen = context.observation(&of, &at, &uid(&object), &desired.arn, &desired.principal_ids());

@@ -58,7 +58,7 @@ pub async fn observe(context: &Context, gateway: &dyn Gateway, scope: &Scope, wh
 /// one that is to be named and was not read or made in the last minute: IAM takes the name for that of whoever bears it. Who is suspected is had read. Nor is
 /// anything written where a source is not the one any more that the pass resolved: it is gone, or was made again, and of who went before nothing may be known
 /// any more.
-pub fn has_suspects(context: &Context, role: &Ref, desired: &Desired, observed: &Observed) -> bool {
+pub fn suspect_sources(context: &Context, role: &Ref, desired: &Desired, observed: &Observed) -> bool {
     let world = context.world();
     let mut grants = desired.trust.iter().flatten().flatten();
     if grants.clone().any(|grant| is_outdated(&world, grant)) {

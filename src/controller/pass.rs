@@ -88,6 +88,8 @@ pub enum Stop {
     /// These customer-managed policies are about to be made. That must stand in the status first: a process that dies right after it made one would leave what
     /// nobody knows of, since IAM finds a policy by its ARN alone.
     Intends(BTreeSet<Arn>),
+    /// The API server refused something, or did not answer.
+    APIServer(kube::Error),
     /// What AWS did not do, and what else there is to tell.
     Failures(Vec<Failure>, Vec<Problem>),
 }
@@ -95,10 +97,15 @@ pub enum Stop {
 impl Stop {
     /// Tells also what else went wrong. Nothing of either is lost.
     pub fn and(self, other: Self) -> Self {
+        if let Self::APIServer(_) = other {
+            return other;
+        }
         let parts = |stop| match stop {
             Self::Problems(problems) => (vec![], problems),
             Self::Failures(failures, problems) => (failures, problems),
-            Self::Busy(_) | Self::Suspense | Self::TellFirst | Self::Lost | Self::NotYet | Self::Intends(_) => Default::default(),
+            Self::Busy(_) | Self::Suspense | Self::TellFirst | Self::Lost | Self::NotYet | Self::Intends(_) | Self::APIServer(_) => {
+                Default::default()
+            }
         };
         let ((mut failures, mut problems), (more_failures, more_problems)) = (parts(self), parts(other));
         failures.extend(more_failures);
@@ -120,6 +127,12 @@ impl Stop {
     /// Whether AWS has something already that was to be made.
     pub fn is_taken(&self) -> bool {
         matches!(self, Self::Failures(failures, _) if failures.iter().any(|failure| failure.effect == Effect::AlreadyExists))
+    }
+}
+
+impl From<kube::Error> for Stop {
+    fn from(error: kube::Error) -> Self {
+        Self::APIServer(error)
     }
 }
 

@@ -16,17 +16,27 @@ use crate::core::outcome::Problem;
 use crate::core::placement::{Placement, admit, find};
 use crate::core::subject::Subject;
 
-/// Where a resource is placed and what it wants there, or what is wrong with it.
-pub(super) type Resolved = Result<(Placement, Desired), Vec<Problem>>;
+/// Why it is not known where a resource is placed and what it wants there.
+pub(super) enum Unresolved {
+    /// What is wrong with the resource, or around it.
+    Problems(Vec<Problem>),
+    /// The API server could not be asked.
+    APIServer(kube::Error),
+}
 
-pub(super) async fn resolve<K: Subject>(object: &K, context: &Context) -> Result<Resolved, kube::Error> {
-    let at = match place(object, context) {
-        Ok(at) => at,
-        Err(problem) => return Ok(Err(vec![problem])),
-    };
-    let texts = context.config_maps.texts(&context.index, object.meta().namespace.as_deref(), object.permissions()).await?;
-    let desired = object.desired(&context.world(), &at, &texts, &context.settings.installation);
-    Ok(desired.map(|desired| (at, History::of(&context.memory, object).as_made(desired))))
+impl From<Problem> for Unresolved {
+    fn from(problem: Problem) -> Self {
+        Self::Problems(vec![problem])
+    }
+}
+
+/// Where a resource is placed, and what it wants there.
+pub(super) async fn resolve<K: Subject>(object: &K, context: &Context) -> Result<(Placement, Desired), Unresolved> {
+    let at = place(object, context)?;
+    let namespace = object.meta().namespace.as_deref();
+    let texts = context.config_maps.texts(&context.index, namespace, object.permissions()).await.map_err(Unresolved::APIServer)?;
+    let desired = object.desired(&context.world(), &at, &texts, &context.settings.installation).map_err(Unresolved::Problems)?;
+    Ok((at, History::of(&context.memory, object).as_made(desired)))
 }
 
 /// What a resource wants of AWS while its declaration cannot be carried out: that withdrawn grants end, and nothing else. None where nothing was made for it.

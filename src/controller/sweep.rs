@@ -83,7 +83,7 @@ impl Look<'_> {
             return;
         }
         let known = memory.observation(&of);
-        let Ok(Ok((at, desired))) = resolve(object, self.context).await else { return };
+        let Ok((at, desired)) = resolve(object, self.context).await else { return };
         if desired.pinned.is_none() && known.is_none() {
             // Whoever had its name may have gone.
             let shown = self.sweep.of(&desired.identity.name, &desired.known_policies(), None);

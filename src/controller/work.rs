@@ -9,7 +9,7 @@ use super::apply::apply;
 use super::cluster::kind::Kind;
 use super::context::Context;
 use super::history::History;
-use super::observe::{Whose, has_suspects, is_to_be_read, observe};
+use super::observe::{Whose, is_to_be_read, observe, suspect_sources};
 use super::pass::{Pass, Retry, Stop, told, told_first};
 use super::report::{add_finalizer, tell_repaired};
 use super::resolve::{place, withdraw_revoked};
@@ -17,17 +17,16 @@ use super::state::observation::{Basis, Observation};
 use crate::api::Reason;
 use crate::api::conditions::Class;
 use crate::aws::{Account, Permit};
-use crate::core::absence::{self, Sight, Thing, look_again, sight};
-use crate::core::action::Action;
+use crate::core::absence::{self, Thing, look_again};
 use crate::core::desired::Desired;
 use crate::core::failure::{Effect, Failure};
-use crate::core::listed::LISTED;
 use crate::core::names::Arn;
 use crate::core::observed::Observed;
 use crate::core::outcome::{Outcome, Problem};
 use crate::core::placement::Placement;
-use crate::core::plan::{Plan, is_own, is_settled, plan};
+use crate::core::plan::{Plan, is_own, plan};
 use crate::core::possible::{announced, announced_by};
+use crate::core::step::{Progress, Situation, Sources, Step, step, untold_policies};
 use crate::core::subject::Subject;
 use crate::core::world::{ObjectKey, Ref, uid};
 
@@ -77,13 +76,12 @@ impl<K: Kind + Subject> Work<'_, K> {
     pub(super) async fn finish(mut self, mut problems: Vec<Problem>) -> Result<Pass<K>, kube::Error> {
         let of = self.of();
         let result = self.run().await;
-        // What was seen is kept also where the API server failed in between.
         let keep = |observation: Option<Observation>| {
             if self.context.memory.keep(&of, observation) {
                 self.context.made(&of);
             }
         };
-        if matches!(result, Ok(Err(Stop::NotYet | Stop::Problems(_)))) && self.is_unmade() {
+        if matches!(result, Err(Stop::NotYet | Stop::Problems(_))) && self.is_unmade() {
             self.context.unmade(&of);
         }
         let hidden = self.hidden_policies();
@@ -99,7 +97,8 @@ impl<K: Kind + Subject> Work<'_, K> {
             }
             None => before,
         };
-        Ok(match result? {
+        Ok(match result {
+            Err(Stop::APIServer(error)) => return Err(error),
             Ok(()) => {
                 let facts = facts(&self.object, before);
                 let seen = self.observation.as_ref().map(|seen| &seen.observed);
@@ -170,56 +169,110 @@ impl<K: Kind + Subject> Work<'_, K> {
         })
     }
 
-    async fn run(&mut self) -> Result<Result<(), Stop>, kube::Error> {
+    /// Asks for one step after the other and does each.
+    async fn run(&mut self) -> Result<(), Stop> {
         self.observation = self.observation.take().filter(|seen| self.is_of_use(seen));
-        // Asked before anything is assumed, since an assumption is no read. Of what is disputed nothing is remembered, so if anything is, another process has
-        // found that; and another one has made what is remembered not to be there.
-        let of = self.of();
-        let is_to_be_read = is_to_be_read(self.context, &of, self.desired.pinned.as_ref(), self.observation.as_ref())
-            || self.observation.as_ref().is_some_and(|seen| {
-                self.object.says(&[Reason::Conflict, Reason::IdentityChanged]) || (self.desired.pinned.is_some() && seen.observed.identity.is_none())
-            });
-        let is_never_made = self.object.told_arn().is_none() && self.desired.pinned.is_none() && !self.object.says(&[Reason::Conflict]);
-        let is_assumed = self.observation.is_none() && is_never_made && self.waits.is_none() && !self.context.memory.waits_for_passing(&of);
-        if is_assumed {
-            // What was never made is taken not to be there: creating it finds out, and usually nothing has to be read. Not so where somebody else had its
-            // name, since its policies would be made in vain, nor where it was seen a moment ago.
-            self.observation = Some(self.seen(Observed::default()));
-        }
-        if self.observation.is_none() && self.object.pinned().is_some() && !is_to_be_read {
-            if self.context.awaits_sweep(self.at) {
-                // An earlier process made it. One sweep shows all of these at once, and wakes them.
-                return Ok(Err(Stop::Busy(SWEEP_PATIENCE)));
+        let mut situation = self.situation();
+        let mut progress = Progress::default();
+        // A process that died may have made what is taken to be absent.
+        let mut may_be_there = false;
+        let mut has_looked_again = false;
+        loop {
+            let step = step(self.desired, self.observation.as_ref().map(Observation::known), &situation, &progress);
+            if !matches!(step, Step::Done | Step::AssumeAbsent | Step::AwaitSweep) {
+                self.take_permit()?;
             }
-            // The sweep may have come through while this pass went into the account.
-            self.observation = self.known().filter(|seen| self.is_of_use(seen));
-        }
-        // That there is nothing to do is all that older knowledge is good for.
-        if !is_to_be_read && self.observation.as_ref().is_some_and(|seen| seen.is_believed() && is_settled(self.desired, &seen.observed)) {
-            return Ok(Ok(()));
-        }
-        if self.permit.is_none() {
-            match self.account.try_permit(&of.to_string()) {
-                Ok(permit) => self.permit = Some(permit),
-                Err(pause) => return Ok(Err(Stop::Busy(pause))),
-            }
-        }
-        if (is_to_be_read || !self.observation.as_ref().is_some_and(Observation::is_ground))
-            && let Err(failure) = self.read().await
-        {
-            return Ok(Err(failure.into()));
-        }
-        // What cannot be made does not find out, and a process that died may have made it before that.
-        let may_be_there = is_assumed && self.object.is_finalized() && self.history.may_have_made();
-        match self.attempt().await? {
-            Err(stop) if stop.is_taken() || (may_be_there && matches!(stop, Stop::Problems(_))) => {
-                if let Err(failure) = self.read().await {
-                    return Ok(Err(failure.into()));
+            let ended = match step {
+                Step::Done => return Ok(()),
+                Step::AssumeAbsent => {
+                    may_be_there = self.object.is_finalized() && self.history.may_have_made();
+                    self.observation = Some(self.seen(Observed::default()));
+                    continue;
                 }
-                Ok(self.attempt().await?.map_err(|stop| if stop.is_taken() { self.unseen(stop) } else { stop }))
+                Step::AwaitSweep => {
+                    if self.context.ask_for_sweep(self.at) {
+                        return Err(Stop::Busy(SWEEP_PATIENCE));
+                    }
+                    progress.has_asked_for_sweep = true;
+                    // The sweep may have come through while this pass went into the account.
+                    self.observation = self.known().filter(|seen| self.is_of_use(seen));
+                    continue;
+                }
+                Step::Read => {
+                    self.read().await?;
+                    (situation.doubt, progress.has_read) = (self.doubt(), true);
+                    continue;
+                }
+                Step::LookAgain => {
+                    // Nothing of it is told or remembered: what the status has stays.
+                    self.observation = None;
+                    let message = absence::told(&[Thing::Identity], &self.desired.identity.name);
+                    return Err(Failure { retry_after: Some(look_again(situation.doubt)), ..Failure::refused(Reason::Propagating, message) }.into());
+                }
+                Step::ReportLost => return Err(Stop::Lost),
+                Step::Wait => return Err(Stop::NotYet),
+                Step::Plan => {
+                    let planned = self.observation.as_ref().map_or_else(|| Ok(Plan::default()), |seen| plan(self.desired, &seen.observed));
+                    progress.untold = planned.as_ref().map(|plan| self.untold_policies(plan)).unwrap_or_default();
+                    progress.planned = Some(planned);
+                    continue;
+                }
+                Step::CheckSources => {
+                    progress.sources = Some(self.check_sources(progress.planned.as_ref().is_some_and(Result::is_err))?);
+                    continue;
+                }
+                Step::ReportReplaced => return Err(Stop::TellFirst),
+                Step::ReportPolicies(untold) => return Err(Stop::Intends(untold.clone())),
+                Step::Apply(plan) => self.bring_about(plan).await,
+                Step::Withdraw(problems) => self.only_withdraw(problems).await,
+            };
+            let Err(stop) = ended else { return Ok(()) };
+            // What exists although it was to be made is read, once. What cannot be made does not find out whether it exists.
+            if has_looked_again {
+                return Err(if stop.is_taken() { self.unseen(stop) } else { stop });
             }
-            done => Ok(done),
+            let is_worth_a_read = stop.is_taken() || (may_be_there && matches!(stop, Stop::Problems(_)));
+            if !is_worth_a_read {
+                return Err(stop);
+            }
+            self.read().await?;
+            has_looked_again = true;
+            (situation.doubt, situation.is_finalized) = (self.doubt(), self.object.is_finalized());
+            progress = Progress { has_read: true, ..Progress::default() };
         }
+    }
+
+    /// How things stand with the resource, before anything is done.
+    fn situation(&self) -> Situation {
+        let (of, pinned) = (self.of(), self.desired.pinned.as_ref());
+        let seen = self.observation.as_ref();
+        // Of what is disputed nothing is remembered, so if anything is, another process has found that; and another one has made what is remembered not to be
+        // there.
+        let is_disputed = |seen: &Observation| {
+            self.object.says(&[Reason::Conflict, Reason::IdentityChanged]) || (pinned.is_some() && seen.observed.identity.is_none())
+        };
+        // Where somebody else had its name, its policies would be made in vain.
+        let is_taken = self.object.says(&[Reason::Conflict]) || self.context.memory.waits_for_passing(&of);
+        Situation {
+            must_be_read: is_to_be_read(self.context, &of, pinned, seen) || seen.is_some_and(is_disputed),
+            is_told: self.object.pinned().is_some(),
+            is_never_made: self.object.told_arn().is_none() && pinned.is_none() && !is_taken,
+            is_finalized: self.object.is_finalized(),
+            waits: self.waits.is_some(),
+            doubt: self.doubt(),
+        }
+    }
+
+    /// How much longer it proves nothing that its user or role is not shown. What was found to be another one was certain then.
+    fn doubt(&self) -> Duration {
+        if self.object.says(&[Reason::IdentityChanged]) { Duration::ZERO } else { self.history.doubt(&Thing::Identity) }
+    }
+
+    fn take_permit(&mut self) -> Result<(), Stop> {
+        if self.permit.is_none() {
+            self.permit = Some(self.account.try_permit(&self.of().to_string()).map_err(Stop::Busy)?);
+        }
+        Ok(())
     }
 
     /// Whether it was never told of, and is known not to be there.
@@ -231,7 +284,7 @@ impl<K: Kind + Subject> Work<'_, K> {
     /// What exists and is not to be seen is mostly what we have just made, read from where IAM does not show it yet.
     fn unseen(&self, stop: Stop) -> Stop {
         let of = self.of();
-        let may_be_ours = || self.history.is_recent() || self.context.retries.is_new(&of, Instant::now());
+        let may_be_ours = || self.history.is_recent() || self.context.retries.note_refusal(&of, Instant::now());
         match stop {
             Stop::Failures(failures, problems) if may_be_ours() => {
                 let softened = |failure: Failure| match failure.effect {
@@ -260,90 +313,63 @@ impl<K: Kind + Subject> Work<'_, K> {
         self.object.told_policies().into_iter().filter(|arn| self.desired.policies.contains_key(arn)).collect()
     }
 
-    /// The customer-managed policies that a plan makes and of which the status does not tell, as far as it has room. Assume policies are found by their names.
+    /// The customer-managed policies that a plan makes and of which the object does not tell yet.
     fn untold_policies(&self, plan: &Plan) -> BTreeSet<Arn> {
         let announced = announced_by(&self.object, self.at, &self.desired.identity.path);
-        let told: BTreeSet<Arn> = self.object.told_policies().into_iter().chain(announced).collect();
-        let made = plan.actions.iter().filter_map(|action| match action {
-            Action::CreatePolicy(policy) => Some(&policy.arn),
-            _ => None,
-        });
-        let untold = made.filter(|arn| self.desired.policies.contains_key(arn) && !told.contains(arn));
-        untold.take(LISTED.saturating_sub(told.len())).cloned().collect()
+        untold_policies(self.desired, plan, &self.object.told_policies().into_iter().chain(announced).collect())
     }
 
-    /// What keeps it from being worked on where what was made for it is not shown.
-    fn unshown(&mut self) -> Option<Stop> {
-        let seen = self.observation.as_ref()?;
-        // What was found to be another one was certain then.
-        let doubt = if self.object.says(&[Reason::IdentityChanged]) { Duration::ZERO } else { self.history.doubt(&Thing::Identity) };
-        match sight(self.desired, &seen.observed, doubt) {
-            Sight::Unclear => {
-                // Nothing of it is told or remembered: what the status has stays.
-                self.observation = None;
-                let message = absence::told(&[Thing::Identity], &self.desired.identity.name);
-                Some(Failure { retry_after: Some(look_again(doubt)), ..Failure::refused(Reason::Propagating, message) }.into())
-            }
-            Sight::Lost => Some(Stop::Lost),
-            // What bears the name may be somebody else's: that matters when it is to be made.
-            Sight::Clear => {
-                (self.waits.is_some() && !(seen.observed.identity.is_some() && is_own(self.desired, &seen.observed))).then_some(Stop::NotYet)
-            }
-        }
-    }
-
-    /// Plans from what is known and carries the plan out. Where there is no plan, withdrawn grants end all the same.
-    async fn attempt(&mut self) -> Result<Result<(), Stop>, kube::Error> {
-        if let Some(stop) = self.unshown() {
-            return Ok(Err(stop));
-        }
-        let Some(seen) = &self.observation else { return Ok(Ok(())) };
+    /// Finds out whether those whom a role trusts, or is to trust, are still who they were.
+    fn check_sources(&mut self, is_without_plan: bool) -> Result<Sources, Stop> {
+        let Some(seen) = &self.observation else { return Ok(Sources::Same) };
         // Whom somebody else's role trusts is no matter of this resource's, and nothing of it may come into the status.
         let is_own = is_own(self.desired, &seen.observed);
-        let planned = plan(self.desired, &seen.observed);
         // Where there is no plan nobody is added, so nobody need be read for that.
-        let less = if planned.is_err() { withdraw_revoked(&self.object, self.context, self.at, &self.history, &seen.observed) } else { None };
+        let less = if is_without_plan { self.less(&seen.observed) } else { None };
         let of = self.of();
-        if is_own && has_suspects(self.context, &of, less.as_ref().unwrap_or(self.desired), &seen.observed) {
-            return Ok(Err(Stop::Suspense));
+        if is_own && suspect_sources(self.context, &of, less.as_ref().unwrap_or(self.desired), &seen.observed) {
+            return Err(Stop::Suspense);
         }
         let are_gone = is_own && self.desired.is_newly_replaced(&seen.observed);
-        if self.context.memory.may_be_passing(&of, are_gone, Instant::now()) {
+        if self.context.memory.record_replaced(&of, are_gone, Instant::now()) {
             // Nothing of it is told or remembered: that principals are gone would stay in the status.
             self.observation = None;
-            return Ok(Err(Stop::Suspense));
+            return Err(Stop::Suspense);
         }
-        if are_gone {
-            return Ok(Err(Stop::TellFirst));
-        }
-        match planned {
-            Ok(plan) => {
-                let untold = self.untold_policies(&plan);
-                // Where the finalizer is still to be put on, that tells of them, too.
-                if !untold.is_empty() && self.object.is_finalized() {
-                    return Ok(Err(Stop::Intends(untold)));
-                }
-                Ok(match self.carry_out(&plan).await? {
-                    // What IAM refuses is mostly an addition, which no withdrawn grant waits for.
-                    Err(stop) if stop.is_refusal() => {
-                        let may_pass = stop.is_propagation() && self.context.retries.is_new(&of, Instant::now());
-                        let withdrawn = self.withdraw_revoked(may_pass).await?;
-                        let stop = self.with_what_stays(stop);
-                        Err(if let Err(other) = withdrawn { stop.and(other) } else { stop })
-                    }
-                    result => result,
+        Ok(if are_gone { Sources::Replaced } else { Sources::Same })
+    }
+
+    /// Carries the plan out. Where AWS refuses a part of it, withdrawn grants end all the same.
+    async fn bring_about(&mut self, plan: &Plan) -> Result<(), Stop> {
+        match self.carry_out(plan).await {
+            // What IAM refuses is mostly an addition, which no withdrawn grant waits for.
+            Err(stop) if stop.is_refusal() => {
+                let may_pass = stop.is_propagation() && self.context.retries.note_refusal(&self.of(), Instant::now());
+                let withdrawn = self.withdraw_revoked(may_pass).await;
+                let stop = self.with_what_stays(stop);
+                Err(match withdrawn {
+                    Ok(()) => stop,
+                    Err(other) => stop.and(other),
                 })
             }
-            Err(problems) => {
-                if let Err(stop) = self.withdraw_revoked(false).await? {
-                    return Ok(Err(stop.and(Stop::Problems(problems))));
-                }
-                // Nothing is refused for good by quotas that nobody asked AWS for.
-                let only_quotas = self.done.is_empty() && problems.iter().all(|problem| problem.reason == Reason::QuotaExceeded);
-                let awaited = only_quotas && self.context.awaits_quotas(self.at);
-                Ok(Err(if awaited { Stop::Busy(SWEEP_PATIENCE) } else { Stop::Problems(problems) }))
-            }
+            result => result,
         }
+    }
+
+    /// Ends withdrawn grants where there is no plan, and tells why there is none.
+    async fn only_withdraw(&mut self, problems: &[Problem]) -> Result<(), Stop> {
+        if let Err(stop) = self.withdraw_revoked(false).await {
+            return Err(stop.and(Stop::Problems(problems.to_vec())));
+        }
+        // Nothing is refused for good by quotas that nobody asked AWS for.
+        let only_quotas = self.done.is_empty() && problems.iter().all(|problem| problem.reason == Reason::QuotaExceeded);
+        let awaited = only_quotas && self.context.ask_for_quotas(self.at);
+        Err(if awaited { Stop::Busy(SWEEP_PATIENCE) } else { Stop::Problems(problems.to_vec()) })
+    }
+
+    /// What is wanted where nothing is added: that withdrawn grants end.
+    fn less(&self, observed: &Observed) -> Option<Desired> {
+        withdraw_revoked(&self.object, self.context, self.at, &self.history, observed)
     }
 
     /// Tells with a refusal that takes a person which permissions stay until then: they go only after what takes their place has come.
@@ -367,21 +393,21 @@ impl<K: Kind + Subject> Work<'_, K> {
 
     /// Takes away what is withdrawn, and adds nothing. What comes first in the whole plan was tried just now, and is not tried again at once.
     /// Nor is anything where that `may_pass` in a moment which keeps somebody from coming in by name who comes in as one of many until then.
-    async fn withdraw_revoked(&mut self, may_pass: bool) -> Result<Result<(), Stop>, kube::Error> {
-        let Some(observed) = self.observation.as_ref().map(|seen| &seen.observed) else { return Ok(Ok(())) };
-        let less = withdraw_revoked(&self.object, self.context, self.at, &self.history, observed);
+    async fn withdraw_revoked(&mut self, may_pass: bool) -> Result<(), Stop> {
+        let Some(observed) = self.observation.as_ref().map(|seen| &seen.observed) else { return Ok(()) };
+        let less = self.less(observed);
         if may_pass && less.as_ref().is_some_and(|less| less.shuts_out(self.desired, observed)) {
-            return Ok(Ok(()));
+            return Ok(());
         }
         // There is no plan where the object is somebody else's, of whom nothing is withdrawn.
         let less = less.and_then(|less| plan(&less, observed).ok()).unwrap_or_default();
         let whole = plan(self.desired, observed).unwrap_or_default();
-        if less.actions.first() == whole.actions.first() { Ok(Ok(())) } else { self.carry_out(&less).await }
+        if less.actions.first() == whole.actions.first() { Ok(()) } else { self.carry_out(&less).await }
     }
 
-    async fn carry_out(&mut self, plan: &Plan) -> Result<Result<(), Stop>, kube::Error> {
+    async fn carry_out(&mut self, plan: &Plan) -> Result<(), Stop> {
         if plan.actions.is_empty() {
-            return Ok(Ok(()));
+            return Ok(());
         }
         if !self.object.is_finalized() {
             let announced = announced(&self.untold_policies(plan));
@@ -391,10 +417,10 @@ impl<K: Kind + Subject> Work<'_, K> {
             }
             // The account holds out for what carries the finalizer; before that it may have gone.
             if let Err(problem) = place(&self.object, self.context) {
-                return Ok(Err(Stop::Problems(vec![problem])));
+                return Err(Stop::Problems(vec![problem]));
             }
         }
-        let Some(seen) = &mut self.observation else { return Ok(Ok(())) };
+        let Some(seen) = &mut self.observation else { return Ok(()) };
         let before = seen.observed.identity.as_ref().map(|found| found.id.clone());
         let result = apply(self.account.gateway(), plan, &mut seen.observed, &self.history).await;
         if result.is_ok() {
@@ -403,7 +429,7 @@ impl<K: Kind + Subject> Work<'_, K> {
         let now = Instant::now();
         seen.carried_out(before.as_ref(), self.desired.principal_ids(), now);
         self.context.memory.wrote(&self.of(), now);
-        Ok(match result {
+        match result {
             Ok(unproven) => unproven.first().map_or(Ok(()), |action| {
                 let message = format!("cannot {action}: IAM says that there is none, and may only not show yet what was just made: looked at again");
                 Err(Failure::refused(Reason::Propagating, message).into())
@@ -414,7 +440,7 @@ impl<K: Kind + Subject> Work<'_, K> {
                 }
                 Err(failure.into())
             }
-        })
+        }
     }
 
     async fn read(&mut self) -> Result<(), Failure> {

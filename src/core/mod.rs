@@ -33,6 +33,7 @@ pub mod release;
 pub mod require;
 pub mod sources;
 pub mod status;
+pub mod step;
 pub mod subject;
 pub mod sweep;
 pub mod trust;

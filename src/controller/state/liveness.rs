@@ -3,9 +3,9 @@
 //! IAM puts the unique ID of a principal that was deleted into its place, and who bears its name afterwards is another one (IAM user guide, "Principal");
 //! so is who takes the name of a user that was renamed.
 //! For moments it may show the ID of one that lives, too, so each is read by itself before anything is done about it. Of those that are none of ours only
-//! time tells ([`Memory::may_be_passing`]).
+//! time tells ([`Memory::record_replaced`]).
 //!
-//! [`Memory::may_be_passing`]: super::memory::Memory::may_be_passing
+//! [`Memory::record_replaced`]: super::memory::Memory::record_replaced
 
 use std::collections::HashMap;
 use std::time::Duration;

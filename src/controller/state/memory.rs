@@ -160,7 +160,7 @@ impl Memory {
 
     /// Takes note of whether principals that a role trusted were seen to be gone. Tells whether that may pass: IAM shows for moments the unique IDs of some that
     /// live, too (TF `waitRoleARNIsNotUniqueID`).
-    pub fn may_be_passing(&self, of: &Ref, are_gone: bool, now: Instant) -> bool {
+    pub fn record_replaced(&self, of: &Ref, are_gone: bool, now: Instant) -> bool {
         let mut entries = self.entries.lock();
         if !are_gone {
             entries.get_mut(of).map(|entry| entry.gone_since.take());
@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn statement_4_who_shows_as_an_id_is_gone_only_after_a_while_without_a_break() {
         let (memory, now) = (Memory::default(), Instant::now());
-        let seen = |are_gone: bool, after: Duration| memory.may_be_passing(&role(), are_gone, now + after);
+        let seen = |are_gone: bool, after: Duration| memory.record_replaced(&role(), are_gone, now + after);
         assert!(seen(true, Duration::ZERO) && seen(true, SUSPICION / 2), "it may pass");
         assert!(!seen(false, SUSPICION / 2), "it has passed");
         let again = 2 * SUSPICION;

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::core::names::{Arn, UniqueID};
 use crate::core::observed::Observed;
+use crate::core::step::{Known, Sureness};
 
 /// How long after it was read, or made, an object may be written to without being read again. What is known after that only tells that there is nothing
 /// to do: somebody else may have deleted the object and made another. As long is what a bulk read shows of it not believed, since it may be late.
@@ -45,6 +46,16 @@ impl Observation {
     pub fn now(uid: String, arn: Arn, observed: Observed, principal_ids: BTreeMap<Arn, String>) -> Self {
         let now = Instant::now();
         Self { uid, arn, observed, principal_ids, read_at: now, basis: Basis::Direct(now) }
+    }
+
+    /// What it tells the decisions.
+    pub fn known(&self) -> Known<'_> {
+        let sureness = match self.basis {
+            Basis::Doubtful => Sureness::Doubtful,
+            _ if self.is_ground() => Sureness::Ground,
+            _ => Sureness::Believed,
+        };
+        Known { observed: &self.observed, sureness }
     }
 
     /// Whether it is sure enough to be the ground for a write.

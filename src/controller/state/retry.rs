@@ -87,7 +87,7 @@ impl Retries {
     }
 
     /// Notes a refusal of AWS's. Tells whether such ones are so new that they may be the slowness of IAM.
-    pub fn is_new(&self, what: &Ref, now: Instant) -> bool {
+    pub fn note_refusal(&self, what: &Ref, now: Instant) -> bool {
         let mut troubles = self.troubles.lock();
         let trouble = troubles.entry(what.clone()).or_insert_with(|| Trouble::new(now));
         now.duration_since(*trouble.refused.get_or_insert(now)) < REFUSAL_PATIENCE
@@ -142,7 +142,7 @@ impl Retries {
     /// A refusal of IAM's to delete, in its first half minute, comes mostly from where it does not show yet that what was in the way has just been removed;
     /// or something was added since that was read.
     pub fn in_time(&self, what: &Ref, failure: Failure, now: Instant) -> Failure {
-        if failure.reason == Reason::DeletionBlocked && self.is_new(what, now) {
+        if failure.reason == Reason::DeletionBlocked && self.note_refusal(what, now) {
             return Failure { reason: Reason::Propagating, ..failure };
         }
         failure
@@ -150,7 +150,7 @@ impl Retries {
 
     /// A refusal of AWS's in its first half minute is shown as the propagation that it mostly is.
     pub fn soften(&self, what: &Ref, problem: Problem, now: Instant) -> Problem {
-        if problem.reason == Reason::AccessDenied && self.is_new(what, now) {
+        if problem.reason == Reason::AccessDenied && self.note_refusal(what, now) {
             return Problem::new(
                 Reason::Propagating,
                 format!("tried again for a while, since AWS takes a moment to show a new permission: {}", problem.message),
@@ -295,7 +295,7 @@ mod tests {
         let now = began + 2 * REFUSAL_PATIENCE;
         let conflict = || Failure::refused(Reason::DeletionBlocked, "iam:DeleteUser: DeleteConflict");
         assert_eq!(retries.in_time(&role(), conflict(), now).reason, Reason::Propagating);
-        assert!(retries.is_new(&role(), now + REFUSAL_PATIENCE / 2));
+        assert!(retries.note_refusal(&role(), now + REFUSAL_PATIENCE / 2));
         assert_eq!(retries.in_time(&role(), conflict(), now + REFUSAL_PATIENCE).reason, Reason::DeletionBlocked);
     }
 

@@ -296,8 +296,7 @@ impl Settled<'_> {
         let mut found = vec![];
         for (account, identity) in self.aws.values().flat_map(|account| identities(account).map(move |identity| (account, identity))) {
             let Some(owner) = self.checker.made.get(unique_id(identity)) else { continue };
-            let is_mistaken = self.checker.is_mistaken(unique_id(identity));
-            if !self.is_own(identity, owner) || is_mistaken || self.checker.has_given_its_name_up(unique_id(identity)) {
+            if !self.is_own(identity, owner) || self.checker.is_lost(unique_id(identity)) {
                 continue;
             }
             for arn in assumable(account, identity) {
