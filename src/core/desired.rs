@@ -17,7 +17,7 @@ use super::placement::Placement;
 use super::possible::PolicyHolder;
 use super::quotas::{Quotas, SHARD_QUOTA};
 use super::sources::{grants_of_role, trust_problems};
-use super::trust::{Admission, Trust, nobody};
+use super::trust::{Admission, Principal, Trust, nobody};
 use super::world::{SourceKey, World};
 use crate::api::permissions::Unmanaged;
 use crate::api::role::GrantState;
@@ -120,14 +120,21 @@ impl Desired {
         trust.with_names(&names.collect())
     }
 
-    /// What the trust policy that is in force may let in: as it is shown, with names in the places of IDs, or as it was written a moment ago.
+    /// What the trust policy that is in force may let in: as it is shown, with names in the places of IDs, or as it was written a moment ago. A name that was
+    /// written counts only while it is known who bears it: somebody else may do so by now, and IAM would take the name for that one.
     pub fn trust_in_force(&self, observed: &Observed) -> Option<Trust> {
         let shown = self.with_names(self.trust_there(observed)?);
-        let written = self.written_trust.as_ref().zip(self.arn.account_id()).map(|(written, own)| Trust::of(written, &own));
-        Some(match written {
-            Some(written) => shown.or(&written),
-            None => shown,
-        })
+        let Some((written, own)) = self.written_trust.as_ref().zip(self.arn.account_id()) else { return Some(shown) };
+        let mut written = Trust::of(written, &own);
+        written.admissions.retain(|written| shown.names(&written.principal) || !self.is_anybodys(&written.principal));
+        Some(shown.or(&written))
+    }
+
+    /// Whether a principal is the name of a source of ours of which it is not known who bears it.
+    fn is_anybodys(&self, principal: &Principal) -> bool {
+        let mut unknown = self.trust.iter().flatten().flatten().filter(|grant| grant.key.is_some() && grant.source_id.is_none());
+        let is_named = |grant: &Grant| grant.admission.as_ref().is_some_and(|admission| admission.principal == *principal);
+        !principal.is_account() && unknown.any(|grant| is_named(grant) || grant.own_name.as_ref() == Some(principal))
     }
 
     /// What keeps principals from being trusted again that are not who they were, going by the trust policy that is there.

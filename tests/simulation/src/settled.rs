@@ -339,7 +339,7 @@ impl Settled<'_> {
                 // Of quotas that are exhausted L6 tells.
                 Some(("True", _) | (_, "QuotaExceeded")) => {}
                 // The next sweep puts that right.
-                Some(_) if self.is_outdated(key) || self.was_refused(key) => {}
+                Some(_) if self.is_outdated(key) => {}
                 // So does it find that nobody else has the name any more.
                 Some((_, "Conflict")) if !self.is_certain => {}
                 // Each of two operators may have made what the other one does not know of.
@@ -390,7 +390,7 @@ impl Settled<'_> {
         let is_new = |bearer: &Value| !self.is_certain && self.checker.age(unique_id(bearer), self.now) < A_MINUTE;
         let is_free = self.bearer(key).map_or_else(may_be_made, |bearer| self.is_own(bearer, key) && !is_new(bearer)) && !self.is_disowned(key);
         // What an operator that died has made in the place of what the status tells of is taken for somebody else's.
-        let is_free = is_free && !self.checker.is_misled(key) && !self.is_held_by_others(key);
+        let is_free = is_free && !self.checker.is_misled(key) && !self.is_held_by_others(key) && !self.was_refused(key);
         if let Some((_, user)) = self.resources().users().find(|(there, _)| *there == key) {
             let (namespace, account) = (user.namespace().unwrap_or_default(), &user.spec.account_ref.name);
             let is_placed = self.is_usable(account) && self.resources().is_allowed(account, &namespace);
