@@ -3,5 +3,6 @@
 mod crowded;
 mod lab;
 mod remembered;
+mod removal;
 mod revocation;
 mod trust;

@@ -1,0 +1,57 @@
+//! Deletion where AWS does not let go, and giving up what it has.
+
+use serde_json::{Value, json};
+
+use super::lab::Lab;
+use crate::api::Reason;
+use crate::controller::removal::ABANDON;
+use crate::core::action::Action;
+
+fn reader(annotations: &Value) -> Value {
+    json!({"kind": "CrossAccountRole", "metadata": {"name": "reader", "annotations": annotations}, "spec": {
+        "accountRef": {"name": "prod"}, "trust": [{"from": [{"user": {"name": "alice"}}]}],
+    }})
+}
+
+/// A role whose deletion AWS refuses.
+async fn lab() -> Lab {
+    let lab = Lab::new().await;
+    lab.apply(json!({"kind": "BastionUser", "metadata": {"name": "alice"}, "spec": {"accountRef": {"name": "utils"}}}));
+    lab.apply(reader(&json!({})));
+    lab.run(3).await;
+    assert_eq!(lab.ready("CrossAccountRole", "reader").0, "Ready");
+    lab.aws.refuse(|action| matches!(action, Action::DeleteIdentity(_)), Reason::AccessDenied, "not allowed to delete");
+    lab.delete("CrossAccountRole", "reader");
+    lab.run(60).await;
+    lab
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_49_a_deletion_that_aws_refuses_waits_and_says_how_to_give_up() {
+    let lab = lab().await;
+    let (reason, message) = lab.ready("CrossAccountRole", "reader");
+    assert_eq!(reason, "AccessDenied");
+    assert!(message.contains("not allowed to delete") && message.contains(&format!("{ABANDON}=true")), "{message}");
+    assert!(lab.aws.get("222222222222", "role reader").is_some());
+    lab.aws.refused.lock().clear();
+    lab.run(5).await;
+    assert!(lab.get("CrossAccountRole", "reader").is_null() && lab.aws.get("222222222222", "role reader").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_49_what_is_given_up_stays_in_aws_and_its_object_goes_without_a_call() {
+    for value in ["yes", "true"] {
+        let lab = lab().await;
+        let mut given_up = reader(&json!({ABANDON: value}));
+        let there = lab.get("CrossAccountRole", "reader")["metadata"].clone();
+        for field in ["finalizers", "deletionTimestamp", "uid"] {
+            given_up["metadata"][field] = there[field].clone();
+        }
+        let before = *lab.aws.asked.lock();
+        lab.apply(given_up);
+        lab.settle().await;
+        let is_gone = lab.get("CrossAccountRole", "reader").is_null();
+        assert_eq!((is_gone, *lab.aws.asked.lock() == before), (value == "true", value == "true"), "{value}");
+        assert!(lab.aws.get("222222222222", "role reader").is_some());
+    }
+}
