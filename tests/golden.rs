@@ -17,7 +17,7 @@
 //! - `doubt`: for so many seconds more it proves nothing that the user or role of the resource, or what it has, is not shown.
 //! - `dependents`: what keeps the identity from being deleted.
 //! - `expect`: the `sight` of the user or role where there is no plan for it, `Lost` or `Unclear`; the `plan`, in order, each action with what it writes; the `problems`, each a reason and a part of its message; and, where they
-//!   matter, what is done `instead` where there are problems (withdrawn grants end all the same), the `grants`: whether each source is wanted in the trust policy, kept or absent, and why; what keeps `memberships` in groups
+//!   matter, what is done `instead` where there are problems (withdrawn grants end all the same), the `grants`: whether each source is to be in the trust policy (`Grant`), stays as it is (`Freeze`) or is to go (`Revoke`), and why; what keeps `memberships` in groups
 //!   from being added; the policies that are `reported` as unmanaged; and the `warnings` that stand in Ready
 //!   once the plan is carried out.
 //!
@@ -48,12 +48,12 @@ use rolebridge::core::observed::{Dependents, Observed, ObservedIdentity, Observe
 use rolebridge::core::outcome::Problem;
 use rolebridge::core::ownership::{INSTALLATION, OWNER, Owner, Tags, UID};
 use rolebridge::core::permissions::ConfigTexts;
-use rolebridge::core::placement::{Placement, admit, find};
-use rolebridge::core::plan::{Plan, Removal, Removed, plan, plan_removal};
+use rolebridge::core::placement::{ResolvedAccount, check_namespace, resolve_account};
+use rolebridge::core::plan::{DeletionPhase, DeletionTarget, Plan, plan, plan_removal};
 use rolebridge::core::possible::PolicyHolder;
 use rolebridge::core::quotas::Quotas;
 use rolebridge::core::sources::grants_of_role;
-use rolebridge::core::unmanaged::Staying;
+use rolebridge::core::unmanaged::UnmanagedPolicies;
 use rolebridge::core::world::{ObjectKey, World};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -255,8 +255,8 @@ impl Subject {
 
     /// From the resource to the wanted state, by the steps and in the order of a reconcile.
     fn desired(&self, cluster: &Cluster) -> Result<Desired, Vec<Problem>> {
-        let at = find(cluster, self.account()).map_err(|p| vec![p])?;
-        admit(cluster, &at, self.namespace(), self.unique_id().is_some()).map_err(|p| vec![p])?;
+        let at = resolve_account(cluster, self.account()).map_err(|p| vec![p])?;
+        check_namespace(cluster, &at, self.namespace(), self.unique_id().is_some()).map_err(|p| vec![p])?;
         match self {
             Self::User(user) => desired_user(cluster, user, &at, &self.texts(cluster), support_core::INSTALLATION),
             Self::Role(role) => desired_role(cluster, role, &at, &self.texts(cluster), support_core::INSTALLATION),
@@ -265,7 +265,7 @@ impl Subject {
 
     /// What stays of it where the declaration cannot be carried out.
     fn withdraw_revoked(&self, cluster: &Cluster, found: &Observed) -> Option<Desired> {
-        let at = find(cluster, self.account()).ok()?;
+        let at = resolve_account(cluster, self.account()).ok()?;
         let quotas = Quotas::of(&at.account);
         let (name, path) = self.identity();
         let (arn, trust, assumes) = match (self, name) {
@@ -287,13 +287,13 @@ impl Subject {
         cluster.texts(Some(self.namespace()), permissions)
     }
 
-    fn removed(&self, cluster: &Cluster, at: &Placement) -> Removed {
+    fn removed(&self, cluster: &Cluster, at: &ResolvedAccount) -> DeletionTarget {
         let (name, path) = self.identity();
         let policies = match self {
             Self::User(user) => PolicyHolder::from(&**user).possible(cluster, at, &path, &name),
             Self::Role(role) => PolicyHolder::from(&**role).possible(cluster, at, &path, &name),
         };
-        Removed { owner: self.owner(), pinned: self.unique_id().map(id), name, policies, quotas: Quotas::of(&at.account) }
+        DeletionTarget { owner: self.owner(), pinned: self.unique_id().map(id), name, policies, quotas: Quotas::of(&at.account) }
     }
 }
 
@@ -332,10 +332,10 @@ fn run(case: &Case) -> Made {
     let owner = subject.owner();
     if let Some(how_far) = case.removal {
         let how_far = match how_far {
-            HowFar::CutOff => Removal::CutOff,
-            HowFar::Delete => Removal::Delete,
+            HowFar::CutOff => DeletionPhase::CutOff,
+            HowFar::Delete => DeletionPhase::Delete,
         };
-        let at = find(&cluster, subject.account()).expect("a removal has an account");
+        let at = resolve_account(&cluster, subject.account()).expect("a removal has an account");
         let (plan, problem) = plan_removal(&subject.removed(&cluster, &at), &observed, &dependents(&case.dependents), how_far);
         return Made { sight: None, plan: Some(plan), problems: problem.into_iter().collect(), instead: None, desired: None, observed, owner };
     }
@@ -560,12 +560,12 @@ fn shown_problem(problem: &Problem) -> Value {
     json!({problem.reason.as_str(): problem.message})
 }
 
-/// `source: presence`, or `source: {presence: {reason: message}}`.
+/// `source: intent`, or `source: {intent: {reason: message}}`.
 fn shown_grant(grant: &Grant) -> Value {
-    let presence = format!("{:?}", grant.presence);
+    let intent = format!("{:?}", grant.intent);
     match &grant.problem {
-        Some(problem) => json!({grant.source.as_str(): {presence.as_str(): shown_problem(problem)}}),
-        None => json!({grant.source.as_str(): presence}),
+        Some(problem) => json!({grant.source.as_str(): {intent.as_str(): shown_problem(problem)}}),
+        None => json!({grant.source.as_str(): intent}),
     }
 }
 
@@ -611,7 +611,8 @@ fn compare(case: &Case, made: &Made) -> (String, String) {
     let memberships = made.desired.iter().flat_map(|desired| desired.memberships.iter().flatten());
     let refused: Vec<Value> = memberships.filter_map(|membership| membership.problem.as_ref()).map(shown_problem).collect();
     section("memberships", case.expect.memberships.as_ref(), (!refused.is_empty()).then_some(refused), false);
-    let reported = made.desired.iter().flat_map(|desired| Staying::reported(desired, &made.observed)).map(|policy| json!(policy)).collect::<Vec<_>>();
+    let reported =
+        made.desired.iter().flat_map(|desired| UnmanagedPolicies::reported(desired, &made.observed)).map(|policy| json!(policy)).collect::<Vec<_>>();
     section("reported", case.expect.reported.as_ref(), (!reported.is_empty()).then_some(reported), true);
     let end = made.plan.as_ref().and_then(|plan| states(&made.observed, &plan.actions).pop());
     let warnings = made.desired.iter().zip(&end).flat_map(|(desired, end)| desired.warnings(end)).map(|warning| json!(warning)).collect::<Vec<_>>();

@@ -19,7 +19,7 @@ use rolebridge::core::desired::{Desired, desired_role, desired_user};
 use rolebridge::core::document::{Document, SharedDocuments};
 use rolebridge::core::observed::Observed;
 use rolebridge::core::permissions::ConfigTexts;
-use rolebridge::core::placement::find;
+use rolebridge::core::placement::resolve_account;
 use rolebridge::core::plan::{is_settled, plan as plan_for};
 use rolebridge::core::sweep::Sweep;
 use serde_json::{Value, json};
@@ -54,7 +54,7 @@ pub fn plan(fleet: &Fleet) -> Result<()> {
     note_all::<CrossAccountRole>(&index);
     let world = Snapshot { index: &index, memory: &memory };
     let wanted = |account: &str| -> Result<Vec<Desired>> {
-        let at = find(&world, account).map_err(|problem| anyhow!(problem.message))?;
+        let at = resolve_account(&world, account).map_err(|problem| anyhow!(problem.message))?;
         let texts = ConfigTexts::default();
         let users = stores.users.state().into_iter().filter(|user| user.spec.account_ref.name == account);
         let users = users.map(|user| desired_user(&world, &user, &at, &texts, INSTALLATION));

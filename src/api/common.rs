@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use super::conditions::kinds;
+use super::conditions::condition_types;
 use super::{Reason, schema};
 
 /// Refers to an AWSAccount by name.
@@ -180,7 +180,7 @@ pub trait Managed:
 
     /// What it says in its summary, if it has said anything.
     fn ready(&self) -> Option<&Condition> {
-        Self::conditions(self.status()?).iter().find(|condition| condition.type_ == kinds::READY)
+        Self::conditions(self.status()?).iter().find(|condition| condition.type_ == condition_types::READY)
     }
 
     /// Whether it gives one of these reasons in its summary.

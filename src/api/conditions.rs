@@ -1,7 +1,7 @@
 //! The types and reasons of conditions: one table, from which the code, the messages and the reference documentation speak.
 
 /// What a condition speaks of.
-pub mod kinds {
+pub mod condition_types {
     /// The summary: the resource is as declared, in Kubernetes and in AWS.
     pub const READY: &str = "Ready";
     /// Work is going on, or something else must happen first. Present only while true (kstatus).

@@ -174,7 +174,7 @@ pub(super) fn existing<T>(result: Result<T, CallError>) -> Result<Option<T>, Fai
 }
 
 /// The same for what is taken from a user or role. That the user or role itself is missing does not mean that: it is to be read, and made again.
-pub(super) fn taken<T>(result: Result<T, CallError>) -> Result<Option<T>, Failure> {
+pub(super) fn ok_if_entry_absent<T>(result: Result<T, CallError>) -> Result<Option<T>, Failure> {
     match result {
         Err(error) if error.identity_is_missing => Err(error.failure),
         result => existing(result),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use crate::api::Reason;
-use crate::api::conditions::{Class, kinds};
+use crate::api::conditions::{Class, condition_types};
 use crate::core::outcome::aspect;
 
 const HEAD: &str = "\
@@ -48,7 +48,7 @@ pub fn run() -> anyhow::Result<()> {
 /// The reference of conditions.
 fn conditions() -> Result<String, std::fmt::Error> {
     let mut text = HEAD.to_owned();
-    for kind in kinds::ALL {
+    for kind in condition_types::ALL {
         writeln!(text, "| `{}` | {} | {} |", kind.name, kind.meaning, if kind.is_of_all { "all kinds" } else { "users and roles" })?;
     }
     text += CLASSES;

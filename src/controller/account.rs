@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::context::Context;
-use super::pass::{Pass, Retry, told};
+use super::pass::{Pass, Retry, report_with};
 use super::report::{add_finalizer, remove_finalizer};
 use super::state::sweeps::{Found, LATEST, Strangers};
 use super::sweep::{resources_of, sweep};
@@ -19,7 +19,7 @@ use crate::aws::Account;
 use crate::core::failure::Failure;
 use crate::core::listed::{LISTED, count};
 use crate::core::outcome::Problem;
-use crate::core::placement::{Placement, double, find};
+use crate::core::placement::{ResolvedAccount, duplicate_of, resolve_account};
 use crate::core::world::World;
 
 /// How soon what failed is tried again, unless the account's interval is shorter.
@@ -29,9 +29,9 @@ const NAMED: usize = 10;
 
 /// Verifies that an account can be used, and sweeps it when that is due.
 pub async fn converge(object: AWSAccount, context: &Context) -> Result<Pass<AWSAccount>, kube::Error> {
-    if let Some(problem) = double(&context.world(), &object) {
+    if let Some(problem) = duplicate_of(&context.world(), &object) {
         let facts = object.status.clone().unwrap_or_default();
-        return Ok(told(object, without_caller(facts), vec![problem], None));
+        return Ok(report_with(object, without_caller(facts), vec![problem], None));
     }
     let object = if object.is_finalized() { object } else { add_finalizer(context, &object, &BTreeMap::new()).await? };
     Ok(look_after(object, context).await)
@@ -45,7 +45,7 @@ pub async fn remove(object: AWSAccount, context: &Context) -> Result<Pass<AWSAcc
         return Ok(Pass::Gone);
     }
     let mut pass = look_after(object, context).await;
-    if let Pass::Told { outcome, .. } = &mut pass {
+    if let Pass::Report { outcome, .. } = &mut pass {
         outcome.problems.insert(0, in_use(&dependents));
     }
     Ok(pass)
@@ -61,7 +61,7 @@ async fn look_after(object: AWSAccount, context: &Context) -> Pass<AWSAccount> {
     let facts = object.status.clone().unwrap_or_default();
     let (at, account) = match own_account(context, &object.name_any()) {
         Ok(account) => account,
-        Err(problem) => return told(object, without_caller(facts), vec![problem], None),
+        Err(problem) => return report_with(object, without_caller(facts), vec![problem], None),
     };
     // Asked anew each time: this is the one pass that says whether the account can be used.
     account.forget_verification();
@@ -72,7 +72,7 @@ async fn look_after(object: AWSAccount, context: &Context) -> Pass<AWSAccount> {
         }
         Err(failure) => {
             let facts = if failure.reason.class() == Class::Transient { facts } else { without_caller(facts) };
-            told(object, facts, vec![failure.problem()], Some(Retry::after(&failure)))
+            report_with(object, facts, vec![failure.problem()], Some(Retry::after(&failure)))
         }
     }
 }
@@ -82,15 +82,15 @@ fn without_caller(facts: AWSAccountStatus) -> AWSAccountStatus {
     AWSAccountStatus { caller_arn: None, ..facts }
 }
 
-fn own_account(context: &Context, name: &str) -> Result<(Placement, Arc<Account>), Problem> {
-    let at = find(&context.world(), name)?;
+fn own_account(context: &Context, name: &str) -> Result<(ResolvedAccount, Arc<Account>), Problem> {
+    let at = resolve_account(&context.world(), name)?;
     let account = context.account(&at)?;
     Ok((at, account))
 }
 
 /// Ends the pass over an account that can be used: with a sweep, where one is due. What the last one found is told by each pass, so that no
 /// conflict over the status loses it.
-async fn sweep_when_due(object: AWSAccount, context: &Context, at: &Placement, account: &Account, facts: AWSAccountStatus) -> Pass<AWSAccount> {
+async fn sweep_when_due(object: AWSAccount, context: &Context, at: &ResolvedAccount, account: &Account, facts: AWSAccountStatus) -> Pass<AWSAccount> {
     let interval = context.sweep_interval(&object);
     let left = context.sweeps.left(&at.account, interval, Instant::now());
     if !left.is_zero() {
@@ -143,5 +143,5 @@ fn tell(found: Found, object: AWSAccount, mut facts: AWSAccountStatus, pause: Du
     facts.quotas = found.quotas.or(facts.quotas);
     facts.console_alias = found.console_alias.unwrap_or(facts.console_alias);
     let pause = if found.failures.is_empty() { pause } else { pause.min(AFTER_FAILURE) };
-    told(object, facts, found.failures.iter().map(Failure::problem).collect(), Some(Retry::in_a_while(pause)))
+    report_with(object, facts, found.failures.iter().map(Failure::problem).collect(), Some(Retry::in_a_while(pause)))
 }

@@ -23,7 +23,7 @@ use crate::api::AWSAccount;
 use crate::aws::{Account, BaseConfig};
 use crate::core::names::Arn;
 use crate::core::outcome::Problem;
-use crate::core::placement::Placement;
+use crate::core::placement::ResolvedAccount;
 use crate::core::quotas::Quotas;
 use crate::core::world::{ObjectKey, Ref};
 
@@ -91,7 +91,7 @@ impl Context {
     ///
     /// # Errors
     /// As [`Accounts::get`].
-    pub fn account(&self, placement: &Placement) -> Result<Arc<Account>, Problem> {
+    pub fn account(&self, placement: &ResolvedAccount) -> Result<Arc<Account>, Problem> {
         self.accounts.get(&self.world(), placement)
     }
 
@@ -167,7 +167,7 @@ impl Context {
     /// Forgets all that is remembered of a resource that is gone.
     fn forget(&self, of: &Ref) {
         self.memory.forget(of);
-        self.retries.settle(of);
+        self.retries.forget(of);
         self.queue.dequeue(of);
         self.accounts.forget(of);
         if let Ref::Account(key) = of {
@@ -196,7 +196,7 @@ impl Context {
 
     /// Asks for the first sweep of an account, after which its resources are woken. Tells whether that is still to come: an account that is being deleted
     /// is swept no more.
-    pub fn ask_for_sweep(&self, at: &Placement) -> bool {
+    pub fn ask_for_sweep(&self, at: &ResolvedAccount) -> bool {
         let awaited = at.account.metadata.deletion_timestamp.is_none() && self.sweeps.ask(&at.account);
         let account = Ref::Account(ObjectKey::new("", &at.name));
         self.forget_if_gone(&account);
@@ -208,7 +208,7 @@ impl Context {
 
     /// Asks for the quotas of an account that was entered, where they are not known, before something is refused for one. Tells whether they are on
     /// their way: the account's status then wakes its resources.
-    pub fn ask_for_quotas(&self, at: &Placement) -> bool {
+    pub fn ask_for_quotas(&self, at: &ResolvedAccount) -> bool {
         !Quotas::of(&at.account).are_known && (self.ask_for_sweep(at) || self.sweeps.has_quotas(&at.account))
     }
 
@@ -219,7 +219,7 @@ impl Context {
     }
 
     /// What was last seen of a resource, while it is fresh, speaks of the same object and ARN, and its sources are still the same identities.
-    pub fn observation(&self, of: &Ref, at: &Placement, uid: &str, arn: &Arn, principal_ids: &BTreeMap<Arn, String>) -> Option<Observation> {
+    pub fn observation(&self, of: &Ref, at: &ResolvedAccount, uid: &str, arn: &Arn, principal_ids: &BTreeMap<Arn, String>) -> Option<Observation> {
         let seen = self.memory.observation(of)?;
         // Sweeps keep it fresh. Where they fail, each resource is read by itself.
         let fresh = seen.read_at.elapsed() < FRESH * self.sweep_interval(&at.account) && seen.uid == uid && seen.arn == *arn;

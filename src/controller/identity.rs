@@ -9,16 +9,16 @@ use super::cluster::kind::Kind;
 use super::context::Context;
 use super::history::History;
 use super::observe::{Whose, is_to_be_read, observe};
-use super::pass::{Pass, told};
+use super::pass::{Pass, report_with};
 use super::resolve::{Closed, Unresolved, enter, resolve, withdraw_revoked};
 use super::state::observation::Observation;
 use super::work::{Wait, Work};
 use crate::api::Reason;
 use crate::api::conditions::Class;
 use crate::core::desired::{Desired, owner};
-use crate::core::grants::{Grant, Presence};
+use crate::core::grants::{Grant, Intent};
 use crate::core::outcome::Problem;
-use crate::core::placement::locate;
+use crate::core::placement::lookup_account;
 use crate::core::subject::Subject;
 use crate::core::world::{ObjectKey, uid};
 
@@ -33,10 +33,10 @@ pub async fn converge<K: Kind + Subject>(object: K, context: &Context) -> Result
     let before = object.status().cloned().unwrap_or_default();
     let seen = context.observation(&of, &at, &uid(&object), &desired.arn, &desired.principal_ids());
     let history = History::of(&context.memory, &object);
-    let made = object.told_arn().is_some() || seen.as_ref().is_some_and(|o| o.observed.identity.is_some());
+    let made = object.reported_arn().is_some() || seen.as_ref().is_some_and(|o| o.observed.identity.is_some());
     let waits = if made { None } else { waits_for_sources(&desired, || context.retries.wait(&of, Instant::now())) };
     if waits.is_some() && !(object.is_finalized() && history.may_have_made()) {
-        return Ok(told(object, before, desired.problems().cloned().collect(), None));
+        return Ok(report_with(object, before, desired.problems().cloned().collect(), None));
     }
     // Roles that are about to be made, or made again, wake the user then: its assume policy and its status are worth writing once.
     let coming = if desired.has_roles_coming() { context.retries.wait(&of, Instant::now()) } else { None };
@@ -45,12 +45,12 @@ pub async fn converge<K: Kind + Subject>(object: K, context: &Context) -> Result
     }
     let account = match enter(context, &at).await {
         Ok(entered) => entered,
-        Err(closed) => return Ok(closed.told(object, vec![])),
+        Err(closed) => return Ok(closed.report_with(object, vec![])),
     };
     let work = Work { object, observation: seen, account: &account, permit: None, desired: &desired, context, at: &at, history, waits, done: vec![] };
     let pass = work.finish(desired.problems().cloned().collect()).await?;
     match (&pass, coming) {
-        (Pass::Told { outcome, retry: None, .. }, Some(left)) if outcome.class() == Class::Done => Ok(Pass::Again(left)),
+        (Pass::Report { outcome, retry: None, .. }, Some(left)) if outcome.class() == Class::Done => Ok(Pass::Again(left)),
         _ => Ok(pass),
     }
 }
@@ -59,27 +59,27 @@ pub async fn converge<K: Kind + Subject>(object: K, context: &Context) -> Result
 async fn only_withdraw<K: Kind + Subject>(object: K, context: &Context, problems: Vec<Problem>) -> Result<Pass<K>, kube::Error> {
     let before = object.status().cloned().unwrap_or_default();
     let history = History::of(&context.memory, &object);
-    let found = locate(&context.world(), object.account_name())
+    let found = lookup_account(&context.world(), object.account_name())
         .and_then(|at| Ok((object.removed(&context.world(), &at, owner(&object, &context.settings.installation), history.identity_id())?, at)));
-    let is_made = object.told_arn().is_some() || (object.is_finalized() && history.may_have_made());
-    let (true, Ok((known, at))) = (is_made, found) else { return Ok(told(object, before, problems, None)) };
-    let arn = object.told_arn().or_else(|| object.declared_arn(&at)).filter(|arn| arn.account_id().as_ref() == Some(&at.id));
-    let Some(arn) = arn else { return Ok(told(object, before, problems, None)) };
+    let is_made = object.reported_arn().is_some() || (object.is_finalized() && history.may_have_made());
+    let (true, Ok((known, at))) = (is_made, found) else { return Ok(report_with(object, before, problems, None)) };
+    let arn = object.reported_arn().or_else(|| object.declared_arn(&at)).filter(|arn| arn.account_id().as_ref() == Some(&at.id));
+    let Some(arn) = arn else { return Ok(report_with(object, before, problems, None)) };
     let account = match enter(context, &at).await {
         Ok(entered) => entered,
-        Err(closed) => return Ok(closed.told(object, problems)),
+        Err(closed) => return Ok(closed.report_with(object, problems)),
     };
     let of = K::reference(ObjectKey::of(&object));
     let permit = match account.try_permit(&of.to_string()) {
         Ok(permit) => permit,
         Err(pause) => return Ok(Pass::Again(pause)),
     };
-    let is_ground = |seen: &Observation| seen.is_ground() && !is_to_be_read(context, &of, known.pinned.as_ref(), Some(seen));
-    let observation = match context.observation(&of, &at, &uid(&object), &arn, &BTreeMap::new()).filter(is_ground) {
+    let may_write_from = |seen: &Observation| seen.may_write_from() && !is_to_be_read(context, &of, known.pinned.as_ref(), Some(seen));
+    let observation = match context.observation(&of, &at, &uid(&object), &arn, &BTreeMap::new()).filter(may_write_from) {
         Some(observation) => observation,
         None => match observe(context, account.gateway(), &known.scope(), Whose { of: &of, owner: &known.owner, history: &history }).await {
             Ok(observed) => Observation::now(uid(&object), arn, observed, BTreeMap::new()),
-            Err(failure) => return Ok(Closed::Failure(failure).told(object, problems)),
+            Err(failure) => return Ok(Closed::Failure(failure).report_with(object, problems)),
         },
     };
     let Some(desired) = withdraw_revoked(&object, context, &at, &history, &observation.observed) else {
@@ -95,7 +95,7 @@ async fn only_withdraw<K: Kind + Subject>(object: K, context: &Context, problems
         let is_certain = object.says(&[Reason::Conflict]) || history.look_again().is_none();
         let foreign = observation.observed.identity.as_ref().filter(|_| known.pinned.is_none() && is_certain);
         let conflict = foreign.and_then(|found| known.owner.check(&found.identity.name.to_string(), &found.identity.tags, &found.id, None).err());
-        return Ok(told(object, facts, conflict.into_iter().chain(problems).collect(), history.look_again()));
+        return Ok(report_with(object, facts, conflict.into_iter().chain(problems).collect(), history.look_again()));
     };
     let (observation, permit, desired) = (Some(observation), Some(permit), &desired);
     let work = Work { object, observation, account: &account, permit, desired, context, at: &at, history, waits: None, done: vec![] };
@@ -105,7 +105,7 @@ async fn only_withdraw<K: Kind + Subject>(object: K, context: &Context, problems
 /// Why a role that is not made yet does better to wait, if it does. `patience` is how much longer it waits for somebody who is about to be there.
 fn waits_for_sources(desired: &Desired, patience: impl FnOnce() -> Option<Duration>) -> Option<Wait> {
     let grants: Vec<&Grant> = desired.trust.iter().flatten().flatten().collect();
-    let nobody = !desired.is_its_own_source && !grants.is_empty() && grants.iter().all(|g| g.presence != Presence::Wanted);
+    let nobody = !desired.is_its_own_source && !grants.is_empty() && grants.iter().all(|g| g.intent != Intent::Grant);
     let patience = || patience().filter(|_| grants.iter().any(|g| g.is_coming()));
     if nobody { Some(Wait::Nobody) } else { patience().map(Wait::Patience) }
 }

@@ -10,7 +10,7 @@ use crate::aws::Gateway;
 use crate::core::absence::{Thing, contradiction};
 use crate::core::desired::Desired;
 use crate::core::failure::Failure;
-use crate::core::grants::{Grant, Presence};
+use crate::core::grants::{Grant, Intent};
 use crate::core::names::UniqueID;
 use crate::core::observed::{Observed, Scope};
 use crate::core::ownership::Owner;
@@ -64,7 +64,7 @@ pub fn suspect_sources(context: &Context, role: &Ref, desired: &Desired, observe
     if grants.clone().any(|grant| is_outdated(&world, grant)) {
         return true;
     }
-    let is_known = |source: &Ref| context.memory.is_ground(source);
+    let is_known = |source: &Ref| context.memory.may_write_from(source);
     let look = context.memory.identities.look(role, &mut grants, desired.trust_there(observed).as_ref(), is_known, Instant::now());
     for suspected in &look.suspected {
         context.forget_if_gone(suspected);
@@ -75,17 +75,17 @@ pub fn suspect_sources(context: &Context, role: &Ref, desired: &Desired, observe
 
 /// Whether a source is not the one any more that was to be trusted when the grant was resolved.
 fn is_outdated(world: &dyn World, grant: &Grant) -> bool {
-    let (Some(key), Some(id), Some(admission)) = (&grant.key, &grant.source_id, &grant.admission) else { return false };
+    let (Some(key), Some(id), Some(rule)) = (&grant.key, &grant.source_id, &grant.rule) else { return false };
     let living = match key {
         SourceKey::User(key) => world.user(key).and_then(|user| world.user_id(&user)),
         SourceKey::Role(key) => world.role(key).and_then(|role| world.role_id(&role)),
     };
-    grant.presence != Presence::Absent && !admission.principal.is_account() && living.as_ref() != Some(id)
+    grant.intent != Intent::Revoke && !rule.principal.is_account() && living.as_ref() != Some(id)
 }
 
 /// Whether what was made for a resource is to be read directly, although this is known of it: its name may have another bearer.
 pub fn is_to_be_read(context: &Context, of: &Ref, pinned: Option<&UniqueID>, seen: Option<&Observation>) -> bool {
-    let is_read = seen.is_some_and(Observation::is_ground);
+    let is_read = seen.is_some_and(Observation::may_write_from);
     made(context, of, pinned).is_some_and(|id| context.memory.identities.is_to_be_read(&id, is_read))
 }
 

@@ -14,7 +14,7 @@ pub const SOON: Duration = Duration::from_millis(100);
 /// How one pass over a resource ended.
 pub enum Pass<K: Managed> {
     /// It is to be told.
-    Told {
+    Report {
         /// The object as the API server has it now.
         object: Box<K>,
         /// Its status, apart from generation and conditions.
@@ -60,14 +60,14 @@ impl Retry {
 }
 
 /// A pass that ends with problems, or without any.
-pub fn told<K: Managed>(object: K, facts: K::Status, problems: Vec<Problem>, retry: Option<Retry>) -> Pass<K> {
-    Pass::Told { object: Box::new(object), facts, outcome: Outcome { problems, ..Outcome::default() }, retry, at_once: false }
+pub fn report_with<K: Managed>(object: K, facts: K::Status, problems: Vec<Problem>, retry: Option<Retry>) -> Pass<K> {
+    Pass::Report { object: Box::new(object), facts, outcome: Outcome { problems, ..Outcome::default() }, retry, at_once: false }
 }
 
 /// A pass that ends with something that is to stand in the status before anything else is done.
-pub fn told_first<K: Managed>(object: K, facts: K::Status, problems: Vec<Problem>) -> Pass<K> {
+pub fn report_first<K: Managed>(object: K, facts: K::Status, problems: Vec<Problem>) -> Pass<K> {
     let outcome = Outcome { problems, ..Outcome::default() };
-    Pass::Told { object: Box::new(object), facts, outcome, retry: Some(Retry::in_a_while(SOON)), at_once: true }
+    Pass::Report { object: Box::new(object), facts, outcome, retry: Some(Retry::in_a_while(SOON)), at_once: true }
 }
 
 /// Why the work on a user or role stopped short.

@@ -62,17 +62,17 @@ async fn pass<K: Reconciled>(object: Arc<K>, of: &Ref, context: &Context) -> Nex
 
 async fn conclude<K: Kind>(context: &Context, of: &Ref, pass: Pass<K>) -> Next {
     let (object, facts, mut outcome, retry, at_once) = match pass {
-        Pass::Told { object, facts, outcome, retry, at_once } => (object, facts, outcome, retry, at_once),
+        Pass::Report { object, facts, outcome, retry, at_once } => (object, facts, outcome, retry, at_once),
         Pass::Again(pause) => return Next::requeue(pause),
         Pass::Gone => {
             context.memory.keep(of, None);
-            context.retries.settle(of);
+            context.retries.forget(of);
             return Next::await_change();
         }
     };
     let now = Instant::now();
     // What is told already is not taken for something new, be it that another process told it.
-    let told = |problem: Problem| if object.says(&[problem.reason]) { problem } else { context.retries.soften(of, problem, now) };
+    let told = |problem: Problem| if object.says(&[problem.reason]) { problem } else { context.retries.as_propagating(of, problem, now) };
     outcome.problems = outcome.problems.into_iter().map(told).collect();
     outcome.warnings.extend(object.warning().map(str::to_owned));
     let class = outcome.class();
@@ -83,7 +83,7 @@ async fn conclude<K: Kind>(context: &Context, of: &Ref, pass: Pass<K>) -> Next {
         None => context.settings.sweep_interval.mul_f64(2.01 + fastrand::f64() * 0.2),
     };
     let came_through = || match (class, &retry) {
-        (Class::Done, _) => context.retries.settle(of),
+        (Class::Done, _) => context.retries.forget(of),
         (_, None) => context.retries.recover(of),
         _ => {}
     };

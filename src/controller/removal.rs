@@ -17,7 +17,7 @@ use super::cluster::kind::Kind;
 use super::context::Context;
 use super::history::History;
 use super::observe::read;
-use super::pass::{Pass, Retry, told};
+use super::pass::{Pass, Retry, report_with};
 use super::report::remove_finalizer;
 use super::resolve::same_account;
 use crate::api::{Managed, Reason};
@@ -28,8 +28,8 @@ use crate::core::failure::Failure;
 use crate::core::names::Arn;
 use crate::core::observed::{Dependents, Scope};
 use crate::core::outcome::Problem;
-use crate::core::placement::{Placement, locate};
-use crate::core::plan::{Removal, Removed, plan_removal};
+use crate::core::placement::{ResolvedAccount, lookup_account};
+use crate::core::plan::{DeletionPhase, DeletionTarget, plan_removal};
 use crate::core::release::held_by;
 use crate::core::subject::Subject;
 use crate::core::world::ObjectKey;
@@ -52,7 +52,7 @@ pub async fn remove<K: Kind + Subject>(object: K, context: &Context) -> Result<P
     let of = K::reference(ObjectKey::of(&object));
     let (at, account) = match enter(&object, context) {
         Ok(entered) => entered,
-        Err(problem) => return Ok(told(object, facts, vec![abandonable(problem)], None)),
+        Err(problem) => return Ok(report_with(object, facts, vec![abandonable(problem)], None)),
     };
     let history = History::of(&context.memory, &object);
     if let (Some(made), None, Some(arn)) = (history.identity_id(), object.pinned(), object.declared_arn(&at)) {
@@ -66,27 +66,27 @@ pub async fn remove<K: Kind + Subject>(object: K, context: &Context) -> Result<P
     };
     let removed = match object.removed(&context.world(), &at, owner(&object, &context.settings.installation), history.identity_id()) {
         Ok(removed) => removed,
-        Err(problem) => return Ok(told(object, facts, vec![abandonable(problem)], None)),
+        Err(problem) => return Ok(report_with(object, facts, vec![abandonable(problem)], None)),
     };
     let held_by = held_by(&context.world(), &object.source(), deleting_for(&object));
-    let how_far = if held_by.is_empty() { Removal::Delete } else { Removal::CutOff };
+    let how_far = if held_by.is_empty() { DeletionPhase::Delete } else { DeletionPhase::CutOff };
     let policies = object.likely_policies(&context.world(), &at);
     match take_away(&account, &removed, how_far, policies, &history).await {
         Err(Stop::Failure(failure)) => {
-            let failure = if object.says(&[failure.reason]) { failure } else { context.retries.in_time(&of, failure, Instant::now()) };
+            let failure = if object.says(&[failure.reason]) { failure } else { context.retries.delay_deletion_error(&of, failure, Instant::now()) };
             let problem = if failure.reason == Reason::DeletionBlocked { failure.problem() } else { abandonable(failure.problem()) };
-            Ok(told(object, facts, vec![problem], Some(Retry::after(&failure))))
+            Ok(report_with(object, facts, vec![problem], Some(Retry::after(&failure))))
         }
         Err(Stop::Unproven(things, doubt)) => {
             let message = format!("{}, and nothing is left behind", absence::told(&things, &removed.name));
-            Ok(told(object, facts, vec![Problem::new(Reason::Propagating, message)], Some(Retry::in_a_while(look_again(doubt)))))
+            Ok(report_with(object, facts, vec![Problem::new(Reason::Propagating, message)], Some(Retry::in_a_while(look_again(doubt)))))
         }
         // What blocks is in AWS, where no watch reaches.
-        Err(Stop::Blocked(problem)) => Ok(told(object, facts, vec![problem], Some(Retry::in_a_while(LOOK_AGAIN_AT_AWS)))),
-        Ok(()) if how_far == Removal::CutOff => {
+        Err(Stop::Blocked(problem)) => Ok(report_with(object, facts, vec![problem], Some(Retry::in_a_while(LOOK_AGAIN_AT_AWS)))),
+        Ok(()) if how_far == DeletionPhase::CutOff => {
             context.retries.recover(&of);
             let message = format!("cut off; waiting for these roles to take it out of their trust policies: {}", held_by.join(", "));
-            Ok(told(object, facts, vec![Problem::new(Reason::WaitingForRoles, message)], Some(Retry::in_a_while(LOOK_AGAIN))))
+            Ok(report_with(object, facts, vec![Problem::new(Reason::WaitingForRoles, message)], Some(Retry::in_a_while(LOOK_AGAIN))))
         }
         Ok(()) => {
             remove_finalizer(context, &object).await?;
@@ -102,8 +102,8 @@ fn deleting_for<K: Managed>(object: &K) -> Duration {
 }
 
 /// The account that the object is in.
-fn enter<K: Subject>(object: &K, context: &Context) -> Result<(Placement, Arc<Account>), Problem> {
-    let at = locate(&context.world(), object.account_name())?;
+fn enter<K: Subject>(object: &K, context: &Context) -> Result<(ResolvedAccount, Arc<Account>), Problem> {
+    let at = lookup_account(&context.world(), object.account_name())?;
     same_account(object, &at)?;
     let account = context.account(&at)?;
     Ok((at, account))
@@ -133,7 +133,13 @@ impl From<Failure> for Stop {
 }
 
 /// Reads what is there, always afresh, and removes what is ours. `policies` are the customer-managed policies that were made for the resource, or may have been.
-async fn take_away(account: &Account, removed: &Removed, how_far: Removal, policies: BTreeSet<Arn>, history: &History<'_>) -> Result<(), Stop> {
+async fn take_away(
+    account: &Account,
+    removed: &DeletionTarget,
+    how_far: DeletionPhase,
+    policies: BTreeSet<Arn>,
+    history: &History<'_>,
+) -> Result<(), Stop> {
     account.verify().await?;
     let gateway: &dyn Gateway = account.gateway();
     let mut observed = match read(gateway, &removed.scope(), history).await {
@@ -144,7 +150,7 @@ async fn take_away(account: &Account, removed: &Removed, how_far: Removal, polic
         observed => observed?,
     };
     // By the name that it bears: somebody may have renamed it.
-    let dependents = match observed.identity.as_ref().filter(|_| how_far == Removal::Delete) {
+    let dependents = match observed.identity.as_ref().filter(|_| how_far == DeletionPhase::Delete) {
         Some(found) => gateway.dependents(&found.identity.name).await?,
         None => Dependents::default(),
     };

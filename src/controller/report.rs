@@ -12,7 +12,7 @@ use tracing::{debug, warn};
 
 use super::cluster::kind::Kind;
 use super::context::Context;
-use crate::api::conditions::{Class, kinds};
+use crate::api::conditions::{Class, condition_types};
 use crate::api::{Condition, FINALIZER, MANAGER, Reason};
 use crate::core::outcome::{Outcome, Problem};
 use crate::core::world::ObjectKey;
@@ -133,7 +133,7 @@ pub async fn tell_repaired<K: Kind>(context: &Context, object: &K, done: &[Strin
 /// Tells once what a person must act on.
 async fn tell_stalled<K: Kind>(context: &Context, object: &K, outcome: &Outcome, previous: &[Condition]) {
     let Some(worst) = outcome.worst().filter(|_| outcome.class() == Class::Stalled) else { return };
-    if previous.iter().any(|c| c.type_ == kinds::STALLED && c.reason == worst.reason.as_str()) {
+    if previous.iter().any(|c| c.type_ == condition_types::STALLED && c.reason == worst.reason.as_str()) {
         return;
     }
     publish(&context.client, &object.object_ref(&()), worst.reason.as_str(), &worst.message).await;

@@ -6,14 +6,14 @@ use kube::ResourceExt;
 
 use super::context::Context;
 use super::history::History;
-use super::pass::{Pass, Retry, told};
+use super::pass::{Pass, Retry, report_with};
 use crate::api::{Managed, Reason};
 use crate::aws::Account;
 use crate::core::desired::{Desired, owner};
 use crate::core::failure::Failure;
 use crate::core::observed::Observed;
 use crate::core::outcome::Problem;
-use crate::core::placement::{Placement, admit, find};
+use crate::core::placement::{ResolvedAccount, check_namespace, resolve_account};
 use crate::core::subject::Subject;
 
 /// Why it is not known where a resource is placed and what it wants there.
@@ -31,7 +31,7 @@ impl From<Problem> for Unresolved {
 }
 
 /// Where a resource is placed, and what it wants there.
-pub(super) async fn resolve<K: Subject>(object: &K, context: &Context) -> Result<(Placement, Desired), Unresolved> {
+pub(super) async fn resolve<K: Subject>(object: &K, context: &Context) -> Result<(ResolvedAccount, Desired), Unresolved> {
     let at = place(object, context)?;
     let namespace = object.meta().namespace.as_deref();
     let texts = context.config_maps.texts(&context.index, namespace, object.permissions()).await.map_err(Unresolved::APIServer)?;
@@ -43,7 +43,7 @@ pub(super) async fn resolve<K: Subject>(object: &K, context: &Context) -> Result
 pub(super) fn withdraw_revoked<K: Subject>(
     object: &K,
     context: &Context,
-    at: &Placement,
+    at: &ResolvedAccount,
     history: &History<'_>,
     found: &Observed,
 ) -> Option<Desired> {
@@ -53,10 +53,10 @@ pub(super) fn withdraw_revoked<K: Subject>(
 }
 
 /// The account that the object is placed in, where it may be.
-pub(super) fn place<K: Subject>(object: &K, context: &Context) -> Result<Placement, Problem> {
-    let at = find(&context.world(), object.account_name())?;
+pub(super) fn place<K: Subject>(object: &K, context: &Context) -> Result<ResolvedAccount, Problem> {
+    let at = resolve_account(&context.world(), object.account_name())?;
     let namespace = object.namespace().unwrap_or_default();
-    admit(&context.world(), &at, &namespace, object.told_arn().is_some())?;
+    check_namespace(&context.world(), &at, &namespace, object.reported_arn().is_some())?;
     same_account(object, &at)?;
     if !at.account.is_finalized() {
         // Without it the account could go while something of ours is still there.
@@ -66,8 +66,8 @@ pub(super) fn place<K: Subject>(object: &K, context: &Context) -> Result<Placeme
 }
 
 /// An AWSAccount that was deleted and made again for another account of AWS does not take along what was made in the first.
-pub(super) fn same_account<K: Subject>(object: &K, at: &Placement) -> Result<(), Problem> {
-    match object.told_arn() {
+pub(super) fn same_account<K: Subject>(object: &K, at: &ResolvedAccount) -> Result<(), Problem> {
+    match object.reported_arn() {
         Some(arn) if arn.account_id().as_ref() != Some(&at.id) => Err(Problem::new(
             Reason::AccountMismatch,
             format!("{arn} was made for this object, and AWSAccount {} is account {} now: make a new object for that account", at.name, at.id),
@@ -86,7 +86,7 @@ pub(super) enum Closed {
 
 impl Closed {
     /// Tells it, after what else there is to tell.
-    pub(super) fn told<K: Managed>(self, object: K, mut problems: Vec<Problem>) -> Pass<K> {
+    pub(super) fn report_with<K: Managed>(self, object: K, mut problems: Vec<Problem>) -> Pass<K> {
         let facts = object.status().cloned().unwrap_or_default();
         let retry = match self {
             Self::Unusable(problem) => {
@@ -98,12 +98,12 @@ impl Closed {
                 Some(Retry::after(&failure))
             }
         };
-        told(object, facts, problems, retry)
+        report_with(object, facts, problems, retry)
     }
 }
 
 /// Goes into an account: its client, and the proof that it is the one declared.
-pub(super) async fn enter(context: &Context, at: &Placement) -> Result<Arc<Account>, Closed> {
+pub(super) async fn enter(context: &Context, at: &ResolvedAccount) -> Result<Arc<Account>, Closed> {
     let unusable = |problem: Problem| Problem::new(Reason::AccountNotReady, format!("AWSAccount {}: {}", at.name, problem.message));
     let account = context.account(at).map_err(|problem| Closed::Unusable(unusable(problem)))?;
     account.verify().await.map_err(|failure| {

@@ -24,7 +24,7 @@ use crate::core::grants::{role_identity, user_identity};
 use crate::core::identity::IdentityName;
 use crate::core::names::Arn;
 use crate::core::observed::Observed;
-use crate::core::placement::Placement;
+use crate::core::placement::ResolvedAccount;
 use crate::core::plan::is_settled;
 use crate::core::subject::Subject;
 use crate::core::sweep::Sweep;
@@ -34,7 +34,7 @@ use crate::core::world::{ObjectKey, Ref, uid};
 ///
 /// # Errors
 /// Where the account could not be read.
-pub async fn sweep(context: &Context, at: &Placement, account: &Account) -> Result<Strangers, Failure> {
+pub async fn sweep(context: &Context, at: &ResolvedAccount, account: &Account) -> Result<Strangers, Failure> {
     // What belonged to a resource when the sweep began, or does when it has ended, is no orphan: the one may be deleted meanwhile, the other made.
     let mut owned = owned_in(context, &at.name);
     let began = Instant::now();
@@ -79,7 +79,7 @@ impl Look<'_> {
     async fn at<K: Kind + Subject>(&mut self, object: &K) {
         let of = K::reference(ObjectKey::of(object));
         let memory = &self.context.memory;
-        if object.meta().deletion_timestamp.is_some() || !object.is_finalized() || memory.outweighs(&of, self.began) {
+        if object.meta().deletion_timestamp.is_some() || !object.is_finalized() || memory.is_newer_than(&of, self.began) {
             return;
         }
         let known = memory.observation(&of);

@@ -10,7 +10,7 @@ use super::cluster::kind::Kind;
 use super::context::Context;
 use super::history::History;
 use super::observe::{Whose, is_to_be_read, observe, suspect_sources};
-use super::pass::{Pass, Retry, Stop, told, told_first};
+use super::pass::{Pass, Retry, Stop, report_first, report_with};
 use super::report::{add_finalizer, tell_repaired};
 use super::resolve::{place, withdraw_revoked};
 use super::state::observation::{Basis, Observation};
@@ -23,7 +23,7 @@ use crate::core::failure::{Effect, Failure};
 use crate::core::names::Arn;
 use crate::core::observed::Observed;
 use crate::core::outcome::{Outcome, Problem};
-use crate::core::placement::Placement;
+use crate::core::placement::ResolvedAccount;
 use crate::core::plan::{Plan, is_own, plan};
 use crate::core::possible::{announced, announced_by};
 use crate::core::step::{Progress, Situation, Sources, Step, step, untold_policies};
@@ -58,7 +58,7 @@ pub(super) struct Work<'a, K> {
     pub(super) permit: Option<Permit>,
     pub(super) desired: &'a Desired,
     pub(super) context: &'a Context,
-    pub(super) at: &'a Placement,
+    pub(super) at: &'a ResolvedAccount,
     pub(super) history: History<'a>,
     /// Why it is not to be made yet, if so.
     pub(super) waits: Option<Wait>,
@@ -111,7 +111,7 @@ impl<K: Kind + Subject> Work<'_, K> {
                 // What is to go and is not shown allows nothing: it is merely looked at again.
                 let basis = |seen: &Observation| if hidden.is_empty() { seen.basis } else { Basis::Doubtful };
                 keep(self.observation.map(|seen| Observation { basis: basis(&seen), ..seen }));
-                Pass::Told { object: Box::new(self.object), facts, outcome: Outcome { problems, warnings }, retry, at_once: false }
+                Pass::Report { object: Box::new(self.object), facts, outcome: Outcome { problems, warnings }, retry, at_once: false }
             }
             Err(Stop::Busy(pause)) => Pass::Again(pause),
             Err(Stop::Suspense) => {
@@ -122,27 +122,27 @@ impl<K: Kind + Subject> Work<'_, K> {
                 let facts = facts(&self.object, before);
                 problems.extend(self.observation.iter().flat_map(|seen| self.desired.replaced(&seen.observed)));
                 keep(self.observation);
-                told_first(self.object, facts, problems)
+                report_first(self.object, facts, problems)
             }
             Err(Stop::Lost) => {
                 let facts = facts(&self.object, before);
                 keep(self.observation);
                 let what = &self.desired.identity.name;
                 let message = format!("{what} was deleted in AWS by somebody else, and is made anew with another unique ID");
-                told_first(self.object, facts, vec![Problem::new(Reason::Progressing, message)])
+                report_first(self.object, facts, vec![Problem::new(Reason::Progressing, message)])
             }
             Err(Stop::Intends(policies)) => {
                 let facts = K::with_policies(facts(&self.object, before), policies.iter());
                 keep(self.observation);
                 let message = format!("{} customer-managed policies are about to be made", policies.len());
-                told_first(self.object, facts, vec![Problem::new(Reason::Progressing, message)])
+                report_first(self.object, facts, vec![Problem::new(Reason::Progressing, message)])
             }
             Err(Stop::NotYet) => {
                 keep(None);
                 if let Some(Wait::Patience(left)) = self.waits {
                     return Ok(Pass::Again(left));
                 }
-                told(self.object, before, problems, self.history.look_again())
+                report_with(self.object, before, problems, self.history.look_again())
             }
             Err(Stop::Problems(found)) => {
                 // Withdrawn grants have ended all the same. Of what is somebody else's nothing is this resource's to tell, nor of what only tags claim for it:
@@ -154,17 +154,18 @@ impl<K: Kind + Subject> Work<'_, K> {
                 let retry = if self.desired.pinned.is_some() && !shows_own { self.history.look_again() } else { None };
                 // There is no plan, so what was seen may be somebody else's: nothing of it is remembered.
                 keep(None);
-                told(self.object, facts, found.into_iter().chain(problems).collect(), retry)
+                report_with(self.object, facts, found.into_iter().chain(problems).collect(), retry)
             }
             Err(Stop::Failures(failures, found)) => {
                 let (retries, now) = (&self.context.retries, Instant::now());
                 // What is told already is not taken for something new, be it that another process told it.
-                let in_time = |failure: Failure| if self.object.says(&[failure.reason]) { failure } else { retries.in_time(&of, failure, now) };
-                let failures: Vec<Failure> = failures.into_iter().map(in_time).collect();
+                let delay_deletion_error =
+                    |failure: Failure| if self.object.says(&[failure.reason]) { failure } else { retries.delay_deletion_error(&of, failure, now) };
+                let failures: Vec<Failure> = failures.into_iter().map(delay_deletion_error).collect();
                 let facts = facts(&self.object, before);
                 keep(self.observation.map(|seen| Observation { basis: Basis::Doubtful, ..seen }));
                 let problems = failures.iter().map(Failure::problem).chain(found).chain(problems).collect();
-                told(self.object, facts, problems, Some(Retry::after_all(&failures)))
+                report_with(self.object, facts, problems, Some(Retry::after_all(&failures)))
             }
         })
     }
@@ -256,7 +257,7 @@ impl<K: Kind + Subject> Work<'_, K> {
         Situation {
             must_be_read: is_to_be_read(self.context, &of, pinned, seen) || seen.is_some_and(is_disputed),
             is_told: self.object.pinned().is_some(),
-            is_never_made: self.object.told_arn().is_none() && pinned.is_none() && !is_taken,
+            is_never_made: self.object.reported_arn().is_none() && pinned.is_none() && !is_taken,
             is_finalized: self.object.is_finalized(),
             waits: self.waits.is_some(),
             doubt: self.doubt(),
@@ -301,7 +302,7 @@ impl<K: Kind + Subject> Work<'_, K> {
     /// nothing else does.
     fn hidden_policies(&self) -> BTreeMap<Arn, Duration> {
         let Some(seen) = &self.observation else { return BTreeMap::new() };
-        let hidden = self.object.told_policies().into_iter().filter(|arn| !seen.observed.policies.contains_key(arn)).map(|arn| {
+        let hidden = self.object.reported_policies().into_iter().filter(|arn| !seen.observed.policies.contains_key(arn)).map(|arn| {
             let doubt = self.history.doubt(&Thing::Policy(arn.clone()));
             (arn, doubt)
         });
@@ -310,13 +311,13 @@ impl<K: Kind + Subject> Work<'_, K> {
 
     /// The customer-managed policies that the status tells of and that are still to be there, made or not.
     fn intended_policies(&self) -> BTreeSet<Arn> {
-        self.object.told_policies().into_iter().filter(|arn| self.desired.policies.contains_key(arn)).collect()
+        self.object.reported_policies().into_iter().filter(|arn| self.desired.policies.contains_key(arn)).collect()
     }
 
     /// The customer-managed policies that a plan makes and of which the object does not tell yet.
     fn untold_policies(&self, plan: &Plan) -> BTreeSet<Arn> {
         let announced = announced_by(&self.object, self.at, &self.desired.identity.path);
-        untold_policies(self.desired, plan, &self.object.told_policies().into_iter().chain(announced).collect())
+        untold_policies(self.desired, plan, &self.object.reported_policies().into_iter().chain(announced).collect())
     }
 
     /// Finds out whether those whom a role trusts, or is to trust, are still who they were.
@@ -412,7 +413,7 @@ impl<K: Kind + Subject> Work<'_, K> {
         if !self.object.is_finalized() {
             let announced = announced(&self.untold_policies(plan));
             self.object = add_finalizer(self.context, &self.object, &announced).await?;
-            if self.object.told_arn().is_none() {
+            if self.object.reported_arn().is_none() {
                 self.history.begin();
             }
             // The account holds out for what carries the finalizer; before that it may have gone.

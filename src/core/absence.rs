@@ -16,7 +16,7 @@ use super::failure::{Effect, Failure};
 use super::identity::IdentityName;
 use super::names::{Arn, UniqueID};
 use super::observed::{Observed, ObservedIdentity, Scope};
-use super::plan::{Removal, Removed, is_own};
+use super::plan::{DeletionPhase, DeletionTarget, is_own};
 
 /// For how long IAM may not show what was made.
 pub const PROPAGATION: Duration = Duration::from_secs(120);
@@ -169,13 +169,13 @@ pub fn sight(desired: &Desired, observed: &Observed, doubt: Duration) -> Sight {
 
 /// The things of which it must be certain that they are not there before a removal is over, given what was there before it. `policies` are the
 /// customer-managed policies that were made for the resource, or may have been.
-pub fn awaited(removed: &Removed, observed: &Observed, how_far: Removal, policies: BTreeSet<Arn>) -> Vec<Thing> {
+pub fn awaited(removed: &DeletionTarget, observed: &Observed, how_far: DeletionPhase, policies: BTreeSet<Arn>) -> Vec<Thing> {
     let is_own = |found: &ObservedIdentity| removed.owner.check("", &found.identity.tags, &found.id, removed.pinned.as_ref()).is_ok();
     match how_far {
         // What is there is cut off.
-        Removal::CutOff if observed.identity.as_ref().is_some_and(is_own) => vec![],
-        Removal::CutOff => vec![Thing::Identity],
-        Removal::Delete => [Thing::Identity].into_iter().chain(policies.into_iter().map(Thing::Policy)).collect(),
+        DeletionPhase::CutOff if observed.identity.as_ref().is_some_and(is_own) => vec![],
+        DeletionPhase::CutOff => vec![Thing::Identity],
+        DeletionPhase::Delete => [Thing::Identity].into_iter().chain(policies.into_iter().map(Thing::Policy)).collect(),
     }
 }
 
@@ -304,13 +304,13 @@ mod tests {
     #[test]
     fn a_removal_is_over_when_nothing_that_may_have_been_made_is_left() {
         let name = IdentityName::User("alice".parse().unwrap());
-        let removed = Removed { owner: owner(), pinned: None, name, policies: BTreeSet::new(), quotas: Quotas::default() };
+        let removed = DeletionTarget { owner: owner(), pinned: None, name, policies: BTreeSet::new(), quotas: Quotas::default() };
         let awaited = |there: &Observed, how_far| awaited(&removed, there, how_far, [named("own")].into());
         let all = vec![Thing::Identity, Thing::Policy(named("own"))];
-        assert_eq!(awaited(&alice(&[]), Removal::Delete), all);
-        assert_eq!(awaited(&Observed::default(), Removal::Delete), all);
-        assert_eq!(awaited(&Observed::default(), Removal::CutOff), [Thing::Identity], "who is not shown is not cut off");
-        assert_eq!(awaited(&alice(&[]), Removal::CutOff), []);
+        assert_eq!(awaited(&alice(&[]), DeletionPhase::Delete), all);
+        assert_eq!(awaited(&Observed::default(), DeletionPhase::Delete), all);
+        assert_eq!(awaited(&Observed::default(), DeletionPhase::CutOff), [Thing::Identity], "who is not shown is not cut off");
+        assert_eq!(awaited(&alice(&[]), DeletionPhase::CutOff), []);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The way into an account that is reached through others.
 
 use super::outcome::Problem;
-use super::placement::{Placement, find};
+use super::placement::{ResolvedAccount, resolve_account};
 use super::world::World;
 use crate::api::{AWSAccount, Reason};
 
@@ -22,12 +22,12 @@ pub fn via(account: &AWSAccount) -> Option<&str> {
 /// # Errors
 /// [`Reason::InvalidSpec`] where the way goes round in a circle, is too long or leaves the partition; [`Reason::AccountNotReady`] where an AWSAccount on it does
 /// not exist or is not entered now. The message names all of the way that is known.
-pub fn way(world: &dyn World, to: &Placement) -> Result<Vec<Placement>, Problem> {
+pub fn access_chain(world: &dyn World, to: &ResolvedAccount) -> Result<Vec<ResolvedAccount>, Problem> {
     let names = names(world, to)?;
     let told = told(&names);
     let mut way = vec![to.clone()];
     for name in &names[1..] {
-        let at = find(world, name).map_err(|problem| Problem::new(Reason::AccountNotReady, format!("{told}: {}", problem.message)))?;
+        let at = resolve_account(world, name).map_err(|problem| Problem::new(Reason::AccountNotReady, format!("{told}: {}", problem.message)))?;
         if at.partition != to.partition {
             let message = format!(
                 "{told}: {name} is in partition {} and {} in {}; no role is assumed from one to another",
@@ -46,7 +46,7 @@ pub fn way(world: &dyn World, to: &Placement) -> Result<Vec<Placement>, Problem>
 }
 
 /// The names on the way, this account's first.
-fn names(world: &dyn World, to: &Placement) -> Result<Vec<String>, Problem> {
+fn names(world: &dyn World, to: &ResolvedAccount) -> Result<Vec<String>, Problem> {
     let mut names = vec![to.name.clone()];
     let mut account = to.account.clone();
     while let Some(next) = via(&account) {

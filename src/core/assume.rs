@@ -58,7 +58,7 @@ pub type Roles<'a> = BTreeMap<&'a str, SessionRights>;
 
 /// Which roles, by ARN, stand in which assume policy of a user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Shares<'a> {
+pub struct Allocation<'a> {
     /// Those of the inline policy.
     pub inline: Roles<'a>,
     /// Those of the shards, by number. None is empty.
@@ -81,14 +81,14 @@ struct Shard<'a> {
 
 /// What the other policies of a user leave for its assume policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct Capacity {
     /// Characters of the inline policy.
     pub inline: usize,
     /// How many shards can be attached.
     pub shards: usize,
 }
 
-impl Room {
+impl Capacity {
     /// What there is for a user without other policies.
     pub const WHOLE: Self = Self { inline: INLINE_QUOTA - CUT_OFF_ROOM, shards: MOST_SHARDS };
 
@@ -149,8 +149,8 @@ pub fn attached(identity: &Identity) -> impl Iterator<Item = &Arn> {
 
 /// The numbers of the shards that are to be looked for, where `listed` are known to have been there and `roles` is all that may be wanted. Beyond what
 /// is known, a pass that died may have made as many as the roles take, and one more where they stand loosely.
-pub fn possible(listed: &BTreeSet<usize>, roles: &Roles<'_>, room: Room) -> BTreeSet<usize> {
-    let needed = share(roles, &Found::default(), room).map_or(MOST_SHARDS, |shares| shares.shards.len());
+pub fn possible(listed: &BTreeSet<usize>, roles: &Roles<'_>, capacity: Capacity) -> BTreeSet<usize> {
+    let needed = allocate(roles, &Found::default(), capacity).map_or(MOST_SHARDS, |shares| shares.shards.len());
     if listed.is_empty() && needed == 0 {
         return BTreeSet::new();
     }
@@ -173,11 +173,11 @@ pub fn document(roles: &Roles<'_>) -> Document {
 ///
 /// # Errors
 /// [`Excess`] where they do not fit into the room that there is.
-pub fn share<'a>(roles: &Roles<'a>, found: &Found<'a>, room: Room) -> Result<Shares<'a>, Excess> {
-    if roles.is_empty() || size(roles) <= if found.shards.is_empty() { room.inline } else { room.inline / 2 } {
-        return Ok(Shares { inline: roles.clone(), shards: BTreeMap::new() });
+pub fn allocate<'a>(roles: &Roles<'a>, found: &Found<'a>, capacity: Capacity) -> Result<Allocation<'a>, Excess> {
+    if roles.is_empty() || size(roles) <= if found.shards.is_empty() { capacity.inline } else { capacity.inline / 2 } {
+        return Ok(Allocation { inline: roles.clone(), shards: BTreeMap::new() });
     }
-    let mut shards: BTreeMap<usize, Filling<'a>> = found.shards.keys().map(|number| (*number, Filling::default())).collect();
+    let mut shards: BTreeMap<usize, Bin<'a>> = found.shards.keys().map(|number| (*number, Bin::default())).collect();
     let standing = found.standing();
     let (mut coming, mut overflowing, mut excess) = (vec![], BTreeSet::<usize>::new(), 0);
     for (role, rights) in roles {
@@ -193,7 +193,7 @@ pub fn share<'a>(roles: &Roles<'a>, found: &Found<'a>, room: Room) -> Result<Sha
         if shards.iter_mut().any(|(number, shard)| !(moves && overflowing.contains(number)) && shard.put(role, rights)) {
             continue;
         }
-        let free = (1..=MOST_SHARDS).find(|number| !shards.contains_key(number)).filter(|_| shards.len() < room.shards);
+        let free = (1..=MOST_SHARDS).find(|number| !shards.contains_key(number)).filter(|_| shards.len() < capacity.shards);
         let fits = match free {
             Some(free) => shards.entry(free).or_default().put(role, rights),
             None => shards.values_mut().any(|shard| shard.put(role, rights)),
@@ -204,12 +204,12 @@ pub fn share<'a>(roles: &Roles<'a>, found: &Found<'a>, room: Room) -> Result<Sha
         return Err(Excess { roles: excess });
     }
     let shards = shards.into_iter().map(|(number, shard)| (number, shard.roles)).filter(|(_, roles)| !roles.is_empty());
-    Ok(Shares { inline: Roles::new(), shards: shards.collect() })
+    Ok(Allocation { inline: Roles::new(), shards: shards.collect() })
 }
 
 /// A shard while it is filled.
 #[derive(Default)]
-struct Filling<'a> {
+struct Bin<'a> {
     roles: Roles<'a>,
     /// The statements that they stand in.
     statements: BTreeSet<SessionRights>,
@@ -217,7 +217,7 @@ struct Filling<'a> {
     size: usize,
 }
 
-impl<'a> Filling<'a> {
+impl<'a> Bin<'a> {
     /// Puts a role in, where there is room.
     fn put(&mut self, role: &'a str, rights: SessionRights) -> bool {
         let statement = if self.statements.contains(&rights) { 0 } else { rights.frame() };
@@ -267,13 +267,13 @@ impl<'a> Found<'a> {
     }
 
     /// What is there of these roles in the policies that are in force, each where it stands.
-    pub fn retained(&self, roles: &Roles<'_>) -> Shares<'a> {
+    pub fn retained(&self, roles: &Roles<'_>) -> Allocation<'a> {
         let of = |document: &'a Document| -> Roles<'a> {
             let there = named(document, Effect::Allow).into_iter();
             there.filter(|role| roles.contains_key(role)).map(|role| (role, rights(document, role))).collect()
         };
         let shards = self.attached().map(|(number, shard)| (number, of(shard.document)));
-        Shares { inline: self.inline.map(of).unwrap_or_default(), shards: shards.filter(|(_, roles)| !roles.is_empty()).collect() }
+        Allocation { inline: self.inline.map(of).unwrap_or_default(), shards: shards.filter(|(_, roles)| !roles.is_empty()).collect() }
     }
 
     /// ARNs of the shards.

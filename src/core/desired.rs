@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::assume::{self, Found, Room, share};
+use super::assume::{self, Capacity, Found, allocate};
 use super::document::Document;
-use super::grants::{AssumableRole, Grant, Presence, is_its_own_source, parse, role_identity, roles_of_role, roles_of_user, user_identity};
+use super::grants::{AssumableRole, Grant, Intent, is_its_own_source, parse, role_identity, roles_of_role, roles_of_user, user_identity};
 use super::groups::{Membership, memberships};
 use super::identity::{DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, RoleSettings};
 use super::listed::LISTED;
@@ -13,11 +13,11 @@ use super::observed::{Observed, Scope};
 use super::outcome::Problem;
 use super::ownership::{Owner, Tags};
 use super::permissions::{ConfigTexts, Place, declared};
-use super::placement::Placement;
+use super::placement::ResolvedAccount;
 use super::possible::PolicyHolder;
 use super::quotas::{Quotas, SHARD_QUOTA};
 use super::sources::{grants_of_role, trust_problems};
-use super::trust::{Admission, Principal, Trust, nobody};
+use super::trust::{Principal, Trust, TrustRule, deny_all_trust};
 use super::world::{SourceKey, World};
 use crate::api::permissions::Unmanaged;
 use crate::api::role::GrantState;
@@ -70,8 +70,8 @@ impl Desired {
 
     /// Adds no role to the assume policy for now, and takes none away that is about to be made again. Those that are withdrawn leave it all the same.
     pub fn hold_roles(&mut self) {
-        for role in self.assumes.iter_mut().filter(|role| role.presence == Presence::Wanted || role.is_coming) {
-            role.presence = Presence::Kept;
+        for role in self.assumes.iter_mut().filter(|role| role.intent == Intent::Grant || role.is_coming) {
+            role.intent = Intent::Freeze;
         }
     }
 
@@ -101,7 +101,7 @@ impl Desired {
     /// written stands there as an ID by now (IAM user guide, "Principal").
     pub fn principal_ids(&self) -> BTreeMap<Arn, String> {
         let grants = self.trust.iter().flatten().flatten();
-        let named = |g: &Grant| g.admission.as_ref()?.principal.as_str().parse::<Arn>().ok().filter(|arn| !arn.is_account_root());
+        let named = |g: &Grant| g.rule.as_ref()?.principal.as_str().parse::<Arn>().ok().filter(|arn| !arn.is_account_root());
         grants.filter_map(|g| Some((named(g)?, g.source_id.clone()?))).collect()
     }
 
@@ -114,8 +114,8 @@ impl Desired {
     /// What a trust policy lets in, with the names of the sources in the places of their own unique IDs: for moments IAM shows the ID of one that lives, too,
     /// and it is let in all the same.
     pub fn with_names(&self, trust: Trust) -> Trust {
-        let named = |grant: &Grant| Some((grant.source_id.clone()?, grant.admission.as_ref()?.principal.clone()));
-        let is_wanted = |grant: &&Grant| grant.presence != Presence::Absent;
+        let named = |grant: &Grant| Some((grant.source_id.clone()?, grant.rule.as_ref()?.principal.clone()));
+        let is_wanted = |grant: &&Grant| grant.intent != Intent::Revoke;
         let names = self.trust.iter().flatten().flatten().filter(is_wanted).filter_map(named).filter(|(_, principal)| !principal.is_account());
         trust.with_names(&names.collect())
     }
@@ -126,14 +126,14 @@ impl Desired {
         let shown = self.with_names(self.trust_there(observed)?);
         let Some((written, own)) = self.written_trust.as_ref().zip(self.arn.account_id()) else { return Some(shown) };
         let mut written = Trust::of(written, &own);
-        written.admissions.retain(|written| shown.names(&written.principal) || !self.is_anybodys(&written.principal));
+        written.rules.retain(|written| shown.names(&written.principal) || !self.is_anybodys(&written.principal));
         Some(shown.or(&written))
     }
 
     /// Whether a principal is the name of a source of ours of which it is not known who bears it.
     fn is_anybodys(&self, principal: &Principal) -> bool {
         let mut unknown = self.trust.iter().flatten().flatten().filter(|grant| grant.key.is_some() && grant.source_id.is_none());
-        let is_named = |grant: &Grant| grant.admission.as_ref().is_some_and(|admission| admission.principal == *principal);
+        let is_named = |grant: &Grant| grant.rule.as_ref().is_some_and(|rule| rule.principal == *principal);
         !principal.is_account() && unknown.any(|grant| is_named(grant) || grant.own_name.as_ref() == Some(principal))
     }
 
@@ -190,11 +190,10 @@ impl Desired {
 
     /// Sources that the root of their account lets in without what their own entry requires of them.
     fn passed_by(&self) -> Option<String> {
-        let grants = self.trust.iter().flatten().flatten().filter(|grant| grant.presence != Presence::Absent);
-        let declared: Vec<(&str, &Admission)> = grants.filter_map(|grant| Some((grant.source.as_str(), grant.admission.as_ref()?))).collect();
-        let roots: BTreeSet<&Admission> =
-            declared.iter().map(|(_, admission)| *admission).filter(|admission| admission.principal.is_account()).collect();
-        let passes = |asked: &Admission, root: &Admission| root.principal.includes(&asked.principal) && !asked.conditions.cover(&root.conditions);
+        let grants = self.trust.iter().flatten().flatten().filter(|grant| grant.intent != Intent::Revoke);
+        let declared: Vec<(&str, &TrustRule)> = grants.filter_map(|grant| Some((grant.source.as_str(), grant.rule.as_ref()?))).collect();
+        let roots: BTreeSet<&TrustRule> = declared.iter().map(|(_, rule)| *rule).filter(|rule| rule.principal.is_account()).collect();
+        let passes = |asked: &TrustRule, root: &TrustRule| root.principal.includes(&asked.principal) && !asked.conditions.cover(&root.conditions);
         let passed = declared.iter().filter_map(|(source, asked)| Some((source, roots.iter().find(|root| passes(asked, root))?)));
         let passed: Vec<_> = passed.collect();
         let (source, root) = passed.first()?;
@@ -230,7 +229,13 @@ pub fn owner<K: Managed>(object: &K, installation: &str) -> Owner {
 ///
 /// # Errors
 /// All that is wrong with the resource itself, and missing ConfigMaps.
-pub fn desired_user(world: &dyn World, user: &BastionUser, at: &Placement, texts: &ConfigTexts, installation: &str) -> Result<Desired, Vec<Problem>> {
+pub fn desired_user(
+    world: &dyn World,
+    user: &BastionUser,
+    at: &ResolvedAccount,
+    texts: &ConfigTexts,
+    installation: &str,
+) -> Result<Desired, Vec<Problem>> {
     let (name, path) = user_identity(user).map_err(|p| vec![p])?;
     let mut problems = vec![];
     let owner = owner(user, installation);
@@ -274,10 +279,10 @@ pub fn desired_user(world: &dyn World, user: &BastionUser, at: &Placement, texts
 
 /// What no sharing out could hold is refused from the start. What merely does not fit beside what is there turns out in the plan.
 fn check_assumes(desired: &Desired) -> Option<Problem> {
-    let all = desired.assumes.iter().filter(|role| role.presence != Presence::Absent);
+    let all = desired.assumes.iter().filter(|role| role.intent != Intent::Revoke);
     let all: assume::Roles<'_> = all.map(|role| (role.arn.as_str(), role.rights)).collect();
-    let excess = share(&all, &Found::default(), Room::WHOLE).err()?;
-    Some(too_many(&desired.identity.name, all.len(), excess.roles, Room::WHOLE.shards))
+    let excess = allocate(&all, &Found::default(), Capacity::WHOLE).err()?;
+    Some(too_many(&desired.identity.name, all.len(), excess.roles, Capacity::WHOLE.shards))
 }
 
 /// The wanted state of a role.
@@ -287,7 +292,7 @@ fn check_assumes(desired: &Desired) -> Option<Problem> {
 pub fn desired_role(
     world: &dyn World,
     role: &CrossAccountRole,
-    at: &Placement,
+    at: &ResolvedAccount,
     texts: &ConfigTexts,
     installation: &str,
 ) -> Result<Desired, Vec<Problem>> {
@@ -310,7 +315,11 @@ pub fn desired_role(
         inline_policies: declared.inline,
         attached_policies: declared.attached,
         groups: None,
-        role: Some(RoleSettings { description: role.spec.description.clone().unwrap_or_default(), max_session_duration, trust_policy: nobody() }),
+        role: Some(RoleSettings {
+            description: role.spec.description.clone().unwrap_or_default(),
+            max_session_duration,
+            trust_policy: deny_all_trust(),
+        }),
     };
     let quotas = Quotas::of(&at.account);
     let former_policies = PolicyHolder::from(role).former(world, at, &identity, &quotas);

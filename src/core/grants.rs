@@ -11,34 +11,34 @@ use super::assume::SessionRights;
 use super::listed::{count, is_cut};
 use super::names::{Arn, Path, RoleName, UserName};
 use super::outcome::Problem;
-use super::placement::{Placement, admit, find, matches, shared_with};
+use super::placement::{ResolvedAccount, check_namespace, matches, resolve_account, shared_with};
 use super::require::{is_met_by_console, session_rights};
-use super::trust::{Admission, Conditions, Principal, Trust};
+use super::trust::{Conditions, Principal, Trust, TrustRule};
 use super::world::{Labels, ObjectKey, SourceKey, World};
 use crate::api::common::AllowRolesFrom;
-use crate::api::conditions::{Class, kinds};
+use crate::api::conditions::{Class, condition_types};
 use crate::api::role::GrantState;
 use crate::api::trust::{PrincipalForm, Source, TrustEntry, UsersSelector};
 use crate::api::{BastionUser, Condition, CrossAccountRole, Managed, Reason};
 
 /// Whether one half of a grant is to be in its policy document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
+pub enum Intent {
     /// It is to be there.
-    Wanted,
+    Grant,
     /// It stays if it is there, and is not added: nothing is widened while something is unclear, and nobody is cut off by it.
-    Kept,
+    Freeze,
     /// It is not to be there.
-    Absent,
+    Revoke,
 }
 
-impl Presence {
+impl Intent {
     /// Whether that half is in the document that is wanted, given whether it is in the one that is there.
     pub fn is_met(self, there: bool) -> bool {
         match self {
-            Self::Wanted => true,
-            Self::Kept => there,
-            Self::Absent => false,
+            Self::Grant => true,
+            Self::Freeze => there,
+            Self::Revoke => false,
         }
     }
 }
@@ -49,13 +49,13 @@ pub struct Grant {
     /// The source: `BastionUser/namespace/name`, `AWSAccount/name`, or what the trust entry says of it.
     pub source: String,
     /// The way in that the trust policy is to have for it, where that is known.
-    pub admission: Option<Admission>,
+    pub rule: Option<TrustRule>,
     /// Which of its conditions say who it is, where the principal alone does not: a provider vouches for many, a service acts for many.
     pub identity: Conditions,
     /// Whether it is known what is required of it. Where that cannot be understood, the admission has only what the source says itself.
     pub is_understood: bool,
     /// Whether the trust policy is to have it.
-    pub presence: Presence,
+    pub intent: Intent,
     /// What keeps the grant from standing.
     pub problem: Option<Problem>,
     /// The source, where it is a resource.
@@ -75,13 +75,13 @@ pub struct Grant {
 
 impl Grant {
     /// One that is wanted, of which nothing else is known.
-    pub(super) fn new(source: String, admission: Option<Admission>) -> Self {
+    pub(super) fn new(source: String, rule: Option<TrustRule>) -> Self {
         Self {
             source,
-            admission,
+            rule,
             identity: Conditions::default(),
             is_understood: true,
-            presence: Presence::Wanted,
+            intent: Intent::Grant,
             problem: None,
             key: None,
             own_name: None,
@@ -93,48 +93,48 @@ impl Grant {
     }
 
     pub(super) fn absent(source: String, problem: Problem) -> Self {
-        Self { presence: Presence::Absent, problem: Some(problem), ..Self::new(source, None) }
+        Self { intent: Intent::Revoke, problem: Some(problem), ..Self::new(source, None) }
     }
 
     /// Whether the source is likely to be ready in a moment, so that a role that is not made yet does well to wait for it.
     pub fn is_coming(&self) -> bool {
-        self.presence == Presence::Kept && self.problem.as_ref().is_some_and(|p| p.reason.class() < Class::Stalled)
+        self.intent == Intent::Freeze && self.problem.as_ref().is_some_and(|p| p.reason.class() < Class::Stalled)
     }
 
     /// What a trust policy has of it already: what lets its principal in, by its own name or as one of many.
-    pub fn standing(&self, there: &Trust) -> BTreeSet<Admission> {
-        let Some(admission) = &self.admission else { return BTreeSet::new() };
-        let principal = &admission.principal;
+    pub fn standing(&self, there: &Trust) -> BTreeSet<TrustRule> {
+        let Some(rule) = &self.rule else { return BTreeSet::new() };
+        let principal = &rule.principal;
         // IAM takes only principals that exist. Of one that may not, it must be named already; others may come in by the root of their account, unless
         // nobody can tell what is required of them there.
         let exists = self.source_id.is_some() || principal.is_account() || (self.key.is_none() && self.told.is_none());
         let may_be_named = exists && self.is_understood;
-        let own = |standing: &&Admission| {
-            let is_same = self.identity.are_among(&standing.conditions) || standing.covers(admission);
+        let own = |standing: &&TrustRule| {
+            let is_same = self.identity.are_among(&standing.conditions) || standing.covers(rule);
             is_same && (may_be_named || principal.covers(&standing.principal))
         };
         let by_name = self.own_name.iter().flat_map(|name| there.standing(name).filter(|there| there.principal == *name)).cloned();
-        there.standing(principal).filter(own).map(|there| Admission { principal: principal.clone(), ..there.clone() }).chain(by_name).collect()
+        there.standing(principal).filter(own).map(|there| TrustRule { principal: principal.clone(), ..there.clone() }).chain(by_name).collect()
     }
 
     /// Whether the trust policy that is there puts in doubt that the source, which is one of ours, still is who was trusted: it shows the source's unique ID,
     /// as for who was deleted, or does not name it any more, as for who was renamed.
     pub fn is_in_doubt(&self, there: &Trust) -> bool {
-        let Some(admission) = &self.admission else { return false };
-        let has_vanished = self.was_named && self.presence == Presence::Wanted && !there.names(&admission.principal);
+        let Some(rule) = &self.rule else { return false };
+        let has_vanished = self.was_named && self.intent == Intent::Grant && !there.names(&rule.principal);
         has_vanished || self.source_id.as_deref().is_some_and(|own| there.unique_ids().any(|shown| shown == own))
     }
 
     /// Whether the trust policy is to name the source where the one that is there, if any, does not.
     pub fn is_added_to(&self, there: Option<&Trust>) -> bool {
-        let named = |admission: &Admission| there.is_some_and(|there| there.names(&admission.principal));
-        self.presence == Presence::Wanted && !self.admission.as_ref().is_some_and(named)
+        let named = |rule: &TrustRule| there.is_some_and(|there| there.names(&rule.principal));
+        self.intent == Intent::Grant && !self.rule.as_ref().is_some_and(named)
     }
 
     /// Whether the principal was trusted and is gone: IAM then puts its unique ID into its place, and what bears its name now is another one
     /// (IAM user guide, "Principal"). `there` is the trust policy that is there.
     pub fn is_replaced(&self, there: Option<&Trust>) -> bool {
-        let Some(Admission { principal, .. }) = &self.admission else { return false };
+        let Some(TrustRule { principal, .. }) = &self.rule else { return false };
         match self.told {
             Some(GrantState::Replaced) => true,
             // Whom the trust policy names was not replaced. Nobody else is added, since nobody knows.
@@ -163,7 +163,7 @@ pub struct AssumableRole {
     /// Whether the console can open a session of it for the source.
     pub opens_in_console: bool,
     /// Whether the assume policy is to allow it.
-    pub presence: Presence,
+    pub intent: Intent,
     /// Whether the role is merely not made yet, or about to be made again, so that the source does well to wait a moment before it changes anything for it,
     /// and before it tells how it stands.
     pub is_coming: bool,
@@ -237,14 +237,14 @@ impl SourceObject<'_> {
         }
     }
 
-    pub fn declared_arn(&self, at: &Placement) -> Option<Arn> {
+    pub fn declared_arn(&self, at: &ResolvedAccount) -> Option<Arn> {
         match self {
             Self::User(user) => user_identity(user).ok().map(|(name, path)| Arn::user(&at.partition, &at.id, &path, &name)),
             Self::Role(role) => role_identity(role).ok().map(|(name, path)| Arn::role(&at.partition, &at.id, &path, &name)),
         }
     }
 
-    pub fn told_arn(&self) -> Option<Arn> {
+    pub fn reported_arn(&self) -> Option<Arn> {
         match self {
             Self::User(user) => user.status()?.user_arn.as_deref()?.parse().ok(),
             Self::Role(role) => role.status()?.role_arn.as_deref()?.parse().ok(),
@@ -253,7 +253,7 @@ impl SourceObject<'_> {
 
     /// Whether it has something in AWS, or had.
     pub fn is_placed(&self, world: &dyn World) -> bool {
-        self.told_arn().is_some() || self.unique_id(world).is_some()
+        self.reported_arn().is_some() || self.unique_id(world).is_some()
     }
 
     /// The unique ID of what was made for it; None where something else bears its name, which must not be trusted in its place.
@@ -273,7 +273,7 @@ impl SourceObject<'_> {
     /// Whether what was made for it is gone: what bears its name then is somebody else's, until it is known to be made anew. Not so where the object has
     /// merely lost its owner tags.
     pub fn is_gone(&self, world: &dyn World) -> bool {
-        self.told_id().is_some_and(|id| world.is_gone(id)) || (self.is_made_anew() && self.unique_id(world).is_none())
+        self.reported_id().is_some_and(|id| world.is_gone(id)) || (self.is_made_anew() && self.unique_id(world).is_none())
     }
 
     /// Whether what bears its name, if anything, is known not to be what was made for it, so that nobody is to have a right to that: it is gone, or another
@@ -281,10 +281,10 @@ impl SourceObject<'_> {
     /// policies, or over owner tags that it has merely lost.
     pub fn is_another(&self, world: &dyn World) -> bool {
         let says = |reason: Reason| self.ready().is_some_and(|ready| ready.reason == reason.as_str());
-        self.is_gone(world) || says(Reason::IdentityChanged) || (says(Reason::Conflict) && self.told_id().is_none())
+        self.is_gone(world) || says(Reason::IdentityChanged) || (says(Reason::Conflict) && self.reported_id().is_none())
     }
 
-    fn told_id(&self) -> Option<&str> {
+    fn reported_id(&self) -> Option<&str> {
         match self {
             Self::User(user) => user.status()?.user_id.as_deref(),
             Self::Role(role) => role.status()?.role_id.as_deref(),
@@ -423,7 +423,7 @@ fn roles_of(world: &dyn World, source: SourceObject<'_>) -> Vec<AssumableRole> {
 /// ARNs of all roles that name a source, whatever else is to be said of them.
 pub fn arns_naming(world: &dyn World, source: &SourceKey) -> BTreeSet<Arn> {
     let arn = |role: &CrossAccountRole| {
-        let declared = find(world, &role.spec.account_ref.name).ok().zip(role_identity(role).ok());
+        let declared = resolve_account(world, &role.spec.account_ref.name).ok().zip(role_identity(role).ok());
         let declared = declared.map(|(at, (name, path))| Arn::role(&at.partition, &at.id, &path, &name));
         declared.or_else(|| role.status()?.role_arn.as_deref()?.parse().ok())
     };
@@ -438,7 +438,7 @@ fn assumable(world: &dyn World, source: SourceObject<'_>, role: &CrossAccountRol
     let entries: Vec<&TrustEntry> = role.spec.trust.iter().filter(|entry| entry.from.iter().any(|s| is_source(role, s, source))).collect();
     let rights = entries.iter().map(|entry| session_rights(entry.require.as_ref())).fold(SessionRights::default(), SessionRights::or);
     let opens_in_console = entries.iter().any(|entry| is_met_by_console(entry.require.as_ref()));
-    let of = |arn, presence, is_coming| AssumableRole {
+    let of = |arn, intent, is_coming| AssumableRole {
         key: ObjectKey::of(role),
         account: role.spec.account_ref.name.clone(),
         arn,
@@ -446,46 +446,46 @@ fn assumable(world: &dyn World, source: SourceObject<'_>, role: &CrossAccountRol
         name: name.clone(),
         rights,
         opens_in_console,
-        presence,
+        intent,
         is_coming,
         is_told: source.allows_role(world, &ObjectKey::of(role)),
     };
     let itself = SourceObject::Role(role);
-    let stalled = role.status().is_some_and(|status| status.conditions.iter().any(|c| c.type_ == kinds::STALLED));
+    let stalled = role.status().is_some_and(|status| status.conditions.iter().any(|c| c.type_ == condition_types::STALLED));
     // What a process made that died before it told of it may have been deleted since, and its name is anybody's then.
-    let is_unmade = itself.told_id().is_none() && itself.unique_id(world).is_none() && world.is_unmade(&ObjectKey::of(role));
+    let is_unmade = itself.reported_id().is_none() && itself.unique_id(world).is_none() && world.is_unmade(&ObjectKey::of(role));
     let is_another = itself.is_another(world) || is_unmade;
-    let Ok(at) = find(world, &role.spec.account_ref.name) else {
+    let Ok(at) = resolve_account(world, &role.spec.account_ref.name) else {
         // The account is not to be found, for now: what stands is not withdrawn by that.
-        return Some(of(itself.told_arn()?, if is_another { Presence::Absent } else { Presence::Kept }, false));
+        return Some(of(itself.reported_arn()?, if is_another { Intent::Revoke } else { Intent::Freeze }, false));
     };
     // One entry that stands is enough; failing that, one that keeps.
-    let relations: Vec<Presence> = entries.iter().map(|entry| relation(world, role, &at, entry.principal, source).presence).collect();
-    let presence = [Presence::Wanted, Presence::Kept].into_iter().find(|p| relations.contains(p))?;
+    let relations: Vec<Intent> = entries.iter().map(|entry| relation(world, role, &at, entry.principal, source).intent).collect();
+    let intent = [Intent::Grant, Intent::Freeze].into_iter().find(|p| relations.contains(p))?;
     // A role of that name may be somebody else's and trust the whole account: the right to assume it is given only once it is known to be
     // this resource's own, and taken back once it is known not to be.
     let own = itself.unique_id(world).is_some();
     let arn = Arn::role(&at.partition, &at.id, &path, &name);
-    Some(match presence {
-        _ if is_another => of(arn, Presence::Absent, !stalled),
-        Presence::Wanted if !own => of(arn, Presence::Kept, !stalled),
-        presence => of(arn, presence, false),
+    Some(match intent {
+        _ if is_another => of(arn, Intent::Revoke, !stalled),
+        Intent::Grant if !own => of(arn, Intent::Freeze, !stalled),
+        intent => of(arn, intent, false),
     })
 }
 
 /// What the resources alone say of "this source may assume this role", whatever has been done about it in AWS.
 pub(super) struct Relation {
-    pub presence: Presence,
+    pub intent: Intent,
     pub problem: Option<Problem>,
     /// Where the source is placed, where that is known.
-    pub source_at: Option<Placement>,
+    pub source_at: Option<ResolvedAccount>,
 }
 
-pub(super) fn relation(world: &dyn World, role: &CrossAccountRole, at: &Placement, form: PrincipalForm, source: SourceObject<'_>) -> Relation {
+pub(super) fn relation(world: &dyn World, role: &CrossAccountRole, at: &ResolvedAccount, form: PrincipalForm, source: SourceObject<'_>) -> Relation {
     let key = source.key();
     let (own, name) = (source.meta().namespace.as_deref().unwrap_or_default(), told_name(&key));
     let namespace = role.metadata.namespace.as_deref().unwrap_or_default();
-    let none = |reason, message: String| Relation { presence: Presence::Absent, problem: Some(Problem::new(reason, message)), source_at: None };
+    let none = |reason, message: String| Relation { intent: Intent::Revoke, problem: Some(Problem::new(reason, message)), source_at: None };
     if source.meta().deletion_timestamp.is_some() {
         return none(Reason::SourceNotFound, format!("{name} is being deleted"));
     }
@@ -493,11 +493,11 @@ pub(super) fn relation(world: &dyn World, role: &CrossAccountRole, at: &Placemen
         let fix = "have its owner add the namespace to its spec.allowRolesFrom";
         return none(Reason::SourceNotAllowed, format!("{name} does not let namespace {namespace} name it: {fix}"));
     }
-    let source_at = match find(world, source.account_name()) {
+    let source_at = match resolve_account(world, source.account_name()) {
         Ok(placement) => placement,
         Err(problem) => {
             let problem = Problem::new(Reason::SourceNotReady, format!("{name}: {}", problem.message));
-            return Relation { presence: Presence::Kept, problem: Some(problem), source_at: None };
+            return Relation { intent: Intent::Freeze, problem: Some(problem), source_at: None };
         }
     };
     if source_at.partition != at.partition {
@@ -505,11 +505,12 @@ pub(super) fn relation(world: &dyn World, role: &CrossAccountRole, at: &Placemen
         return none(Reason::PartitionMismatch, format!("{name} is in partition {there} and the role in {here}: no trust is possible between them"));
     }
     // From here on the grant may have stood before: it is frozen, not withdrawn.
-    let frozen = guard_root(form, at).or_else(|| admit(world, at, namespace, SourceObject::Role(role).is_placed(world)).err()).or_else(|| {
-        let refused = admit(world, &source_at, own, source.is_placed(world)).err()?;
-        Some(Problem::new(Reason::SourceNotReady, format!("{name}: {}", refused.message)))
-    });
-    Relation { presence: if frozen.is_some() { Presence::Kept } else { Presence::Wanted }, problem: frozen, source_at: Some(source_at) }
+    let frozen =
+        guard_root(form, at).or_else(|| check_namespace(world, at, namespace, SourceObject::Role(role).is_placed(world)).err()).or_else(|| {
+            let refused = check_namespace(world, &source_at, own, source.is_placed(world)).err()?;
+            Some(Problem::new(Reason::SourceNotReady, format!("{name}: {}", refused.message)))
+        });
+    Relation { intent: if frozen.is_some() { Intent::Freeze } else { Intent::Grant }, problem: frozen, source_at: Some(source_at) }
 }
 
 /// How messages name a source: `BastionUser namespace/name`.
@@ -518,7 +519,7 @@ pub(super) fn told_name(key: &SourceKey) -> String {
 }
 
 /// Trusting the root of an account is a guardrail of the role's account.
-pub(super) fn guard_root(form: PrincipalForm, at: &Placement) -> Option<Problem> {
+pub(super) fn guard_root(form: PrincipalForm, at: &ResolvedAccount) -> Option<Problem> {
     let allowed = at.account.spec.guardrails.as_ref().is_some_and(|g| g.account_root_trust);
     (form == PrincipalForm::AccountRoot && !allowed).then(|| {
         Problem::new(

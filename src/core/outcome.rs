@@ -1,6 +1,6 @@
 //! How a reconcile ended, and the conditions that say so.
 
-use crate::api::conditions::{Class, kinds};
+use crate::api::conditions::{Class, condition_types};
 use crate::api::{Condition, Reason};
 
 /// Longest message of a condition; what is longer is cut at a character.
@@ -26,15 +26,15 @@ impl Problem {
 pub fn aspect(reason: Reason) -> &'static str {
     use Reason as R;
     match reason {
-        R::AccountNotFound | R::AccountDeleting | R::AccountNotReady | R::AccountMismatch | R::NamespaceNotAllowed => kinds::ACCOUNT_READY,
+        R::AccountNotFound | R::AccountDeleting | R::AccountNotReady | R::AccountMismatch | R::NamespaceNotAllowed => condition_types::ACCOUNT_READY,
         R::SourceNotFound
         | R::SourceNotReady
         | R::SourceNotAllowed
         | R::PartitionMismatch
         | R::TrustNotAllowed
         | R::GroupNotAllowed
-        | R::ConfigMapNotFound => kinds::REFERENCES_RESOLVED,
-        _ => kinds::SYNCED,
+        | R::ConfigMapNotFound => condition_types::REFERENCES_RESOLVED,
+        _ => condition_types::SYNCED,
     }
 }
 
@@ -76,11 +76,11 @@ impl Outcome {
             }
         };
         let mut conditions = match self.worst() {
-            None => vec![make(kinds::READY, "True", Reason::Ready, &self.praise())],
+            None => vec![make(condition_types::READY, "True", Reason::Ready, &self.praise())],
             Some(worst) => {
                 let summary = self.summary();
-                let going_on = if self.class() == Class::Stalled { kinds::STALLED } else { kinds::RECONCILING };
-                vec![make(kinds::READY, "False", worst.reason, &summary), make(going_on, "True", worst.reason, &summary)]
+                let going_on = if self.class() == Class::Stalled { condition_types::STALLED } else { condition_types::RECONCILING };
+                vec![make(condition_types::READY, "False", worst.reason, &summary), make(going_on, "True", worst.reason, &summary)]
             }
         };
         // What comes later cannot be told while something earlier is in the way.
@@ -125,7 +125,7 @@ fn cut(message: &str) -> String {
 mod tests {
     use super::*;
 
-    const ASPECTS: [&str; 3] = [kinds::ACCOUNT_READY, kinds::REFERENCES_RESOLVED, kinds::SYNCED];
+    const ASPECTS: [&str; 3] = [condition_types::ACCOUNT_READY, condition_types::REFERENCES_RESOLVED, condition_types::SYNCED];
 
     fn of(problems: &[Reason]) -> Vec<(String, String, String)> {
         let outcome = Outcome { problems: problems.iter().map(|r| Problem::new(*r, format!("{r} happened"))).collect(), ..Outcome::default() };

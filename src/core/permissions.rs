@@ -10,7 +10,7 @@ use super::identity::{ASSUME_POLICY, CUT_OFF_POLICY, ManagedPolicy, REVOKE_SESSI
 use super::names::{Arn, Path, PolicyName, same_name};
 use super::outcome::Problem;
 use super::ownership::Tags;
-use super::placement::Placement;
+use super::placement::ResolvedAccount;
 use crate::api::Reason;
 use crate::api::common::ConfigMapKeyReference;
 use crate::api::permissions::{DocumentSource, Permissions};
@@ -54,7 +54,7 @@ pub fn config_references(permissions: Option<&Permissions>) -> BTreeSet<(String,
 /// Where the policies of a resource are made, and what they are marked with.
 pub struct Place<'a> {
     /// The account.
-    pub at: &'a Placement,
+    pub at: &'a ResolvedAccount,
     /// The path of the identity, which its policies share.
     pub path: &'a Path,
     /// The tags of the identity, which its policies share.
@@ -113,7 +113,7 @@ fn policy_name(field: &str, name: &str) -> Result<PolicyName, Problem> {
     Ok(name)
 }
 
-fn attached(policy: &str, at: &Placement) -> Result<Arn, Problem> {
+fn attached(policy: &str, at: &ResolvedAccount) -> Result<Arn, Problem> {
     let field = "spec.permissions.attachedPolicies";
     let arn = if policy.starts_with("arn:") {
         parse(field, policy)?

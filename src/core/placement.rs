@@ -11,7 +11,7 @@ use crate::api::{AWSAccount, Reason};
 
 /// The account that a resource is placed in.
 #[derive(Clone, Debug)]
-pub struct Placement {
+pub struct ResolvedAccount {
     /// The AWSAccount.
     pub account: Arc<AWSAccount>,
     /// Its name.
@@ -22,7 +22,7 @@ pub struct Placement {
     pub partition: Partition,
 }
 
-impl Placement {
+impl ResolvedAccount {
     /// What stands for the account in links to the console: the alias that was declared or found, or the ID.
     pub fn console_name(&self) -> &str {
         let found = || self.account.status.as_ref()?.console_alias.as_deref();
@@ -34,9 +34,9 @@ impl Placement {
 ///
 /// # Errors
 /// [`Reason::AccountNotFound`], or [`Reason::AccountNotReady`] where the account's own spec cannot be used or is another's double.
-pub fn find(world: &dyn World, name: &str) -> Result<Placement, Problem> {
-    let placement = locate(world, name)?;
-    match double(world, &placement.account) {
+pub fn resolve_account(world: &dyn World, name: &str) -> Result<ResolvedAccount, Problem> {
+    let placement = lookup_account(world, name)?;
+    match duplicate_of(world, &placement.account) {
         Some(problem) => Err(Problem::new(Reason::AccountNotReady, format!("AWSAccount {name}: {}", problem.message))),
         None => Ok(placement),
     }
@@ -46,19 +46,19 @@ pub fn find(world: &dyn World, name: &str) -> Result<Placement, Problem> {
 ///
 /// # Errors
 /// [`Reason::AccountNotFound`], or [`Reason::AccountNotReady`] where the account's own spec cannot be used.
-pub fn locate(world: &dyn World, name: &str) -> Result<Placement, Problem> {
+pub fn lookup_account(world: &dyn World, name: &str) -> Result<ResolvedAccount, Problem> {
     let account = world
         .account(name)
         .ok_or_else(|| Problem::new(Reason::AccountNotFound, format!("spec.accountRef: there is no AWSAccount {name}; create it")))?;
     let unusable = |message: String| Problem::new(Reason::AccountNotReady, format!("AWSAccount {name}: {message}"));
     let id = account.spec.account_id.parse().map_err(|e| unusable(format!("spec.accountID: {e}")))?;
     let partition = account.spec.partition.parse().map_err(|e| unusable(format!("spec.partition: {e}")))?;
-    Ok(Placement { name: name.into(), id, partition, account })
+    Ok(ResolvedAccount { name: name.into(), id, partition, account })
 }
 
 /// Two AWSAccounts for one account of AWS would work against each other: the older one has it, and of two of the same second the one with
 /// the lower UID.
-pub fn double(world: &dyn World, account: &AWSAccount) -> Option<Problem> {
+pub fn duplicate_of(world: &dyn World, account: &AWSAccount) -> Option<Problem> {
     let age = |a: &AWSAccount| (a.metadata.creation_timestamp.clone(), a.metadata.uid.clone());
     let same = |a: &AWSAccount| a.spec.account_id == account.spec.account_id && a.spec.partition == account.spec.partition;
     let older =
@@ -75,7 +75,7 @@ pub fn double(world: &dyn World, account: &AWSAccount) -> Option<Problem> {
 ///
 /// # Errors
 /// [`Reason::AccountDeleting`] or [`Reason::NamespaceNotAllowed`].
-pub fn admit(world: &dyn World, placement: &Placement, namespace: &str, exists: bool) -> Result<(), Problem> {
+pub fn check_namespace(world: &dyn World, placement: &ResolvedAccount, namespace: &str, exists: bool) -> Result<(), Problem> {
     if placement.account.metadata.deletion_timestamp.is_some() && !exists {
         return Err(Problem::new(Reason::AccountDeleting, format!("AWSAccount {} is being deleted and takes nothing new", placement.name)));
     }

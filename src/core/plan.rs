@@ -36,10 +36,10 @@ use super::names::{Arn, PolicyName, same_name};
 use super::observed::{Dependents, Observed, ObservedIdentity, ObservedPolicy, Scope, after};
 use super::outcome::Problem;
 use super::quotas::{Limits, Quotas};
-use super::unmanaged::{Staying, was_made_for};
-use super::wanted::{Wanted, nothing};
+use super::unmanaged::{UnmanagedPolicies, was_made_for};
+use super::wanted::{Wanted, deny_all_policy};
 
-use super::trust::{Trust, nobody};
+use super::trust::{Trust, deny_all_trust};
 use crate::api::Reason;
 use parts::Most;
 use trust::{Exchange, Writes};
@@ -82,7 +82,7 @@ fn renamed(desired: &Desired, observed: &Observed) -> Option<Action> {
 }
 
 fn plan_by_name(desired: &Desired, observed: &Observed) -> Result<Plan, Vec<Problem>> {
-    let staying = Staying::of(desired, observed);
+    let staying = UnmanagedPolicies::of(desired, observed);
     let Wanted { identity: wanted, policies: wanted_policies } = check(desired, observed, &staying)?;
     let found = observed.identity.as_ref().map(|f| &f.identity);
     let is_wanted = |arn: &Arn| wanted.attached_policies.contains(arn) || wanted_policies.contains_key(arn);
@@ -103,7 +103,7 @@ fn plan_by_name(desired: &Desired, observed: &Observed) -> Result<Plan, Vec<Prob
             };
             let most = Most::of(&desired.quotas, found);
             let in_force = desired.trust_in_force(observed);
-            let is_idle = in_force.as_ref().is_some_and(|trust| trust.admissions.is_empty() && !trust.says_more);
+            let is_idle = in_force.as_ref().is_some_and(|trust| trust.rules.is_empty() && !trust.has_unmodelled_statements);
             let change = permissions::Change { wanted: &wanted, found, staying: &staying, documents, most, is_idle };
             actions = changed(desired, &change, in_force, actions)?;
         }
@@ -161,7 +161,7 @@ pub fn is_own(desired: &Desired, observed: &Observed) -> bool {
 }
 
 /// What is wanted, where there is nothing that forbids to bring it about.
-fn check(desired: &Desired, observed: &Observed, staying: &Staying<'_>) -> Result<Wanted, Vec<Problem>> {
+fn check(desired: &Desired, observed: &Observed, staying: &UnmanagedPolicies<'_>) -> Result<Wanted, Vec<Problem>> {
     let foreign = observed.identity.as_ref().and_then(|found| check_identity(desired, found).err());
     let wanted = match desired.wanted(observed) {
         Ok(wanted) => wanted,
@@ -237,9 +237,9 @@ fn create(wanted: &Identity, policies: &BTreeMap<Arn, ManagedPolicy>, observed: 
     // Of several policies one may limit what another allows: nobody comes in before all of them are there.
     let has_several = wanted.inline_policies.len() + wanted.attached_policies.len() > 1;
     if let (true, IdentityName::Role(name), Some(role)) = (has_several, &wanted.name, &mut made.role)
-        && !same(&role.trust_policy, &nobody())
+        && !same(&role.trust_policy, &deny_all_trust())
     {
-        last.push(Action::UpdateTrustPolicy(name.clone(), std::mem::replace(&mut role.trust_policy, nobody())));
+        last.push(Action::UpdateTrustPolicy(name.clone(), std::mem::replace(&mut role.trust_policy, deny_all_trust())));
     }
     actions.push(Action::CreateIdentity(Box::new(made)));
     let inline = wanted.inline_policies.iter().map(|(name, document)| Action::PutInlinePolicy(wanted.name.clone(), name.clone(), document.clone()));
@@ -253,7 +253,7 @@ fn create(wanted: &Identity, policies: &BTreeMap<Arn, ManagedPolicy>, observed: 
 
 /// How far a removal may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Removal {
+pub enum DeletionPhase {
     /// Cut off only: others still have to let go.
     CutOff,
     /// Cut off and delete.
@@ -262,7 +262,7 @@ pub enum Removal {
 
 /// What a removal needs to know of the resource, which may be too broken by then for [`Desired`] to be built.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Removed {
+pub struct DeletionTarget {
     /// Whose the objects are.
     pub owner: super::ownership::Owner,
     /// The unique ID that the resource's status has, if any.
@@ -275,7 +275,7 @@ pub struct Removed {
     pub quotas: Quotas,
 }
 
-impl Removed {
+impl DeletionTarget {
     /// What is read of AWS for the removal. What else keeps the identity from being deleted is read by itself.
     pub fn scope(&self) -> Scope {
         Scope { name: Some(self.name.clone()), policies: self.policies.clone(), groups: false, pinned: self.pinned.clone() }
@@ -285,7 +285,7 @@ impl Removed {
 /// Plans the removal of what a resource owns. What is somebody else's is left as it is.
 ///
 /// Beside the plan stands what keeps the identity from being deleted, if anything: the plan then goes as far as cutting it off.
-pub fn plan_removal(removed: &Removed, observed: &Observed, dependents: &Dependents, how_far: Removal) -> (Plan, Option<Problem>) {
+pub fn plan_removal(removed: &DeletionTarget, observed: &Observed, dependents: &Dependents, how_far: DeletionPhase) -> (Plan, Option<Problem>) {
     let mut actions = vec![];
     if let Some(found) = &observed.identity
         && let Some(problem) = disowned(removed, found)
@@ -296,7 +296,7 @@ pub fn plan_removal(removed: &Removed, observed: &Observed, dependents: &Depende
     let policies = own_policies(removed, observed);
     if let Some(found) = observed.identity.as_ref().filter(|found| ours(found)) {
         cut_off(&found.identity, &removed.quotas, &mut actions);
-        if how_far == Removal::Delete {
+        if how_far == DeletionPhase::Delete {
             if let Some(problem) = blocked(&found.identity, dependents) {
                 return (Plan { actions }, Some(problem));
             }
@@ -307,7 +307,7 @@ pub fn plan_removal(removed: &Removed, observed: &Observed, dependents: &Depende
             }
         }
     }
-    if how_far == Removal::Delete {
+    if how_far == DeletionPhase::Delete {
         let before = actions.clone();
         policies.into_iter().for_each(|policy| delete_policy(policy, &before, &mut actions));
     }
@@ -315,7 +315,7 @@ pub fn plan_removal(removed: &Removed, observed: &Observed, dependents: &Depende
 }
 
 /// The customer-managed policies that go with an identity.
-fn own_policies<'a>(removed: &Removed, observed: &'a Observed) -> Vec<&'a ObservedPolicy> {
+fn own_policies<'a>(removed: &DeletionTarget, observed: &'a Observed) -> Vec<&'a ObservedPolicy> {
     let attached: BTreeSet<&Arn> = observed.identity.iter().flat_map(|found| assume::attached(&found.identity)).collect();
     let is_own = |found: &&ObservedPolicy| {
         let arn = &found.policy.arn;
@@ -330,14 +330,14 @@ fn emptied(identity: &Identity, observed: &Observed, own: &[&ObservedPolicy], qu
     bare.inline_policies.retain(|name, _| matches!(identity.name, IdentityName::User(_)) && name.as_str() == CUT_OFF_POLICY);
     let obsolete = own.iter().map(|found| &found.policy.arn).collect();
     let documents = permissions::Documents { wanted: &BTreeMap::new(), found: &observed.policies, obsolete };
-    let staying = Staying::default();
+    let staying = UnmanagedPolicies::default();
     let change =
         permissions::Change { wanted: &bare, found: identity, staying: &staying, documents, most: Most::of(quotas, identity), is_idle: false };
     change.in_order(None).ok_or_else(|| excesses::no_way(quotas, identity, &bare))
 }
 
 /// Something that we made and that does not carry our tags any more is neither deleted nor silently left behind.
-fn disowned(removed: &Removed, found: &ObservedIdentity) -> Option<Problem> {
+fn disowned(removed: &DeletionTarget, found: &ObservedIdentity) -> Option<Problem> {
     let problem = removed.owner.check(&found.identity.name.to_string(), &found.identity.tags, &found.id, removed.pinned.as_ref()).err()?;
     (removed.pinned.as_ref() == Some(&found.id)).then_some(problem)
 }
@@ -352,18 +352,18 @@ fn blocked(identity: &Identity, dependents: &Dependents) -> Option<Problem> {
 
 fn cut_off(identity: &Identity, quotas: &Quotas, actions: &mut Vec<Action>) {
     match (&identity.name, &identity.role) {
-        (IdentityName::Role(name), Some(role)) if !same(&role.trust_policy, &nobody()) => {
-            actions.push(Action::UpdateTrustPolicy(name.clone(), nobody()));
+        (IdentityName::Role(name), Some(role)) if !same(&role.trust_policy, &deny_all_trust()) => {
+            actions.push(Action::UpdateTrustPolicy(name.clone(), deny_all_trust()));
         }
         (IdentityName::User(_), _) => {
             // A trust policy in the user's own account suffices by itself, so taking the assume policy away is not enough; a deny is.
             let Ok(name) = CUT_OFF_POLICY.parse::<PolicyName>() else { return };
-            if identity.inline_policies.get(&name).is_some_and(|there| same(there, &nothing())) {
+            if identity.inline_policies.get(&name).is_some_and(|there| same(there, &deny_all_policy())) {
                 return;
             }
             let displaced = displaced(identity, &name, quotas);
             actions.extend(displaced.into_iter().map(|displaced| Action::DeleteInlinePolicy(identity.name.clone(), displaced.clone())));
-            actions.push(Action::PutInlinePolicy(identity.name.clone(), name, nothing()));
+            actions.push(Action::PutInlinePolicy(identity.name.clone(), name, deny_all_policy()));
         }
         _ => {}
     }
@@ -373,7 +373,7 @@ fn cut_off(identity: &Identity, quotas: &Quotas, actions: &mut Vec<Action>) {
 /// allow, and those that deny something last. They go with the user anyway.
 fn displaced<'a>(identity: &'a Identity, deny: &PolicyName, quotas: &Quotas) -> Vec<&'a PolicyName> {
     let replaced = identity.inline_policies.get(deny).map_or(0, Document::size);
-    let taken = Limits::taken_by(identity).inline_policies_size.saturating_sub(replaced) + nothing().size();
+    let taken = Limits::taken_by(identity).inline_policies_size.saturating_sub(replaced) + deny_all_policy().size();
     let mut lacking = taken.saturating_sub(quotas.inline_policies_size(&identity.name));
     let mut others: Vec<_> = identity.inline_policies.iter().filter(|(name, _)| *name != deny).collect();
     others.sort_by_key(|(name, document)| (name.as_str() != ASSUME_POLICY, document.may_deny()));

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt;
 
-use super::assume::{self, Room, SessionRights};
+use super::assume::{self, Capacity, SessionRights};
 use super::grants::arns_naming;
 use super::identity::{Identity, IdentityName};
 use super::names::{Arn, Path, PolicyName};
-use super::placement::Placement;
+use super::placement::ResolvedAccount;
 use super::quotas::{Limits, MOST_SHARDS, Quotas};
 use super::world::{ObjectKey, SourceKey, World};
 use crate::api::permissions::{Permissions, PolicyStatus};
@@ -21,9 +21,9 @@ fn assume_policies(
     world: &dyn World,
     source: &SourceKey,
     told: &[AssumePolicyStatus],
-    at: &Placement,
+    at: &ResolvedAccount,
     (path, name): (&Path, &IdentityName),
-    room: Room,
+    capacity: Capacity,
 ) -> BTreeSet<Arn> {
     // Of the ARN only partition and account matter.
     let shard = |number: usize| assume::shard(&Arn::account_root(&at.partition, &at.id), path, name, number).map(|(_, arn)| arn);
@@ -32,7 +32,7 @@ fn assume_policies(
     let roles = arns_naming(world, source);
     // As much room as a role can take.
     let most = SessionRights { tag: true, set_source_identity: true };
-    assume::possible(&listed, &roles.iter().map(|arn| (arn.as_str(), most)).collect(), room).into_iter().filter_map(shard).collect()
+    assume::possible(&listed, &roles.iter().map(|arn| (arn.as_str(), most)).collect(), capacity).into_iter().filter_map(shard).collect()
 }
 
 /// The annotation that tells, together with the finalizer, the names of the customer-managed policies that are about to be made: IAM finds a policy by its ARN
@@ -48,16 +48,16 @@ pub fn announced(policies: &BTreeSet<Arn>) -> BTreeMap<&'static str, String> {
 }
 
 /// The customer-managed policies that the annotation of an object tells of.
-pub fn announced_by(object: &impl ResourceExt, at: &Placement, path: &Path) -> BTreeSet<Arn> {
+pub fn announced_by(object: &impl ResourceExt, at: &ResolvedAccount, path: &Path) -> BTreeSet<Arn> {
     named(annotation(object), at, path).collect()
 }
 
-fn named<'a>(announced: Option<&'a str>, at: &'a Placement, path: &'a Path) -> impl Iterator<Item = Arn> {
+fn named<'a>(announced: Option<&'a str>, at: &'a ResolvedAccount, path: &'a Path) -> impl Iterator<Item = Arn> {
     arns(announced.unwrap_or_default().split_whitespace().take(MOST_ANNOUNCED), at, path)
 }
 
 /// The ARNs of the policies of these names.
-fn arns<'a>(names: impl Iterator<Item = &'a str>, at: &'a Placement, path: &'a Path) -> impl Iterator<Item = Arn> {
+fn arns<'a>(names: impl Iterator<Item = &'a str>, at: &'a ResolvedAccount, path: &'a Path) -> impl Iterator<Item = Arn> {
     names.filter_map(|name| name.parse::<PolicyName>().ok()).map(|name| Arn::policy(&at.partition, &at.id, path, &name))
 }
 
@@ -104,29 +104,29 @@ impl PolicyHolder<'_> {
     }
 
     /// The customer-managed policies that it may have, whether or not its declaration can be carried out.
-    pub fn possible(&self, world: &dyn World, at: &Placement, path: &Path, name: &IdentityName) -> BTreeSet<Arn> {
-        self.policies(world, at, (path, name), Room { inline: 0, ..Room::WHOLE })
+    pub fn possible(&self, world: &dyn World, at: &ResolvedAccount, path: &Path, name: &IdentityName) -> BTreeSet<Arn> {
+        self.policies(world, at, (path, name), Capacity { inline: 0, ..Capacity::WHOLE })
     }
 
     /// The customer-managed policies that it is likely to have: of the assume policies those that are told, and others only where what it declares leaves no
     /// room for the inline one.
-    pub fn likely(&self, world: &dyn World, at: &Placement, path: &Path, name: &IdentityName) -> BTreeSet<Arn> {
-        let room = Room::beside(Limits::default(), Quotas::of(&at.account).limits(name));
+    pub fn likely(&self, world: &dyn World, at: &ResolvedAccount, path: &Path, name: &IdentityName) -> BTreeSet<Arn> {
+        let capacity = Capacity::beside(Limits::default(), Quotas::of(&at.account).limits(name));
         let declares_inline = self.permissions.is_some_and(|permissions| !permissions.inline_policies.is_empty());
-        self.policies(world, at, (path, name), if declares_inline { Room { inline: 0, ..room } } else { room })
+        self.policies(world, at, (path, name), if declares_inline { Capacity { inline: 0, ..capacity } } else { capacity })
     }
 
     /// The customer-managed policies that its status lists, and the assume policies that it may have with the room that is left beside what it declares.
-    pub fn former(&self, world: &dyn World, at: &Placement, identity: &Identity, quotas: &Quotas) -> BTreeSet<Arn> {
-        let room = Room::beside(Limits::taken_by(identity), quotas.limits(&identity.name));
-        let assuming = assume_policies(world, &self.source, self.assuming, at, (&identity.path, &identity.name), room);
+    pub fn former(&self, world: &dyn World, at: &ResolvedAccount, identity: &Identity, quotas: &Quotas) -> BTreeSet<Arn> {
+        let capacity = Capacity::beside(Limits::taken_by(identity), quotas.limits(&identity.name));
+        let assuming = assume_policies(world, &self.source, self.assuming, at, (&identity.path, &identity.name), capacity);
         assuming.into_iter().chain(listed(self.told)).chain(named(self.announced, at, &identity.path)).collect()
     }
 
     /// The customer-managed policies that it declares, those that its status lists, and the assume policies that it may have with this room.
-    fn policies(&self, world: &dyn World, at: &Placement, (path, name): (&Path, &IdentityName), room: Room) -> BTreeSet<Arn> {
+    fn policies(&self, world: &dyn World, at: &ResolvedAccount, (path, name): (&Path, &IdentityName), capacity: Capacity) -> BTreeSet<Arn> {
         let declared = self.permissions.into_iter().flat_map(|permissions| &permissions.customer_managed_policies).map(|policy| policy.name.as_str());
-        let assuming = assume_policies(world, &self.source, self.assuming, at, (path, name), room);
+        let assuming = assume_policies(world, &self.source, self.assuming, at, (path, name), capacity);
         arns(declared, at, path).chain(listed(self.told)).chain(assuming).chain(named(self.announced, at, path)).collect()
     }
 }
@@ -156,13 +156,13 @@ mod tests {
         announced_by(&user(annotation), &at(), &Path::root()).iter().map(|arn| arn.iam_entity().unwrap().name.to_owned()).collect()
     }
 
-    fn at() -> Placement {
+    fn at() -> ResolvedAccount {
         let account = json!({
             "apiVersion": "rolebridge.io/v1alpha1", "kind": "AWSAccount", "metadata": {"name": "utils"},
             "spec": {"accountID": "111111111111", "access": {"ambient": {}}, "allowedNamespaces": {"from": "All"}},
         });
         let account = std::sync::Arc::new(serde_json::from_value(account).unwrap());
-        Placement { name: "utils".into(), account, id: "111111111111".parse().unwrap(), partition: "aws".parse().unwrap() }
+        ResolvedAccount { name: "utils".into(), account, id: "111111111111".parse().unwrap(), partition: "aws".parse().unwrap() }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use super::assume::SessionRights;
 use super::document::{Document, DocumentKind};
 use super::outcome::Problem;
-use super::trust::{Admission, Conditions, Principal, trust_policy};
+use super::trust::{Conditions, Principal, TrustRule, trust_policy};
 use crate::api::Reason;
 use crate::api::trust::{MFA, Require};
 
@@ -105,7 +105,7 @@ pub fn conditions(field: &str, require: &Require, callers: &[Caller]) -> Result<
 
 /// What IAM would refuse of a trust policy with these conditions: operators that it does not know, characters that it does not store.
 fn unwritable(conditions: &Conditions) -> Vec<String> {
-    let anybody = Admission { conditions: conditions.clone(), ..Admission::plain(Principal::AWS("*".into())) };
+    let anybody = TrustRule { conditions: conditions.clone(), ..TrustRule::plain(Principal::AWS("*".into())) };
     let policy = trust_policy([[anybody].into()]);
     let problems = Document::from_value(policy.as_value().clone()).map_or_else(|problems| problems, |policy| policy.lint(DocumentKind::Trust));
     problems.into_iter().map(|problem| problem.to_string().replacen("Statement[0].Condition", "condition", 1)).collect()

@@ -2,20 +2,20 @@
 
 use super::assume::SessionRights;
 use super::document::wildcard_match;
-use super::grants::{Grant, Presence, Relation, SourceObject, guard_root, is_selected, key_in, parse, relation, searched, told_name};
+use super::grants::{Grant, Intent, Relation, SourceObject, guard_root, is_selected, key_in, parse, relation, searched, told_name};
 use super::listed::{is_cut, may_hide_replaced};
 use super::names::Arn;
 use super::outcome::Problem;
-use super::placement::{Placement, admit, find};
+use super::placement::{ResolvedAccount, check_namespace, resolve_account};
 use super::require::{Caller, conditions, matching, session_rights, with_tags_bounded};
-use super::trust::{Admission, Conditions, Principal};
+use super::trust::{Conditions, Principal, TrustRule};
 use super::world::{ObjectKey, SourceKey, World};
 use crate::api::role::{GrantState, GrantStatus};
 use crate::api::trust::{GitHubActionsSource, PodIdentitySource, PrincipalForm, SAMLSource, ServiceAccountSource, Source, TrustEntry};
 use crate::api::{AWSAccount, Condition, CrossAccountRole, Managed, Reason};
 
 /// The sources of a role, entry by entry, as they stand.
-pub fn grants_of_role(world: &dyn World, role: &CrossAccountRole, at: &Placement) -> Vec<Vec<Grant>> {
+pub fn grants_of_role(world: &dyn World, role: &CrossAccountRole, at: &ResolvedAccount) -> Vec<Vec<Grant>> {
     let entry = |(index, entry): (usize, &TrustEntry)| {
         let required = required(index, entry);
         let problem = required.as_ref().err().and_then(|problems| problems.first().cloned());
@@ -37,8 +37,8 @@ pub fn grants_of_role(world: &dyn World, role: &CrossAccountRole, at: &Placement
         let grants = entry.from.iter().flat_map(|source| trusting(source).source(source));
         // Of an entry that cannot be understood nothing is added, and nothing is taken away.
         let frozen = |grant: Grant| match &problem {
-            Some(problem) if grant.presence == Presence::Wanted => {
-                Grant { presence: Presence::Kept, problem: Some(problem.clone()), is_understood: false, ..grant }
+            Some(problem) if grant.intent == Intent::Grant => {
+                Grant { intent: Intent::Freeze, problem: Some(problem.clone()), is_understood: false, ..grant }
             }
             problem => Grant { is_understood: problem.is_none(), ..grant },
         };
@@ -84,7 +84,7 @@ fn caller(source: &Source) -> Caller {
 }
 
 /// Trusting what nobody here manages is a guardrail of the role's account.
-fn guard_principal(arn: &Arn, at: &Placement) -> Option<Problem> {
+fn guard_principal(arn: &Arn, at: &ResolvedAccount) -> Option<Problem> {
     let patterns = at.account.spec.guardrails.as_ref().map(|g| g.principals.as_slice()).unwrap_or_default();
     let allowed = patterns.iter().any(|pattern| wildcard_match(pattern, arn.as_str()));
     let form = if arn.is_account_root() { PrincipalForm::AccountRoot } else { PrincipalForm::Named };
@@ -108,7 +108,7 @@ pub fn why_not_ready(ready: &Condition) -> Option<String> {
 
 fn not_ready(world: &dyn World, source: SourceObject<'_>) -> Problem {
     let why = source.ready().and_then(why_not_ready).map(|why| format!(" ({why})"));
-    let what = match source.told_arn() {
+    let what = match source.reported_arn() {
         Some(arn) if source.is_lost(world) => format!("does not own {arn} now"),
         Some(arn) if source.unique_id(world).is_none() => {
             format!("may not own {arn} any more: it could not be read")
@@ -122,7 +122,7 @@ fn not_ready(world: &dyn World, source: SourceObject<'_>) -> Problem {
 struct Trusting<'a> {
     world: &'a dyn World,
     role: &'a CrossAccountRole,
-    at: &'a Placement,
+    at: &'a ResolvedAccount,
     form: PrincipalForm,
     rights: SessionRights,
     required: Conditions,
@@ -173,17 +173,17 @@ impl Trusting<'_> {
         self.role.status().is_some_and(|status| is_cut(status.grants.len(), status.grants_total))
     }
 
-    fn admission(&self, principal: Principal, action: &str, conditions: Conditions) -> Admission {
-        Admission { principal, actions: self.rights.actions().into_iter().chain([action]).map(str::to_owned).collect(), conditions }
+    fn rule(&self, principal: Principal, action: &str, conditions: Conditions) -> TrustRule {
+        TrustRule { principal, actions: self.rights.actions().into_iter().chain([action]).map(str::to_owned).collect(), conditions }
     }
 
     /// A user or role of ours.
     fn resource(&self, source: SourceObject<'_>) -> Grant {
         let Self { world, role, at, form, .. } = *self;
         let key = source.key();
-        let Relation { mut presence, mut problem, source_at } = relation(world, role, at, form, source);
+        let Relation { mut intent, mut problem, source_at } = relation(world, role, at, form, source);
         // Where its account is not to be found, its status says what the trust policy names.
-        let told = || source.told_arn().filter(|_| presence == Presence::Kept);
+        let told = || source.reported_arn().filter(|_| intent == Intent::Freeze);
         let arn = source_at.as_ref().and_then(|at| source.declared_arn(at)).or_else(told);
         let own_name = arn.as_ref().map(|arn| Principal::named(arn.as_str(), &at.id));
         let principal = arn.and_then(|arn| match form {
@@ -191,33 +191,33 @@ impl Trusting<'_> {
             PrincipalForm::AccountRoot => Some(Arn::account_root(arn.partition(), &arn.account_id()?)),
         });
         let source_id = source.unique_id(world);
-        if presence != Presence::Absent && form == PrincipalForm::Named && source.is_another(world) {
+        if intent != Intent::Revoke && form == PrincipalForm::Named && source.is_another(world) {
             // IAM shows the unique ID of who is gone (IAM user guide, "Principal"): the name in a trust policy means whoever bears it now.
-            presence = Presence::Absent;
+            intent = Intent::Revoke;
             problem = problem.or_else(|| Some(not_ready(world, source)));
-        } else if presence == Presence::Wanted && source_id.is_none() {
+        } else if intent == Intent::Grant && source_id.is_none() {
             // IAM refuses a principal that does not exist. One that is there already is the same identity, of which we merely do not know yet.
             if form == PrincipalForm::Named {
-                presence = Presence::Kept;
+                intent = Intent::Freeze;
             }
             problem = Some(not_ready(world, source));
-        } else if presence == Presence::Wanted && !source.allows_role(world, &ObjectKey::of(role)) {
+        } else if intent == Intent::Grant && !source.allows_role(world, &ObjectKey::of(role)) {
             problem = Some(Problem::new(Reason::SourceNotReady, format!("the assume policy of {} does not have the role yet", told_name(&key))));
         }
-        let admission = principal.map(|arn| self.admission(Principal::named(arn.as_str(), &at.id), "sts:AssumeRole", self.required.clone()));
+        let rule = principal.map(|arn| self.rule(Principal::named(arn.as_str(), &at.id), "sts:AssumeRole", self.required.clone()));
         let source = key.to_string();
-        let was_named = admission.as_ref().is_some_and(|admission| match self.told(&source).as_slice() {
+        let was_named = rule.as_ref().is_some_and(|rule| match self.told(&source).as_slice() {
             [] => self.tells_not_all(),
-            told => told.iter().any(|told| told.principal.as_deref() == Some(admission.principal.as_str())),
+            told => told.iter().any(|told| told.principal.as_deref() == Some(rule.principal.as_str())),
         });
         let own_name = own_name.filter(|_| form == PrincipalForm::AccountRoot && source_id.is_some());
-        Grant { presence, problem, key: Some(key), was_named, source_id, own_name, ..Grant::new(source, admission) }
+        Grant { intent, problem, key: Some(key), was_named, source_id, own_name, ..Grant::new(source, rule) }
     }
 
     /// The whole of an account that is known here.
     fn account(&self, name: &str) -> Grant {
         let source = format!("{}/{name}", AWSAccount::KIND);
-        let Ok(trusted) = find(self.world, name) else {
+        let Ok(trusted) = resolve_account(self.world, name) else {
             let message = format!("spec.trust: there is no usable AWSAccount {name}: create it, or take it out");
             return Grant::absent(source, Problem::new(Reason::SourceNotFound, message));
         };
@@ -237,7 +237,7 @@ impl Trusting<'_> {
             None => arn,
         };
         let grant = self.unmanaged(text.into(), text, &arn, guarded.or_else(|| guard_root(self.form, self.at)));
-        let Some(principal) = grant.admission.as_ref().map(|admission| &admission.principal) else { return grant };
+        let Some(principal) = grant.rule.as_ref().map(|rule| &rule.principal) else { return grant };
         if principal.is_account() {
             // Whoever is in it, an account is the same.
             return grant;
@@ -257,15 +257,15 @@ impl Trusting<'_> {
             let message = format!("{name} is in partition {there} and the role in {here}: no trust is possible between them");
             return Grant::absent(source, Problem::new(Reason::PartitionMismatch, message));
         }
-        self.unless(guarded, source, self.admission(Principal::named(arn.as_str(), &self.at.id), "sts:AssumeRole", self.required.clone()))
+        self.unless(guarded, source, self.rule(Principal::named(arn.as_str(), &self.at.id), "sts:AssumeRole", self.required.clone()))
     }
 
     /// A grant that stands unless something is in its way, or the role itself may not be where it is: then it is frozen.
-    fn unless(&self, guarded: Option<Problem>, source: String, admission: Admission) -> Grant {
+    fn unless(&self, guarded: Option<Problem>, source: String, rule: TrustRule) -> Grant {
         let namespace = self.role.metadata.namespace.as_deref().unwrap_or_default();
-        let problem = guarded.or_else(|| admit(self.world, self.at, namespace, SourceObject::Role(self.role).is_placed(self.world)).err());
-        let presence = if problem.is_some() { Presence::Kept } else { Presence::Wanted };
-        Grant { presence, problem, ..Grant::new(source, Some(admission)) }
+        let problem = guarded.or_else(|| check_namespace(self.world, self.at, namespace, SourceObject::Role(self.role).is_placed(self.world)).err());
+        let intent = if problem.is_some() { Intent::Freeze } else { Intent::Grant };
+        Grant { intent, problem, ..Grant::new(source, Some(rule)) }
     }
 
     /// A service or a token: its half of the grant is whatever makes AWS or the provider vouch for it. `own` are the conditions that say who it is.
@@ -278,7 +278,7 @@ impl Trusting<'_> {
         // Whom a service acts for is required by the entry, and is part of who it is all the same (IAM user guide, "Cross-service confused deputy prevention").
         let acts_for = conditions.on(&["aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid", "aws:sourceorgpaths"]);
         let identity = own.and(&acts_for).unwrap_or(acts_for);
-        Grant { identity, ..self.unless(None, source, self.admission(principal, action, conditions)) }
+        Grant { identity, ..self.unless(None, source, self.rule(principal, action, conditions)) }
     }
 
     /// A token of an OIDC provider. The provider is in the account of the role, since IAM looks for it there (IAM user guide, "Create a role for
@@ -319,7 +319,7 @@ impl Trusting<'_> {
         let own = tags.iter().fold(Conditions::default(), |made, (key, value)| made.with("StringEquals", &format!("aws:RequestTag/{key}"), [*value]));
         let service = Principal::Service("pods.eks.amazonaws.com".into());
         let mut grant = self.token(format!("podIdentity/{namespace}/{name} of {cluster_arn}"), service, "sts:AssumeRole", &own);
-        grant.admission.iter_mut().for_each(|admission| admission.actions.extend(["sts:TagSession".to_owned()]));
+        grant.rule.iter_mut().for_each(|rule| rule.actions.extend(["sts:TagSession".to_owned()]));
         grant
     }
 

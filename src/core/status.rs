@@ -5,11 +5,11 @@
 
 use super::assume::{Found, Listed, number};
 use super::desired::Desired;
-use super::grants::{AssumableRole as Assumed, Grant, Presence};
+use super::grants::{AssumableRole as Assumed, Grant, Intent};
 use super::listed::{LISTED, count};
 use super::names::{Arn, switch_role_url};
 use super::observed::{Observed, ObservedPolicy};
-use super::placement::find;
+use super::placement::resolve_account;
 use super::trust::{Principal, Trust};
 use super::world::World;
 use crate::api::conditions::Class;
@@ -32,14 +32,14 @@ pub fn grants(grants: &[&Grant], trust: Option<&Trust>) -> Vec<GrantStatus> {
 }
 
 fn grant_status(grant: &Grant, trust: Option<&Trust>) -> GrantStatus {
-    let mut principals = grant.admission.iter().map(|admission| &admission.principal).chain(&grant.own_name);
+    let mut principals = grant.rule.iter().map(|rule| &rule.principal).chain(&grant.own_name);
     let named = principals.find(|principal| trust.is_some_and(|trust| trust.names(principal)));
-    let stands = grant.admission.as_ref().zip(trust).is_some_and(|(admission, trust)| trust.covers(admission));
+    let stands = grant.rule.as_ref().zip(trust).is_some_and(|(rule, trust)| trust.covers(rule));
     let state = match &grant.problem {
         _ if grant.is_replaced(trust) => GrantState::Replaced,
         None if stands => GrantState::Granted,
         // Frozen: it stands as it stood, and the message says why nothing is added.
-        Some(_) if grant.presence == Presence::Kept && trust.is_some_and(|trust| !grant.standing(trust).is_empty()) => GrantState::Granted,
+        Some(_) if grant.intent == Intent::Freeze && trust.is_some_and(|trust| !grant.standing(trust).is_empty()) => GrantState::Granted,
         Some(problem) if problem.reason.class() == Class::Stalled => GrantState::Refused,
         _ => GrantState::Waiting,
     };
@@ -76,7 +76,7 @@ pub fn assuming(world: &dyn World, desired: &Desired, observed: &Observed) -> As
     let found = Found::of(&desired.identity, &desired.owner, observed);
     let allowed = found.assumable();
     let link = |role: &Assumed| {
-        let at = find(world, &role.account).ok().filter(|_| role.opens_in_console)?;
+        let at = resolve_account(world, &role.account).ok().filter(|_| role.opens_in_console)?;
         switch_role_url(&at.partition, at.console_name(), &role.path, &role.name, &role.key.name)
     };
     let told = |role: &Assumed| AssumableRole {
@@ -105,12 +105,12 @@ fn assume_policy_status(policy: Listed<'_>) -> AssumePolicyStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::trust::Admission;
+    use crate::core::trust::TrustRule;
 
     fn grant(number: usize, told: GrantState) -> Grant {
         let arn = format!("arn:aws:iam::333333333333:role/p-{number:0>3}");
         let principal = Principal::named(&arn, &"222222222222".parse().unwrap());
-        Grant { told: Some(told), ..Grant::new(arn, Some(Admission::plain(principal))) }
+        Grant { told: Some(told), ..Grant::new(arn, Some(TrustRule::plain(principal))) }
     }
 
     #[test]
@@ -118,8 +118,8 @@ mod tests {
         let all: Vec<Grant> =
             (0..150).map(|number| grant(number, if number % 50 == 49 { GrantState::Replaced } else { GrantState::Granted })).collect();
         // The last one is not in the trust policy yet.
-        let named = all.iter().take(148).filter(|grant| grant.told == Some(GrantState::Granted)).filter_map(|grant| grant.admission.clone());
-        let trust = Trust { admissions: named.collect(), ..Trust::default() };
+        let named = all.iter().take(148).filter(|grant| grant.told == Some(GrantState::Granted)).filter_map(|grant| grant.rule.clone());
+        let trust = Trust { rules: named.collect(), ..Trust::default() };
         let told = grants(&all.iter().collect::<Vec<_>>(), Some(&trust));
         let number_of = |told: &GrantStatus| told.source.rsplit_once('-').unwrap().1.parse::<usize>().unwrap();
         let listed: Vec<usize> = told.iter().map(number_of).collect();

@@ -13,14 +13,14 @@ use super::observed::Observed;
 use super::outcome::Problem;
 use super::ownership::Owner;
 use super::permissions::ConfigTexts;
-use super::placement::Placement;
-use super::plan::Removed;
+use super::placement::ResolvedAccount;
+use super::plan::DeletionTarget;
 use super::possible::PolicyHolder;
 use super::quotas::Quotas;
 use super::sources::grants_of_role;
 use super::status::{self, Assuming, assuming};
 use super::trust::Principal;
-use super::unmanaged::Staying;
+use super::unmanaged::UnmanagedPolicies;
 use super::world::{ObjectKey, SourceKey, World};
 use crate::api::permissions::{Permissions, PolicyStatus};
 use crate::api::role::TrustStatus;
@@ -46,13 +46,13 @@ pub trait Subject: Managed {
     ///
     /// # Errors
     /// All that is wrong with the resource itself, and missing ConfigMaps.
-    fn desired(&self, world: &dyn World, at: &Placement, texts: &ConfigTexts, installation: &str) -> Result<Desired, Vec<Problem>>;
+    fn desired(&self, world: &dyn World, at: &ResolvedAccount, texts: &ConfigTexts, installation: &str) -> Result<Desired, Vec<Problem>>;
 
     /// ARN that its status has, if any.
-    fn told_arn(&self) -> Option<Arn>;
+    fn reported_arn(&self) -> Option<Arn>;
 
     /// ARN of its user or role, as it is declared.
-    fn declared_arn(&self, at: &Placement) -> Option<Arn>;
+    fn declared_arn(&self, at: &ResolvedAccount) -> Option<Arn>;
 
     /// Its name in IAM, and its path.
     ///
@@ -66,13 +66,13 @@ pub trait Subject: Managed {
     fn holder(&self) -> PolicyHolder<'_>;
 
     /// The customer-managed policies that its status lists, the assume policies among them.
-    fn told_policies(&self) -> BTreeSet<Arn> {
+    fn reported_policies(&self) -> BTreeSet<Arn> {
         self.holder().told()
     }
 
     /// The customer-managed policies that it is likely to have.
-    fn likely_policies(&self, world: &dyn World, at: &Placement) -> BTreeSet<Arn> {
-        let Ok((name, path)) = self.identity() else { return self.told_policies() };
+    fn likely_policies(&self, world: &dyn World, at: &ResolvedAccount) -> BTreeSet<Arn> {
+        let Ok((name, path)) = self.identity() else { return self.reported_policies() };
         self.holder().likely(world, at, &path, &name)
     }
 
@@ -99,19 +99,19 @@ pub trait Subject: Managed {
 
     /// What it wants of AWS while its declaration cannot be carried out: that withdrawn grants end, and nothing else. None where
     /// nothing was made for it. `pinned` is the unique ID of what was made for it, as far as that is known.
-    fn withdraw_revoked(&self, world: &dyn World, at: &Placement, owner: Owner, pinned: Option<UniqueID>, found: &Observed) -> Option<Desired>;
+    fn withdraw_revoked(&self, world: &dyn World, at: &ResolvedAccount, owner: Owner, pinned: Option<UniqueID>, found: &Observed) -> Option<Desired>;
 
     /// Its status as far as AWS determines it.
-    fn facts(&self, world: &dyn World, at: &Placement, desired: &Desired, observed: &Observed) -> Self::Status;
+    fn facts(&self, world: &dyn World, at: &ResolvedAccount, desired: &Desired, observed: &Observed) -> Self::Status;
 
     /// What its removal needs to know. `pinned` is the unique ID of what was made for it, as far as that is known.
     ///
     /// # Errors
     /// Where its name in IAM cannot be told.
-    fn removed(&self, world: &dyn World, at: &Placement, owner: Owner, pinned: Option<UniqueID>) -> Result<Removed, Problem> {
+    fn removed(&self, world: &dyn World, at: &ResolvedAccount, owner: Owner, pinned: Option<UniqueID>) -> Result<DeletionTarget, Problem> {
         let (name, path) = self.identity()?;
         let policies = self.holder().possible(world, at, &path, &name);
-        Ok(Removed { owner, pinned, name, policies, quotas: Quotas::of(&at.account) })
+        Ok(DeletionTarget { owner, pinned, name, policies, quotas: Quotas::of(&at.account) })
     }
 }
 
@@ -124,7 +124,7 @@ impl Subject for BastionUser {
         self.status.as_ref()?.user_id.as_deref()?.parse().ok()
     }
 
-    fn told_arn(&self) -> Option<Arn> {
+    fn reported_arn(&self) -> Option<Arn> {
         self.status.as_ref()?.user_arn.as_deref()?.parse().ok()
     }
 
@@ -132,11 +132,11 @@ impl Subject for BastionUser {
         self.spec.permissions.as_ref()
     }
 
-    fn desired(&self, world: &dyn World, at: &Placement, texts: &ConfigTexts, installation: &str) -> Result<Desired, Vec<Problem>> {
+    fn desired(&self, world: &dyn World, at: &ResolvedAccount, texts: &ConfigTexts, installation: &str) -> Result<Desired, Vec<Problem>> {
         desired_user(world, self, at, texts, installation)
     }
 
-    fn declared_arn(&self, at: &Placement) -> Option<Arn> {
+    fn declared_arn(&self, at: &ResolvedAccount) -> Option<Arn> {
         let (name, path) = user_identity(self).ok()?;
         Some(Arn::user(&at.partition, &at.id, &path, &name))
     }
@@ -161,16 +161,16 @@ impl Subject for BastionUser {
         (status.user_id, status.deleted_user_id) = (None, Some(id.to_string()));
     }
 
-    fn withdraw_revoked(&self, world: &dyn World, at: &Placement, owner: Owner, pinned: Option<UniqueID>, found: &Observed) -> Option<Desired> {
+    fn withdraw_revoked(&self, world: &dyn World, at: &ResolvedAccount, owner: Owner, pinned: Option<UniqueID>, found: &Observed) -> Option<Desired> {
         let known = known_id(pinned, &owner, found)?;
         let assumes = roles_of_user(world, self);
         Desired::withdraw_revoked(owner, known, None, assumes, self.declared_arn(at)?, Quotas::of(&at.account), found)
     }
 
-    fn facts(&self, world: &dyn World, _: &Placement, desired: &Desired, observed: &Observed) -> Self::Status {
+    fn facts(&self, world: &dyn World, _: &ResolvedAccount, desired: &Desired, observed: &Observed) -> Self::Status {
         let lost = lost(self, desired, observed);
         let Assuming { policies: assume_policies, roles, total: roles_total } = assuming(world, desired, observed);
-        let unmanaged = Staying::reported(desired, observed);
+        let unmanaged = UnmanagedPolicies::reported(desired, observed);
         Self::Status {
             user_arn: (observed.identity.is_some() || lost.is_some()).then(|| desired.arn.to_string()),
             user_id: observed.identity.as_ref().map(|found| found.id.to_string()),
@@ -195,7 +195,7 @@ impl Subject for CrossAccountRole {
         self.status.as_ref()?.role_id.as_deref()?.parse().ok()
     }
 
-    fn told_arn(&self) -> Option<Arn> {
+    fn reported_arn(&self) -> Option<Arn> {
         self.status.as_ref()?.role_arn.as_deref()?.parse().ok()
     }
 
@@ -203,11 +203,11 @@ impl Subject for CrossAccountRole {
         self.spec.permissions.as_ref()
     }
 
-    fn desired(&self, world: &dyn World, at: &Placement, texts: &ConfigTexts, installation: &str) -> Result<Desired, Vec<Problem>> {
+    fn desired(&self, world: &dyn World, at: &ResolvedAccount, texts: &ConfigTexts, installation: &str) -> Result<Desired, Vec<Problem>> {
         desired_role(world, self, at, texts, installation)
     }
 
-    fn declared_arn(&self, at: &Placement) -> Option<Arn> {
+    fn declared_arn(&self, at: &ResolvedAccount) -> Option<Arn> {
         let (name, path) = role_identity(self).ok()?;
         Some(Arn::role(&at.partition, &at.id, &path, &name))
     }
@@ -232,22 +232,22 @@ impl Subject for CrossAccountRole {
         (status.role_id, status.deleted_role_id) = (None, Some(id.to_string()));
     }
 
-    fn withdraw_revoked(&self, world: &dyn World, at: &Placement, owner: Owner, pinned: Option<UniqueID>, found: &Observed) -> Option<Desired> {
+    fn withdraw_revoked(&self, world: &dyn World, at: &ResolvedAccount, owner: Owner, pinned: Option<UniqueID>, found: &Observed) -> Option<Desired> {
         let known = known_id(pinned, &owner, found)?;
         let (trust, assumes) = (grants_of_role(world, self, at), roles_of_role(world, self));
         Desired::withdraw_revoked(owner, known, Some(trust), assumes, self.declared_arn(at)?, Quotas::of(&at.account), found)
     }
 
-    fn facts(&self, world: &dyn World, at: &Placement, desired: &Desired, observed: &Observed) -> Self::Status {
+    fn facts(&self, world: &dyn World, at: &ResolvedAccount, desired: &Desired, observed: &Observed) -> Self::Status {
         let found = observed.identity.as_ref();
         let policy = found.and_then(|f| f.identity.role.as_ref()).map(|role| &role.trust_policy);
         let trust = desired.trust_there(observed).map(|trust| desired.with_names(trust));
         let grants: Vec<&Grant> = desired.trust.iter().flatten().flatten().collect();
-        let principals: BTreeSet<&Principal> = trust.iter().flat_map(|trust| &trust.admissions).map(|a| &a.principal).collect();
+        let principals: BTreeSet<&Principal> = trust.iter().flat_map(|trust| &trust.rules).map(|a| &a.principal).collect();
         let lost = lost(self, desired, observed);
         let Assuming { policies: assume_policies, roles, total: roles_total } = assuming(world, desired, observed);
         let IdentityName::Role(name) = &desired.identity.name else { return Self::Status::default() };
-        let unmanaged = Staying::reported(desired, observed);
+        let unmanaged = UnmanagedPolicies::reported(desired, observed);
         let link = || switch_role_url(&at.partition, at.console_name(), &desired.identity.path, name, &self.name_any());
         Self::Status {
             role_arn: (found.is_some() || lost.is_some()).then(|| desired.arn.to_string()),

@@ -1,6 +1,6 @@
 //! Trust policies as what they are to IAM: a set of ways in.
 //!
-//! An [`Admission`] is one of them: a principal, what it may call, and under which conditions. What a declaration asks for is a list of admissions, and a
+//! A [`TrustRule`] is one of them: a principal, what it may call, and under which conditions. What a declaration asks for is a list of admissions, and a
 //! trust policy is read back as one, so that what changes between two policies can be told apart into what somebody gains and what somebody loses.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -185,7 +185,7 @@ fn earlier(a: &str, b: &str) -> Option<bool> {
 
 /// One way into a role.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Admission {
+pub struct TrustRule {
     /// Who.
     pub principal: Principal,
     /// Which actions of STS, one that gives credentials among them.
@@ -194,7 +194,7 @@ pub struct Admission {
     pub conditions: Conditions,
 }
 
-impl Admission {
+impl TrustRule {
     /// A principal that may call `sts:AssumeRole` unconditionally.
     pub fn plain(principal: Principal) -> Self {
         Self { principal, actions: ["sts:AssumeRole".to_owned()].into(), conditions: Conditions::default() }
@@ -234,11 +234,11 @@ fn gives_credentials(action: &str) -> bool {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trust {
     /// The ways in that the policy allows and does not deny.
-    pub admissions: BTreeSet<Admission>,
+    pub rules: BTreeSet<TrustRule>,
     /// Who is denied, under whatever conditions.
     pub denied: BTreeSet<Principal>,
     /// Whether it allows in a form that we never write, and so perhaps more than its admissions tell.
-    pub says_more: bool,
+    pub has_unmodelled_statements: bool,
 }
 
 impl Trust {
@@ -246,28 +246,32 @@ impl Trust {
     pub fn of(document: &Document, own: &AccountID) -> Self {
         let (allowing, denying): (Vec<_>, Vec<_>) = document.statements().into_iter().partition(|s| s.effect() == Some(Effect::Allow));
         let denied: BTreeSet<Principal> = denying.iter().flat_map(|s| principals(*s, own)).collect();
-        let admissions = allowing.iter().flat_map(|s| admissions(*s, own)).filter(|a| !denied.iter().any(|d| d.includes(&a.principal)));
-        Self { admissions: admissions.collect(), says_more: !allowing.iter().all(|s| is_plain(*s)), denied }
+        let rules = allowing.iter().flat_map(|s| rules(*s, own)).filter(|a| !denied.iter().any(|d| d.includes(&a.principal)));
+        Self { rules: rules.collect(), has_unmodelled_statements: !allowing.iter().all(|s| is_plain(*s)), denied }
     }
 
     /// The same, with these names in the places of the unique IDs that they belong to.
     pub fn with_names(mut self, names: &BTreeMap<String, Principal>) -> Self {
-        let named = |admission: Admission| match names.get(admission.principal.as_str()) {
-            Some(principal) => Admission { principal: principal.clone(), ..admission },
-            None => admission,
+        let named = |rule: TrustRule| match names.get(rule.principal.as_str()) {
+            Some(principal) => TrustRule { principal: principal.clone(), ..rule },
+            None => rule,
         };
-        self.admissions = self.admissions.into_iter().map(named).collect();
+        self.rules = self.rules.into_iter().map(named).collect();
         self
     }
 
     /// What one of two lets in, or the other, where it is not known which is in force.
     pub fn or(&self, other: &Self) -> Self {
-        Self { admissions: &self.admissions | &other.admissions, denied: &self.denied & &other.denied, says_more: self.says_more || other.says_more }
+        Self {
+            rules: &self.rules | &other.rules,
+            denied: &self.denied & &other.denied,
+            has_unmodelled_statements: self.has_unmodelled_statements || other.has_unmodelled_statements,
+        }
     }
 
     /// Whether an admission comes in already.
-    pub fn covers(&self, admission: &Admission) -> bool {
-        !self.denies(&admission.principal) && self.admissions.iter().any(|there| there.covers(admission))
+    pub fn covers(&self, rule: &TrustRule) -> bool {
+        !self.denies(&rule.principal) && self.rules.iter().any(|there| there.covers(rule))
     }
 
     /// Whether a principal is denied, by its own name or as one of many.
@@ -282,25 +286,25 @@ impl Trust {
 
     /// The unique IDs among those let in: what IAM puts into the place of a principal that is gone (IAM user guide, "Principal").
     pub fn unique_ids(&self) -> impl Iterator<Item = &str> {
-        self.admissions.iter().map(|there| there.principal.as_str()).filter(|name| is_unique_id(name))
+        self.rules.iter().map(|there| there.principal.as_str()).filter(|name| is_unique_id(name))
     }
 
     /// The ways in of this principal, by its own name or as one of many.
-    pub fn standing<'a>(&'a self, principal: &'a Principal) -> impl Iterator<Item = &'a Admission> {
-        self.admissions.iter().filter(|there| there.principal.covers(principal) && !self.denies(principal))
+    pub fn standing<'a>(&'a self, principal: &'a Principal) -> impl Iterator<Item = &'a TrustRule> {
+        self.rules.iter().filter(|there| there.principal.covers(principal) && !self.denies(principal))
     }
 
     /// What both this and `other` let in.
-    pub fn and(&self, other: &Self) -> BTreeSet<Admission> {
-        let pairs = self.admissions.iter().flat_map(|ours| other.admissions.iter().filter_map(move |theirs| ours.and(theirs)));
+    pub fn and(&self, other: &Self) -> BTreeSet<TrustRule> {
+        let pairs = self.rules.iter().flat_map(|ours| other.rules.iter().filter_map(move |theirs| ours.and(theirs)));
         without_lesser(pairs.collect())
     }
 }
 
 /// Of one principal, what lets in more is enough. Who is named stays named even under a root: that it is, is a reason to keep it.
-pub fn without_lesser(admissions: BTreeSet<Admission>) -> BTreeSet<Admission> {
-    let more = |one: &Admission| admissions.iter().any(|more| more != one && more.extends(one) && !(one.extends(more) && one < more));
-    admissions.iter().filter(|one| !more(one)).cloned().collect()
+pub fn without_lesser(rules: BTreeSet<TrustRule>) -> BTreeSet<TrustRule> {
+    let more = |one: &TrustRule| rules.iter().any(|more| more != one && more.extends(one) && !(one.extends(more) && one < more));
+    rules.iter().filter(|one| !more(one)).cloned().collect()
 }
 
 fn principals(statement: StatementRef<'_>, own: &AccountID) -> Vec<Principal> {
@@ -309,14 +313,14 @@ fn principals(statement: StatementRef<'_>, own: &AccountID) -> Vec<Principal> {
     aws.chain(services).chain(named("Federated").map(Principal::Federated)).collect()
 }
 
-fn admissions(statement: StatementRef<'_>, own: &AccountID) -> Vec<Admission> {
+fn rules(statement: StatementRef<'_>, own: &AccountID) -> Vec<TrustRule> {
     let actions: BTreeSet<String> = statement.actions().unwrap_or_default().into_iter().map(str::to_owned).collect();
     if !actions.iter().any(|action| gives_credentials(action)) {
         return vec![];
     }
     let conditions = Conditions::of(statement);
-    let admission = |principal| Admission { principal, actions: actions.clone(), conditions: conditions.clone() };
-    principals(statement, own).into_iter().map(admission).collect()
+    let rule = |principal| TrustRule { principal, actions: actions.clone(), conditions: conditions.clone() };
+    principals(statement, own).into_iter().map(rule).collect()
 }
 
 /// Whether a statement is of a form that we write: what it says is all in its admissions.
@@ -328,14 +332,14 @@ fn is_plain(statement: StatementRef<'_>) -> bool {
 
 /// The trust policy of these entries: one statement for all admissions of an entry that agree in actions and conditions, since many principals in one
 /// statement take the least room. With nobody to name, everyone is denied: IAM takes no trust policy without a principal.
-pub fn trust_policy(entries: impl IntoIterator<Item = BTreeSet<Admission>>) -> Document {
+pub fn trust_policy(entries: impl IntoIterator<Item = BTreeSet<TrustRule>>) -> Document {
     let statements: Vec<Statement> = entries.into_iter().flat_map(statements).collect();
-    if statements.is_empty() { nobody() } else { Document::new(statements) }
+    if statements.is_empty() { deny_all_trust() } else { Document::new(statements) }
 }
 
-fn statements(entry: BTreeSet<Admission>) -> Vec<Statement> {
+fn statements(entry: BTreeSet<TrustRule>) -> Vec<Statement> {
     let mut alike: BTreeMap<(&BTreeSet<String>, &Conditions), Statement> = BTreeMap::new();
-    for Admission { principal, actions, conditions } in &entry {
+    for TrustRule { principal, actions, conditions } in &entry {
         let statement = alike.entry((actions, conditions)).or_insert_with(|| {
             let statement = Statement::allow().actions(actions.iter().cloned());
             conditions.0.iter().fold(statement, |statement, ((operator, key), values)| statement.condition(operator, key, values.iter().cloned()))
@@ -351,7 +355,7 @@ fn statements(entry: BTreeSet<Admission>) -> Vec<Statement> {
 }
 
 /// A trust policy that denies everyone.
-pub fn nobody() -> Document {
+pub fn deny_all_trust() -> Document {
     Document::new(vec![Statement::deny().anyone().actions(["sts:AssumeRole"])])
 }
 

@@ -12,14 +12,14 @@ use crate::api::permissions::Unmanaged;
 
 /// What is on an identity, is not declared, and stays.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Staying<'a> {
+pub struct UnmanagedPolicies<'a> {
     /// Inline policies by name.
     pub inline: BTreeMap<&'a PolicyName, &'a Document>,
     /// ARNs of attached policies.
     pub attached: BTreeSet<&'a Arn>,
 }
 
-impl<'a> Staying<'a> {
+impl<'a> UnmanagedPolicies<'a> {
     /// What stays of what is there. The resource's own policies and those that it no longer wants are none of it.
     pub fn of(desired: &Desired, observed: &'a Observed) -> Self {
         let Some(found) = observed.identity.as_ref().map(|found| &found.identity) else { return Self::default() };

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::assume::{self, Found, Room, Shares, share};
+use super::assume::{self, Allocation, Capacity, Found, allocate};
 use super::desired::{Desired, too_many};
 use super::document::{Document, Statement};
-use super::grants::{AssumableRole, Grant, Presence};
+use super::grants::{AssumableRole, Grant, Intent};
 use super::groups;
 use super::identity::{ASSUME_POLICY, Identity, ManagedPolicy};
 use super::names::{AccountID, Arn, PolicyName, UniqueID};
@@ -13,8 +13,8 @@ use super::observed::{Observed, ObservedPolicy};
 use super::outcome::Problem;
 use super::ownership::Owner;
 use super::quotas::{Limits, Quotas};
-use super::trust::{Admission, Principal, Trust, trust_policy, without_lesser};
-use super::unmanaged::Staying;
+use super::trust::{Principal, Trust, TrustRule, trust_policy, without_lesser};
+use super::unmanaged::UnmanagedPolicies;
 
 /// What is to be there, given what is.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,9 +37,9 @@ impl Desired {
         if let (Some(role), Some(trust)) = (&mut wanted.identity.role, &self.trust) {
             // A policy that is there has room, however large it is.
             let there = found.and_then(|found| found.role.as_ref()).map_or(0, |role| role.trust_policy.size());
-            let room = self.quotas.trust_policy_size.max(there);
+            let capacity = self.quotas.trust_policy_size.max(there);
             let there = self.trust_in_force(observed);
-            role.trust_policy = trust_to_be(trust, there.as_ref(), room, self.arn.account_id().as_ref());
+            role.trust_policy = trust_to_be(trust, there.as_ref(), capacity, self.arn.account_id().as_ref());
         }
         if let Some(memberships) = &self.memberships {
             let there = found.and_then(|f| f.groups.clone()).unwrap_or_default();
@@ -48,23 +48,24 @@ impl Desired {
         if !self.has_assume_policies {
             let found = Found::of(&self.identity, &self.owner, observed);
             let roles = standing_roles(&self.assumes, &found, self.is_behind);
-            let room = self.room(observed);
-            let shares = share(&roles, &found, room).map_err(|excess| too_many(&self.identity.name, roles.len(), excess.roles, room.shards))?;
+            let capacity = self.capacity(observed);
+            let shares =
+                allocate(&roles, &found, capacity).map_err(|excess| too_many(&self.identity.name, roles.len(), excess.roles, capacity.shards))?;
             wanted.put_assume_policies(&self.arn, &shares);
         }
         Ok(wanted)
     }
 
     /// What the other policies of the identity leave for its assume policies.
-    fn room(&self, observed: &Observed) -> Room {
-        let staying = Staying::of(self, observed);
+    fn capacity(&self, observed: &Observed) -> Capacity {
+        let staying = UnmanagedPolicies::of(self, observed);
         let declared = Limits::taken_by(&self.identity);
         let taken = Limits {
             inline_policies_size: declared.inline_policies_size + staying.inline.into_values().map(Document::size).sum::<usize>(),
             attached_policies: declared.attached_policies + staying.attached.len(),
             ..declared
         };
-        Room::beside(taken, self.quotas.limits(&self.identity.name))
+        Capacity::beside(taken, self.quotas.limits(&self.identity.name))
     }
 
     /// What is wanted of an identity whose declaration cannot be carried out: that it stays as it is, less the grants that are withdrawn.
@@ -79,14 +80,14 @@ impl Desired {
         found: &Observed,
     ) -> Option<Self> {
         let mut identity = found.identity.as_ref()?.identity.clone();
-        let kept = |presence| if presence == Presence::Wanted { Presence::Kept } else { presence };
-        let grant = |g: Grant| Grant { presence: kept(g.presence), ..g };
+        let kept = |intent| if intent == Intent::Grant { Intent::Freeze } else { intent };
+        let grant = |g: Grant| Grant { intent: kept(g.intent), ..g };
         let trust = trust.map(|entries| entries.into_iter().map(|entry| entry.into_iter().map(grant).collect()).collect());
         // A policy that is somebody else's is a conflict for those who want it; here nothing is wanted of it.
         let ours = |policy: &ObservedPolicy| owner.check("policy", &policy.policy.tags, &policy.id, None).is_ok();
         let mut policies: BTreeMap<Arn, ManagedPolicy> =
             found.policies.iter().filter(|(_, policy)| ours(policy)).map(|(arn, policy)| (arn.clone(), policy.policy.clone())).collect();
-        let assumes: Vec<AssumableRole> = assumes.into_iter().map(|role| AssumableRole { presence: kept(role.presence), ..role }).collect();
+        let assumes: Vec<AssumableRole> = assumes.into_iter().map(|role| AssumableRole { intent: kept(role.intent), ..role }).collect();
         let there = Found::of(&identity, &owner, found);
         let shares = there.retained(&standing_roles(&assumes, &there, false));
         identity.inline_policies.retain(|name, _| name.as_str() != ASSUME_POLICY);
@@ -126,16 +127,16 @@ impl Desired {
         let (Some(there), Some(own)) = (self.trust_in_force(observed), self.arn.account_id()) else { return false };
         let Some(role) = self.wanted(observed).ok().and_then(|wanted| wanted.identity.role) else { return false };
         let to_be = Trust::of(&role.trust_policy, &own);
-        let lets_in = |trust: &Trust, who: &Principal| trust.admissions.iter().any(|admission| admission.principal.includes(who));
-        let wanted = whole.trust.iter().flatten().flatten().filter(|grant| grant.presence == Presence::Wanted);
-        let mut wanted = wanted.filter_map(|grant| grant.admission.as_ref());
-        wanted.any(|admission| lets_in(&there, &admission.principal) && !lets_in(&to_be, &admission.principal))
+        let lets_in = |trust: &Trust, who: &Principal| trust.rules.iter().any(|rule| rule.principal.includes(who));
+        let wanted = whole.trust.iter().flatten().flatten().filter(|grant| grant.intent == Intent::Grant);
+        let mut wanted = wanted.filter_map(|grant| grant.rule.as_ref());
+        wanted.any(|rule| lets_in(&there, &rule.principal) && !lets_in(&to_be, &rule.principal))
     }
 }
 
 impl Wanted {
     /// Puts the assume policies of the identity in.
-    fn put_assume_policies(&mut self, arn_of_identity: &Arn, shares: &Shares<'_>) {
+    fn put_assume_policies(&mut self, arn_of_identity: &Arn, shares: &Allocation<'_>) {
         self.identity.inline_policies.extend(inline_assume_policy(shares));
         for (number, roles) in &shares.shards {
             let Some((name, arn)) = assume::shard(arn_of_identity, &self.identity.path, &self.identity.name, *number) else { continue };
@@ -147,7 +148,7 @@ impl Wanted {
     }
 }
 
-fn inline_assume_policy(shares: &Shares<'_>) -> Option<(PolicyName, Document)> {
+fn inline_assume_policy(shares: &Allocation<'_>) -> Option<(PolicyName, Document)> {
     let name = ASSUME_POLICY.parse().ok().filter(|_| !shares.inline.is_empty())?;
     Some((name, assume::document(&shares.inline)))
 }
@@ -156,24 +157,24 @@ fn inline_assume_policy(shares: &Shares<'_>) -> Option<(PolicyName, Document)> {
 fn standing_roles<'a>(assumes: &'a [AssumableRole], found: &Found<'_>, is_behind: bool) -> assume::Roles<'a> {
     let there = found.assumable();
     let is_there = |role: &AssumableRole| there.contains(role.arn.as_str()) || (is_behind && role.is_told);
-    assumes.iter().filter(|role| role.presence.is_met(is_there(role))).map(|role| (role.arn.as_str(), role.rights)).collect()
+    assumes.iter().filter(|role| role.intent.is_met(is_there(role))).map(|role| (role.arn.as_str(), role.rights)).collect()
 }
 
 /// The trust policy that is to be there. A grant that is merely kept is in it as it stands: under what is required now where that only narrows it, and
 /// otherwise under what was required before. Where nothing is added, that it fits comes before that it is narrow.
-fn trust_to_be(entries: &[Vec<Grant>], there: Option<&Trust>, room: usize, own: Option<&AccountID>) -> Document {
+fn trust_to_be(entries: &[Vec<Grant>], there: Option<&Trust>, capacity: usize, own: Option<&AccountID>) -> Document {
     let nothing = Trust::default();
     let known = there.unwrap_or(&nothing);
     // None of those that were deleted and made anew, which only the unique IDs that are there now tell.
     let declared: Vec<Vec<Grant>> = entries.iter().map(|entry| entry.iter().filter(|grant| !grant.is_replaced(there)).cloned().collect()).collect();
     let beside = |known: &Trust| {
-        let adds = declared.iter().flatten().any(|grant| grant.presence == Presence::Wanted);
+        let adds = declared.iter().flatten().any(|grant| grant.intent == Intent::Grant);
         let narrowed = trust_beside(&declared, known, Kept::Narrowed);
-        if adds || narrowed.size() <= room {
+        if adds || narrowed.size() <= capacity {
             return narrowed;
         }
         let standing = trust_beside(&declared, known, Kept::AsTheyStand);
-        if standing.size() <= room { standing } else { trust_beside(&declared, known, Kept::AsFewAsSuffice) }
+        if standing.size() <= capacity { standing } else { trust_beside(&declared, known, Kept::AsFewAsSuffice) }
     };
     let to_be = beside(known);
     // What was denied by hand is not denied any more then, and who comes in by a root may be named.
@@ -196,39 +197,39 @@ enum Kept {
 
 fn trust_beside(entries: &[Vec<Grant>], known: &Trust, how: Kept) -> Document {
     // Who comes in anyway may be named: that adds nobody.
-    let wanted = entries.iter().flatten().filter(|grant| grant.presence == Presence::Wanted).filter_map(|grant| grant.admission.clone());
-    let let_in = Trust { admissions: known.admissions.iter().cloned().chain(wanted).collect(), ..known.clone() };
+    let wanted = entries.iter().flatten().filter(|grant| grant.intent == Intent::Grant).filter_map(|grant| grant.rule.clone());
+    let let_in = Trust { rules: known.rules.iter().cloned().chain(wanted).collect(), ..known.clone() };
     let as_declared = |grant: &Grant| {
-        let admission = grant.admission.as_ref()?;
-        let stands = match grant.presence {
-            Presence::Wanted => true,
-            Presence::Kept => how == Kept::Narrowed && grant.is_understood && let_in.covers(admission) && !grant.standing(known).is_empty(),
-            Presence::Absent => false,
+        let rule = grant.rule.as_ref()?;
+        let stands = match grant.intent {
+            Intent::Grant => true,
+            Intent::Freeze => how == Kept::Narrowed && grant.is_understood && let_in.covers(rule) && !grant.standing(known).is_empty(),
+            Intent::Revoke => false,
         };
-        stands.then(|| admission.clone())
+        stands.then(|| rule.clone())
     };
-    let mut to_be: Vec<BTreeSet<Admission>> = entries.iter().map(|entry| entry.iter().filter_map(as_declared).collect()).collect();
+    let mut to_be: Vec<BTreeSet<TrustRule>> = entries.iter().map(|entry| entry.iter().filter_map(as_declared).collect()).collect();
     let all = entries.iter().enumerate().flat_map(|(index, entry)| entry.iter().map(move |grant| (index, grant)));
-    let kept: Vec<(usize, &Grant)> = all.filter(|(_, grant)| grant.presence == Presence::Kept && as_declared(grant).is_none()).collect();
+    let kept: Vec<(usize, &Grant)> = all.filter(|(_, grant)| grant.intent == Intent::Freeze && as_declared(grant).is_none()).collect();
     // First what each entry lets in as it is declared, then by name who is to come in by the root now: that may be in another entry.
     for by_name in [false, true] {
         for (index, grant) in &kept {
-            let is_due = |kept: &Admission| by_name != grant.admission.as_ref().is_some_and(|own| own.principal == kept.principal);
+            let is_due = |kept: &TrustRule| by_name != grant.rule.as_ref().is_some_and(|own| own.principal == kept.principal);
             let standing = without_lesser(grant.standing(known)).into_iter().filter(is_due);
             // What another entry has is not repeated: several may name one principal under conditions of their own.
-            let missing: Vec<Admission> = standing.filter(|kept| !to_be.iter().flatten().any(|there| there.extends(kept))).collect();
+            let missing: Vec<TrustRule> = standing.filter(|kept| !to_be.iter().flatten().any(|there| there.extends(kept))).collect();
             to_be[*index].extend(missing);
         }
     }
     if how == Kept::AsFewAsSuffice {
-        let all: BTreeSet<Admission> = to_be.iter().flatten().cloned().collect();
-        let is_spare = |one: &Admission| all.iter().any(|more| more.covers(one) && !one.covers(more));
+        let all: BTreeSet<TrustRule> = to_be.iter().flatten().cloned().collect();
+        let is_spare = |one: &TrustRule| all.iter().any(|more| more.covers(one) && !one.covers(more));
         to_be.iter_mut().for_each(|entry| entry.retain(|one| !is_spare(one)));
     }
     trust_policy(to_be)
 }
 
 /// A permissions policy that denies everything: what cuts a user off.
-pub fn nothing() -> Document {
+pub fn deny_all_policy() -> Document {
     Document::new(vec![Statement::deny().actions(["*"]).resources(["*"])])
 }

@@ -20,7 +20,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use proptest::test_runner::FileFailurePersistence;
-use rolebridge::api::conditions::{Class, kinds};
+use rolebridge::api::conditions::{Class, condition_types};
 use rolebridge::api::{Condition, Reason};
 use rolebridge::controller::cluster::relations::{Dependency, Relations};
 use rolebridge::core::action::{Action, Dependent, Tagged};
@@ -28,16 +28,16 @@ use rolebridge::core::assume::{self, SessionRights};
 use rolebridge::core::canonical::Canonical;
 use rolebridge::core::desired::{Desired, desired_role, desired_user};
 use rolebridge::core::document::{Document, Effect, StatementRef};
-use rolebridge::core::grants::{AssumableRole, Grant, Presence};
+use rolebridge::core::grants::{AssumableRole, Grant, Intent};
 use rolebridge::core::identity::{ASSUME_POLICY, IdentityName, ManagedPolicy, REVOKE_SESSIONS_POLICY};
 use rolebridge::core::names::Arn;
 use rolebridge::core::observed::{Dependents, Observed, ObservedIdentity, ObservedPolicy};
 use rolebridge::core::outcome::{Outcome, Problem};
 use rolebridge::core::ownership::{Owner, Tags};
-use rolebridge::core::placement::find;
-use rolebridge::core::plan::{Plan, Removal, Removed, plan, plan_removal};
+use rolebridge::core::placement::resolve_account;
+use rolebridge::core::plan::{DeletionPhase, DeletionTarget, Plan, plan, plan_removal};
 use rolebridge::core::quotas::{INLINE_QUOTA, MOST_SHARDS, SHARD_QUOTA};
-use rolebridge::core::trust::Admission;
+use rolebridge::core::trust::TrustRule;
 use rolebridge::core::world::{ObjectKey, Ref, World};
 use serde_json::{Value, json};
 
@@ -302,7 +302,7 @@ impl RoleCase {
     fn desired(&self, found: &FoundAll) -> Desired {
         let cluster = self.cluster(found.pinned());
         let role = cluster.role(&ObjectKey::new(NAMESPACE, "reader")).expect("the role");
-        let at = find(&cluster, "prod").expect("the account");
+        let at = resolve_account(&cluster, "prod").expect("the account");
         desired_role(&cluster, &role, &at, &cluster.texts(Some(NAMESPACE), role.spec.permissions.as_ref()), INSTALLATION).expect("the role is valid")
     }
 }
@@ -475,9 +475,9 @@ fn to_let_in(desired: &Desired, start: &Observed) -> BTreeSet<String> {
 }
 
 /// What an admission requires.
-fn bits(admission: &Admission) -> u8 {
+fn bits(rule: &TrustRule) -> u8 {
     let conditions = [("Bool", "aws:MultiFactorAuthPresent", MFA), ("StringEquals", "sts:ExternalId", EXTERNAL_ID)];
-    conditions.iter().filter(|(operator, key, _)| admission.conditions.has(operator, key)).fold(0, |all, (.., bit)| all | bit)
+    conditions.iter().filter(|(operator, key, _)| rule.conditions.has(operator, key)).fold(0, |all, (.., bit)| all | bit)
 }
 
 /// The principals of the grants that stand. What is merely kept stays where it is named and let in: under what is required now, where that lets in
@@ -489,12 +489,12 @@ fn standing(desired: &Desired, start: &Observed) -> BTreeSet<(String, u8)> {
     };
     let there: BTreeSet<(String, u8)> = named(start, Effect::Allow).into_iter().filter(|entry| alone(entry).is_disjoint(&denied)).collect();
     // Who is to be let in by a root in any case may be named, too.
-    let wanted = desired.trust.iter().flatten().flatten().filter(|grant| grant.presence == Presence::Wanted);
-    let by_root = wanted.filter_map(|grant| grant.admission.as_ref()).map(|admission| (admission.principal.to_string(), bits(admission)));
+    let wanted = desired.trust.iter().flatten().flatten().filter(|grant| grant.intent == Intent::Grant);
+    let by_root = wanted.filter_map(|grant| grant.rule.as_ref()).map(|rule| (rule.principal.to_string(), bits(rule)));
     let let_in: BTreeSet<String> = let_in(start).union(&everybody_in(by_root.collect())).cloned().collect();
     let stands = |grant: &Grant| -> Vec<(String, u8)> {
-        let Some(admission) = &grant.admission else { return vec![] };
-        let wanted = (admission.principal.to_string(), bits(admission));
+        let Some(rule) = &grant.rule else { return vec![] };
+        let wanted = (rule.principal.to_string(), bits(rule));
         let is_one_of = |many: &str| many == "*" || (many == ROOT && wanted.0.starts_with("arn:aws:iam::111111111111:"));
         let exists = grant.source_id.is_some() || wanted.0 == ROOT;
         let own = there.iter().filter(|(name, _)| *name == wanted.0 || (exists && is_one_of(name)));
@@ -503,12 +503,12 @@ fn standing(desired: &Desired, start: &Observed) -> BTreeSet<(String, u8)> {
         // Who is to come in by a root and was named stays named, where the root is not allowed.
         let is_own_name = |name: &str| grant.own_name.as_ref().is_some_and(|own| own.to_string() == name);
         let by_name: Vec<(String, u8)> = there.iter().filter(|(name, _)| is_own_name(name)).cloned().collect();
-        match grant.presence {
-            Presence::Wanted => vec![wanted],
-            Presence::Absent => vec![],
-            Presence::Kept if as_it_was.is_empty() => by_name,
-            Presence::Kept if alone(&wanted).is_subset(&let_in) => vec![wanted],
-            Presence::Kept => as_it_was.into_iter().chain(by_name).collect(),
+        match grant.intent {
+            Intent::Grant => vec![wanted],
+            Intent::Revoke => vec![],
+            Intent::Freeze if as_it_was.is_empty() => by_name,
+            Intent::Freeze if alone(&wanted).is_subset(&let_in) => vec![wanted],
+            Intent::Freeze => as_it_was.into_iter().chain(by_name).collect(),
         }
     };
     desired.trust.iter().flatten().flatten().flat_map(stands).collect()
@@ -717,11 +717,11 @@ proptest! {
     fn a_removal_takes_what_is_ours_and_no_more(case in arb_role_case(), found in arb_found(), cut_off_only in any::<bool>()) {
         let desired = case.desired(&found);
         let start = found.observed(&desired.owner, &desired);
-        let removed = Removed {
+        let removed = DeletionTarget {
             owner: desired.owner.clone(), pinned: desired.pinned.clone(), name: desired.identity.name.clone(), policies: desired.known_policies(),
             quotas: desired.quotas,
         };
-        let how_far = if cut_off_only { Removal::CutOff } else { Removal::Delete };
+        let how_far = if cut_off_only { DeletionPhase::CutOff } else { DeletionPhase::Delete };
         let (planned, problem) = plan_removal(&removed, &start, &Dependents::default(), how_far);
         let role_is_ours = found.role.as_ref().is_some_and(|role| role.whose.is_ours() && found.pinned().is_none_or(|pinned| pinned == ROLE_ID));
         // What we made and what does not say so any more is neither touched nor left behind in silence.
@@ -844,7 +844,7 @@ fn desired_of_user(naming: &[Naming], boundary: Option<&str>, tags_: &BTreeMap<&
         }}));
     }
     let user = cluster.user(&ObjectKey::new(NAMESPACE, "alice")).expect("the user");
-    let at = find(&cluster, "utils").expect("the account");
+    let at = resolve_account(&cluster, "utils").expect("the account");
     desired_user(&cluster, &user, &at, &cluster.texts(Some(NAMESPACE), user.spec.permissions.as_ref()), INSTALLATION).expect("the user is valid")
 }
 
@@ -920,7 +920,7 @@ proptest! {
         prop_assert!(found.whose.is_ours());
         let before = may_assume(&start);
         let after: BTreeSet<String> = desired.assumes.iter()
-            .filter(|role| role.presence == Presence::Wanted || (role.presence == Presence::Kept && before.contains(role.arn.as_str())))
+            .filter(|role| role.intent == Intent::Grant || (role.intent == Intent::Freeze && before.contains(role.arn.as_str())))
             .map(|role| role.arn.to_string()).collect();
         let states = states(&start, &planned.actions);
         for state in &states {
@@ -945,13 +945,13 @@ proptest! {
     fn statement_38_a_removed_user_is_cut_off_until_it_is_gone(found in arb_found_user(), keys in btree_set("AKIA[A-Z]{4}", 0..3), password in any::<bool>()) {
         let desired = desired_of_user(&[], None, &BTreeMap::new());
         let start = found.observed(&desired, &[]);
-        let removed = Removed { owner: desired.owner.clone(), pinned: None, name: desired.identity.name.clone(), policies: BTreeSet::new(), quotas: desired.quotas };
+        let removed = DeletionTarget { owner: desired.owner.clone(), pinned: None, name: desired.identity.name.clone(), policies: BTreeSet::new(), quotas: desired.quotas };
         let mut of_user: BTreeSet<Dependent> = keys.into_iter().map(Dependent::AccessKey).collect();
         if password {
             of_user.insert(Dependent::LoginProfile);
         }
         let dependents = Dependents { of_user: of_user.clone(), ..Dependents::default() };
-        let (planned, problem) = plan_removal(&removed, &start, &dependents, Removal::Delete);
+        let (planned, problem) = plan_removal(&removed, &start, &dependents, DeletionPhase::Delete);
         prop_assert_eq!(problem, None);
         if !found.whose.is_ours() {
             prop_assert_eq!(planned, Plan::default());
@@ -983,16 +983,16 @@ type FoundShard = (usize, Vec<usize>, bool, Whose);
 
 #[derive(Clone, Debug)]
 struct Crowd {
-    presences: Vec<Presence>,
+    presences: Vec<Intent>,
     inline: Vec<usize>,
     shards: Vec<FoundShard>,
     boundaries: (Option<&'static str>, Option<&'static str>),
 }
 
 fn arb_crowd() -> impl Strategy<Value = Crowd> {
-    let presence = |wanted: u32| prop_oneof![wanted => Just(Presence::Wanted), 2 => Just(Presence::Kept), 2 => Just(Presence::Absent)];
+    let intent = |wanted: u32| prop_oneof![wanted => Just(Intent::Grant), 2 => Just(Intent::Freeze), 2 => Just(Intent::Revoke)];
     // All, many, some and few of them wanted: what fits inline is few.
-    let presences = prop_oneof![Just(vec![Presence::Wanted; CROWD]), vec(presence(12), CROWD), vec(presence(2), 0..12), vec(presence(2), 0..5)];
+    let presences = prop_oneof![Just(vec![Intent::Grant; CROWD]), vec(intent(12), CROWD), vec(intent(2), 0..12), vec(intent(2), 0..5)];
     let some = |most: usize| subsequence((0..CROWD).collect::<Vec<_>>(), 0..=most);
     let whose = prop_oneof![12 => Just(Whose::Ours), 1 => Just(Whose::Nobody)];
     // Some are full, and in these there is no room for what their roles need.
@@ -1030,7 +1030,7 @@ fn crowd_policy(roles: &[usize], quota: usize) -> Document {
 impl Crowd {
     fn desired(&self) -> Desired {
         let mut desired = desired_of_user(&[], self.boundaries.0, &BTreeMap::new());
-        let role = |(index, presence): (usize, &Presence)| AssumableRole {
+        let role = |(index, intent): (usize, &Intent)| AssumableRole {
             key: ObjectKey::new(NAMESPACE, format!("role-{index}")),
             account: "prod".into(),
             arn: crowd_arn(index),
@@ -1038,11 +1038,11 @@ impl Crowd {
             name: format!("role-{index}").parse().expect("a name"),
             rights: crowd_rights(index),
             opens_in_console: true,
-            presence: *presence,
+            intent: *intent,
             is_coming: false,
             is_told: false,
         };
-        desired.assumes = self.presences.iter().enumerate().filter(|(_, presence)| **presence != Presence::Absent).map(role).collect();
+        desired.assumes = self.presences.iter().enumerate().filter(|(_, intent)| **intent != Intent::Revoke).map(role).collect();
         desired
     }
 
@@ -1108,18 +1108,18 @@ proptest! {
         let desired = crowd.desired();
         let start = crowd.observed(&desired);
         let before = crowd_may_assume(&start, &desired.owner);
-        let of = |presence: Presence| -> BTreeSet<String> {
-            desired.assumes.iter().filter(|role| role.presence == presence).map(|role| role.arn.to_string()).collect()
+        let of = |intent: Intent| -> BTreeSet<String> {
+            desired.assumes.iter().filter(|role| role.intent == intent).map(|role| role.arn.to_string()).collect()
         };
-        let kept: BTreeSet<String> = of(Presence::Kept).intersection(&before).cloned().collect();
+        let kept: BTreeSet<String> = of(Intent::Freeze).intersection(&before).cloned().collect();
         let (after, planned) = match plan(&desired, &start) {
-            Ok(planned) => (of(Presence::Wanted).union(&kept).cloned().collect::<BTreeSet<_>>(), planned),
+            Ok(planned) => (of(Intent::Grant).union(&kept).cloned().collect::<BTreeSet<_>>(), planned),
             Err(problems) => {
                 prop_assert!(problems.iter().all(|p| p.reason == Reason::Conflict) && !foreign_policies(&start, &desired.owner).is_empty(), "{problems:?}");
                 // Withdrawn grants end all the same.
                 let found = start.identity.as_ref().expect("the user").id.clone();
                 let less = Desired::withdraw_revoked(desired.owner.clone(), found, None, desired.assumes.clone(), desired.arn.clone(), desired.quotas, &start).expect("it is there");
-                let stays = of(Presence::Wanted).union(&kept).filter(|role| before.contains(*role)).cloned().collect();
+                let stays = of(Intent::Grant).union(&kept).filter(|role| before.contains(*role)).cloned().collect();
                 (stays, plan(&less, &start).map_err(|problems| TestCaseError::fail(format!("{problems:?}")))?)
             }
         };
@@ -1149,7 +1149,7 @@ proptest! {
     fn a_change_of_one_role_concerns_one_policy(mut crowd in arb_crowd(), index in 0..CROWD) {
         crowd.shards.iter_mut().for_each(|shard| shard.3 = Whose::Ours);
         let mut desired = crowd.desired();
-        desired.assumes.iter_mut().for_each(|role| role.presence = Presence::Wanted);
+        desired.assumes.iter_mut().for_each(|role| role.intent = Intent::Grant);
         let start = crowd.observed(&desired);
         let first = plan(&desired, &start).map_err(|problems| TestCaseError::fail(format!("{problems:?}")))?;
         let settled = states(&start, &first.actions).pop().expect("the start");
@@ -1159,7 +1159,7 @@ proptest! {
                 desired.assumes.remove(at);
             }
             None => {
-                let one = Crowd { presences: vec![Presence::Wanted; index + 1], ..crowd.clone() };
+                let one = Crowd { presences: vec![Intent::Grant; index + 1], ..crowd.clone() };
                 desired.assumes.extend(one.desired().assumes.pop());
             }
         }
@@ -1182,9 +1182,9 @@ proptest! {
         let desired = crowd.desired();
         let start = crowd.observed(&desired);
         let loose = start.policies.keys().cloned().collect();
-        let removed = Removed { owner: desired.owner.clone(), pinned: None, name: desired.identity.name.clone(), policies: loose, quotas: desired.quotas };
-        for removed in [Removed { policies: BTreeSet::new(), ..removed.clone() }, removed] {
-            let (planned, problem) = plan_removal(&removed, &start, &Dependents::default(), Removal::Delete);
+        let removed = DeletionTarget { owner: desired.owner.clone(), pinned: None, name: desired.identity.name.clone(), policies: loose, quotas: desired.quotas };
+        for removed in [DeletionTarget { policies: BTreeSet::new(), ..removed.clone() }, removed] {
+            let (planned, problem) = plan_removal(&removed, &start, &Dependents::default(), DeletionPhase::Delete);
             prop_assert_eq!(problem, None);
             let end = states(&start, &planned.actions).pop().expect("the start");
             let attached = |arn: &Arn| start.identity.as_ref().is_some_and(|found| found.identity.attached_policies.contains(arn));
@@ -1306,10 +1306,10 @@ impl Person {
         let told: Vec<Value> = found.managed.keys().map(|name| json!({"arn": own_arn(name)})).collect();
         cluster.apply(json!({"kind": "BastionUser", "metadata": {"name": "alice"}, "spec": spec, "status": {"policies": told}}));
         let user = cluster.user(&ObjectKey::new(NAMESPACE, "alice")).expect("the user");
-        let at = find(&cluster, "utils").expect("the account");
+        let at = resolve_account(&cluster, "utils").expect("the account");
         let texts = cluster.texts(Some(NAMESPACE), user.spec.permissions.as_ref());
         let mut desired = desired_user(&cluster, &user, &at, &texts, INSTALLATION).expect("the user is valid");
-        let crowd = Crowd { presences: vec![Presence::Wanted; self.roles], inline: vec![], shards: vec![], boundaries: (None, None) };
+        let crowd = Crowd { presences: vec![Intent::Grant; self.roles], inline: vec![], shards: vec![], boundaries: (None, None) };
         desired.assumes = crowd.desired().assumes;
         desired
     }
@@ -1510,17 +1510,17 @@ proptest! {
     /// The rules of kstatus, whatever is wrong.
     #[test]
     fn conditions_follow_kstatus(before in arb_problems(), now in arb_problems(), generation in 0i64..5) {
-        const ASPECTS: [&str; 3] = [kinds::ACCOUNT_READY, kinds::REFERENCES_RESOLVED, kinds::SYNCED];
+        const ASPECTS: [&str; 3] = [condition_types::ACCOUNT_READY, condition_types::REFERENCES_RESOLVED, condition_types::SYNCED];
         let previous = Outcome { problems: before, ..Outcome::default() }.conditions(&ASPECTS, generation, &[], "2026-01-01T00:00:00Z");
         let outcome = Outcome { problems: now, ..Outcome::default() };
         let conditions = outcome.conditions(&ASPECTS, generation + 1, &previous, "2026-01-02T00:00:00Z");
         let find = |of: &[Condition], kind: &str| of.iter().find(|c| c.type_ == kind).cloned();
         let is = |kind: &str, status: &str| find(&conditions, kind).is_some_and(|c| c.status == status);
-        prop_assert!(!(is(kinds::RECONCILING, "True") && is(kinds::STALLED, "True")));
-        prop_assert_eq!(is(kinds::READY, "True"), outcome.problems.is_empty());
-        prop_assert_eq!(is(kinds::READY, "True"), ASPECTS.iter().all(|kind| is(kind, "True")));
-        prop_assert_eq!(is(kinds::READY, "False"), is(kinds::RECONCILING, "True") || is(kinds::STALLED, "True"));
-        prop_assert_eq!(is(kinds::STALLED, "True"), outcome.problems.iter().any(|p| p.reason.class() == Class::Stalled));
+        prop_assert!(!(is(condition_types::RECONCILING, "True") && is(condition_types::STALLED, "True")));
+        prop_assert_eq!(is(condition_types::READY, "True"), outcome.problems.is_empty());
+        prop_assert_eq!(is(condition_types::READY, "True"), ASPECTS.iter().all(|kind| is(kind, "True")));
+        prop_assert_eq!(is(condition_types::READY, "False"), is(condition_types::RECONCILING, "True") || is(condition_types::STALLED, "True"));
+        prop_assert_eq!(is(condition_types::STALLED, "True"), outcome.problems.iter().any(|p| p.reason.class() == Class::Stalled));
         let types: BTreeSet<&str> = conditions.iter().map(|c| c.type_.as_str()).collect();
         prop_assert_eq!(types.len(), conditions.len(), "each type once");
         for condition in &conditions {

@@ -211,7 +211,7 @@ impl Case {
             let joined = self.groups.iter().filter(|(_, (exchange, _))| exchange.after.is_some());
             let membership = |name: &str| rolebridge::core::groups::Membership {
                 group: name.parse().expect("a group"),
-                presence: rolebridge::core::grants::Presence::Wanted,
+                intent: rolebridge::core::grants::Intent::Grant,
                 problem: None,
             };
             desired.memberships = Some(joined.map(|(name, _)| membership(name)).collect());

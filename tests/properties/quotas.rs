@@ -10,11 +10,11 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use rolebridge::core::desired::Desired;
 use rolebridge::core::document::Document;
-use rolebridge::core::grants::{Grant, Presence};
+use rolebridge::core::grants::{Grant, Intent};
 use rolebridge::core::observed::{Observed, ObservedIdentity, ObservedPolicy};
 use rolebridge::core::plan::{Plan, plan};
 use rolebridge::core::quotas::Quotas;
-use rolebridge::core::trust::{Admission, Conditions, Principal, trust_policy};
+use rolebridge::core::trust::{Conditions, Principal, TrustRule, trust_policy};
 use serde_json::json;
 
 use super::permissions::role;
@@ -81,12 +81,12 @@ fn conditions(required: u8) -> Conditions {
     asked.fold(Conditions::default(), |all, (_, operator, key, values)| all.with(operator, key, (0..*values).map(|n| format!("203.0.113.{n}"))))
 }
 
-fn admission(number: usize, required: u8) -> Admission {
-    Admission { conditions: conditions(required), ..Admission::plain(Principal::AWS(user(number))) }
+fn rule(number: usize, required: u8) -> TrustRule {
+    TrustRule { conditions: conditions(required), ..TrustRule::plain(Principal::AWS(user(number))) }
 }
 
 fn trust(users: &BTreeMap<usize, u8>) -> Document {
-    trust_policy([users.iter().map(|(number, required)| admission(*number, *required)).collect()])
+    trust_policy([users.iter().map(|(number, required)| rule(*number, *required)).collect()])
 }
 
 fn permission(name: &str) -> Document {
@@ -99,10 +99,10 @@ impl Case {
         let mut desired = role();
         let grant = |(number, required): (&usize, &u8)| Grant {
             source: format!("BastionUser/data/{number}"),
-            admission: Some(admission(*number, *required)),
+            rule: Some(rule(*number, *required)),
             identity: Conditions::default(),
             is_understood: true,
-            presence: if self.kept.contains(number) { Presence::Kept } else { Presence::Wanted },
+            intent: if self.kept.contains(number) { Intent::Freeze } else { Intent::Grant },
             problem: None,
             own_name: None,
             key: None,

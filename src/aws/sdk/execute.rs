@@ -3,7 +3,7 @@
 use aws_sdk_iam::error::BuildError;
 use aws_sdk_iam::types::Tag;
 
-use super::super::errors::{CallError, existing, taken};
+use super::super::errors::{CallError, existing, ok_if_entry_absent};
 use super::Sdk;
 use super::reply::value;
 use crate::api::Reason;
@@ -28,9 +28,9 @@ impl Sdk {
             }
             Action::DeletePolicyVersion(arn, version) => {
                 let request = iam.delete_policy_version().policy_arn(arn.as_str()).version_id(version);
-                gone(self.call("iam:DeletePolicyVersion", request.send()).await)
+                deleted(self.call("iam:DeletePolicyVersion", request.send()).await)
             }
-            Action::DeletePolicy(arn) => gone(self.call("iam:DeletePolicy", iam.delete_policy().policy_arn(arn.as_str()).send()).await),
+            Action::DeletePolicy(arn) => deleted(self.call("iam:DeletePolicy", iam.delete_policy().policy_arn(arn.as_str()).send()).await),
             Action::PutInlinePolicy(who, name, document) => self.put_inline_policy(who, name, document.to_json()).await,
             Action::DeleteInlinePolicy(who, name) => self.delete_inline_policy(who, name).await,
             Action::AttachPolicy(who, arn) => self.attach_policy(who, arn).await,
@@ -55,8 +55,8 @@ impl Sdk {
             Action::Untag(what, keys) => self.untag(what, keys).await,
             Action::RemoveDependent(user, dependent) => self.remove_dependent(user, dependent).await,
             Action::DeleteIdentity(who) => match who {
-                IdentityName::User(name) => gone(self.call("iam:DeleteUser", iam.delete_user().user_name(name.as_str()).send()).await),
-                IdentityName::Role(name) => gone(self.call("iam:DeleteRole", iam.delete_role().role_name(name.as_str()).send()).await),
+                IdentityName::User(name) => deleted(self.call("iam:DeleteUser", iam.delete_user().user_name(name.as_str()).send()).await),
+                IdentityName::Role(name) => deleted(self.call("iam:DeleteRole", iam.delete_role().role_name(name.as_str()).send()).await),
             },
         }
     }
@@ -108,11 +108,11 @@ impl Sdk {
         match who {
             IdentityName::User(user) => {
                 let request = self.iam.delete_user_policy().user_name(user.as_str()).policy_name(name.as_str());
-                off(self.call("iam:DeleteUserPolicy", request.send()).await)
+                detached(self.call("iam:DeleteUserPolicy", request.send()).await)
             }
             IdentityName::Role(role) => {
                 let request = self.iam.delete_role_policy().role_name(role.as_str()).policy_name(name.as_str());
-                off(self.call("iam:DeleteRolePolicy", request.send()).await)
+                detached(self.call("iam:DeleteRolePolicy", request.send()).await)
             }
         }
     }
@@ -134,11 +134,11 @@ impl Sdk {
         match who {
             IdentityName::User(user) => {
                 let request = self.iam.detach_user_policy().user_name(user.as_str()).policy_arn(arn.as_str());
-                off(self.call("iam:DetachUserPolicy", request.send()).await)
+                detached(self.call("iam:DetachUserPolicy", request.send()).await)
             }
             IdentityName::Role(role) => {
                 let request = self.iam.detach_role_policy().role_name(role.as_str()).policy_arn(arn.as_str());
-                off(self.call("iam:DetachRolePolicy", request.send()).await)
+                detached(self.call("iam:DetachRolePolicy", request.send()).await)
             }
         }
     }
@@ -160,11 +160,11 @@ impl Sdk {
         match who {
             IdentityName::User(user) => {
                 let request = self.iam.delete_user_permissions_boundary().user_name(user.as_str());
-                off(self.call("iam:DeleteUserPermissionsBoundary", request.send()).await)
+                detached(self.call("iam:DeleteUserPermissionsBoundary", request.send()).await)
             }
             IdentityName::Role(role) => {
                 let request = self.iam.delete_role_permissions_boundary().role_name(role.as_str());
-                off(self.call("iam:DeleteRolePermissionsBoundary", request.send()).await)
+                detached(self.call("iam:DeleteRolePermissionsBoundary", request.send()).await)
             }
         }
     }
@@ -214,33 +214,33 @@ impl Sdk {
 
     async fn remove_from_group(&self, user: &UserName, group: &str) -> Result<Receipt, Failure> {
         let request = self.iam.remove_user_from_group().user_name(user.as_str()).group_name(group);
-        off(self.call("iam:RemoveUserFromGroup", request.send()).await)
+        detached(self.call("iam:RemoveUserFromGroup", request.send()).await)
     }
 
     async fn remove_dependent(&self, name: &UserName, dependent: &Dependent) -> Result<Receipt, Failure> {
         let iam = &self.iam;
         let user = name.as_str();
         match dependent {
-            Dependent::LoginProfile => gone(self.call("iam:DeleteLoginProfile", iam.delete_login_profile().user_name(user).send()).await),
+            Dependent::LoginProfile => deleted(self.call("iam:DeleteLoginProfile", iam.delete_login_profile().user_name(user).send()).await),
             Dependent::AccessKey(id) => {
-                gone(self.call("iam:DeleteAccessKey", iam.delete_access_key().user_name(user).access_key_id(id).send()).await)
+                deleted(self.call("iam:DeleteAccessKey", iam.delete_access_key().user_name(user).access_key_id(id).send()).await)
             }
             Dependent::SigningCertificate(id) => {
                 let request = iam.delete_signing_certificate().user_name(user).certificate_id(id);
-                gone(self.call("iam:DeleteSigningCertificate", request.send()).await)
+                deleted(self.call("iam:DeleteSigningCertificate", request.send()).await)
             }
             Dependent::SSHPublicKey(id) => {
-                gone(self.call("iam:DeleteSSHPublicKey", iam.delete_ssh_public_key().user_name(user).ssh_public_key_id(id).send()).await)
+                deleted(self.call("iam:DeleteSSHPublicKey", iam.delete_ssh_public_key().user_name(user).ssh_public_key_id(id).send()).await)
             }
             Dependent::ServiceSpecificCredential(id) => {
                 let request = iam.delete_service_specific_credential().user_name(user).service_specific_credential_id(id);
-                gone(self.call("iam:DeleteServiceSpecificCredential", request.send()).await)
+                deleted(self.call("iam:DeleteServiceSpecificCredential", request.send()).await)
             }
             Dependent::MFADevice(serial) => {
                 let request = iam.deactivate_mfa_device().user_name(user).serial_number(serial);
-                let deactivated = gone(self.call("iam:DeactivateMFADevice", request.send()).await)?;
+                let deactivated = deleted(self.call("iam:DeactivateMFADevice", request.send()).await)?;
                 if dependent.is_virtual_device() {
-                    return gone(self.call("iam:DeleteVirtualMFADevice", iam.delete_virtual_mfa_device().serial_number(serial).send()).await);
+                    return deleted(self.call("iam:DeleteVirtualMFADevice", iam.delete_virtual_mfa_device().serial_number(serial).send()).await);
                 }
                 Ok(deactivated)
             }
@@ -256,13 +256,13 @@ fn done<T>(result: Result<T, CallError>) -> Result<Receipt, Failure> {
 }
 
 /// The answer to a removal.
-fn gone<T>(result: Result<T, CallError>) -> Result<Receipt, Failure> {
+fn deleted<T>(result: Result<T, CallError>) -> Result<Receipt, Failure> {
     Ok(existing(result)?.map_or(Receipt::Missing, |_| Receipt::Done))
 }
 
 /// The answer to taking something from a user or role, unless there is no user or role.
-fn off<T>(result: Result<T, CallError>) -> Result<Receipt, Failure> {
-    Ok(taken(result)?.map_or(Receipt::Missing, |_| Receipt::Done))
+fn detached<T>(result: Result<T, CallError>) -> Result<Receipt, Failure> {
+    Ok(ok_if_entry_absent(result)?.map_or(Receipt::Missing, |_| Receipt::Done))
 }
 
 /// The answer to a creation.

@@ -75,7 +75,9 @@ impl ConfigMaps {
         if let Some(known) = self.known(key, version, wanted) {
             return Ok(known);
         }
-        let Some(found) = Api::<ConfigMap>::namespaced(self.client.clone(), &key.namespace).get_opt(&key.name).await? else { return Ok(nothing()) };
+        let Some(found) = Api::<ConfigMap>::namespaced(self.client.clone(), &key.namespace).get_opt(&key.name).await? else {
+            return Ok(nothing());
+        };
         let mut data = found.data.unwrap_or_default();
         let named: BTreeSet<String> = index.entries_named(key).union(wanted).cloned().collect();
         let entries: BTreeMap<_, _> = named.into_iter().map(|entry| (entry.clone(), data.remove(&entry).map(ConfigText::from))).collect();

@@ -7,7 +7,7 @@ use kube::{Api, Client, ResourceExt};
 
 use super::relations::Dependency;
 use super::stores::Stores;
-use crate::api::conditions::kinds;
+use crate::api::conditions::condition_types;
 use crate::api::permissions::Permissions;
 use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
 use crate::core::access::{LONG_LIVED_KEYS, via};
@@ -55,7 +55,7 @@ pub trait Kind: Managed {
 }
 
 fn ready(conditions: &[Condition]) -> Option<&Condition> {
-    conditions.iter().find(|c| c.type_ == kinds::READY)
+    conditions.iter().find(|c| c.type_ == condition_types::READY)
 }
 
 /// The reason of the summary, and what those tell of it that wait for this resource.
@@ -115,7 +115,7 @@ impl Kind for AWSAccount {
 }
 
 impl Kind for BastionUser {
-    const ASPECTS: &'static [&'static str] = &[kinds::ACCOUNT_READY, kinds::REFERENCES_RESOLVED, kinds::SYNCED];
+    const ASPECTS: &'static [&'static str] = &[condition_types::ACCOUNT_READY, condition_types::REFERENCES_RESOLVED, condition_types::SYNCED];
 
     fn reference(key: ObjectKey) -> Ref {
         Ref::User(key)
@@ -160,7 +160,7 @@ impl Kind for BastionUser {
 }
 
 impl Kind for CrossAccountRole {
-    const ASPECTS: &'static [&'static str] = &[kinds::ACCOUNT_READY, kinds::REFERENCES_RESOLVED, kinds::SYNCED];
+    const ASPECTS: &'static [&'static str] = &[condition_types::ACCOUNT_READY, condition_types::REFERENCES_RESOLVED, condition_types::SYNCED];
 
     fn reference(key: ObjectKey) -> Ref {
         Ref::Role(key)

@@ -7,10 +7,10 @@ use parking_lot::Mutex;
 
 use crate::api::{AWSAccount, Reason};
 use crate::aws::{AccessConfig, Account, AccountConfig, BaseConfig, LimitsConfig};
-use crate::core::access::way;
+use crate::core::access::access_chain;
 use crate::core::grants::parse;
 use crate::core::outcome::Problem;
-use crate::core::placement::Placement;
+use crate::core::placement::ResolvedAccount;
 use crate::core::world::{Ref, World};
 
 /// The accounts that were gone into.
@@ -29,8 +29,8 @@ impl Accounts {
     ///
     /// # Errors
     /// Where the spec cannot be used, which the API server's own checks should have refused, or an account by which it is reached cannot.
-    pub fn get(&self, world: &dyn World, placement: &Placement) -> Result<Arc<Account>, Problem> {
-        let way = way(world, placement)?;
+    pub fn get(&self, world: &dyn World, placement: &ResolvedAccount) -> Result<Arc<Account>, Problem> {
+        let way = access_chain(world, placement)?;
         let mut made = self.made.lock();
         let mut last = None;
         for at in &way {
@@ -65,7 +65,7 @@ impl Accounts {
     }
 }
 
-fn account_config(placement: &Placement) -> Result<AccountConfig, Problem> {
+fn account_config(placement: &ResolvedAccount) -> Result<AccountConfig, Problem> {
     let spec = &placement.account.spec;
     Ok(AccountConfig {
         id: placement.id.clone(),

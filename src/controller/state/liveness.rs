@@ -13,7 +13,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::core::grants::{Grant, Presence};
+use crate::core::grants::{Grant, Intent};
 use crate::core::trust::Trust;
 use crate::core::world::Ref;
 
@@ -71,9 +71,9 @@ impl IdentityRegistry {
     ) -> Look {
         let mut look = Look::default();
         let waiting_since = self.waiting.lock().get(role).copied().filter(|since| now.saturating_duration_since(*since) <= PATIENCE);
-        for grant in grants.filter(|grant| grant.presence != Presence::Absent) {
-            let (Some(key), Some(id), Some(admission)) = (&grant.key, grant.source_id.as_deref(), &grant.admission) else { continue };
-            if admission.principal.is_account() {
+        for grant in grants.filter(|grant| grant.intent != Intent::Revoke) {
+            let (Some(key), Some(id), Some(rule)) = (&grant.key, grant.source_id.as_deref(), &grant.rule) else { continue };
+            if rule.principal.is_account() {
                 // Whoever is in it, an account is the same.
                 continue;
             }
@@ -173,7 +173,7 @@ impl IdentityRegistry {
 mod tests {
     use super::*;
     use crate::core::document::Document;
-    use crate::core::trust::{Admission, Conditions, Principal};
+    use crate::core::trust::{Conditions, Principal, TrustRule};
     use crate::core::world::{ObjectKey, SourceKey};
 
     const ID: &str = "AIDAEXAMPLEEXAMPLE01";
@@ -192,10 +192,10 @@ mod tests {
         let principal = Principal::named(ARN, &"222222222222".parse().unwrap());
         Grant {
             source: key().to_string(),
-            admission: Some(Admission::plain(principal)),
+            rule: Some(TrustRule::plain(principal)),
             identity: Conditions::default(),
             is_understood: true,
-            presence: Presence::Wanted,
+            intent: Intent::Grant,
             problem: None,
             key: Some(key()),
             own_name: None,
@@ -272,11 +272,11 @@ mod tests {
         assert!(identities.settle(&alices(), ID, false, now), "who names it is woken");
         assert!(!identities.settle(&alices(), ID, false, now) && identities.is_gone(ID) && !identities.counts_as_living(ID, now));
         for there in [Some(trusting(ID)), Some(trusting(ARN)), None] {
-            for presence in [Presence::Wanted, Presence::Kept] {
-                assert_eq!(look(&identities, &Grant { presence, ..alice() }, there.as_ref(), now), WAIT, "{there:?}");
+            for intent in [Intent::Grant, Intent::Freeze] {
+                assert_eq!(look(&identities, &Grant { intent, ..alice() }, there.as_ref(), now), WAIT, "{there:?}");
             }
         }
-        let resolved_anew = Grant { presence: Presence::Absent, source_id: None, ..alice() };
+        let resolved_anew = Grant { intent: Intent::Revoke, source_id: None, ..alice() };
         assert_eq!(look(&identities, &resolved_anew, Some(&trusting(ID)), now), GO_ON);
         assert!(identities.is_to_be_read(ID, false), "somebody may give it its name back");
         assert!(!identities.is_to_be_read(ID, true), "not in every pass");
@@ -290,7 +290,7 @@ mod tests {
         assert_eq!(look(&identities, &alice(), Some(&trusting(ID)), now), SUSPECT);
         assert!(!identities.counts_as_living(ID, later) && !identities.is_gone(ID), "nobody knows");
         assert_eq!(look(&identities, &alice(), Some(&trusting(ID)), later), WAIT, "it is resolved anew first");
-        let resolved_anew = Grant { presence: Presence::Kept, source_id: None, ..alice() };
+        let resolved_anew = Grant { intent: Intent::Freeze, source_id: None, ..alice() };
         assert_eq!(look(&identities, &resolved_anew, Some(&trusting(ID)), later), GO_ON, "others of the role are not held up");
         assert!(identities.is_to_be_read(ID, false));
         assert!(identities.settle(&alices(), ID, true, later) && identities.counts_as_living(ID, later));
@@ -304,9 +304,9 @@ mod tests {
         assert_eq!(look(&identities, &new, None, now), WAIT);
         assert_eq!(look(&identities, &new, Some(&trusting("arn:aws:iam::111111111111:user/bob")), now), WAIT);
         assert_eq!(look(&identities, &alice(), Some(&trusting(ARN)), now), GO_ON, "it is named there, which adds nobody");
-        assert_eq!(look(&identities, &Grant { presence: Presence::Kept, ..new }, Some(&trusting(ARN)), now), GO_ON);
+        assert_eq!(look(&identities, &Grant { intent: Intent::Freeze, ..new }, Some(&trusting(ARN)), now), GO_ON);
         let root = Principal::named("arn:aws:iam::111111111111:root", &"222222222222".parse().unwrap());
-        let by_root = Grant { admission: Some(Admission::plain(root)), ..alice() };
+        let by_root = Grant { rule: Some(TrustRule::plain(root)), ..alice() };
         assert_eq!(look(&identities, &by_root, None, now), GO_ON, "an account is the same whoever is in it");
     }
 

@@ -35,9 +35,9 @@ struct Entry {
 
 impl Entry {
     /// Whether a bulk read that began then says nothing about the resource: it was written to, or read directly, since or shortly before.
-    fn outweighs(&self, began: Instant) -> bool {
+    fn is_newer_than(&self, began: Instant) -> bool {
         let is_written = self.written_at.is_some_and(|at| at + GROUND > began);
-        is_written || self.observation.as_ref().is_some_and(|known| known.outweighs(began))
+        is_written || self.observation.as_ref().is_some_and(|known| known.is_newer_than(began))
     }
 }
 
@@ -99,8 +99,8 @@ impl Memory {
     }
 
     /// Whether a resource was read or made so lately that this is the ground for a write.
-    pub fn is_ground(&self, of: &Ref) -> bool {
-        self.entries.lock().get(of).and_then(|entry| entry.observation.as_ref()).is_some_and(Observation::is_ground)
+    pub fn may_write_from(&self, of: &Ref) -> bool {
+        self.entries.lock().get(of).and_then(|entry| entry.observation.as_ref()).is_some_and(Observation::may_write_from)
     }
 
     /// Puts an observation in the place of the one that is there, with the documents that others have as well.
@@ -132,15 +132,15 @@ impl Memory {
     }
 
     /// Whether a bulk read that began then says nothing about a resource: it was written to, or read directly, since or shortly before.
-    pub fn outweighs(&self, of: &Ref, began: Instant) -> bool {
-        self.entries.lock().get(of).is_some_and(|entry| entry.outweighs(began))
+    pub fn is_newer_than(&self, of: &Ref, began: Instant) -> bool {
+        self.entries.lock().get(of).is_some_and(|entry| entry.is_newer_than(began))
     }
 
     /// Keeps what a bulk read that began then showed of a resource, unless what is known outweighs it.
     pub fn keep_swept(&self, of: &Ref, began: Instant, observation: Observation) {
         let mut entries = self.entries.lock();
         let entry = entries.entry(of.clone()).or_default();
-        if !entry.outweighs(began) {
+        if !entry.is_newer_than(began) {
             self.replace(&mut entry.observation, Some(observation));
             (entry.drifted, entry.doubted_at) = (false, None);
         }
@@ -150,8 +150,8 @@ impl Memory {
     pub fn doubt(&self, of: &Ref, began: Instant, drifted: bool) {
         let mut entries = self.entries.lock();
         let entry = entries.entry(of.clone()).or_default();
-        let outweighs = entry.outweighs(began);
-        if let Some(known) = entry.observation.as_mut().filter(|_| !outweighs) {
+        let is_newer_than = entry.is_newer_than(began);
+        if let Some(known) = entry.observation.as_mut().filter(|_| !is_newer_than) {
             known.basis = Basis::Doubtful;
             entry.doubted_at = Some(Instant::now());
         }
@@ -220,7 +220,7 @@ mod tests {
     use crate::core::identity::{Identity, IdentityName, RoleSettings};
     use crate::core::names::Path;
     use crate::core::observed::{Observed, ObservedIdentity};
-    use crate::core::trust::nobody;
+    use crate::core::trust::deny_all_trust;
     use crate::core::world::ObjectKey;
 
     fn role() -> Ref {
@@ -228,7 +228,7 @@ mod tests {
     }
 
     fn reader(id: &str) -> Observed {
-        let settings = RoleSettings { description: String::new(), max_session_duration: 3600, trust_policy: nobody() };
+        let settings = RoleSettings { description: String::new(), max_session_duration: 3600, trust_policy: deny_all_trust() };
         let identity = Identity {
             name: IdentityName::Role("reader".parse().unwrap()),
             path: Path::root(),
@@ -256,14 +256,14 @@ mod tests {
         let id = "AROAEXAMPLEEXAMPLE01".parse().unwrap();
         let mut written = seen(reader("AROAEXAMPLEEXAMPLE01"), LATER);
         written.carried_out(Some(&id), BTreeMap::new(), Instant::now());
-        assert!(!written.is_ground(), "somebody may have made it anew since it was read");
+        assert!(!written.may_write_from(), "somebody may have made it anew since it was read");
         let mut made = seen(Observed::default(), LATER);
         made.observed = reader("AROAEXAMPLEEXAMPLE01");
         made.carried_out(None, BTreeMap::new(), Instant::now());
-        assert!(made.is_ground(), "nobody else can have made it");
+        assert!(made.may_write_from(), "nobody else can have made it");
         let mut refused = seen(Observed::default(), LATER);
         refused.carried_out(None, BTreeMap::new(), Instant::now());
-        assert!(!refused.is_ground());
+        assert!(!refused.may_write_from());
     }
 
     #[test]
@@ -271,17 +271,17 @@ mod tests {
         let memory = Memory::default();
         let began = Instant::now();
         memory.keep(&role(), Some(seen(reader("AROAEXAMPLEEXAMPLE01"), LATER)));
-        assert!(!memory.outweighs(&role(), began));
+        assert!(!memory.is_newer_than(&role(), began));
         memory.wrote(&role(), began + Duration::from_secs(1));
-        assert!(memory.outweighs(&role(), began));
+        assert!(memory.is_newer_than(&role(), began));
         memory.doubt(&role(), began, true);
         memory.keep_swept(&role(), began, seen(Observed::default(), Duration::ZERO));
         let known = memory.observation(&role()).unwrap();
         assert!(known.is_believed() && known.observed.identity.is_some());
-        assert!(!memory.outweighs(&role(), began + LATER + Duration::from_secs(1)));
+        assert!(!memory.is_newer_than(&role(), began + LATER + Duration::from_secs(1)));
         // Also of what nothing is known, as after a write whose reply was lost.
         memory.keep(&role(), None);
-        assert!(memory.outweighs(&role(), began));
+        assert!(memory.is_newer_than(&role(), began));
     }
 
     #[test]
@@ -295,7 +295,7 @@ mod tests {
         memory.keep(&role(), Some(at_work));
         assert!(!memory.observation(&role()).unwrap().is_believed());
         memory.keep(&role(), Some(seen(reader("AROAEXAMPLEEXAMPLE02"), Duration::ZERO)));
-        assert!(memory.observation(&role()).unwrap().is_ground(), "it was read since");
+        assert!(memory.observation(&role()).unwrap().may_write_from(), "it was read since");
     }
 
     #[test]

@@ -52,19 +52,19 @@ impl Observation {
     pub fn known(&self) -> Known<'_> {
         let sureness = match self.basis {
             Basis::Doubtful => Sureness::Doubtful,
-            _ if self.is_ground() => Sureness::Ground,
+            _ if self.may_write_from() => Sureness::Ground,
             _ => Sureness::Believed,
         };
         Known { observed: &self.observed, sureness }
     }
 
     /// Whether it is sure enough to be the ground for a write.
-    pub fn is_ground(&self) -> bool {
+    pub fn may_write_from(&self) -> bool {
         matches!(self.basis, Basis::Direct(at) if at.elapsed() < GROUND)
     }
 
     /// Whether it was read directly so late that a bulk read that began then tells less of it.
-    pub fn outweighs(&self, began: Instant) -> bool {
+    pub fn is_newer_than(&self, began: Instant) -> bool {
         matches!(self.basis, Basis::Direct(at) if at + GROUND > began)
     }
 

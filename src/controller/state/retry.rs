@@ -70,7 +70,7 @@ impl Retries {
     }
 
     /// Forgets a resource that is as it should be, or gone.
-    pub fn settle(&self, what: &Ref) {
+    pub fn forget(&self, what: &Ref) {
         self.troubles.lock().remove(what);
     }
 
@@ -141,7 +141,7 @@ impl Retries {
 
     /// A refusal of IAM's to delete, in its first half minute, comes mostly from where it does not show yet that what was in the way has just been removed;
     /// or something was added since that was read.
-    pub fn in_time(&self, what: &Ref, failure: Failure, now: Instant) -> Failure {
+    pub fn delay_deletion_error(&self, what: &Ref, failure: Failure, now: Instant) -> Failure {
         if failure.reason == Reason::DeletionBlocked && self.note_refusal(what, now) {
             return Failure { reason: Reason::Propagating, ..failure };
         }
@@ -149,7 +149,7 @@ impl Retries {
     }
 
     /// A refusal of AWS's in its first half minute is shown as the propagation that it mostly is.
-    pub fn soften(&self, what: &Ref, problem: Problem, now: Instant) -> Problem {
+    pub fn as_propagating(&self, what: &Ref, problem: Problem, now: Instant) -> Problem {
         if problem.reason == Reason::AccessDenied && self.note_refusal(what, now) {
             return Problem::new(
                 Reason::Propagating,
@@ -196,7 +196,7 @@ mod tests {
         assert!(first <= FIRST.mul_f64(1.25) && late >= LONGEST.mul_f64(0.75) && late <= LONGEST.mul_f64(1.25));
         assert!(retries.fail(&role(), Reason::Propagating, now) <= LONGEST_PROPAGATION.mul_f64(1.25));
         assert!(retries.fail(&role(), Reason::DeletionBlocked, now) <= LONGEST_BLOCK.mul_f64(1.25));
-        retries.settle(&role());
+        retries.forget(&role());
         (0..20).for_each(|_| assert!(retries.fail(&role(), Reason::Propagating, now) <= LONGEST_PROPAGATION.mul_f64(1.25)));
         assert!(retries.fail(&role(), Reason::AWSUnavailable, now) <= FIRST.mul_f64(1.25), "slowness is no failure");
     }
@@ -280,11 +280,11 @@ mod tests {
         let retries = Retries::default();
         let now = Instant::now();
         let refusal = || Problem::new(Reason::AccessDenied, "no");
-        assert_eq!(retries.soften(&role(), refusal(), now).reason, Reason::Propagating);
+        assert_eq!(retries.as_propagating(&role(), refusal(), now).reason, Reason::Propagating);
         retries.fail(&role(), Reason::AccessDenied, now);
-        assert_eq!(retries.soften(&role(), refusal(), now + REFUSAL_PATIENCE).reason, Reason::AccessDenied);
+        assert_eq!(retries.as_propagating(&role(), refusal(), now + REFUSAL_PATIENCE).reason, Reason::AccessDenied);
         retries.recover(&role());
-        assert_eq!(retries.soften(&role(), refusal(), now + REFUSAL_PATIENCE).reason, Reason::Propagating, "it is another one");
+        assert_eq!(retries.as_propagating(&role(), refusal(), now + REFUSAL_PATIENCE).reason, Reason::Propagating, "it is another one");
     }
 
     #[test]
@@ -294,9 +294,9 @@ mod tests {
         retries.wait(&role(), began);
         let now = began + 2 * REFUSAL_PATIENCE;
         let conflict = || Failure::refused(Reason::DeletionBlocked, "iam:DeleteUser: DeleteConflict");
-        assert_eq!(retries.in_time(&role(), conflict(), now).reason, Reason::Propagating);
+        assert_eq!(retries.delay_deletion_error(&role(), conflict(), now).reason, Reason::Propagating);
         assert!(retries.note_refusal(&role(), now + REFUSAL_PATIENCE / 2));
-        assert_eq!(retries.in_time(&role(), conflict(), now + REFUSAL_PATIENCE).reason, Reason::DeletionBlocked);
+        assert_eq!(retries.delay_deletion_error(&role(), conflict(), now + REFUSAL_PATIENCE).reason, Reason::DeletionBlocked);
     }
 
     #[test]
@@ -304,10 +304,10 @@ mod tests {
         let retries = Retries::default();
         let now = Instant::now();
         let conflict = || Failure::refused(Reason::DeletionBlocked, "iam:DeleteRole: DeleteConflict");
-        assert_eq!(retries.in_time(&role(), conflict(), now).reason, Reason::Propagating);
+        assert_eq!(retries.delay_deletion_error(&role(), conflict(), now).reason, Reason::Propagating);
         retries.fail(&role(), Reason::Propagating, now);
-        assert_eq!(retries.in_time(&role(), conflict(), now + REFUSAL_PATIENCE).reason, Reason::DeletionBlocked);
+        assert_eq!(retries.delay_deletion_error(&role(), conflict(), now + REFUSAL_PATIENCE).reason, Reason::DeletionBlocked);
         let denied = Failure::refused(Reason::QuotaExceeded, "iam:CreateRole: LimitExceeded");
-        assert_eq!(retries.in_time(&role(), denied.clone(), now), denied);
+        assert_eq!(retries.delay_deletion_error(&role(), denied.clone(), now), denied);
     }
 }

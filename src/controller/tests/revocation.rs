@@ -9,7 +9,7 @@ use crate::api::Reason;
 use crate::core::action::Action;
 use crate::core::identity::ManagedPolicy;
 use crate::core::observed::ObservedPolicy;
-use crate::core::trust::nobody;
+use crate::core::trust::deny_all_trust;
 
 const POLICY: &str = "arn:aws:iam::222222222222:policy/reads";
 
@@ -71,7 +71,7 @@ async fn a_revocation_that_fails_beside_what_is_refused_from_the_start_is_told_w
         name: "reads".parse().unwrap(),
         path: crate::core::names::Path::root(),
         description: String::new(),
-        document: nobody(),
+        document: deny_all_trust(),
         tags: BTreeMap::new(),
     };
     let foreign = ObservedPolicy { id: "ANPAEXAMPLEEXAMPLE01".parse().unwrap(), policy, default_version: "v1".into(), other_versions: vec![] };

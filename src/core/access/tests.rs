@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::{BastionUser, CrossAccountRole};
-use crate::core::placement::locate;
+use crate::core::placement::lookup_account;
 use crate::core::world::{Labels, ObjectKey, SourceKey};
 
 /// A cluster that has AWSAccounts only.
@@ -79,9 +79,9 @@ fn account(name: &str, via: Option<&str>) -> Value {
 /// The names on the way to `prod`, or why there is none.
 fn way_to_prod(accounts: &[Value]) -> Result<Vec<String>, (Reason, String)> {
     let world = Accounts(accounts.iter().map(|account| Arc::new(serde_json::from_value(account.clone()).unwrap())).collect());
-    let to = locate(&world, "prod").unwrap();
-    let names = |way: Vec<Placement>| way.into_iter().map(|at| at.name).collect();
-    way(&world, &to).map(names).map_err(|problem| (problem.reason, problem.message))
+    let to = lookup_account(&world, "prod").unwrap();
+    let names = |way: Vec<ResolvedAccount>| way.into_iter().map(|at| at.name).collect();
+    access_chain(&world, &to).map(names).map_err(|problem| (problem.reason, problem.message))
 }
 
 #[track_caller]

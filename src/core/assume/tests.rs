@@ -34,7 +34,7 @@ fn sizes_are_never_taken_for_less_than_they_are() {
         let mixed: Roles<'_> = roles.iter().zip(all.into_iter().cycle()).map(|(role, rights)| (role.as_str(), rights)).collect();
         let (taken, real) = (size(&mixed), document(&mixed).size());
         assert!(taken >= real && taken <= real + 16, "{count} roles with rights: {taken} for {real}");
-        let mut filling = Filling::default();
+        let mut filling = Bin::default();
         assert!(mixed.iter().all(|(role, rights)| filling.put(role, *rights)));
         assert_eq!(FRAME + filling.size, taken);
     }
@@ -68,22 +68,22 @@ fn nothing_is_repacked_to_make_room() {
     let shards = arns.iter().zip(&documents).map(|(arn, document)| Shard { arn, document, is_attached: true });
     let found = Found { inline: None, shards: (1..).zip(shards).collect() };
     // Each shard has room for one more of these, and none for a longer one.
-    assert_eq!(share(&refer(&roles), &found, Room::WHOLE).unwrap().shards[&1].len(), 3);
+    assert_eq!(allocate(&refer(&roles), &found, Capacity::WHOLE).unwrap().shards[&1].len(), 3);
     let longer = format!("{}{}", long(99), "p".repeat(400));
     let wanted: Roles<'_> = refer(&roles[..2 * MOST_SHARDS]).into_iter().chain([(longer.as_str(), SessionRights::default())]).collect();
-    assert_eq!(share(&wanted, &found, Room::WHOLE), Err(Excess { roles: 1 }));
-    assert_eq!(share(&wanted, &Found::default(), Room::WHOLE).unwrap().shards.len(), 8);
+    assert_eq!(allocate(&wanted, &found, Capacity::WHOLE), Err(Excess { roles: 1 }));
+    assert_eq!(allocate(&wanted, &Found::default(), Capacity::WHOLE).unwrap().shards.len(), 8);
 }
 
 #[test]
 fn what_a_pass_that_died_may_have_made_is_looked_for() {
     let (few, many) = (roles(40), roles(200));
-    assert_eq!(possible(&BTreeSet::new(), &refer(&few), Room::WHOLE), BTreeSet::new());
-    assert_eq!(possible(&BTreeSet::new(), &refer(&many), Room::WHOLE), BTreeSet::from([1, 2, 3]));
-    assert_eq!(possible(&BTreeSet::from([2]), &refer(&few), Room::WHOLE), BTreeSet::from([1, 2]));
-    assert_eq!(possible(&BTreeSet::from([1, 4]), &refer(&many), Room::WHOLE), BTreeSet::from([1, 2, 4]));
+    assert_eq!(possible(&BTreeSet::new(), &refer(&few), Capacity::WHOLE), BTreeSet::new());
+    assert_eq!(possible(&BTreeSet::new(), &refer(&many), Capacity::WHOLE), BTreeSet::from([1, 2, 3]));
+    assert_eq!(possible(&BTreeSet::from([2]), &refer(&few), Capacity::WHOLE), BTreeSet::from([1, 2]));
+    assert_eq!(possible(&BTreeSet::from([1, 4]), &refer(&many), Capacity::WHOLE), BTreeSet::from([1, 2, 4]));
     let far_too_many = roles(2000);
-    assert_eq!(possible(&BTreeSet::new(), &refer(&far_too_many), Room::WHOLE), (1..=MOST_SHARDS).collect());
+    assert_eq!(possible(&BTreeSet::new(), &refer(&far_too_many), Capacity::WHOLE), (1..=MOST_SHARDS).collect());
 }
 
 #[test]

@@ -9,12 +9,12 @@ use super::super::names::{Arn, GroupName};
 use super::super::observed::Observed;
 use super::super::outcome::Problem;
 use super::super::quotas::{CUT_OFF_ROOM, Limits, Quotas};
-use super::super::unmanaged::Staying;
+use super::super::unmanaged::UnmanagedPolicies;
 use super::super::wanted::Wanted;
 use crate::api::Reason;
 
 /// What of the wanted state IAM's quotas do not hold. They forbid only to add: what is there already was let in once, and may always become less.
-pub(super) fn excesses(quotas: &Quotas, wanted: &Wanted, observed: &Observed, staying: &Staying<'_>) -> Vec<Problem> {
+pub(super) fn excesses(quotas: &Quotas, wanted: &Wanted, observed: &Observed, staying: &UnmanagedPolicies<'_>) -> Vec<Problem> {
     let identity = &wanted.identity;
     let (who, limits) = (&identity.name, quotas.limits(&identity.name));
     let found = observed.identity.as_ref().map(|found| &found.identity);

@@ -9,7 +9,7 @@ use super::super::groups::includes;
 use super::super::identity::{Identity, IdentityName, ManagedPolicy};
 use super::super::names::{Arn, GroupName, PolicyName, UserName};
 use super::super::observed::ObservedPolicy;
-use super::super::unmanaged::Staying;
+use super::super::unmanaged::UnmanagedPolicies;
 use super::order::{in_any_order, in_order};
 use super::parts::Most;
 use super::parts::{Managed, Part};
@@ -23,7 +23,7 @@ pub(super) struct Change<'a> {
     /// What is there.
     pub(super) found: &'a Identity,
     /// What of it stays although it is not wanted.
-    pub(super) staying: &'a Staying<'a>,
+    pub(super) staying: &'a UnmanagedPolicies<'a>,
     /// What customer-managed policies say.
     pub(super) documents: Documents<'a>,
     /// What there may be at most.

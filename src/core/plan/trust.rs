@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use super::super::action::Action;
 use super::super::canonical::same;
 use super::super::document::Document;
-use super::super::grants::{Grant, Presence};
+use super::super::grants::{Grant, Intent};
 use super::super::identity::{Identity, IdentityName};
 use super::super::names::{AccountID, RoleName};
 use super::super::outcome::Problem;
-use super::super::trust::{Admission, Principal, Trust, trust_policy};
+use super::super::trust::{Principal, Trust, TrustRule, trust_policy};
 use crate::api::Reason;
 
 /// One trust policy that takes the place of another.
@@ -20,7 +20,7 @@ pub(super) struct Exchange<'a> {
     before: Trust,
     after: Trust,
     /// Characters that a trust policy may have. One that is there has room.
-    room: usize,
+    capacity: usize,
 }
 
 /// What is written before all else changes, and what after it.
@@ -43,8 +43,8 @@ impl<'a> Exchange<'a> {
         let (IdentityName::Role(role), Some(there), Some(to_be)) = (&wanted.name, &found.role, &wanted.role) else { return None };
         let (before, own) = in_force?;
         let (there, to_be) = (&there.trust_policy, &to_be.trust_policy);
-        let (after, room) = (Trust::of(to_be, &own), quota.max(there.size()));
-        (!same(there, to_be)).then_some(Self { role, there, to_be, before, after, room })
+        let (after, capacity) = (Trust::of(to_be, &own), quota.max(there.size()));
+        (!same(there, to_be)).then_some(Self { role, there, to_be, before, after, capacity })
     }
 
     /// Writes the policy that is to be there.
@@ -62,8 +62,8 @@ impl<'a> Exchange<'a> {
     pub(super) fn writes(&self, others_change: bool) -> Writes {
         let (before, after) = (&self.before, &self.after);
         // In doubt something is lost: what is not of the form that we write may allow more than its admissions tell.
-        let loses = before.says_more || !before.admissions.iter().all(|there| after.covers(there));
-        let gains = !before.denied.is_empty() || !after.admissions.iter().all(|to_be| before.covers(to_be));
+        let loses = before.has_unmodelled_statements || !before.rules.iter().all(|there| after.covers(there));
+        let gains = !before.denied.is_empty() || !after.rules.iter().all(|to_be| before.covers(to_be));
         if !loses {
             return Writes::Last;
         }
@@ -79,7 +79,7 @@ impl<'a> Exchange<'a> {
             Writes::First
         } else if same(&between, self.there) {
             Writes::Last
-        } else if between.size() <= self.room {
+        } else if between.size() <= self.capacity {
             Writes::Twice(between)
         } else {
             Writes::TooLarge
@@ -92,20 +92,20 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// [`Reason::QuotaExceeded`] where those do not fit who cannot wait.
     pub(super) fn writes_for_some(&self, entries: &[Vec<Grant>]) -> Result<Writes, Problem> {
-        let kept = entries.iter().flatten().filter(|grant| grant.presence == Presence::Kept);
-        let kept: Vec<&Principal> = kept.filter_map(|grant| Some(&grant.admission.as_ref()?.principal)).collect();
+        let kept = entries.iter().flatten().filter(|grant| grant.intent == Intent::Freeze);
+        let kept: Vec<&Principal> = kept.filter_map(|grant| Some(&grant.rule.as_ref()?.principal)).collect();
         let cannot_wait = |principal: &Principal| kept.iter().any(|kept| kept.includes(principal) || principal.includes(kept));
         let both = self.before.and(&self.after);
-        let (mut chosen, mut waiting): (BTreeSet<Admission>, Vec<Admission>) = {
-            let (chosen, waiting): (Vec<_>, Vec<_>) = both.into_iter().partition(|admission| cannot_wait(&admission.principal));
+        let (mut chosen, mut waiting): (BTreeSet<TrustRule>, Vec<TrustRule>) = {
+            let (chosen, waiting): (Vec<_>, Vec<_>) = both.into_iter().partition(|rule| cannot_wait(&rule.principal));
             (chosen.into_iter().collect(), waiting)
         };
         // The shorter the names the more of them fit.
-        waiting.sort_by_key(|admission| admission.principal.as_str().len());
-        for admission in waiting {
-            chosen.insert(admission.clone());
-            if trust_policy([chosen.clone()]).size() > self.room {
-                chosen.remove(&admission);
+        waiting.sort_by_key(|rule| rule.principal.as_str().len());
+        for rule in waiting {
+            chosen.insert(rule.clone());
+            if trust_policy([chosen.clone()]).size() > self.capacity {
+                chosen.remove(&rule);
             }
         }
         let between = trust_policy([chosen]);
@@ -117,12 +117,12 @@ impl<'a> Exchange<'a> {
     }
 
     fn too_large(&self, between: usize) -> Problem {
-        let (there, to_be, room) = (self.there.size(), self.to_be.size(), self.room);
+        let (there, to_be, capacity) = (self.there.size(), self.to_be.size(), self.capacity);
         Problem::new(
             Reason::QuotaExceeded,
             format!(
                 "spec.trust: the trust policy has {there} characters and is to have {to_be}, and while other things of the role change it would have \
-                 {between} of {room} that it can have: change spec.trust by itself, or have AWS raise the quota. Until then nobody is added"
+                 {between} of {capacity} that it can have: change spec.trust by itself, or have AWS raise the quota. Until then nobody is added"
             ),
         )
     }
