@@ -18,8 +18,8 @@
 //! - `dependents`: what keeps the identity from being deleted.
 //! - `expect`: the `sight` of the user or role where there is no plan for it, `Lost` or `Unclear`; the `plan`, in order, each action with what it writes; the `problems`, each a reason and a part of its message; and, where they
 //!   matter, what is done `instead` where there are problems (withdrawn grants end all the same), the `grants`: whether each source is to be in the trust policy (`Grant`), stays as it is (`Freeze`) or is to go (`Revoke`), and why; what keeps `memberships` in groups
-//!   from being added; the policies that are `reported` as unmanaged; and the `warnings` that stand in Ready
-//!   once the plan is carried out.
+//!   from being added; the policies that are `reported` as unmanaged; the `warnings` that stand in Ready
+//!   once the plan is carried out; and what the `status` tells then, apart from its conditions.
 //!
 //! `UPDATE_GOLDEN=1 cargo test --test golden` writes what comes out into the files. Every case is checked for convergence, too: planned again
 //! after the plan was carried out, there is nothing left to do.
@@ -30,33 +30,30 @@ mod support_core;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 use std::{env, fs};
 
-use rolebridge::api::Managed;
 use rolebridge::api::role::GrantState;
+use rolebridge::api::{BastionUser, CrossAccountRole, Managed};
 use rolebridge::core::absence::{Sight, sight};
 use rolebridge::core::action::{Action, Dependent, Tagged};
 use rolebridge::core::assume;
-use rolebridge::core::desired::{Desired, desired_role, desired_user, owner};
+use rolebridge::core::desired::{Desired, owner};
 use rolebridge::core::document::Document;
-use rolebridge::core::grants::{Grant, role_identity, roles_of_role, roles_of_user, user_identity};
+use rolebridge::core::grants::Grant;
 use rolebridge::core::identity::{DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, RoleSettings};
 use rolebridge::core::names::{Arn, PolicyName};
 use rolebridge::core::observed::{Dependents, Observed, ObservedIdentity, ObservedPolicy};
 use rolebridge::core::outcome::Problem;
 use rolebridge::core::ownership::{INSTALLATION, OWNER, Owner, Tags, UID};
-use rolebridge::core::permissions::ConfigTexts;
 use rolebridge::core::placement::{ResolvedAccount, check_namespace, resolve_account};
-use rolebridge::core::plan::{DeletionPhase, DeletionTarget, Plan, plan, plan_removal};
-use rolebridge::core::possible::PolicyHolder;
-use rolebridge::core::quotas::Quotas;
-use rolebridge::core::sources::grants_of_role;
+use rolebridge::core::plan::{DeletionPhase, Plan, plan, plan_removal};
+use rolebridge::core::subject::Subject;
 use rolebridge::core::unmanaged::UnmanagedPolicies;
 use rolebridge::core::world::{ObjectKey, World};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use similar::TextDiff;
 use support_core::{Cluster, NAMESPACE, document, id, states, unique_id};
 
 #[derive(Deserialize)]
@@ -185,6 +182,7 @@ struct Expected {
     memberships: Option<Vec<Value>>,
     reported: Option<Vec<Value>>,
     warnings: Option<Vec<Value>>,
+    status: Option<Vec<Value>>,
 }
 
 /// What the core makes of a case.
@@ -196,105 +194,27 @@ struct Made {
     /// What is withdrawn where there are problems.
     instead: Option<Plan>,
     desired: Option<Desired>,
+    /// What the status tells once the plan is carried out, apart from the conditions.
+    status: Option<Value>,
     observed: Observed,
     owner: Owner,
 }
 
-/// The resource that a case is about.
-enum Subject {
-    User(Arc<rolebridge::api::BastionUser>),
-    Role(Arc<rolebridge::api::CrossAccountRole>),
+/// From the resource to the wanted state, by the steps and in the order of a reconcile.
+fn desired<K: Subject>(cluster: &Cluster, subject: &K) -> Result<(ResolvedAccount, Desired), Vec<Problem>> {
+    let namespace = subject.meta().namespace.as_deref().unwrap_or_default();
+    let at = resolve_account(cluster, subject.account_name()).map_err(|p| vec![p])?;
+    check_namespace(cluster, &at, namespace, subject.pinned().is_some()).map_err(|p| vec![p])?;
+    let texts = cluster.texts(Some(namespace), subject.permissions());
+    let desired = subject.desired(cluster, &at, &texts, support_core::INSTALLATION)?;
+    Ok((at, desired))
 }
 
-impl Subject {
-    fn of(cluster: &Cluster, text: &str) -> Self {
-        let (kind, name) = text.split_once('/').expect("of: Kind/name");
-        match kind {
-            "BastionUser" => Self::User(cluster.user(&key(name)).expect("the user that the case is about")),
-            "CrossAccountRole" => Self::Role(cluster.role(&key(name)).expect("the role that the case is about")),
-            _ => panic!("of: {kind} is neither BastionUser nor CrossAccountRole"),
-        }
-    }
-
-    fn owner(&self) -> Owner {
-        match self {
-            Self::User(user) => owner(&**user, support_core::INSTALLATION),
-            Self::Role(role) => owner(&**role, support_core::INSTALLATION),
-        }
-    }
-
-    fn account(&self) -> &str {
-        match self {
-            Self::User(user) => &user.spec.account_ref.name,
-            Self::Role(role) => &role.spec.account_ref.name,
-        }
-    }
-
-    fn namespace(&self) -> &str {
-        match self {
-            Self::User(user) => user.metadata.namespace.as_deref().unwrap_or_default(),
-            Self::Role(role) => role.metadata.namespace.as_deref().unwrap_or_default(),
-        }
-    }
-
-    fn unique_id(&self) -> Option<&str> {
-        match self {
-            Self::User(user) => user.status()?.user_id.as_deref(),
-            Self::Role(role) => role.status()?.role_id.as_deref(),
-        }
-    }
-
-    /// Name and path in IAM.
-    fn identity(&self) -> (IdentityName, rolebridge::core::names::Path) {
-        match self {
-            Self::User(user) => user_identity(user).map(|(name, path)| (IdentityName::User(name), path)),
-            Self::Role(role) => role_identity(role).map(|(name, path)| (IdentityName::Role(name), path)),
-        }
-        .expect("the name and path of a case are valid")
-    }
-
-    /// From the resource to the wanted state, by the steps and in the order of a reconcile.
-    fn desired(&self, cluster: &Cluster) -> Result<Desired, Vec<Problem>> {
-        let at = resolve_account(cluster, self.account()).map_err(|p| vec![p])?;
-        check_namespace(cluster, &at, self.namespace(), self.unique_id().is_some()).map_err(|p| vec![p])?;
-        match self {
-            Self::User(user) => desired_user(cluster, user, &at, &self.texts(cluster), support_core::INSTALLATION),
-            Self::Role(role) => desired_role(cluster, role, &at, &self.texts(cluster), support_core::INSTALLATION),
-        }
-    }
-
-    /// What stays of it where the declaration cannot be carried out.
-    fn withdraw_revoked(&self, cluster: &Cluster, found: &Observed) -> Option<Desired> {
-        let at = resolve_account(cluster, self.account()).ok()?;
-        let quotas = Quotas::of(&at.account);
-        let (name, path) = self.identity();
-        let (arn, trust, assumes) = match (self, name) {
-            (Self::User(user), IdentityName::User(name)) => (Arn::user(&at.partition, &at.id, &path, &name), None, roles_of_user(cluster, user)),
-            (Self::Role(role), IdentityName::Role(name)) => {
-                (Arn::role(&at.partition, &at.id, &path, &name), Some(grants_of_role(cluster, role, &at)), roles_of_role(cluster, role))
-            }
-            _ => return None,
-        };
-        let pinned = self.unique_id().map(id).or_else(|| Some(found.identity.as_ref()?.id.clone()))?;
-        Desired::withdraw_revoked(self.owner(), pinned, trust, assumes, arn, quotas, found)
-    }
-
-    fn texts(&self, cluster: &Cluster) -> ConfigTexts {
-        let permissions = match self {
-            Self::User(user) => user.spec.permissions.as_ref(),
-            Self::Role(role) => role.spec.permissions.as_ref(),
-        };
-        cluster.texts(Some(self.namespace()), permissions)
-    }
-
-    fn removed(&self, cluster: &Cluster, at: &ResolvedAccount) -> DeletionTarget {
-        let (name, path) = self.identity();
-        let policies = match self {
-            Self::User(user) => PolicyHolder::from(&**user).possible(cluster, at, &path, &name),
-            Self::Role(role) => PolicyHolder::from(&**role).possible(cluster, at, &path, &name),
-        };
-        DeletionTarget { owner: self.owner(), pinned: self.unique_id().map(id), name, policies, quotas: Quotas::of(&at.account) }
-    }
+/// What stays of it where the declaration cannot be carried out.
+fn withdraw_revoked<K: Subject>(cluster: &Cluster, subject: &K, found: &Observed) -> Option<Desired> {
+    let at = resolve_account(cluster, subject.account_name()).ok()?;
+    let pinned = subject.pinned().or_else(|| Some(found.identity.as_ref()?.id.clone()));
+    subject.withdraw_revoked(cluster, &at, owner(subject, support_core::INSTALLATION), pinned, found)
 }
 
 fn key(text: &str) -> ObjectKey {
@@ -327,24 +247,43 @@ fn run(case: &Case) -> Made {
     let unmade = case.gone.iter().filter(|name| !case.made.contains(name) && !case.ready.contains(name));
     unmade.filter_map(|name| name.strip_prefix("CrossAccountRole/")).for_each(|role| cluster.unmake(key(role)));
     case.unknown.iter().map(id_of).for_each(|id| cluster.doubt(id));
-    let subject = Subject::of(&cluster, &case.of);
-    let observed = observed(&case.observed, &subject);
-    let owner = subject.owner();
+    let (kind, name) = case.of.split_once('/').expect("of: Kind/name");
+    match kind {
+        BastionUser::KIND => run_for(case, &cluster, &*cluster.user(&key(name)).expect("the user that the case is about")),
+        CrossAccountRole::KIND => run_for(case, &cluster, &*cluster.role(&key(name)).expect("the role that the case is about")),
+        _ => panic!("of: {kind} is neither BastionUser nor CrossAccountRole"),
+    }
+}
+
+fn run_for<K: Subject>(case: &Case, cluster: &Cluster, subject: &K) -> Made {
+    let owner = owner(subject, support_core::INSTALLATION);
+    let observed = observed(&case.observed, subject, &owner);
     if let Some(how_far) = case.removal {
         let how_far = match how_far {
             HowFar::CutOff => DeletionPhase::CutOff,
             HowFar::Delete => DeletionPhase::Delete,
         };
-        let at = resolve_account(&cluster, subject.account()).expect("a removal has an account");
-        let (plan, problem) = plan_removal(&subject.removed(&cluster, &at), &observed, &dependents(&case.dependents), how_far);
-        return Made { sight: None, plan: Some(plan), problems: problem.into_iter().collect(), instead: None, desired: None, observed, owner };
+        let at = resolve_account(cluster, subject.account_name()).expect("a removal has an account");
+        let removed = subject.removed(cluster, &at, owner.clone(), subject.pinned()).expect("the name of a case is valid");
+        let (plan, problem) = plan_removal(&removed, &observed, &dependents(&case.dependents), how_far);
+        return Made {
+            sight: None,
+            plan: Some(plan),
+            problems: problem.into_iter().collect(),
+            instead: None,
+            desired: None,
+            status: None,
+            observed,
+            owner,
+        };
     }
-    let (desired, result) = match subject.desired(&cluster) {
-        Ok(desired) if sight(&desired, &observed, Duration::from_secs(case.doubt)) != Sight::Clear => {
+    let mut status = None;
+    let (desired, result) = match desired(cluster, subject) {
+        Ok((_, desired)) if sight(&desired, &observed, Duration::from_secs(case.doubt)) != Sight::Clear => {
             let sight = Some(sight(&desired, &observed, Duration::from_secs(case.doubt)));
-            return Made { sight, plan: None, problems: vec![], instead: None, desired: Some(desired), observed, owner };
+            return Made { sight, plan: None, problems: vec![], instead: None, desired: Some(desired), status: None, observed, owner };
         }
-        Ok(desired) => {
+        Ok((at, desired)) => {
             let written_trust = case.written.as_ref().map(|written| Document::parse(&written.to_string()).expect("a trust policy"));
             let mut desired = Desired { is_behind: case.doubt > 0, written_trust, ..desired };
             // A reconcile tells first that a principal was replaced, and plans when its status says so.
@@ -352,14 +291,19 @@ fn run(case: &Case) -> Made {
             for grant in desired.trust.iter_mut().flatten().flatten() {
                 grant.told = if grant.is_replaced(trust.as_ref()) { Some(GrantState::Replaced) } else { grant.told };
             }
-            (Some(desired.clone()), plan(&desired, &observed))
+            let planned = plan(&desired, &observed);
+            if let (Ok(plan), Some(_)) = (&planned, &case.expect.status) {
+                let there = states(&observed, &plan.actions).pop().expect("the start is a state");
+                status = Some(json!(subject.facts(cluster, &at, &desired, &there)));
+            }
+            (Some(desired), planned)
         }
         Err(problems) => (None, Err(problems)),
     };
     let (planned, problems) = result.map_or_else(|problems| (None, problems), |plan| (Some(plan), vec![]));
     let instead =
-        (!problems.is_empty()).then(|| subject.withdraw_revoked(&cluster, &observed)).flatten().and_then(|less| plan(&less, &observed).ok());
-    Made { sight: None, plan: planned, problems, instead, desired, observed, owner }
+        (!problems.is_empty()).then(|| withdraw_revoked(cluster, subject, &observed)).flatten().and_then(|less| plan(&less, &observed).ok());
+    Made { sight: None, plan: planned, problems, instead, desired, status, observed, owner }
 }
 
 fn owner_tags(whose: Whose, owner: &Owner) -> Tags {
@@ -372,9 +316,8 @@ fn owner_tags(whose: Whose, owner: &Owner) -> Tags {
     }
 }
 
-fn observed(found: &Found, subject: &Subject) -> Observed {
-    let owner = subject.owner();
-    let (name, path) = subject.identity();
+fn observed<K: Subject>(found: &Found, subject: &K, owner: &Owner) -> Observed {
+    let (name, path) = subject.identity().expect("the name and path of a case are valid");
     let identity = found.user.as_ref().or(found.role.as_ref()).map(|i| {
         let name = match (&name, &i.name) {
             (name, None) => name.clone(),
@@ -394,7 +337,7 @@ fn observed(found: &Found, subject: &Subject) -> Observed {
             identity: Identity {
                 name,
                 path: i.path.as_ref().map_or(path, |p| p.parse().expect("a path")),
-                tags: i.tags.clone().into_iter().chain(owner_tags(i.owner, &owner)).collect(),
+                tags: i.tags.clone().into_iter().chain(owner_tags(i.owner, owner)).collect(),
                 permissions_boundary: i.boundary.as_ref().map(|arn| arn.parse().expect("an ARN")),
                 inline_policies: i.inline.iter().map(|(name, d)| (name.parse().expect("a policy name"), permissions(d))).collect(),
                 attached_policies: i.attached.iter().map(|arn| arn.parse().expect("an ARN")).collect(),
@@ -411,7 +354,7 @@ fn observed(found: &Found, subject: &Subject) -> Observed {
             path: entity.path.parse().expect("a path"),
             description: p.description.clone(),
             document: permissions(&p.document),
-            tags: p.tags.clone().into_iter().chain(owner_tags(p.owner, &owner)).collect(),
+            tags: p.tags.clone().into_iter().chain(owner_tags(p.owner, owner)).collect(),
             arn: arn.clone(),
             name: name.clone(),
         };
@@ -617,6 +560,14 @@ fn compare(case: &Case, made: &Made) -> (String, String) {
     let end = made.plan.as_ref().and_then(|plan| states(&made.observed, &plan.actions).pop());
     let warnings = made.desired.iter().zip(&end).flat_map(|(desired, end)| desired.warnings(end)).map(|warning| json!(warning)).collect::<Vec<_>>();
     section("warnings", case.expect.warnings.as_ref(), (!warnings.is_empty()).then_some(warnings), true);
+    let fields = made
+        .status
+        .iter()
+        .filter_map(Value::as_object)
+        .flatten()
+        .filter(|(field, _)| !["conditions", "observedGeneration"].contains(&field.as_str()));
+    let status: Vec<Value> = fields.map(|(field, value)| json!({field.as_str(): value})).collect();
+    section("status", case.expect.status.as_ref(), case.expect.status.is_some().then_some(status), true);
     (written, actual)
 }
 
@@ -698,27 +649,8 @@ fn ordered(object: &Map<String, Value>) -> Vec<(&String, &Value)> {
 
 /// The lines of both texts, those of one only with their sign.
 fn difference(expected: &str, actual: &str) -> String {
-    let (a, b): (Vec<&str>, Vec<&str>) = (expected.lines().collect(), actual.lines().collect());
-    let mut common = vec![vec![0usize; b.len() + 1]; a.len() + 1];
-    for i in (0..a.len()).rev() {
-        for j in (0..b.len()).rev() {
-            common[i][j] = if a[i] == b[j] { common[i + 1][j + 1] + 1 } else { common[i + 1][j].max(common[i][j + 1]) };
-        }
-    }
-    let (mut i, mut j, mut lines) = (0, 0, vec![]);
-    while i < a.len() || j < b.len() {
-        if i < a.len() && j < b.len() && a[i] == b[j] {
-            lines.push(format!("  {}", a[i]));
-            (i, j) = (i + 1, j + 1);
-        } else if i < a.len() && (j == b.len() || common[i + 1][j] >= common[i][j + 1]) {
-            lines.push(format!("- {}", a[i]));
-            i += 1;
-        } else {
-            lines.push(format!("+ {}", b[j]));
-            j += 1;
-        }
-    }
-    lines.join("\n")
+    let changes = TextDiff::from_lines(expected, actual);
+    changes.iter_all_changes().map(|line| format!("{} {line}", line.tag())).collect()
 }
 
 fn cases() -> Vec<(PathBuf, String, Case)> {
@@ -776,5 +708,5 @@ fn titles_and_files_are_told_apart() {
     let titles: Vec<String> = cases().into_iter().map(|(_, _, case)| case.title).collect();
     let distinct: BTreeSet<&String> = titles.iter().collect();
     assert_eq!(distinct.len(), titles.len());
-    assert!(titles.len() >= 45, "the cases were not found: {}", titles.len());
+    assert!(titles.len() >= 318, "the cases were not found: {}", titles.len());
 }
