@@ -165,23 +165,26 @@ fn check(desired: &Desired, observed: &Observed, staying: &UnmanagedPolicies<'_>
     let foreign = observed.identity.as_ref().and_then(|found| check_identity(desired, found).err());
     let wanted = match desired.wanted(observed) {
         Ok(wanted) => wanted,
-        Err(problem) => return Err(foreign.into_iter().chain([problem]).collect()),
+        Err(problem) => return Err(foreign.into_iter().chain([problem]).chain(check_policies(desired, observed, &desired.policies)).collect()),
     };
     let mut problems: Vec<Problem> = foreign.into_iter().chain(check_trust(desired, observed, &wanted)).collect();
-    for (arn, wanted) in &wanted.policies {
-        let Some(found) = observed.policies.get(arn) else { continue };
-        if let Err(problem) = desired.owner.check(&format!("policy {}", found.policy.arn), &found.policy.tags, &found.id, None) {
-            problems.push(problem);
-        } else if found.policy.description != wanted.description {
-            problems.push(Problem::new(
-                Reason::InvalidSpec,
-                format!("the description of policy {arn} cannot be changed in IAM: give the policy another name"),
-            ));
-        }
-    }
-    problems.extend(wanted.policies.keys().filter_map(|arn| check_spelling(arn, desired, observed)));
+    problems.extend(check_policies(desired, observed, &wanted.policies));
     problems.extend(excesses::excesses(&desired.quotas, &wanted, observed, staying));
     if problems.is_empty() { Ok(wanted) } else { Err(problems) }
+}
+
+/// What keeps customer-managed policies from being made or changed.
+fn check_policies(desired: &Desired, observed: &Observed, policies: &BTreeMap<Arn, ManagedPolicy>) -> Vec<Problem> {
+    let check = |(arn, wanted): (&Arn, &ManagedPolicy)| {
+        let found = observed.policies.get(arn)?;
+        let is_foreign = desired.owner.check(&format!("policy {}", found.policy.arn), &found.policy.tags, &found.id, None).err();
+        is_foreign.or_else(|| {
+            let message = format!("the description of policy {arn} cannot be changed in IAM: give the policy another name");
+            (found.policy.description != wanted.description).then(|| Problem::new(Reason::InvalidSpec, message))
+        })
+    };
+    let spelling = policies.keys().filter_map(|arn| check_spelling(arn, desired, observed));
+    policies.iter().filter_map(check).chain(spelling).collect()
 }
 
 /// IAM tells no two names of policies apart by their case, so a policy cannot be made beside one of ours that is to go.

@@ -40,7 +40,7 @@ use rolebridge::core::outcome::{Outcome, Problem};
 use rolebridge::core::ownership::{Owner, Tags};
 use rolebridge::core::placement::resolve_account;
 use rolebridge::core::plan::{DeletionPhase, DeletionTarget, Plan, plan, plan_removal};
-use rolebridge::core::quotas::{INLINE_QUOTA, MOST_SHARDS, SHARD_QUOTA};
+use rolebridge::core::quotas::{INLINE_QUOTA, MOST_SHARDS, Quotas, SHARD_QUOTA};
 use rolebridge::core::trust::TrustRule;
 use rolebridge::core::world::{ObjectKey, Ref, World};
 use serde_json::{Value, json};

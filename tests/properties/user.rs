@@ -386,9 +386,21 @@ proptest! {
         let planned = match plan(&desired, &start) {
             Ok(planned) => planned,
             Err(problems) => {
-                let conflicts = foreign.iter().any(|arn| desired.policies.contains_key(arn));
-                let told = |problem: &Problem| problem.reason == Reason::QuotaExceeded || (conflicts && problem.reason == Reason::Conflict);
-                prop_assert!(problems.iter().all(told), "{problems:?}");
+                let is_conflict = foreign.iter().any(|arn| desired.policies.contains_key(arn));
+                let expected = if is_conflict { vec![Reason::Conflict, Reason::QuotaExceeded] } else { vec![Reason::QuotaExceeded] };
+                prop_assert!(problems.iter().all(|problem| expected.contains(&problem.reason)), "{problems:?}");
+                prop_assert!(!is_conflict || problems.iter().any(|problem| problem.reason == Reason::Conflict), "{problems:?}");
+                // What is refused for a quota would exceed one on the way, if there were none.
+                let quotas = Quotas { attached_policies_per_user: 1000, inline_policies_size_per_user: 100_000, groups_per_user: 1000, ..desired.quotas };
+                if let Ok(unbounded) = plan(&Desired { quotas, ..desired.clone() }, &start) {
+                    // Room is kept for the policy that cuts a user off.
+                    let inline = desired.quotas.inline_policies_size_per_user - 256;
+                    let quotas = [inline, desired.quotas.attached_policies_per_user, desired.quotas.groups_per_user];
+                    let exceeds = |state: &Observed| load(state).into_iter().zip(quotas).any(|(there, quota)| there > quota);
+                    prop_assert!(states(&start, &unbounded.actions).iter().any(exceeds), "{problems:?}\n{unbounded}");
+                } else {
+                    prop_assert!(is_conflict, "it is refused whatever the quotas: {problems:?}");
+                }
                 return Ok(());
             }
         };
