@@ -48,6 +48,17 @@ pub(super) enum Wait {
     Patience(Duration),
 }
 
+/// How the plan was refused beside which withdrawn grants end.
+#[derive(Clone, Copy, PartialEq)]
+enum Refused {
+    /// IAM may only be slow to show somebody whom it names.
+    ForNow,
+    /// IAM has not shown somebody whom it names for long.
+    ForLong,
+    /// For another reason, or there is none.
+    Otherwise,
+}
+
 /// Observing, planning and applying for one identity.
 pub(super) struct Work<'a, K> {
     pub(super) object: K,
@@ -345,8 +356,12 @@ impl<K: Kind + Subject> Work<'_, K> {
         match self.carry_out(plan).await {
             // What IAM refuses is mostly an addition, which no withdrawn grant waits for.
             Err(stop) if stop.is_refusal() => {
-                let may_pass = stop.is_propagation() && self.context.retries.note_refusal(&self.of(), Instant::now());
-                let withdrawn = self.withdraw_revoked(may_pass).await;
+                let refused = match stop.is_propagation() {
+                    true if self.context.retries.note_refusal(&self.of(), Instant::now()) => Refused::ForNow,
+                    true => Refused::ForLong,
+                    false => Refused::Otherwise,
+                };
+                let withdrawn = self.withdraw_revoked(refused).await;
                 let stop = self.with_what_stays(stop);
                 Err(match withdrawn {
                     Ok(()) => stop,
@@ -359,7 +374,7 @@ impl<K: Kind + Subject> Work<'_, K> {
 
     /// Ends withdrawn grants where there is no plan, and tells why there is none.
     async fn only_withdraw(&mut self, problems: &[Problem]) -> Result<(), Stop> {
-        if let Err(stop) = self.withdraw_revoked(false).await {
+        if let Err(stop) = self.withdraw_revoked(Refused::Otherwise).await {
             return Err(stop.and(Stop::Problems(problems.to_vec())));
         }
         // Nothing is refused for good by quotas that nobody asked AWS for.
@@ -393,11 +408,13 @@ impl<K: Kind + Subject> Work<'_, K> {
     }
 
     /// Takes away what is withdrawn, and adds nothing. What comes first in the whole plan was tried just now, and is not tried again at once.
-    /// Nor is anything where that `may_pass` in a moment which keeps somebody from coming in by name who comes in as one of many until then.
-    async fn withdraw_revoked(&mut self, may_pass: bool) -> Result<(), Stop> {
+    /// Nor is anything, where it is refused only for now, which keeps somebody from coming in by name who comes in as one of many until then. Where IAM goes on
+    /// refusing, nobody is named who is not named there: whose name nobody bears would keep in all those who come in beside.
+    async fn withdraw_revoked(&mut self, refused: Refused) -> Result<(), Stop> {
         let Some(observed) = self.observation.as_ref().map(|seen| &seen.observed) else { return Ok(()) };
         let less = self.less(observed);
-        if may_pass && less.as_ref().is_some_and(|less| less.shuts_out(self.desired, observed)) {
+        let less = if refused == Refused::ForLong { less.map(|less| less.naming_nobody_anew(observed)) } else { less };
+        if refused == Refused::ForNow && less.as_ref().is_some_and(|less| less.shuts_out(self.desired, observed)) {
             return Ok(());
         }
         // There is no plan where the object is somebody else's, of whom nothing is withdrawn.

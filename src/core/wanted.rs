@@ -122,6 +122,18 @@ impl Desired {
         })
     }
 
+    /// The same, but that it names nobody whom the trust policy that is in force does not name.
+    pub fn naming_nobody_anew(mut self, observed: &Observed) -> Self {
+        let there = self.trust_in_force(observed);
+        let is_named = |rule: &TrustRule| rule.principal.is_account() || there.as_ref().is_some_and(|there| there.names(&rule.principal));
+        for grant in self.trust.iter_mut().flatten().flatten() {
+            if !grant.rule.as_ref().is_some_and(is_named) {
+                grant.intent = Intent::Revoke;
+            }
+        }
+        self
+    }
+
     /// Whether somebody whom `whole` wants to let in comes in now, as one of many or by name, and would not if this were brought about.
     pub fn shuts_out(&self, whole: &Self, observed: &Observed) -> bool {
         let (Some(there), Some(own)) = (self.trust_in_force(observed), self.arn.account_id()) else { return false };

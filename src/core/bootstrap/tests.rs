@@ -3,6 +3,7 @@ use std::fs;
 
 use super::super::document::{DocumentKind, Effect, StatementRef};
 use super::*;
+use crate::core::document::wildcard_match;
 
 const BOUNDARY: &str = "arn:aws:iam::111111111111:policy/team-boundary";
 
@@ -246,4 +247,14 @@ fn all_problems_are_told_at_once() {
         ..parameters()
     });
     assert_eq!(told.len(), 4, "{told:?}");
+}
+
+#[test]
+fn the_management_role_of_the_example_may_do_what_the_operator_calls() {
+    let policy: serde_json::Value = serde_json::from_str(include_str!("../../../examples/classic/aws/management-role-permissions.json")).unwrap();
+    let allows = policy["Statement"].as_array().unwrap().iter().filter(|statement| statement["Effect"] == "Allow");
+    let patterns: Vec<&str> = allows.flat_map(|statement| statement["Action"].as_array().unwrap()).map(|action| action.as_str().unwrap()).collect();
+    let needed = CALLS.iter().chain(DEPENDENTS).flat_map(|(_, actions)| actions.iter());
+    let missing: Vec<&&str> = needed.filter(|action| !patterns.iter().any(|pattern| wildcard_match(pattern, action))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }

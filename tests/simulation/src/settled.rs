@@ -296,7 +296,9 @@ impl Settled<'_> {
         let mut found = vec![];
         for (account, identity) in self.aws.values().flat_map(|account| identities(account).map(move |identity| (account, identity))) {
             let Some(owner) = self.checker.made.get(unique_id(identity)) else { continue };
-            if !self.is_own(identity, owner) || self.checker.is_lost(unique_id(identity)) {
+            // Each of two operators may have made what the other one does not know of, and what is told to be another one is not touched.
+            let is_given_up = self.checker.had_two && self.says(owner, "IdentityChanged");
+            if !self.is_own(identity, owner) || self.checker.is_lost(unique_id(identity)) || is_given_up {
                 continue;
             }
             for arn in assumable(account, identity) {
@@ -352,6 +354,11 @@ impl Settled<'_> {
             }
         }
         found
+    }
+
+    /// Whether a resource gives this reason in its summary.
+    fn says(&self, key: &str, reason: &str) -> bool {
+        staying(self.resources()).any(|(there, told)| there == key && told.is_some_and(|(_, said)| said == reason))
     }
 
     /// Whether an operator that has ended told the status last, as it knew it. Until a sweep has come by nobody need have noticed.
