@@ -43,10 +43,11 @@ impl Principal {
         matches!(self, Self::OwnAccount(_)) || matches!(self, Self::AWS(name) if account_of(name).is_some())
     }
 
-    /// Whether this lets in whomever `other` lets in: by itself, by the root of its account, or by everyone.
+    /// Whether this lets in whomever `other` lets in: by itself, by the root of its account, or by everyone. The root of the role's own account does not
+    /// cover who is named: to them the trust policy suffices, and to the others their own policies have to allow it as well (IAM user guide, "Determining
+    /// whether a request is allowed or denied within an account").
     pub fn covers(&self, other: &Self) -> bool {
-        let suffices_by_name = |name: &str| !name.contains(":role/");
-        self.includes(other) && !matches!((self, other), (Self::OwnAccount(_), Self::AWS(name)) if suffices_by_name(name))
+        self.includes(other) && !matches!((self, other), (Self::OwnAccount(_), Self::AWS(_)))
     }
 
     /// Whether whoever is meant by `other` is meant by this, too, whatever else it takes to come in.

@@ -32,13 +32,13 @@ fn own() -> AccountID {
 }
 
 #[test]
-fn statements_36_and_38_the_root_of_the_own_account_is_less_than_the_name_of_a_user() {
+fn statements_36_and_38_the_root_of_the_own_account_is_less_than_a_name_in_it() {
     let named = |name: &str| Principal::named(name, &own());
     let (root, id) = (named("arn:aws:iam::333333333333:root"), named("333333333333"));
     let (user, role) = (named("arn:aws:iam::333333333333:user/alice"), named("arn:aws:iam::333333333333:role/a/reader"));
     for account in [&root, &id] {
         assert!(account.is_account() && account.includes(&user) && account.includes(&role));
-        assert!(account.covers(&role) && !account.covers(&user), "a user that is named needs no other policy");
+        assert!(!account.covers(&role) && !account.covers(&user), "who is named needs no other policy");
     }
     assert!(root.covers(&id) && id.covers(&root) && !user.covers(&root));
     let other = named("arn:aws:iam::111111111111:root");
