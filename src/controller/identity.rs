@@ -10,7 +10,7 @@ use super::context::Context;
 use super::history::History;
 use super::observe::{Whose, is_to_be_read, observe};
 use super::pass::{Pass, report_with};
-use super::resolve::{Closed, Unresolved, enter, resolve, withdraw_revoked};
+use super::resolve::{Closed, Unresolved, enter, resolve, validate, withdraw_revoked};
 use super::state::observation::Observation;
 use super::work::{Wait, Work};
 use crate::api::Reason;
@@ -25,13 +25,18 @@ use crate::core::world::{ObjectKey, uid};
 /// Makes a user or role in AWS as declared.
 pub async fn converge<K: Kind + Subject>(object: K, context: &Context) -> Result<Pass<K>, kube::Error> {
     let of = K::reference(ObjectKey::of(&object));
-    let (at, mut desired) = match resolve(&object, context).await {
+    let resolved = match resolve(&object, context).await {
         Ok(resolved) => resolved,
-        Err(Unresolved::Problems(problems)) => return only_withdraw(object, context, problems).await,
+        Err(Unresolved::Problem(problem)) => return only_withdraw(object, context, vec![problem]).await,
         Err(Unresolved::APIServer(error)) => return Err(error),
     };
+    let mut desired = match validate(&object, context, &resolved) {
+        Ok(desired) => desired,
+        Err(problems) => return only_withdraw(object, context, problems).await,
+    };
+    let at = &resolved.at;
     let before = object.status().cloned().unwrap_or_default();
-    let seen = context.observation(&of, &at, &uid(&object), &desired.arn, &desired.principal_ids());
+    let seen = context.observation(&of, at, &uid(&object), &desired.arn, &desired.principal_ids());
     let history = History::of(&context.memory, &object);
     let made = object.reported_arn().is_some() || seen.as_ref().is_some_and(|o| o.observed.identity.is_some());
     let waits = if made { None } else { waits_for_sources(&desired, || context.retries.wait(&of, Instant::now())) };
@@ -43,11 +48,11 @@ pub async fn converge<K: Kind + Subject>(object: K, context: &Context) -> Result
     if coming.is_some() {
         desired.hold_roles();
     }
-    let account = match enter(context, &at).await {
+    let account = match enter(context, at).await {
         Ok(entered) => entered,
         Err(closed) => return Ok(closed.report_with(object, vec![])),
     };
-    let work = Work { object, observation: seen, account: &account, permit: None, desired: &desired, context, at: &at, history, waits, done: vec![] };
+    let work = Work { object, observation: seen, account: &account, permit: None, desired: &desired, context, at, history, waits, done: vec![] };
     let pass = work.finish(desired.problems().cloned().collect()).await?;
     match (&pass, coming) {
         (Pass::Report { outcome, retry: None, .. }, Some(left)) if outcome.class() == Class::Done => Ok(Pass::Again(left)),

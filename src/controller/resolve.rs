@@ -13,30 +13,38 @@ use crate::core::desired::{Desired, owner};
 use crate::core::failure::Failure;
 use crate::core::observed::Observed;
 use crate::core::outcome::Problem;
+use crate::core::permissions::ConfigTexts;
 use crate::core::placement::{ResolvedAccount, check_namespace, resolve_account};
 use crate::core::subject::Subject;
 
-/// Why it is not known where a resource is placed and what it wants there.
+/// What a resource refers to.
+pub(super) struct Resolved {
+    /// The account that it is placed in.
+    pub at: ResolvedAccount,
+    /// The texts of the ConfigMaps that it names.
+    texts: ConfigTexts,
+}
+
+/// Why what a resource refers to is not known.
 pub(super) enum Unresolved {
-    /// What is wrong with the resource, or around it.
-    Problems(Vec<Problem>),
+    /// It may not be placed in its account.
+    Problem(Problem),
     /// The API server could not be asked.
     APIServer(kube::Error),
 }
 
-impl From<Problem> for Unresolved {
-    fn from(problem: Problem) -> Self {
-        Self::Problems(vec![problem])
-    }
-}
-
-/// Where a resource is placed, and what it wants there.
-pub(super) async fn resolve<K: Subject>(object: &K, context: &Context) -> Result<(ResolvedAccount, Desired), Unresolved> {
-    let at = place(object, context)?;
+/// Finds what a resource refers to: its account, and the ConfigMaps.
+pub(super) async fn resolve<K: Subject>(object: &K, context: &Context) -> Result<Resolved, Unresolved> {
+    let at = place(object, context).map_err(Unresolved::Problem)?;
     let namespace = object.meta().namespace.as_deref();
     let texts = context.config_maps.texts(&context.index, namespace, object.permissions()).await.map_err(Unresolved::APIServer)?;
-    let desired = object.desired(&context.world(), &at, &texts, &context.settings.installation).map_err(Unresolved::Problems)?;
-    Ok((at, History::of(&context.memory, object).as_made(desired)))
+    Ok(Resolved { at, texts })
+}
+
+/// What a resource wants of AWS, or all that is wrong with that.
+pub(super) fn validate<K: Subject>(object: &K, context: &Context, resolved: &Resolved) -> Result<Desired, Vec<Problem>> {
+    let desired = object.desired(&context.world(), &resolved.at, &resolved.texts, &context.settings.installation)?;
+    Ok(History::of(&context.memory, object).as_made(desired))
 }
 
 /// What a resource wants of AWS while its declaration cannot be carried out: that withdrawn grants end, and nothing else. None where nothing was made for it.

@@ -12,7 +12,7 @@ use tracing::info;
 
 use super::cluster::kind::Kind;
 use super::context::Context;
-use super::resolve::resolve;
+use super::resolve::{resolve, validate};
 use super::state::observation::{Basis, Observation};
 use super::state::sweeps::Strangers;
 use crate::api::account::{OrphanStatus, ShadowGrantStatus};
@@ -83,7 +83,8 @@ impl Look<'_> {
             return;
         }
         let known = memory.observation(&of);
-        let Ok((at, desired)) = resolve(object, self.context).await else { return };
+        let Ok(resolved) = resolve(object, self.context).await else { return };
+        let Ok(desired) = validate(object, self.context, &resolved) else { return };
         if desired.pinned.is_none() && known.is_none() {
             // Whoever had its name may have gone.
             let shown = self.sweep.of(&desired.identity.name, &desired.known_policies(), None);
@@ -96,7 +97,7 @@ impl Look<'_> {
         match self.sweep.of(&desired.identity.name, &desired.known_policies(), known.as_ref().map(|known| &known.observed)) {
             Some(observed) if is_settled(&desired, &observed) && known.as_ref().is_none_or(|known| known.has_same_principals(&principal_ids)) => {
                 // There is nothing to do, but something to tell.
-                let facts = |seen: &Observed| object.facts(&self.context.world(), &at, &desired, seen);
+                let facts = |seen: &Observed| object.facts(&self.context.world(), &resolved.at, &desired, seen);
                 let is_news = known.is_some_and(|known| known.observed != observed && facts(&known.observed) != facts(&observed));
                 // Another process may have told last what it knew, which is outdated.
                 let is_news = is_news || !was_ready(object);
