@@ -21,6 +21,7 @@ use super::sources::grants_of_role;
 use super::status::{self, Assuming, assuming};
 use super::trust::Principal;
 use super::unmanaged::UnmanagedPolicies;
+use super::wanted::Remaining;
 use super::world::{ObjectKey, SourceKey, World};
 use crate::api::permissions::{Permissions, PolicyStatus};
 use crate::api::role::TrustStatus;
@@ -162,9 +163,9 @@ impl Subject for BastionUser {
     }
 
     fn withdraw_revoked(&self, world: &dyn World, at: &ResolvedAccount, owner: Owner, pinned: Option<UniqueID>, found: &Observed) -> Option<Desired> {
-        let known = known_id(pinned, &owner, found)?;
-        let assumes = roles_of_user(world, self);
-        Desired::withdraw_revoked(owner, known, None, assumes, self.declared_arn(at)?, Quotas::of(&at.account), found)
+        let (pinned, arn) = (known_id(pinned, &owner, found)?, self.declared_arn(at)?);
+        let remaining = Remaining { owner, pinned, arn, trust: None, assumes: roles_of_user(world, self), quotas: Quotas::of(&at.account) };
+        Desired::withdraw_revoked(remaining, found)
     }
 
     fn facts(&self, world: &dyn World, _: &ResolvedAccount, desired: &Desired, observed: &Observed) -> Self::Status {
@@ -233,9 +234,9 @@ impl Subject for CrossAccountRole {
     }
 
     fn withdraw_revoked(&self, world: &dyn World, at: &ResolvedAccount, owner: Owner, pinned: Option<UniqueID>, found: &Observed) -> Option<Desired> {
-        let known = known_id(pinned, &owner, found)?;
-        let (trust, assumes) = (grants_of_role(world, self, at), roles_of_role(world, self));
-        Desired::withdraw_revoked(owner, known, Some(trust), assumes, self.declared_arn(at)?, Quotas::of(&at.account), found)
+        let (pinned, arn) = (known_id(pinned, &owner, found)?, self.declared_arn(at)?);
+        let (trust, assumes) = (Some(grants_of_role(world, self, at)), roles_of_role(world, self));
+        Desired::withdraw_revoked(Remaining { owner, pinned, arn, trust, assumes, quotas: Quotas::of(&at.account) }, found)
     }
 
     fn facts(&self, world: &dyn World, at: &ResolvedAccount, desired: &Desired, observed: &Observed) -> Self::Status {

@@ -25,6 +25,22 @@ pub struct Wanted {
     pub policies: BTreeMap<Arn, ManagedPolicy>,
 }
 
+/// What a resource still says of its user or role while the rest of its declaration cannot be carried out.
+pub struct Remaining {
+    /// Whose the objects are.
+    pub owner: Owner,
+    /// The unique ID of what was made for it.
+    pub pinned: UniqueID,
+    /// ARN of the user or role.
+    pub arn: Arn,
+    /// Entries of a role's trust policy; None for a user.
+    pub trust: Option<Vec<Vec<Grant>>>,
+    /// The roles that the user or role may assume.
+    pub assumes: Vec<AssumableRole>,
+    /// How much the account lets it have.
+    pub quotas: Quotas,
+}
+
 impl Desired {
     /// What is to be there, given what is. Grants that are merely kept are in it only where they are there already, and roles stay in the assume policy
     /// where they stand.
@@ -70,15 +86,8 @@ impl Desired {
 
     /// What is wanted of an identity whose declaration cannot be carried out: that it stays as it is, less the grants that are withdrawn.
     /// Narrowing goes on whatever check fails; nothing is added.
-    pub fn withdraw_revoked(
-        owner: Owner,
-        pinned: UniqueID,
-        trust: Option<Vec<Vec<Grant>>>,
-        assumes: Vec<AssumableRole>,
-        arn: Arn,
-        quotas: Quotas,
-        found: &Observed,
-    ) -> Option<Self> {
+    pub fn withdraw_revoked(remaining: Remaining, found: &Observed) -> Option<Self> {
+        let Remaining { owner, pinned, arn, trust, assumes, quotas } = remaining;
         let mut identity = found.identity.as_ref()?.identity.clone();
         let kept = |intent| if intent == Intent::Grant { Intent::Freeze } else { intent };
         let grant = |g: Grant| Grant { intent: kept(g.intent), ..g };

@@ -569,7 +569,7 @@ async fn every_error_of_every_call_is_overcome_and_told() -> Result<()> {
     }
     let all: usize = queues.values().map(Vec::len).sum();
     campaign.note(&format!("{pairs} pairs of an operation and what goes wrong with it, {all} cases"));
-    let mut met = vec![];
+    let (mut met, mut given) = (vec![], 0);
     while queues.values().any(|queue| !queue.is_empty()) {
         let mut before = Grants::new();
         for step in STEPS {
@@ -584,6 +584,7 @@ async fn every_error_of_every_call_is_overcome_and_told() -> Result<()> {
             let now = result.with_context(|| format!("{campaign}: {step:?} with\n{}", cases.join("\n")))?;
             campaign.note(&format!("{step:?}: {} of {} cases met", now.len(), assigned.len()));
             met.extend(now);
+            given += assigned.len();
             before = fleet.granted(step);
         }
         fleet.leave().await?;
@@ -591,7 +592,8 @@ async fn every_error_of_every_call_is_overcome_and_told() -> Result<()> {
             break;
         }
     }
-    ensure!(!met.is_empty(), "no case was met");
+    // Not every call is made in every run; of most the operator has to be seen in trouble.
+    ensure!(3 * met.len() >= 2 * given, "only {} of {given} cases were met", met.len());
     ensure!(fleet.untold.is_empty(), "{campaign}: {}", fleet.untold.join("\n"));
     campaign.conclude(&format!("{} of {all} cases met, {} checks", met.len(), fleet.stepper.checks));
     fleet.stepper.finish().await.map(drop)

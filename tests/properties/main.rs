@@ -42,6 +42,7 @@ use rolebridge::core::placement::resolve_account;
 use rolebridge::core::plan::{DeletionPhase, DeletionTarget, Plan, plan, plan_removal};
 use rolebridge::core::quotas::{INLINE_QUOTA, MOST_SHARDS, Quotas, SHARD_QUOTA};
 use rolebridge::core::trust::TrustRule;
+use rolebridge::core::wanted::Remaining;
 use rolebridge::core::world::{ObjectKey, Ref, World};
 use serde_json::{Value, json};
 
@@ -67,4 +68,16 @@ fn config(cases: u32) -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|number| number.parse().ok()).unwrap_or(cases);
     let failure_persistence = Some(Box::new(FileFailurePersistence::WithSource("regressions")) as Box<_>);
     ProptestConfig { cases, failure_persistence, max_shrink_iters: 4096, ..ProptestConfig::default() }
+}
+
+/// What a resource says while the rest of its declaration cannot be carried out.
+fn remaining(desired: &Desired) -> Remaining {
+    Remaining {
+        owner: desired.owner.clone(),
+        pinned: id(ROLE_ID),
+        arn: desired.arn.clone(),
+        trust: desired.trust.clone(),
+        assumes: desired.assumes.clone(),
+        quotas: desired.quotas,
+    }
 }

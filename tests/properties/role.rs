@@ -627,7 +627,7 @@ proptest! {
     fn withdrawing_only_takes_away(case in arb_role_case(), found in arb_found()) {
         let desired = case.desired(&found);
         let start = found.observed(&desired.owner, &desired);
-        let less = Desired::withdraw_revoked(desired.owner.clone(), id(ROLE_ID), desired.trust.clone(), vec![], desired.arn.clone(), desired.quotas, &start);
+        let less = Desired::withdraw_revoked(Remaining { pinned: id(ROLE_ID), assumes: vec![], ..remaining(&desired) }, &start);
         prop_assert_eq!(less.is_some(), found.role.is_some());
         let (Some(less), Some(role)) = (less, &found.role) else { return Ok(()) };
         let planned = match plan(&less, &start) {
