@@ -524,6 +524,10 @@ fn allowed(account: &Account, operator: &str) -> Result<BTreeSet<String>> {
     Ok(actions.filter_map(|action| Some(action.as_str()?.trim_start_matches("iam:").to_owned())).collect())
 }
 
+/// What is allowed and not called here: what only other calls need (the tags of what a Get shows), and what belongs to groups and to users that others renamed,
+/// which these lanes do not have.
+const NEVER_CALLED: [&str; 6] = ["GetGroup", "ListPolicyTags", "ListRoleTags", "ListUserTags", "ListUsers", "UpdateUser"];
+
 #[tokio::test]
 async fn every_error_of_every_call_is_overcome_and_told() -> Result<()> {
     let mut campaign = Campaign::new("errors of AWS");
@@ -540,7 +544,8 @@ async fn every_error_of_every_call_is_overcome_and_told() -> Result<()> {
     fleet.learn().await?;
     let called: BTreeSet<String> = fleet.reference.places.iter().filter(|(_, places)| !places.is_empty()).map(|(name, _)| name.clone()).collect();
     let never: Vec<String> = allowed(&lanes[0].utils, &world.operator_arn())?.difference(&called).cloned().collect();
-    campaign.note(&format!("{} operations are called; of what is allowed not: {}", called.len(), never.join(" ")));
+    ensure!(never == NEVER_CALLED, "not called: {never:?}");
+    campaign.note(&format!("{} operations are called, and all that are allowed but for {}", called.len(), never.join(" ")));
 
     let model: BTreeMap<String, BTreeMap<String, u16>> = serde_json::from_str(MODEL)?;
     let mut queues: BTreeMap<(Step, Side), Vec<Case>> = BTreeMap::new();
@@ -593,7 +598,7 @@ async fn every_error_of_every_call_is_overcome_and_told() -> Result<()> {
         }
     }
     // Not every call is made in every run; of most the operator has to be seen in trouble.
-    ensure!(3 * met.len() >= 2 * given, "only {} of {given} cases were met", met.len());
+    ensure!(5 * met.len() >= 4 * given, "only {} of {given} cases were met", met.len());
     ensure!(fleet.untold.is_empty(), "{campaign}: {}", fleet.untold.join("\n"));
     campaign.conclude(&format!("{} of {all} cases met, {} checks", met.len(), fleet.stepper.checks));
     fleet.stepper.finish().await.map(drop)
