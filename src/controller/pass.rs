@@ -119,6 +119,14 @@ impl Stop {
         matches!(self, Self::Failures(failures, _) if failures.iter().all(refused))
     }
 
+    /// What AWS says, in one text.
+    pub fn told(&self) -> String {
+        match self {
+            Self::Failures(failures, _) => failures.iter().map(|failure| failure.message.as_str()).collect(),
+            _ => String::new(),
+        }
+    }
+
     /// Whether nothing failed but what IAM may only be slow to show.
     pub fn is_propagation(&self) -> bool {
         matches!(self, Self::Failures(failures, _) if failures.iter().all(|failure| failure.reason == Reason::Propagating))

@@ -36,6 +36,9 @@ const SUSPENSE: Duration = Duration::from_secs(1);
 /// How long a resource waits for the sweep that is to wake it before it looks again.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How often a withdrawal is tried where IAM does not know somebody, the last time without anybody who is new to the trust policy.
+const UNKNOWN_ONE_BY_ONE: usize = 4;
+
 /// How many of the permissions that a refusal holds up are told by name.
 const WITHHELD: usize = 3;
 
@@ -53,8 +56,6 @@ pub(super) enum Wait {
 enum Refused {
     /// IAM may only be slow to show somebody whom it names.
     ForNow,
-    /// IAM has not shown somebody whom it names for long.
-    ForLong,
     /// For another reason, or there is none.
     Otherwise,
 }
@@ -356,12 +357,11 @@ impl<K: Kind + Subject> Work<'_, K> {
         match self.carry_out(plan).await {
             // What IAM refuses is mostly an addition, which no withdrawn grant waits for.
             Err(stop) if stop.is_refusal() => {
-                let refused = match stop.is_propagation() {
-                    true if self.context.retries.note_refusal(&self.of(), Instant::now()) => Refused::ForNow,
-                    true => Refused::ForLong,
-                    false => Refused::Otherwise,
+                let withdrawn = match stop.is_propagation() {
+                    true if self.context.retries.note_refusal(&self.of(), Instant::now()) => self.withdraw_revoked(Refused::ForNow).await,
+                    true => self.withdraw_without_unknown(stop.told()).await,
+                    false => self.withdraw_revoked(Refused::Otherwise).await,
                 };
-                let withdrawn = self.withdraw_revoked(refused).await;
                 let stop = self.with_what_stays(stop);
                 Err(match withdrawn {
                     Ok(()) => stop,
@@ -408,12 +408,10 @@ impl<K: Kind + Subject> Work<'_, K> {
     }
 
     /// Takes away what is withdrawn, and adds nothing. What comes first in the whole plan was tried just now, and is not tried again at once.
-    /// Nor is anything, where it is refused only for now, which keeps somebody from coming in by name who comes in as one of many until then. Where IAM goes on
-    /// refusing, nobody is named who is not named there: whose name nobody bears would keep in all those who come in beside.
+    /// Nor is anything, where it is refused only for now, which keeps somebody from coming in by name who comes in as one of many until then.
     async fn withdraw_revoked(&mut self, refused: Refused) -> Result<(), Stop> {
         let Some(observed) = self.observation.as_ref().map(|seen| &seen.observed) else { return Ok(()) };
         let less = self.less(observed);
-        let less = if refused == Refused::ForLong { less.map(|less| less.naming_nobody_anew(observed)) } else { less };
         if refused == Refused::ForNow && less.as_ref().is_some_and(|less| less.shuts_out(self.desired, observed)) {
             return Ok(());
         }
@@ -421,6 +419,23 @@ impl<K: Kind + Subject> Work<'_, K> {
         let less = less.and_then(|less| plan(&less, observed).ok()).unwrap_or_default();
         let whole = plan(self.desired, observed).unwrap_or_default();
         if less.actions.first() == whole.actions.first() { Ok(()) } else { self.carry_out(&less).await }
+    }
+
+    /// Takes away what is withdrawn where IAM goes on refusing somebody whom the trust policy is to name: whose name nobody bears would keep in all those who
+    /// come in beside. Others are named as long as IAM tells by whom it stumbles.
+    async fn withdraw_without_unknown(&mut self, mut refusal: String) -> Result<(), Stop> {
+        for tries_left in (0..UNKNOWN_ONE_BY_ONE).rev() {
+            let Some(observed) = self.observation.as_ref().map(|seen| &seen.observed) else { return Ok(()) };
+            let less = self.less(observed).map(|less| less.without_unknown(observed, &refusal));
+            let less = less.and_then(|less| plan(&less, observed).ok()).unwrap_or_default();
+            match self.carry_out(&less).await {
+                Err(stop) if stop.is_propagation() && tries_left > 0 => {
+                    refusal = if tries_left == 1 { String::new() } else { refusal + &stop.told() };
+                }
+                result => return result,
+            }
+        }
+        Ok(())
     }
 
     async fn carry_out(&mut self, plan: &Plan) -> Result<(), Stop> {

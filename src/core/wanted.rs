@@ -131,12 +131,16 @@ impl Desired {
         })
     }
 
-    /// The same, but that it names nobody whom the trust policy that is in force does not name.
-    pub fn naming_nobody_anew(mut self, observed: &Observed) -> Self {
+    /// The same without those whom the trust policy that is in force does not name, and whom IAM does not know, as this refusal says. Where it tells of none of
+    /// them, nobody is named anew.
+    pub fn without_unknown(mut self, observed: &Observed, refusal: &str) -> Self {
         let there = self.trust_in_force(observed);
         let is_named = |rule: &TrustRule| rule.principal.is_account() || there.as_ref().is_some_and(|there| there.names(&rule.principal));
+        let is_new = |grant: &Grant| !grant.rule.as_ref().is_some_and(is_named);
+        let is_told = |grant: &Grant| grant.rule.as_ref().is_some_and(|rule| refusal.contains(&format!("\"{}\"", rule.principal)));
+        let tells_any = self.trust.iter().flatten().flatten().any(|grant| is_new(grant) && is_told(grant));
         for grant in self.trust.iter_mut().flatten().flatten() {
-            if !grant.rule.as_ref().is_some_and(is_named) {
+            if is_new(grant) && (is_told(grant) || !tells_any) {
                 grant.intent = Intent::Revoke;
             }
         }

@@ -106,3 +106,27 @@ async fn what_has_just_failed_is_told_once_and_not_tried_again_at_once() {
         assert_eq!(synced.matches("alice cannot be taken out").count(), 1, "{synced}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_whole_account_is_shut_out_though_nobody_bears_the_name_of_one_who_is_to_come_in_its_place() {
+    let lab = lab().await;
+    let mut account = lab.get("AWSAccount", "prod");
+    account["spec"]["guardrails"]["accountRootTrust"] = json!(true);
+    lab.apply(account);
+    let mut whole = reader("alice", &json!({}));
+    whole["spec"]["trust"] = json!([{"principal": "AccountRoot", "from": [{"user": {"name": "alice"}}, {"user": {"name": "bob"}}]}]);
+    lab.apply(whole.clone());
+    lab.run(3).await;
+    assert!(trust(&lab).contains(":root") && !trust(&lab).contains("user/"), "{}", trust(&lab));
+    // IAM knows nobody of the name bob.
+    lab.aws.refuse(names_bob, Reason::Propagating, "Invalid principal in policy: \"AWS\":\"arn:aws:iam::111111111111:user/bob\"");
+    whole["spec"]["trust"] = json!([{"from": [{"user": {"name": "alice"}}, {"user": {"name": "bob"}}]}]);
+    lab.apply(whole);
+    lab.run(10).await;
+    assert!(trust(&lab).contains(":root"), "IAM may only be slow: {}", trust(&lab));
+    lab.run(40).await;
+    assert!(!trust(&lab).contains(":root") && trust(&lab).contains("user/alice"), "{}", trust(&lab));
+    lab.aws.refused.lock().clear();
+    lab.run(10).await;
+    assert!(trust(&lab).contains("user/bob"), "{}", trust(&lab));
+}
