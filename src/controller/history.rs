@@ -52,8 +52,10 @@ impl<'a> History<'a> {
             history.change(|deeds| deeds.has_begun = false);
         }
         let now = Instant::now();
-        if let Some(told) = history.pinned.clone().filter(|told| history.look(|deeds| deeds.told.as_ref().is_none_or(|(known, _)| known != told))) {
-            history.change(|deeds| deeds.told = Some((told, now)));
+        if let Some(told) = &history.pinned
+            && history.look(|deeds| deeds.told.as_ref().is_none_or(|(known, _)| known != told))
+        {
+            history.change(|deeds| deeds.told = Some((told.clone(), now)));
         }
         if history.look(|deeds| deeds.written.iter().any(|(_, at)| now.duration_since(*at) >= GROUND)) {
             history.change(|deeds| deeds.forget_written(now));

@@ -89,18 +89,19 @@ async fn only_withdraw<K: Kind + Subject>(object: K, context: &Context, problems
     };
     let Some(desired) = withdraw_revoked(&object, context, &at, &history, &observation.observed) else {
         let mut facts = before;
+        let look_again = history.look_again();
         // It is not made anew before the declaration is put right. Others must know until then, also after a restart, that its name may be anybody's.
-        if let Some(lost) = known.pinned.as_ref().filter(|_| observation.observed.identity.is_none() && history.look_again().is_none()) {
+        if let Some(lost) = known.pinned.as_ref().filter(|_| observation.observed.identity.is_none() && look_again.is_none()) {
             K::tell_lost(&mut facts, lost);
         }
-        if known.pinned.is_none() && history.look_again().is_none() {
+        if known.pinned.is_none() && look_again.is_none() {
             context.unmade(&of);
         }
         // Nobody is to have a right to what bears the name and is somebody else's, whatever else is wrong. What was told of that was certain then.
-        let is_certain = object.says(&[Reason::Conflict]) || history.look_again().is_none();
+        let is_certain = object.says(&[Reason::Conflict]) || look_again.is_none();
         let foreign = observation.observed.identity.as_ref().filter(|_| known.pinned.is_none() && is_certain);
         let conflict = foreign.and_then(|found| known.owner.check(&found.identity.name.to_string(), &found.identity.tags, &found.id, None).err());
-        return Ok(report_with(object, facts, conflict.into_iter().chain(problems).collect(), history.look_again()));
+        return Ok(report_with(object, facts, conflict.into_iter().chain(problems).collect(), look_again));
     };
     let (observation, permit, desired) = (Some(observation), Some(permit), &desired);
     let work = Work { object, observation, account: &account, permit, desired, context, at: &at, history, waits: None, done: vec![] };

@@ -51,6 +51,11 @@ pub(super) enum Wait {
     Patience(Duration),
 }
 
+/// The plan for what is wanted. There is none where the object is somebody else's, of whom nothing is withdrawn.
+fn plan_of(desired: Option<Desired>, observed: &Observed) -> Plan {
+    desired.and_then(|desired| plan(&desired, observed).ok()).unwrap_or_default()
+}
+
 /// How the plan was refused beside which withdrawn grants end.
 #[derive(Clone, Copy, PartialEq)]
 enum Refused {
@@ -171,9 +176,9 @@ impl<K: Kind + Subject> Work<'_, K> {
             Err(Stop::Failures(failures, found)) => {
                 let (retries, now) = (&self.context.retries, Instant::now());
                 // What is told already is not taken for something new, be it that another process told it.
-                let delay_deletion_error =
+                let delayed =
                     |failure: Failure| if self.object.says(&[failure.reason]) { failure } else { retries.delay_deletion_error(&of, failure, now) };
-                let failures: Vec<Failure> = failures.into_iter().map(delay_deletion_error).collect();
+                let failures: Vec<Failure> = failures.into_iter().map(delayed).collect();
                 let facts = facts(&self.object, before);
                 keep(self.observation.map(|seen| Observation { basis: Basis::Doubtful, ..seen }));
                 let problems = failures.iter().map(Failure::problem).chain(found).chain(problems).collect();
@@ -415,8 +420,7 @@ impl<K: Kind + Subject> Work<'_, K> {
         if refused == Refused::ForNow && less.as_ref().is_some_and(|less| less.shuts_out(self.desired, observed)) {
             return Ok(());
         }
-        // There is no plan where the object is somebody else's, of whom nothing is withdrawn.
-        let less = less.and_then(|less| plan(&less, observed).ok()).unwrap_or_default();
+        let less = plan_of(less, observed);
         let whole = plan(self.desired, observed).unwrap_or_default();
         if less.actions.first() == whole.actions.first() { Ok(()) } else { self.carry_out(&less).await }
     }
@@ -424,18 +428,18 @@ impl<K: Kind + Subject> Work<'_, K> {
     /// Takes away what is withdrawn where IAM goes on refusing somebody whom the trust policy is to name: whose name nobody bears would keep in all those who
     /// come in beside. Others are named as long as IAM tells by whom it stumbles.
     async fn withdraw_without_unknown(&mut self, mut refusal: String) -> Result<(), Stop> {
-        for tries_left in (0..UNKNOWN_ONE_BY_ONE).rev() {
+        let mut tries = 1;
+        loop {
             let Some(observed) = self.observation.as_ref().map(|seen| &seen.observed) else { return Ok(()) };
-            let less = self.less(observed).map(|less| less.without_unknown(observed, &refusal));
-            let less = less.and_then(|less| plan(&less, observed).ok()).unwrap_or_default();
+            let less = plan_of(self.less(observed).map(|less| less.without_unknown(observed, &refusal)), observed);
             match self.carry_out(&less).await {
-                Err(stop) if stop.is_propagation() && tries_left > 0 => {
-                    refusal = if tries_left == 1 { String::new() } else { refusal + &stop.told() };
+                Err(stop) if stop.is_propagation() && tries < UNKNOWN_ONE_BY_ONE => {
+                    tries += 1;
+                    refusal = if tries == UNKNOWN_ONE_BY_ONE { String::new() } else { refusal + &stop.told() };
                 }
                 result => return result,
             }
         }
-        Ok(())
     }
 
     async fn carry_out(&mut self, plan: &Plan) -> Result<(), Stop> {

@@ -171,7 +171,7 @@ impl Index {
 
     /// The keys of the roles whose trust names this source, or selects it, in order.
     pub fn roles_naming(&self, source: &SourceKey) -> Vec<ObjectKey> {
-        let (need, selecting) = match source {
+        let (named_as, selecting) = match source {
             SourceKey::User(key) => (Dependency::User(key.clone()), Some(Dependency::UsersOf(key.namespace.clone()))),
             SourceKey::Role(key) => (Dependency::Role(key.clone()), None),
         };
@@ -179,8 +179,8 @@ impl Index {
         let (mut named, looking): (BTreeSet<ObjectKey>, Vec<ObjectKey>) = {
             let relations = self.relations.lock();
             (
-                relations.needed_by(&need).filter_map(role).collect(),
-                selecting.iter().flat_map(|need| relations.needed_by(need)).filter_map(role).collect(),
+                relations.needed_by(&named_as).filter_map(role).collect(),
+                selecting.iter().flat_map(|selecting| relations.needed_by(selecting)).filter_map(role).collect(),
             )
         };
         if let SourceKey::User(key) = source

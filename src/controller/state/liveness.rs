@@ -43,7 +43,7 @@ pub struct IdentityRegistry {
     waiting: Mutex<HashMap<Ref, Instant>>,
 }
 
-/// A liveness, and the resource that it is about.
+/// What has become of a user or role, and the resource that it was made for.
 struct Note {
     of: Ref,
     liveness: Liveness,

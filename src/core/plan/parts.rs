@@ -47,13 +47,13 @@ pub(super) enum Limiting {
 pub(super) enum Place {
     First,
     Addition(Limiting, Kind),
-    DeletionPhase(Reverse<Limiting>, Kind),
+    Removal(Reverse<Limiting>, Kind),
     Last,
 }
 
 impl Place {
     /// After all that is added.
-    pub(super) const AFTER_ADDITIONS: Self = Self::DeletionPhase(Reverse(Limiting::Permits), Kind::Policy);
+    pub(super) const AFTER_ADDITIONS: Self = Self::Removal(Reverse(Limiting::Permits), Kind::Policy);
 }
 
 /// What a step writes to, in the order in which they are added or taken off.
@@ -172,7 +172,7 @@ impl<'a> Part<'a> {
         let nothing = Some(Says::default());
         let (place, before, after) = match comes {
             true => (Place::Addition(Limiting::Group, Kind::Membership), nothing, None),
-            false => (Place::DeletionPhase(Reverse(Limiting::Group), Kind::Membership), None, nothing),
+            false => (Place::Removal(Reverse(Limiting::Group), Kind::Membership), None, nothing),
         };
         Self::of(Object::Whole(action, place), before, after, Limiting::Group, around)
     }
@@ -265,7 +265,7 @@ impl<'a> Part<'a> {
     }
 
     fn removal(&self, kind: Kind) -> Place {
-        Place::DeletionPhase(Reverse(self.limiting), kind)
+        Place::Removal(Reverse(self.limiting), kind)
     }
 
     fn inline_steps(

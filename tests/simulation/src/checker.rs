@@ -189,13 +189,13 @@ impl Checker {
     }
 
     /// Whether others renamed a user and gave its name to another one, by which it is told to be another one. It is told as an orphan, and not looked for.
-    pub fn has_given_its_name_up(&self, id: &str) -> bool {
+    fn has_given_its_name_up(&self, id: &str) -> bool {
         let name = self.named.get(id);
         name.is_some_and(|arn| self.living.iter().any(|(other, object)| other != id && text(object, "arn") == arn))
     }
 
     /// Whether what has this unique ID is taken for somebody else's, since the status of its resource was misled.
-    pub fn is_mistaken(&self, id: &str) -> bool {
+    fn is_mistaken(&self, id: &str) -> bool {
         !self.told_of.contains(id) && self.made.get(id).is_some_and(|owner| self.is_misled(owner))
     }
 
