@@ -452,8 +452,10 @@ fn assumable(world: &dyn World, source: SourceObject<'_>, role: &CrossAccountRol
     };
     let itself = SourceObject::Role(role);
     let stalled = role.status().is_some_and(|status| status.conditions.iter().any(|c| c.type_ == condition_types::STALLED));
-    // What a process made that died before it told of it may have been deleted since, and its name is anybody's then.
-    let is_unmade = itself.reported_id().is_none() && itself.unique_id(world).is_none() && world.is_unmade(&ObjectKey::of(role));
+    // What a process made that died before it told of it may have been deleted since, and its name is anybody's then. So it is where nothing was ever made
+    // and nothing may be: an earlier role had the name.
+    let is_untold = itself.reported_id().is_none() && itself.unique_id(world).is_none();
+    let is_unmade = is_untold && (world.is_unmade(&ObjectKey::of(role)) || (stalled && !role.is_finalized()));
     let is_another = itself.is_another(world) || is_unmade;
     let Ok(at) = resolve_account(world, &role.spec.account_ref.name) else {
         // The account is not to be found, for now: what stands is not withdrawn by that.
