@@ -9,9 +9,10 @@
 //!   observed (aws) ────┘                          └────────> status
 //! ```
 
-pub mod api;
-pub mod aws;
+pub use rolebridge_api as api;
+pub use rolebridge_aws as aws;
+pub use rolebridge_core as core;
+
 pub mod cli;
 pub mod controller;
-pub mod core;
 pub mod runtime;

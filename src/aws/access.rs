@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::core::names::{AccountID, Arn, Partition};
+use rolebridge_core::names::{AccountID, Arn, Partition};
 
 /// One account and the way into it.
 #[derive(Clone, Debug, PartialEq)]

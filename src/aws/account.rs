@@ -18,8 +18,8 @@ use super::gateway::{Caller, Gateway};
 use super::limits::{Budget, RemovalLine};
 use super::sdk::Sdk;
 use super::sdk::reply::CompleteReply;
-use crate::api::Reason;
-use crate::core::failure::Failure;
+use rolebridge_api::Reason;
+use rolebridge_core::failure::Failure;
 
 /// How long STS's word on who the operator is counts. It changes only with the credentials, after which it is asked again in any case.
 const VERIFICATION_TTL: Duration = Duration::from_secs(3600);

@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use super::access::AccountConfig;
 use super::gateway::Gateway;
 use super::limits::Budget;
-use crate::core::failure::Failure;
-use crate::core::names::Arn;
+use rolebridge_core::failure::Failure;
+use rolebridge_core::names::Arn;
 
 /// What answers in AWS's place.
 #[async_trait]

@@ -150,7 +150,7 @@ mod tests {
     use aws_sdk_iam::config::endpoint::{DefaultResolver as IAMEndpoints, Params as IAMParams, ResolveEndpoint as _};
     use aws_sdk_sts::config::endpoint::{DefaultResolver as STSEndpoints, Params as STSParams, ResolveEndpoint as _};
 
-    use crate::core::names::Partition;
+    use rolebridge_core::names::Partition;
 
     /// Each partition that AWS has, with the endpoints of IAM and STS in its default region (General Reference, "Service endpoints").
     const ENDPOINTS: [(&str, &str, &str); 8] = [

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use super::access::AccessConfig;
 use super::errors::NoCredentials;
-use crate::core::names::Arn;
+use rolebridge_core::names::Arn;
 
 /// Longest time for fetching credentials, through all accounts of a chain: less than a request may take, so that what is slow is told from AWS being
 /// slow.

@@ -13,9 +13,9 @@ use thiserror::Error;
 
 use super::access::AccessConfig;
 use super::secret::SecretError;
-use crate::api::Reason;
-use crate::core::failure::{Effect, Failure};
-use crate::core::names::Arn;
+use rolebridge_api::Reason;
+use rolebridge_core::failure::{Effect, Failure};
+use rolebridge_core::names::Arn;
 
 /// Longest text of AWS's that is passed on, in characters. Some repeat a whole policy document.
 const TEXT_LENGTH: usize = 1000;

@@ -2,13 +2,13 @@
 
 use async_trait::async_trait;
 
-use crate::core::action::{Action, Receipt};
-use crate::core::failure::Failure;
-use crate::core::identity::IdentityName;
-use crate::core::names::{AccountID, Arn, Partition};
-use crate::core::observed::{Dependents, Observed, Scope};
-use crate::core::quotas::Quotas;
-use crate::core::sweep::Sweep;
+use rolebridge_core::action::{Action, Receipt};
+use rolebridge_core::failure::Failure;
+use rolebridge_core::identity::IdentityName;
+use rolebridge_core::names::{AccountID, Arn, Partition};
+use rolebridge_core::observed::{Dependents, Observed, Scope};
+use rolebridge_core::quotas::Quotas;
+use rolebridge_core::sweep::Sweep;
 
 /// Who the operator is in an account, as STS says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct Caller {
 /// IAM and STS of one account.
 ///
 /// Nothing here is cached or retried. Every error is a [`Failure`] that says what is known of the state of AWS; a read never changes
-/// anything, so its failures always have [`Effect::None`](crate::core::failure::Effect::None).
+/// anything, so its failures always have [`Effect::None`](rolebridge_core::failure::Effect::None).
 #[async_trait]
 pub trait Gateway: Send + Sync {
     /// Asks STS who the operator is (GetCallerIdentity, which needs no permission).
@@ -40,7 +40,7 @@ pub trait Gateway: Send + Sync {
     /// come from replicas of different age, and somebody may write between two of them.
     ///
     /// # Errors
-    /// Where anything could not be read or understood. A partial answer is never given. [`Reason::Conflict`](crate::api::Reason::Conflict)
+    /// Where anything could not be read or understood. A partial answer is never given. [`Reason::Conflict`](rolebridge_api::Reason::Conflict)
     /// where the object's path or name is one that Rolebridge cannot have made, such as that of a service-linked role.
     async fn observe(&self, scope: &Scope) -> Result<Observed, Failure>;
 
@@ -75,11 +75,11 @@ pub trait Gateway: Send + Sync {
     ///
     /// It may be made again at any time. What IAM says not to be there when it is to be deleted, detached or removed is no failure, and told apart:
     /// [`Receipt::Missing`]. What exists already is not created
-    /// again: that is the failure [`Effect::AlreadyExists`](crate::core::failure::Effect::AlreadyExists), to be answered by a read and the
+    /// again: that is the failure [`Effect::AlreadyExists`](rolebridge_core::failure::Effect::AlreadyExists), to be answered by a read and the
     /// ownership rules. CreatePolicyVersion alone makes another version each time.
     ///
     /// # Errors
     /// Where the change was not made, or is not known to have been made
-    /// ([`Effect::Unknown`](crate::core::failure::Effect::Unknown)): the object must then be read before anything is concluded about it.
+    /// ([`Effect::Unknown`](rolebridge_core::failure::Effect::Unknown)): the object must then be read before anything is concluded about it.
     async fn execute(&self, action: &Action) -> Result<Receipt, Failure>;
 }

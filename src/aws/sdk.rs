@@ -17,13 +17,13 @@ use super::backend::Meter;
 use super::credentials::CachedCredentials;
 use super::errors::CallError;
 use super::gateway::{Caller, Gateway};
-use crate::core::action::{Action, Receipt};
-use crate::core::failure::Failure;
-use crate::core::identity::IdentityName;
-use crate::core::names::{AccountID, Arn};
-use crate::core::observed::{Dependents, Observed, Scope};
-use crate::core::quotas::Quotas;
-use crate::core::sweep::Sweep;
+use rolebridge_core::action::{Action, Receipt};
+use rolebridge_core::failure::Failure;
+use rolebridge_core::identity::IdentityName;
+use rolebridge_core::names::{AccountID, Arn};
+use rolebridge_core::observed::{Dependents, Observed, Scope};
+use rolebridge_core::quotas::Quotas;
+use rolebridge_core::sweep::Sweep;
 
 /// The clients of one account.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ macro_rules! list {
                     }
                     let next = $page.marker().map(str::to_owned);
                     if next.is_none() || next == marker {
-                        break Err($crate::aws::sdk::reply::unreadable($operation, "the list goes on, but does not say where").into());
+                        break Err($crate::sdk::reply::unreadable($operation, "the list goes on, but does not say where").into());
                     }
                     marker = next;
                 }

@@ -4,7 +4,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
 
-use crate::core::names::Arn;
+use rolebridge_core::names::Arn;
 
 /// A role to be assumed, anew with each asking.
 ///

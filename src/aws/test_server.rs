@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use super::access::{AccessConfig, AccountConfig, LimitsConfig};
 use super::config::BaseConfig;
 use super::secret::{SecretEntries, Secrets};
-use crate::api::Reason;
-use crate::core::encoding::decode_document;
-use crate::core::failure::Failure;
+use rolebridge_api::Reason;
+use rolebridge_core::encoding::decode_document;
+use rolebridge_core::failure::Failure;
 
 /// The account that every answer is about.
 pub(super) const ACCOUNT: &str = "111111111111";

@@ -198,11 +198,11 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::api::Reason;
-    use crate::core::identity::Identity;
-    use crate::core::names::Path;
-    use crate::core::ownership::Owner;
-    use crate::core::quotas::Quotas;
+    use crate::identity::Identity;
+    use crate::names::Path;
+    use crate::ownership::Owner;
+    use crate::quotas::Quotas;
+    use rolebridge_api::Reason;
 
     const SECOND: Duration = Duration::from_secs(1);
     const DAY: Duration = Duration::from_secs(86_400);

@@ -3,7 +3,7 @@
 use super::outcome::Problem;
 use super::placement::{ResolvedAccount, resolve_account};
 use super::world::World;
-use crate::api::{AWSAccount, Reason};
+use rolebridge_api::{AWSAccount, Reason};
 
 /// Most AWSAccounts that lead into another. Each costs a call whenever a session ends, and is one more whose loss closes all behind it.
 const MOST_VIA: usize = 4;

@@ -22,8 +22,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::core::document::{Document, VERSION_2008, condition_text, items};
-use crate::core::names::Arn;
+use crate::document::{Document, VERSION_2008, condition_text, items};
+use crate::names::Arn;
 
 /// The canonical form of a document: equal for two documents exactly where they mean the same to IAM.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

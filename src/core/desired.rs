@@ -19,9 +19,9 @@ use super::quotas::{Quotas, SHARD_QUOTA};
 use super::sources::{grants_of_role, trust_problems};
 use super::trust::{Principal, Trust, TrustRule, deny_all_trust};
 use super::world::{SourceKey, World};
-use crate::api::permissions::Unmanaged;
-use crate::api::role::GrantState;
-use crate::api::{BastionUser, CrossAccountRole, Managed, Reason};
+use rolebridge_api::permissions::Unmanaged;
+use rolebridge_api::role::GrantState;
+use rolebridge_api::{BastionUser, CrossAccountRole, Managed, Reason};
 
 /// How many principals that were replaced a message names.
 const REPLACED_NAMED: usize = 5;

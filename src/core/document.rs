@@ -3,7 +3,7 @@
 //! A [`Document`] is well-formed JSON that IAM could hold: no duplicate keys, no character that IAM refuses, bounded in size and depth. It keeps
 //! what it was made from: the order of statements, their Sids, the Version, one value as a scalar or as a list. Whether IAM would *accept* it is
 //! another question, answered by [`Document::lint`], since what is read from an account is to be modelled whatever it says. Whether two documents
-//! *mean* the same is answered by [`crate::core::canonical`]; `==` compares what is written.
+//! *mean* the same is answered by [`crate::canonical`]; `==` compares what is written.
 
 mod parse;
 mod shared;

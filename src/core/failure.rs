@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::action::Action;
 use super::observed::Observed;
 use super::outcome::Problem;
-use crate::api::Reason;
+use rolebridge_api::Reason;
 
 /// What is known of the state of AWS after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

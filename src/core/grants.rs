@@ -15,11 +15,11 @@ use super::placement::{ResolvedAccount, check_namespace, matches, resolve_accoun
 use super::require::{is_met_by_console, session_rights};
 use super::trust::{Conditions, Principal, Trust, TrustRule};
 use super::world::{Labels, ObjectKey, SourceKey, World};
-use crate::api::common::AllowRolesFrom;
-use crate::api::conditions::{Class, condition_types};
-use crate::api::role::GrantState;
-use crate::api::trust::{PrincipalForm, Source, TrustEntry, UsersSelector};
-use crate::api::{BastionUser, Condition, CrossAccountRole, Managed, Reason};
+use rolebridge_api::common::AllowRolesFrom;
+use rolebridge_api::conditions::{Class, condition_types};
+use rolebridge_api::role::GrantState;
+use rolebridge_api::trust::{PrincipalForm, Source, TrustEntry, UsersSelector};
+use rolebridge_api::{BastionUser, Condition, CrossAccountRole, Managed, Reason};
 
 /// Whether one half of a grant is to be in its policy document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

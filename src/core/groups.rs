@@ -7,7 +7,7 @@ use super::grants::{Intent, parse};
 use super::names::{GroupName, same_name};
 use super::outcome::Problem;
 use super::placement::ResolvedAccount;
-use crate::api::{BastionUser, Reason};
+use rolebridge_api::{BastionUser, Reason};
 
 /// A group that a user is to be in.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! Lists of a status. Each has at most [`LISTED`] entries, with the total beside it.
 
-use crate::api::role::{CrossAccountRoleStatus, GrantState};
+use rolebridge_api::role::{CrossAccountRoleStatus, GrantState};
 
 /// Entries of a list in a status; the total is told beside it.
 pub const LISTED: usize = 100;
@@ -23,7 +23,7 @@ pub fn may_hide_replaced(status: &CrossAccountRoleStatus) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::role::GrantStatus;
+    use rolebridge_api::role::GrantStatus;
 
     #[test]
     fn only_a_list_that_is_cut_and_full_of_replaced_ones_may_hide_more() {

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::core::encoding::encode;
+use crate::encoding::encode;
 
 /// A value that cannot be the name of what it was given for.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]

@@ -201,8 +201,8 @@ fn record_on_identity(identity: &mut Identity, action: &Action) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::names::Path;
-    use crate::core::ownership::Tags;
+    use crate::names::Path;
+    use crate::ownership::Tags;
 
     fn owner() -> Owner {
         Owner { installation: "one".into(), resource: "BastionUser/data/alice".into(), uid: "u1".into(), takes_over: true }

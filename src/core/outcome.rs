@@ -1,7 +1,7 @@
 //! How a reconcile ended, and the conditions that say so.
 
-use crate::api::conditions::{Class, condition_types};
-use crate::api::{Condition, Reason};
+use rolebridge_api::conditions::{Class, condition_types};
+use rolebridge_api::{Condition, Reason};
 
 /// Longest message of a condition; what is longer is cut at a character.
 const MESSAGE_LENGTH: usize = 2048;

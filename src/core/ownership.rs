@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::names::{UniqueID, same_name};
 use super::outcome::Problem;
-use crate::api::Reason;
+use rolebridge_api::Reason;
 
 /// Tags of an IAM object.
 pub type Tags = BTreeMap<String, String>;

@@ -11,9 +11,9 @@ use super::names::{Arn, Path, PolicyName, same_name};
 use super::outcome::Problem;
 use super::ownership::Tags;
 use super::placement::ResolvedAccount;
-use crate::api::Reason;
-use crate::api::common::ConfigMapKeyReference;
-use crate::api::permissions::{DocumentSource, Permissions};
+use rolebridge_api::Reason;
+use rolebridge_api::common::ConfigMapKeyReference;
+use rolebridge_api::permissions::{DocumentSource, Permissions};
 
 /// The texts that a resource takes from ConfigMaps; None where the ConfigMap or the key does not exist.
 pub type ConfigTexts = BTreeMap<(String, String), Option<ConfigText>>;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::names::{AccountID, Partition};
 use super::outcome::Problem;
 use super::world::{Labels, World};
-use crate::api::account::{AllowedFrom, AllowedNamespaces};
-use crate::api::common::{AllowRolesFrom, LabelOperator, LabelRequirement, LabelSelector, RolesFrom};
-use crate::api::{AWSAccount, Reason};
+use rolebridge_api::account::{AllowedFrom, AllowedNamespaces};
+use rolebridge_api::common::{AllowRolesFrom, LabelOperator, LabelRequirement, LabelSelector, RolesFrom};
+use rolebridge_api::{AWSAccount, Reason};
 
 /// The account that a resource is placed in.
 #[derive(Clone, Debug)]

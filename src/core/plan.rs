@@ -40,8 +40,8 @@ use super::unmanaged::{UnmanagedPolicies, was_made_for};
 use super::wanted::{Wanted, deny_all_policy};
 
 use super::trust::{Trust, deny_all_trust};
-use crate::api::Reason;
 use parts::Most;
+use rolebridge_api::Reason;
 use trust::{Exchange, Writes};
 use writes::{delete_policy, managed_policy, settings};
 

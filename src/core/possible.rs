@@ -11,9 +11,9 @@ use super::names::{Arn, Path, PolicyName};
 use super::placement::ResolvedAccount;
 use super::quotas::{Limits, MOST_SHARDS, Quotas};
 use super::world::{ObjectKey, SourceKey, World};
-use crate::api::permissions::{Permissions, PolicyStatus};
-use crate::api::user::AssumePolicyStatus;
-use crate::api::{BastionUser, CrossAccountRole, Managed};
+use rolebridge_api::permissions::{Permissions, PolicyStatus};
+use rolebridge_api::user::AssumePolicyStatus;
+use rolebridge_api::{BastionUser, CrossAccountRole, Managed};
 
 /// The customer-managed policies that may hold the assume policies of a source: those that its status lists, and those that what names it may
 /// have taken since, with this room.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::Document;
 use super::identity::{Identity, IdentityName};
-use crate::api::AWSAccount;
-use crate::api::account::QuotaStatus;
+use rolebridge_api::AWSAccount;
+use rolebridge_api::account::QuotaStatus;
 
 /// Characters that all inline policies of a user may have together (IAM quotas).
 pub const INLINE_QUOTA: usize = 2048;

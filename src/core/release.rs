@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::listed::is_cut;
 use super::world::{ObjectKey, SourceKey, World};
-use crate::api::{CrossAccountRole, Managed};
+use rolebridge_api::{CrossAccountRole, Managed};
 
 /// How long a source that is cut off waits for the roles that trust it to let go, before it is deleted all the same.
 const RELEASE_BOUND: Duration = Duration::from_secs(60);

@@ -7,8 +7,8 @@ use super::assume::SessionRights;
 use super::document::{Document, DocumentKind};
 use super::outcome::Problem;
 use super::trust::{Conditions, Principal, TrustRule, trust_policy};
-use crate::api::Reason;
-use crate::api::trust::{MFA, Require};
+use rolebridge_api::Reason;
+use rolebridge_api::trust::{MFA, Require};
 
 /// What kind of caller a source is, which decides what can be required of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,9 +10,9 @@ use super::placement::{ResolvedAccount, check_namespace, resolve_account};
 use super::require::{Caller, conditions, matching, session_rights, with_tags_bounded};
 use super::trust::{Conditions, Principal, TrustRule};
 use super::world::{ObjectKey, SourceKey, World};
-use crate::api::role::{GrantState, GrantStatus};
-use crate::api::trust::{GitHubActionsSource, PodIdentitySource, PrincipalForm, SAMLSource, ServiceAccountSource, Source, TrustEntry};
-use crate::api::{AWSAccount, Condition, CrossAccountRole, Managed, Reason};
+use rolebridge_api::role::{GrantState, GrantStatus};
+use rolebridge_api::trust::{GitHubActionsSource, PodIdentitySource, PrincipalForm, SAMLSource, ServiceAccountSource, Source, TrustEntry};
+use rolebridge_api::{AWSAccount, Condition, CrossAccountRole, Managed, Reason};
 
 /// The sources of a role, entry by entry, as they stand.
 pub fn grants_of_role(world: &dyn World, role: &CrossAccountRole, at: &ResolvedAccount) -> Vec<Vec<Grant>> {

@@ -12,10 +12,10 @@ use super::observed::{Observed, ObservedPolicy};
 use super::placement::resolve_account;
 use super::trust::{Principal, Trust};
 use super::world::World;
-use crate::api::conditions::Class;
-use crate::api::permissions::PolicyStatus;
-use crate::api::role::{GrantState, GrantStatus};
-use crate::api::user::{AssumableRole, AssumePolicyStatus};
+use rolebridge_api::conditions::Class;
+use rolebridge_api::permissions::PolicyStatus;
+use rolebridge_api::role::{GrantState, GrantStatus};
+use rolebridge_api::user::{AssumableRole, AssumePolicyStatus};
 
 /// The grants of a role as its status tells them, in their order. A principal that was replaced is never trusted again by itself, which only the status
 /// remembers: those come first to the list. What it does not tell counts as granted, so those that are not come next.
@@ -105,7 +105,7 @@ fn assume_policy_status(policy: Listed<'_>) -> AssumePolicyStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::trust::TrustRule;
+    use crate::trust::TrustRule;
 
     fn grant(number: usize, told: GrantState) -> Grant {
         let arn = format!("arn:aws:iam::333333333333:role/p-{number:0>3}");

@@ -159,12 +159,12 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::api::Reason;
-    use crate::core::action::Receipt;
-    use crate::core::identity::{Identity, IdentityName};
-    use crate::core::names::Path;
-    use crate::core::ownership::Owner;
-    use crate::core::quotas::Quotas;
+    use crate::action::Receipt;
+    use crate::identity::{Identity, IdentityName};
+    use crate::names::Path;
+    use crate::ownership::Owner;
+    use crate::quotas::Quotas;
+    use rolebridge_api::Reason;
 
     const ID: &str = "AIDAEXAMPLEEXAMPLE01";
 

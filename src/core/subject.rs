@@ -23,9 +23,9 @@ use super::trust::Principal;
 use super::unmanaged::UnmanagedPolicies;
 use super::wanted::Remaining;
 use super::world::{ObjectKey, SourceKey, World};
-use crate::api::permissions::{Permissions, PolicyStatus};
-use crate::api::role::TrustStatus;
-use crate::api::{BastionUser, CrossAccountRole, Managed};
+use rolebridge_api::permissions::{Permissions, PolicyStatus};
+use rolebridge_api::role::TrustStatus;
+use rolebridge_api::{BastionUser, CrossAccountRole, Managed};
 
 /// A resource that stands for a user or role in IAM.
 pub trait Subject: Managed {
@@ -60,7 +60,7 @@ pub trait Subject: Managed {
     /// # Errors
     /// [`Reason::InvalidSpec`], which the API server's own checks should have refused.
     ///
-    /// [`Reason::InvalidSpec`]: crate::api::Reason::InvalidSpec
+    /// [`Reason::InvalidSpec`]: rolebridge_api::Reason::InvalidSpec
     fn identity(&self) -> Result<(IdentityName, Path), Problem>;
 
     /// What it says of its policies.

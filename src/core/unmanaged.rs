@@ -8,7 +8,7 @@ use super::document::Document;
 use super::identity::{ASSUME_POLICY, CUT_OFF_POLICY, REVOKE_SESSIONS_POLICY};
 use super::names::{Arn, PolicyName};
 use super::observed::{Observed, ObservedPolicy};
-use crate::api::permissions::Unmanaged;
+use rolebridge_api::permissions::Unmanaged;
 
 /// What is on an identity, is not declared, and stays.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::api::{AWSAccount, BastionUser, CrossAccountRole, Managed};
+use rolebridge_api::{AWSAccount, BastionUser, CrossAccountRole, Managed};
 
 /// Namespace and name of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -85,11 +85,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::core::document::Document;
-    use crate::core::identity::{Identity, IdentityName, ManagedPolicy};
-    use crate::core::names::Path;
-    use crate::core::observed::ObservedIdentity;
-    use crate::core::ownership::Tags;
+    use crate::document::Document;
+    use crate::identity::{Identity, IdentityName, ManagedPolicy};
+    use crate::names::Path;
+    use crate::observed::ObservedIdentity;
+    use crate::ownership::Tags;
 
     fn alice() -> IdentityName {
         IdentityName::User("alice".parse().unwrap())

@@ -4,11 +4,11 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::{SharedCredentialsProvider, future};
 
 use super::*;
-use crate::aws::test_server::{ACCOUNT, Reply, Server, ambient, error, success};
-use crate::aws::{AccessConfig, LimitsConfig, SecretEntries, Secrets};
-use crate::core::action::Action;
-use crate::core::failure::Effect;
-use crate::core::identity::IdentityName;
+use crate::test_server::{ACCOUNT, Reply, Server, ambient, error, success};
+use crate::{AccessConfig, LimitsConfig, SecretEntries, Secrets};
+use rolebridge_core::action::Action;
+use rolebridge_core::failure::Effect;
+use rolebridge_core::identity::IdentityName;
 
 fn identity(account: &str, partition: &str) -> Reply {
     let arn = format!("arn:{partition}:sts::{account}:assumed-role/manager/rolebridge");

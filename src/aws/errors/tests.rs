@@ -1,10 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::api::conditions::Class;
+use rolebridge_api::conditions::Class;
 
 /// The errors that the IAM service model names for each operation.
-const MODEL: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/iam-operation-errors.json"));
+const MODEL: &str = include_str!("../../../tests/data/iam-operation-errors.json");
 /// Where the operations are called.
 const CALLERS: [&str; 5] = [
     include_str!("../sdk/observe.rs"),

@@ -3,10 +3,10 @@
 use super::super::errors::existing;
 use super::reply::unreadable;
 use super::{Sdk, list};
-use crate::core::action::Dependent;
-use crate::core::failure::Failure;
-use crate::core::names::{RoleName, UserName};
-use crate::core::observed::Dependents;
+use rolebridge_core::action::Dependent;
+use rolebridge_core::failure::Failure;
+use rolebridge_core::names::{RoleName, UserName};
+use rolebridge_core::observed::Dependents;
 
 impl Sdk {
     /// The list is that of DeleteUser in the IAM API reference. A user that does not exist has nothing.

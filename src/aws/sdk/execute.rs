@@ -6,12 +6,12 @@ use aws_sdk_iam::types::Tag;
 use super::super::errors::{CallError, existing, ok_if_entry_absent};
 use super::Sdk;
 use super::reply::value;
-use crate::api::Reason;
-use crate::core::action::{Action, Dependent, Receipt, Tagged};
-use crate::core::failure::{Effect, Failure};
-use crate::core::identity::{Identity, IdentityName, ManagedPolicy};
-use crate::core::names::{Arn, GroupName, PolicyName, UserName};
-use crate::core::ownership::Tags;
+use rolebridge_api::Reason;
+use rolebridge_core::action::{Action, Dependent, Receipt, Tagged};
+use rolebridge_core::failure::{Effect, Failure};
+use rolebridge_core::identity::{Identity, IdentityName, ManagedPolicy};
+use rolebridge_core::names::{Arn, GroupName, PolicyName, UserName};
+use rolebridge_core::ownership::Tags;
 
 impl Sdk {
     pub(super) async fn executed(&self, action: &Action) -> Result<Receipt, Failure> {

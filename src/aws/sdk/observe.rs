@@ -7,13 +7,13 @@ use aws_sdk_iam::types::AttachedPermissionsBoundary;
 use super::super::errors::existing;
 use super::reply::{document, oldest_first, path, session_seconds, tags, unreadable, value};
 use super::{Sdk, list};
-use crate::api::Reason;
-use crate::core::assume::attached;
-use crate::core::document::Document;
-use crate::core::failure::Failure;
-use crate::core::identity::{Identity, IdentityName, ManagedPolicy, RoleSettings};
-use crate::core::names::{Arn, GroupName, PolicyName, RoleName, UserName};
-use crate::core::observed::{Observed, ObservedIdentity, ObservedPolicy, Scope};
+use rolebridge_api::Reason;
+use rolebridge_core::assume::attached;
+use rolebridge_core::document::Document;
+use rolebridge_core::failure::Failure;
+use rolebridge_core::identity::{Identity, IdentityName, ManagedPolicy, RoleSettings};
+use rolebridge_core::names::{Arn, GroupName, PolicyName, RoleName, UserName};
+use rolebridge_core::observed::{Observed, ObservedIdentity, ObservedPolicy, Scope};
 
 impl Sdk {
     pub(super) async fn observed(&self, scope: &Scope) -> Result<Observed, Failure> {

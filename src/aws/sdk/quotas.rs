@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::reply::unreadable;
 use super::{Sdk, list};
-use crate::core::failure::Failure;
-use crate::core::quotas::Quotas;
+use rolebridge_core::failure::Failure;
+use rolebridge_core::quotas::Quotas;
 
 impl Sdk {
     pub(super) async fn summed_up(&self) -> Result<Quotas, Failure> {

@@ -7,20 +7,20 @@ use aws_sdk_iam::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_iam::error::BoxError;
 use aws_sdk_iam::types::Tag;
 
-use crate::api::Reason;
-use crate::core::document::Document;
-use crate::core::encoding::decode_document;
-use crate::core::failure::Failure;
-use crate::core::identity::DEFAULT_SESSION_SECONDS;
-use crate::core::names::{NameError, Path};
-use crate::core::ownership::Tags;
+use rolebridge_api::Reason;
+use rolebridge_core::document::Document;
+use rolebridge_core::encoding::decode_document;
+use rolebridge_core::failure::Failure;
+use rolebridge_core::identity::DEFAULT_SESSION_SECONDS;
+use rolebridge_core::names::{NameError, Path};
+use rolebridge_core::ownership::Tags;
 
 /// Refuses answers that are cut short, or that are not AWS's at all.
 ///
 /// The SDK's reader takes the end of the text for the end of every element that is open, so a list that is cut short would be a shorter list with
 /// nothing after it, and it does not look at the answers to deletions at all, so a proxy's page would be a success.
 #[derive(Debug)]
-pub(in crate::aws) struct CompleteReply;
+pub(crate) struct CompleteReply;
 
 impl Intercept for CompleteReply {
     fn name(&self) -> &'static str {
@@ -58,7 +58,7 @@ fn is_complete(body: &[u8]) -> bool {
 }
 
 /// An answer that says something that cannot be.
-pub(in crate::aws) fn unreadable(operation: &str, what: &str) -> Failure {
+pub(crate) fn unreadable(operation: &str, what: &str) -> Failure {
     Failure::refused(Reason::AWSUnavailable, format!("{operation}: AWS's answer cannot be used: {what}"))
 }
 

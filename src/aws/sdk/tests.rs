@@ -1,16 +1,16 @@
 use std::collections::BTreeMap;
 
-use crate::api::Reason;
-use crate::aws::Account;
-use crate::aws::test_server::{Reply, Request, Server, ambient, error, error_text, success, success_text};
-use crate::core::action::{Action, Dependent, Receipt, Tagged};
-use crate::core::document::Document;
-use crate::core::encoding::encode;
-use crate::core::failure::{Effect, Failure};
-use crate::core::identity::{Identity, IdentityName, ManagedPolicy, RoleSettings};
-use crate::core::names::{Arn, Path};
-use crate::core::observed::{Observed, ObservedIdentity, ObservedPolicy, Scope};
-use crate::core::quotas::Quotas;
+use crate::Account;
+use crate::test_server::{Reply, Request, Server, ambient, error, error_text, success, success_text};
+use rolebridge_api::Reason;
+use rolebridge_core::action::{Action, Dependent, Receipt, Tagged};
+use rolebridge_core::document::Document;
+use rolebridge_core::encoding::encode;
+use rolebridge_core::failure::{Effect, Failure};
+use rolebridge_core::identity::{Identity, IdentityName, ManagedPolicy, RoleSettings};
+use rolebridge_core::names::{Arn, Path};
+use rolebridge_core::observed::{Observed, ObservedIdentity, ObservedPolicy, Scope};
+use rolebridge_core::quotas::Quotas;
 
 const TRUST: &str =
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::222222222222:user/u"},"Action":"sts:AssumeRole"}]}"#;

@@ -3,9 +3,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api::{BastionUser, CrossAccountRole};
-use crate::core::placement::lookup_account;
-use crate::core::world::{Labels, ObjectKey, SourceKey};
+use crate::placement::lookup_account;
+use crate::world::{Labels, ObjectKey, SourceKey};
+use rolebridge_api::{BastionUser, CrossAccountRole};
 
 /// A cluster that has AWSAccounts only.
 struct Accounts(Vec<Arc<AWSAccount>>);

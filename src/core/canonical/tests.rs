@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Map, json};
 
 use super::*;
-use crate::core::encoding::{decode_document, encode};
+use crate::encoding::{decode_document, encode};
 
 const ACCOUNT: &str = "012345678901";
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::statement::{Effect, items};
 use super::{Document, DocumentKind, DocumentProblem, Problems, VERSION_2008, VERSION_2012, member, shown};
-use crate::core::names::{AccountID, Arn, is_unique_id};
+use crate::names::{AccountID, Arn, is_unique_id};
 
 /// The condition operators, without prefix and suffix. IAM compares them without regard to case.
 const OPERATORS: [&str; 27] = [

@@ -384,7 +384,7 @@ proptest! {
         prop_assert_eq!(parsed.to_json(), text.clone());
         let pretty = Document::parse(&serde_json::to_string_pretty(&value).unwrap()).unwrap();
         prop_assert_eq!(&pretty, &document);
-        let received = crate::core::encoding::decode_document(&crate::core::encoding::encode(&text)).unwrap();
+        let received = crate::encoding::decode_document(&crate::encoding::encode(&text)).unwrap();
         prop_assert_eq!(Document::parse(&received), Ok(document));
     }
 

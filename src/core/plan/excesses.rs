@@ -11,7 +11,7 @@ use super::super::outcome::Problem;
 use super::super::quotas::{CUT_OFF_ROOM, Limits, Quotas};
 use super::super::unmanaged::UnmanagedPolicies;
 use super::super::wanted::Wanted;
-use crate::api::Reason;
+use rolebridge_api::Reason;
 
 /// What of the wanted state IAM's quotas do not hold. They forbid only to add: what is there already was let in once, and may always become less.
 pub(super) fn excesses(quotas: &Quotas, wanted: &Wanted, observed: &Observed, staying: &UnmanagedPolicies<'_>) -> Vec<Problem> {

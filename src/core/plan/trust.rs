@@ -10,7 +10,7 @@ use super::super::identity::{Identity, IdentityName};
 use super::super::names::{AccountID, RoleName};
 use super::super::outcome::Problem;
 use super::super::trust::{Principal, Trust, TrustRule, trust_policy};
-use crate::api::Reason;
+use rolebridge_api::Reason;
 
 /// One trust policy that takes the place of another.
 pub(super) struct Exchange<'a> {

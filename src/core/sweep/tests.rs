@@ -1,8 +1,8 @@
 use super::*;
-use crate::core::document::Statement;
-use crate::core::identity::{ManagedPolicy, RoleSettings};
-use crate::core::names::Path;
-use crate::core::ownership::Owner;
+use crate::document::Statement;
+use crate::identity::{ManagedPolicy, RoleSettings};
+use crate::names::Path;
+use crate::ownership::Owner;
 
 fn owner(resource: &str) -> Owner {
     Owner { installation: "one".into(), resource: resource.into(), uid: "u".into(), takes_over: true }

@@ -3,7 +3,7 @@ use proptest::sample::{select, subsequence};
 use serde_json::json;
 
 use super::*;
-use crate::core::names::AccountID;
+use crate::names::AccountID;
 
 const ALICE: &str = "arn:aws:iam::111111111111:user/alice";
 const BOB: &str = "arn:aws:iam::111111111111:user/bob";

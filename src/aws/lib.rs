@@ -2,8 +2,8 @@
 //!
 //! An [`Account`] is the way into one account of AWS, with clients, credentials, timeouts and a request budget of its own, so that one
 //! throttled or closed account never delays another. Its [`Gateway`] reads what one resource has in IAM and executes
-//! [`Action`](crate::core::action::Action)s, one by one. Whatever goes wrong is classed once, in [`errors`], into a
-//! [`Failure`](crate::core::failure::Failure). Nothing here decides anything, and nothing is retried here: the controller does that, since it
+//! [`Action`](rolebridge_core::action::Action)s, one by one. Whatever goes wrong is classed once, in [`errors`], into a
+//! [`Failure`](rolebridge_core::failure::Failure). Nothing here decides anything, and nothing is retried here: the controller does that, since it
 //! knows what is safe to do again.
 
 mod access;
@@ -28,5 +28,5 @@ pub use gateway::{Caller, Gateway};
 pub use secret::{SecretEntries, Secrets};
 
 /// Parts of the SDK (log targets) that warn of an error with the whole answer of AWS. It can have in it the external ID, where AWS finds fault with it,
-/// or the session token, where AWS finds the signature wrong. The same error becomes a [`Failure`](crate::core::failure::Failure) without them.
+/// or the session token, where AWS finds the signature wrong. The same error becomes a [`Failure`](rolebridge_core::failure::Failure) without them.
 pub const WARN_WITH_ANSWERS: [&str; 4] = ["aws_config::meta", "aws_config::profile", "aws_config::sts", "aws_config::web_identity_token"];
