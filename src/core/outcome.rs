@@ -109,8 +109,15 @@ impl Outcome {
     }
 }
 
+/// All that went wrong, each told once: what IAM refused of the whole it may refuse of a part as well.
 fn join(problems: &[&Problem]) -> String {
-    problems.iter().map(|p| p.message.as_str()).collect::<Vec<_>>().join("; ")
+    let mut messages: Vec<&str> = vec![];
+    for problem in problems {
+        if !messages.contains(&problem.message.as_str()) {
+            messages.push(&problem.message);
+        }
+    }
+    messages.join("; ")
 }
 
 fn cut(message: &str) -> String {

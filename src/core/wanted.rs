@@ -246,11 +246,12 @@ fn trust_beside(entries: &[Vec<Grant>], known: &Trust, how: Kept) -> Document {
             to_be[*index].extend(missing);
         }
     }
-    if how == Kept::AsFewAsSuffice {
-        let all: BTreeSet<TrustRule> = to_be.iter().flatten().cloned().collect();
-        let is_spare = |one: &TrustRule| all.iter().any(|more| more.covers(one) && !one.covers(more));
-        to_be.iter_mut().for_each(|entry| entry.retain(|one| !is_spare(one)));
-    }
+    // Where nothing is added, nobody is named anew who comes in by another one all the same: IAM may not know that name any more.
+    let adds = entries.iter().flatten().any(|grant| grant.intent == Intent::Grant);
+    let is_needless = |one: &TrustRule| how == Kept::AsFewAsSuffice || !(adds || known.names(&one.principal));
+    let all: BTreeSet<TrustRule> = to_be.iter().flatten().cloned().collect();
+    let is_spare = |one: &TrustRule| is_needless(one) && all.iter().any(|more| more.covers(one) && !one.covers(more));
+    to_be.iter_mut().for_each(|entry| entry.retain(|one| !is_spare(one)));
     trust_policy(to_be)
 }
 

@@ -27,6 +27,8 @@ pub const SWEEP: Duration = Duration::from_secs(120);
 const SETTLE: Duration = Duration::from_secs(60 + 60);
 /// After this nothing is in doubt any more: an absence has been believed, a user was waited for.
 const CERTAIN: Duration = Duration::from_secs(180);
+/// The longest pause before an account that refused is asked again: no watch tells when it does not any more.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// Calls that a run may take for each step of its schedule before something turns in circles.
 const CALLS_A_STEP: u64 = 400;
 
@@ -315,7 +317,8 @@ impl Run {
 
     /// Lets time pass until nothing is in doubt any more.
     pub(crate) async fn be_certain(&mut self) {
-        self.pass(CERTAIN).await;
+        let was_refused = !self.world().lock().checker.closed.is_empty();
+        self.pass(if was_refused { CERTAIN + LONGEST_PAUSE } else { CERTAIN }).await;
     }
 
     /// Lets so many sweeps go by.
