@@ -246,11 +246,15 @@ fn trust_beside(entries: &[Vec<Grant>], known: &Trust, how: Kept) -> Document {
             to_be[*index].extend(missing);
         }
     }
-    // Where nothing is added, nobody is named anew who comes in by another one all the same: IAM may not know that name any more.
+    // Where nothing is added, nobody is named anew who comes in as one of many all the same: IAM may not know that name any more.
     let adds = entries.iter().flatten().any(|grant| grant.intent == Intent::Grant);
-    let is_needless = |one: &TrustRule| how == Kept::AsFewAsSuffice || !(adds || known.names(&one.principal));
+    let is_named_anew = |one: &TrustRule| !(adds || known.names(&one.principal));
+    let makes_spare = |more: &TrustRule, one: &TrustRule| match how {
+        Kept::AsFewAsSuffice => !one.covers(more),
+        _ => is_named_anew(one) && more.principal != one.principal,
+    };
     let all: BTreeSet<TrustRule> = to_be.iter().flatten().cloned().collect();
-    let is_spare = |one: &TrustRule| is_needless(one) && all.iter().any(|more| more.covers(one) && !one.covers(more));
+    let is_spare = |one: &TrustRule| all.iter().any(|more| more.covers(one) && makes_spare(more, one));
     to_be.iter_mut().for_each(|entry| entry.retain(|one| !is_spare(one)));
     trust_policy(to_be)
 }
