@@ -21,6 +21,9 @@ TARGET = $(shell $(CARGO) metadata --format-version 1 --no-deps | python3 -c 'im
 # The tests that take seconds, of those that exist.
 FAST := $(foreach test,crds charts architecture circles golden properties,$(if $(wildcard tests/$(test).rs tests/$(test)/main.rs),--test $(test)))
 
+# End-to-end tests mostly wait, so that a processor has room for several.
+TEST_THREADS ?= $(shell python3 -c 'import os; print(max(8, os.cpu_count()))')
+
 # The simulation of the whole operator takes a profile of its own. Seeds that nobody names are drawn and printed.
 SIMULATION := test --locked --profile simulation --package rolebridge-simulation --test simulation
 SEED ?=
@@ -54,7 +57,7 @@ demo: tools ## Show the classic recipe and prove that it works; KEEP=1 keeps eve
 test: tools ## Run every test, those on a real control plane included
 	$(CARGO) build --locked --workspace --bins
 	@$(TARGET)/debug/testbed build >/dev/null
-	$(CARGO) test --locked --workspace --no-fail-fast
+	RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked --workspace --no-fail-fast
 	@# The same seeds each time, as long as about one of five thousand still finds something (docs/testing.md); `make simulate` draws others.
 	ROLEBRIDGE_SEED=$${ROLEBRIDGE_SEED:-1} $(CARGO) $(SIMULATION) -- --nocapture
 	cd $(SIMULATOR) && $(CARGO) test --locked

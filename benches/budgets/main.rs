@@ -3,7 +3,7 @@
 //!
 //! Calls and writes are exact. Times depend on the machine, and the API server, etcd and the simulator share its cores with the operator.
 
-#[allow(dead_code, reason = "the end-to-end tests use the rest")]
+#[allow(dead_code, unused_imports, reason = "the end-to-end tests use the rest")]
 #[path = "../../tests/e2e/support.rs"]
 mod support;
 mod sweep;

@@ -11,7 +11,7 @@ use k8s_openapi::api::{
     rbac::v1::{ClusterRole, ClusterRoleBinding},
 };
 use kube::{Api, Client, api::PostParams, core::ObjectMeta};
-use rolebridge_testbed::{Sandbox, Seen, Testbed, Tool, charts, command::output, run, wait_for_absence};
+use rolebridge_testbed::{Sandbox, Seen, Testbed, TestbedOptions, Tool, charts, command::output, run, wait_for_absence};
 use serde_json::Value;
 
 use crate::support::{Counts, INSTALLATION, LIST, World, assert_told, bastion_user, config_map, cross_account_role, new_key, user};
@@ -100,7 +100,7 @@ async fn the_operator_has_the_rights_that_it_uses_and_no_others() -> Result<()> 
 
 #[tokio::test]
 async fn of_secrets_the_operator_may_get_those_that_are_named_to_it() -> Result<()> {
-    let world = World::own().await?;
+    let world = World::own_with(TestbedOptions::default()).await?;
     let testbed = &world.testbed;
     let secrets = async || {
         let token = testbed.control_plane.service_account_token(charts::NAMESPACE, charts::RELEASE).await?;
@@ -195,7 +195,7 @@ async fn the_pod_keeps_the_strictest_standard() -> Result<()> {
 
 #[tokio::test]
 async fn the_operator_runs_as_the_deployment_says_and_answers_its_probes() -> Result<()> {
-    let world = World::own().await?;
+    let world = World::own_with(TestbedOptions::default()).await?;
     let testbed = &world.testbed;
     for values in [&[][..], &["installation=prod-cluster", "concurrency=8", "sweepInterval=1h30m", "log.format=text", "log.filter=debug"]] {
         let kubeconfig = testbed.install(values).await?;
@@ -236,7 +236,7 @@ async fn the_operator_runs_as_the_deployment_says_and_answers_its_probes() -> Re
 
 #[tokio::test]
 async fn definitions_are_not_deleted_in_passing_and_what_hangs_on_them_survives() -> Result<()> {
-    let world = World::own().await?;
+    let world = World::own_with(TestbedOptions::default()).await?;
     let testbed = &world.testbed;
     let operator = world.operator()?;
     let tenant = world.tenant().await?;

@@ -509,7 +509,7 @@ impl Fleet<'_> {
 }
 
 fn is_stalled(reason: &str) -> bool {
-    Reason::ALL.into_iter().any(|known| known.as_str() == reason && known.class() == Class::Stalled)
+    Reason::ALL.iter().any(|known| known.as_str() == reason && known.class() == Class::Stalled)
 }
 
 /// The actions that the management role is allowed, which are those that the operator calls and what IAM asks for beside them.

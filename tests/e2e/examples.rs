@@ -8,7 +8,7 @@ use rolebridge::api::{BastionUser, CrossAccountRole};
 use rolebridge_testbed::{Credentials, Operator, Seen, TestbedOptions, aws_sim::ServiceAssumption, aws_sim::State};
 use serde_json::{Value, json};
 
-use crate::support::{World, condition, management_role, new_key, role, trusted};
+use crate::support::{Own, World, condition, management_role, new_key, role, trusted};
 
 const UTILS: &str = "111111111111";
 const S3_LIST_ROLE: &str = "arn:aws:iam::222222222222:role/s3-list-role";
@@ -102,7 +102,7 @@ async fn recipe_and_variant(management_role: ManagementRoleOf) -> Result<()> {
 
 /// The accounts of the examples, with what a person does once, and an operator.
 struct Stage {
-    world: World,
+    world: Own,
     operator: Operator,
     utils: aws_sdk_iam::Client,
 }

@@ -5,30 +5,34 @@ use std::{
     collections::BTreeMap,
     fmt::Debug,
     path::{Path, PathBuf},
-    process::Command,
     sync::atomic::{AtomicU64, Ordering},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use aws_sdk_iam::config::{BehaviorVersion, Region, SharedCredentialsProvider};
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::assume_role::builders::AssumeRoleFluentBuilder as Asking;
-use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
-    Api, Config, ResourceExt,
-    api::{Patch, PatchParams},
+    Config, ResourceExt,
     config::{KubeConfigOptions, Kubeconfig},
-    core::NamespaceResourceScope,
 };
-use rolebridge::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
+use rolebridge::api::{Condition, Managed};
 use rolebridge::core::bootstrap::{ManagementRole, Parameters};
 use rolebridge_testbed::{
-    ApiGate, AwsGate, Credentials, Operator, Seen, Testbed, TestbedOptions, Write, aws_sim::AccountState, aws_sim::Call, aws_sim::REGION,
-    aws_sim::WebIdentity, charts, command::output, run,
+    ApiGate, AwsGate, Credentials, Operator, Testbed, TestbedOptions, aws_sim::AccountState, aws_sim::Call, aws_sim::REGION, aws_sim::WebIdentity,
+    charts, command::output, run,
 };
 use serde_json::{Value, json};
-use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+use tokio::sync::OnceCell;
+
+#[path = "support/pool.rs"]
+mod pool;
+#[path = "support/tenant.rs"]
+mod tenant;
+
+pub use pool::Own;
+pub use tenant::Tenant;
 
 /// The account of the operator's own IAM user.
 const OPERATOR_ACCOUNT: &str = "900000000000";
@@ -48,14 +52,13 @@ pub struct World {
     kubeconfig: PathBuf,
     tenants: AtomicU64,
     accounts: AtomicU64,
-    _permit: Option<SemaphorePermit<'static>>,
 }
 
 impl World {
     /// The one that all tests share, unless they disturb others.
     pub async fn shared() -> Result<&'static Self> {
         static SHARED: OnceCell<World> = OnceCell::const_new();
-        SHARED.get_or_try_init(|| Self::start(None, TestbedOptions::default())).await
+        SHARED.get_or_try_init(|| Self::start(TestbedOptions::default())).await
     }
 
     /// The shared one, with an operator that looks at everything again only once an hour: whatever happens earlier was woken by a watch.
@@ -66,22 +69,11 @@ impl World {
         Ok(world)
     }
 
-    /// One that no other test uses, for tests that restart the operator or change how AWS behaves; at most two at a time.
-    pub async fn own() -> Result<Self> {
-        Self::own_with(TestbedOptions::default()).await
-    }
-
-    /// The same, with further parts.
-    pub async fn own_with(options: TestbedOptions) -> Result<Self> {
-        static OWN: Semaphore = Semaphore::const_new(2);
-        Self::start(Some(OWN.acquire().await?), options).await
-    }
-
-    async fn start(permit: Option<SemaphorePermit<'static>>, options: TestbedOptions) -> Result<Self> {
+    async fn start(options: TestbedOptions) -> Result<Self> {
         let testbed = Testbed::start(options).await?;
         let kubeconfig = testbed.install(&[&format!("installation={INSTALLATION}")]).await?;
         let operator_key = operator_in_aws(&testbed).await?;
-        Ok(Self { testbed, operator_key, kubeconfig, tenants: AtomicU64::new(0), accounts: AtomicU64::new(0), _permit: permit })
+        Ok(Self { testbed, operator_key, kubeconfig, tenants: AtomicU64::new(0), accounts: AtomicU64::new(0) })
     }
 
     /// Starts an operator whose periodic look at everything is an hour away.
@@ -411,214 +403,6 @@ impl Account {
     /// ARN of a user or role of this account, such as `user/alice`.
     pub fn arn(&self, resource: &str) -> String {
         format!("arn:aws:iam::{}:{resource}", self.id)
-    }
-}
-
-/// A namespace of its own in a [`World`].
-pub struct Tenant<'w> {
-    pub world: &'w World,
-    pub client: kube::Client,
-    pub namespace: String,
-    number: u64,
-}
-
-impl<'w> Tenant<'w> {
-    /// A name for a cluster-scoped object that no other test uses.
-    pub fn unique(&self, name: &str) -> String {
-        format!("{name}-{}", self.number)
-    }
-
-    /// A new AWS account, known to the simulator only, with the management role of `rolebridge bootstrap`; apply its [`Account::manifest`].
-    pub async fn account(&self, name: &str) -> Result<Account> {
-        self.account_trusting(name, &self.world.operator_arn()).await
-    }
-
-    /// The same, where the management role trusts that of `via` instead of the operator, which in turn may assume it.
-    pub async fn account_behind(&self, name: &str, via: &Account) -> Result<Account> {
-        let account = self.account_trusting(name, &via.management_role()).await?;
-        let policy = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": ["sts:AssumeRole", "sts:TagSession"], "Resource": account.management_role()}});
-        via.iam.put_role_policy().role_name(MANAGEMENT_ROLE).policy_name(&account.name).policy_document(policy.to_string()).send().await?;
-        Ok(account)
-    }
-
-    /// The same, where the management role trusts this user or role.
-    pub async fn account_trusting(&self, name: &str, operator: &str) -> Result<Account> {
-        let account = self.bare_account(name).await?;
-        let [trust, permissions] = management_role(&account.id, operator, &account.external_id, Some(INSTALLATION))?;
-        account.iam.create_role().role_name(MANAGEMENT_ROLE).assume_role_policy_document(trust).send().await?;
-        account.iam.put_role_policy().role_name(MANAGEMENT_ROLE).policy_name("manage-iam").policy_document(permissions).send().await?;
-        Ok(account)
-    }
-
-    /// The same, still without the management role.
-    pub async fn bare_account(&self, name: &str) -> Result<Account> {
-        let testbed = &self.world.testbed;
-        let id = format!("{:012}", 200_000_000_000 + self.world.accounts.fetch_add(1, Ordering::Relaxed));
-        let administrator = testbed.aws.account(&id).await?;
-        let iam = iam(testbed, &administrator);
-        Ok(Account { name: self.unique(name), external_id: format!("canary-of-{id}"), id, administrator, iam })
-    }
-
-    /// A new AWS account with a ready AWSAccount that allows this namespace only.
-    pub async fn ready_account(&self, name: &str, fields: &str) -> Result<Account> {
-        let account = self.account(name).await?;
-        self.apply(&account.manifest(&self.only_here(), fields)).await?;
-        self.ready(&self.accounts(), &account.name).await?;
-        Ok(account)
-    }
-
-    /// `allowedNamespaces` with this namespace only.
-    pub fn only_here(&self) -> String {
-        format!("{{from: Names, names: [{}]}}", self.namespace)
-    }
-
-    /// The AWSAccounts of all tests.
-    pub fn accounts(&self) -> Api<AWSAccount> {
-        Api::all(self.client.clone())
-    }
-
-    /// The BastionUsers of this namespace.
-    pub fn users(&self) -> Api<BastionUser> {
-        self.api()
-    }
-
-    /// The CrossAccountRoles of this namespace.
-    pub fn roles(&self) -> Api<CrossAccountRole> {
-        self.api()
-    }
-
-    fn api<K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>>(&self) -> Api<K> {
-        Api::namespaced(self.client.clone(), &self.namespace)
-    }
-
-    /// Waits until the object is Ready as it is declared now.
-    pub async fn ready<K: Managed>(&self, api: &Api<K>, name: &str) -> Result<K> {
-        self.concluded(api, name, "Ready").await
-    }
-
-    /// Waits until the object's condition Ready has this reason for what is declared now. [`Seen`] explains a failure.
-    pub async fn concluded<K: Managed>(&self, api: &Api<K>, name: &str, reason: &str) -> Result<K> {
-        let what = format!("{} {name} concludes {reason}", K::KIND);
-        let seen = || async {
-            let Some(object) = api.get_opt(name).await? else { return Ok(Seen::NotYet("it does not exist".to_owned())) };
-            let ready = condition(&object, "Ready").cloned();
-            let current = ready.as_ref().is_some_and(|ready| ready.observed_generation == object.meta().generation.unwrap_or_default());
-            let done = current && ready.as_ref().is_some_and(|ready| ready.reason == reason);
-            Ok(if done { Seen::Done(object) } else { Seen::NotYet(format!("generation {:?}, {ready:?}", object.meta().generation)) })
-        };
-        self.world.testbed.wait_for(&what, seen).await
-    }
-
-    /// The operator's writes to this namespace, and to the AWSAccounts of this tenant, by object: `resource/name`.
-    pub async fn operator_writes(&self) -> Result<BTreeMap<String, Vec<Write>>> {
-        let mut by_object = BTreeMap::<_, Vec<_>>::new();
-        for write in self.world.testbed.control_plane.writes().await? {
-            let own_account = write.resource == "awsaccounts" && write.name.ends_with(&self.unique(""));
-            if write.user == charts::OPERATOR && (write.namespace == self.namespace || own_account) {
-                by_object.entry(format!("{}/{}", write.resource, write.name)).or_default().push(write);
-            }
-        }
-        Ok(by_object)
-    }
-
-    fn kubectl(&self) -> Command {
-        let mut command = self.world.testbed.control_plane.kubectl();
-        command.args(["--namespace", &self.namespace]);
-        command
-    }
-
-    /// What kubectl says to `kubectl apply` of `manifest` with further arguments: its output, or the error text.
-    async fn try_apply(&self, manifest: &str, args: &[&str]) -> Result<Result<String, String>> {
-        let mut command = self.kubectl();
-        command.args(["apply", "--filename", "-"]).args(args);
-        let said = output(command, Some(manifest)).await?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Ok(if said.status.success() { Ok(text(&said.stdout)) } else { Err(text(&said.stderr)) })
-    }
-
-    /// `kubectl apply` of `manifest`.
-    pub async fn apply(&self, manifest: &str) -> Result<()> {
-        match self.try_apply(manifest, &[]).await? {
-            Ok(_) => Ok(()),
-            Err(error) => bail!("kubectl apply: {error}\n{manifest}"),
-        }
-    }
-
-    /// Waits until AWS has not been called for so long.
-    pub async fn quiet(&self, pause: Duration) -> Result<()> {
-        let mut last = self.world.last_call().await?;
-        loop {
-            tokio::time::sleep(pause).await;
-            let now = self.world.last_call().await?;
-            if now == last {
-                return Ok(());
-            }
-            last = now;
-        }
-    }
-
-    /// `kubectl delete` of these objects, such as `bastionuser/alice`; returns when they are gone.
-    pub async fn delete(&self, objects: &[&str]) -> Result<()> {
-        let mut command = self.kubectl();
-        command.args(["delete", "--timeout=170s"]).args(objects);
-        self.world.testbed.explain(run(command).await).map(drop)
-    }
-
-    /// Asserts that the API server would take `manifest`.
-    pub async fn accepted(&self, manifest: &str) -> Result<()> {
-        match self.try_apply(manifest, &["--dry-run=server"]).await? {
-            Ok(_) => Ok(()),
-            Err(error) => bail!("was refused: {error}\n{manifest}"),
-        }
-    }
-
-    /// What the API server would store of `manifest`, one object.
-    pub async fn stored(&self, manifest: &str) -> Result<Value> {
-        match self.try_apply(manifest, &["--dry-run=server", "--output=json"]).await? {
-            Ok(object) => Ok(serde_json::from_str(&object)?),
-            Err(error) => bail!("was refused: {error}\n{manifest}"),
-        }
-    }
-
-    /// Asserts that the API server refuses `manifest` with an error that holds each of `words`.
-    pub async fn refused(&self, manifest: &str, words: &[&str]) -> Result<()> {
-        let Err(error) = self.try_apply(manifest, &["--dry-run=server"]).await? else {
-            bail!("was accepted:\n{manifest}");
-        };
-        match words.iter().find(|word| !error.contains(**word)) {
-            None => Ok(()),
-            Some(word) => bail!("the error does not say {word:?}: {error}\n{manifest}"),
-        }
-    }
-
-    /// The Events of this namespace.
-    pub async fn events(&self) -> Result<Vec<Value>> {
-        let events = self.world.testbed.kubectl(&["get", "events", "--namespace", &self.namespace, "--output", "json"]).await?;
-        Ok(serde_json::from_value(serde_json::from_str::<Value>(&events)?["items"].take())?)
-    }
-
-    /// Puts a Secret into the operator's namespace, in place of one of that name.
-    pub async fn put_secret(&self, name: &str, entries: &[(&str, &str)]) -> Result<()> {
-        let data: BTreeMap<_, _> = entries.iter().map(|(key, value)| (*key, ByteString(value.as_bytes().to_vec()))).collect();
-        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data});
-        let secrets = Api::<Secret>::namespaced(self.client.clone(), charts::NAMESPACE);
-        secrets.patch(name, &PatchParams::apply("tests").force(), &Patch::Apply(secret)).await?;
-        Ok(())
-    }
-
-    /// Waits until the object's condition Ready has each of `words` in its message.
-    pub async fn says<K: Managed>(&self, api: &Api<K>, name: &str, words: &[&str]) -> Result<()> {
-        let seen = || async {
-            let object = api.get(name).await?;
-            let message = condition(&object, "Ready").map(|ready| ready.message.clone()).unwrap_or_default();
-            Ok(Seen::from_option(words.iter().all(|word| message.contains(word)).then_some(()), || message))
-        };
-        self.world.testbed.wait_for(&format!("{} {name} says {words:?}", K::KIND), seen).await
-    }
-
-    /// What an account holds now.
-    pub async fn state(&self, account: &Account) -> Result<AccountState> {
-        self.world.testbed.aws.account_state(&account.id).await
     }
 }
 
