@@ -73,9 +73,9 @@ fn dependencies(folder: &str) -> Vec<String> {
 
 #[test]
 fn crates_depend_on_what_they_may_and_on_nothing_else() {
-    let core = ["jiff", "kube", "rolebridge-api", "serde", "serde_json", "thiserror"];
+    let core = ["jiff", "kube", "percent-encoding", "rolebridge-api", "serde", "serde_json", "thiserror"];
     assert_eq!(dependencies("src/core"), core, "src/core decides over plain values: no runtime, no client");
-    let api = ["k8s-openapi", "kube", "schemars", "serde", "serde_json"];
+    let api = ["k8s-openapi", "kube", "schemars", "serde", "serde_json", "strum"];
     assert_eq!(dependencies("src/api"), api, "src/api is plain types");
     let of_clusters = dependencies("src/aws").into_iter().filter(|name| name.starts_with("kube") || name.starts_with("k8s"));
     assert_eq!(of_clusters.collect::<Vec<_>>(), Vec::<String>::new(), "src/aws knows of no cluster");

@@ -289,7 +289,7 @@ fn run_for<K: Subject>(case: &Case, cluster: &Cluster, subject: &K) -> Made {
             // A reconcile tells first that a principal was replaced, and plans when its status says so.
             let trust = desired.trust_there(&observed);
             for grant in desired.trust.iter_mut().flatten().flatten() {
-                grant.told = if grant.is_replaced(trust.as_ref()) { Some(GrantState::Replaced) } else { grant.told };
+                grant.reported = if grant.is_replaced(trust.as_ref()) { Some(GrantState::Replaced) } else { grant.reported };
             }
             let planned = plan(&desired, &observed);
             if let (Ok(plan), Some(_)) = (&planned, &case.expect.status) {

@@ -1,5 +1,7 @@
 //! The types and reasons of conditions: one table, from which the code, the messages and the reference documentation speak.
 
+use strum::{IntoStaticStr, VariantArray};
+
 /// What a condition speaks of.
 pub mod condition_types {
     /// The summary: the resource is as declared, in Kubernetes and in AWS.
@@ -70,7 +72,7 @@ impl Class {
 }
 
 /// Why a condition is as it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, VariantArray)]
 pub enum Reason {
     /// Kubernetes and AWS are as declared.
     Ready,
@@ -149,75 +151,11 @@ pub struct Description {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 31] = [
-        Self::Ready,
-        Self::Progressing,
-        Self::AccountNotFound,
-        Self::AccountDeleting,
-        Self::AccountNotReady,
-        Self::AccountMismatch,
-        Self::NamespaceNotAllowed,
-        Self::SourceNotFound,
-        Self::SourceNotReady,
-        Self::SourceNotAllowed,
-        Self::PartitionMismatch,
-        Self::TrustNotAllowed,
-        Self::GroupNotAllowed,
-        Self::ConfigMapNotFound,
-        Self::SecretNotUsable,
-        Self::InvalidDocument,
-        Self::InvalidSpec,
-        Self::Conflict,
-        Self::IdentityChanged,
-        Self::PrincipalReplaced,
-        Self::AccessDenied,
-        Self::AWSUnavailable,
-        Self::Propagating,
-        Self::QuotaExceeded,
-        Self::PolicyNotFound,
-        Self::GroupNotFound,
-        Self::PolicyNotAttachable,
-        Self::RequestRejected,
-        Self::WaitingForRoles,
-        Self::DeletionBlocked,
-        Self::InUse,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The word that stands in conditions.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "Ready",
-            Self::Progressing => "Progressing",
-            Self::AccountNotFound => "AccountNotFound",
-            Self::AccountDeleting => "AccountDeleting",
-            Self::AccountNotReady => "AccountNotReady",
-            Self::AccountMismatch => "AccountMismatch",
-            Self::NamespaceNotAllowed => "NamespaceNotAllowed",
-            Self::SourceNotFound => "SourceNotFound",
-            Self::SourceNotReady => "SourceNotReady",
-            Self::SourceNotAllowed => "SourceNotAllowed",
-            Self::PartitionMismatch => "PartitionMismatch",
-            Self::TrustNotAllowed => "TrustNotAllowed",
-            Self::GroupNotAllowed => "GroupNotAllowed",
-            Self::ConfigMapNotFound => "ConfigMapNotFound",
-            Self::SecretNotUsable => "SecretNotUsable",
-            Self::InvalidDocument => "InvalidDocument",
-            Self::InvalidSpec => "InvalidSpec",
-            Self::Conflict => "Conflict",
-            Self::IdentityChanged => "IdentityChanged",
-            Self::PrincipalReplaced => "PrincipalReplaced",
-            Self::AccessDenied => "AccessDenied",
-            Self::AWSUnavailable => "AWSUnavailable",
-            Self::Propagating => "Propagating",
-            Self::QuotaExceeded => "QuotaExceeded",
-            Self::PolicyNotFound => "PolicyNotFound",
-            Self::GroupNotFound => "GroupNotFound",
-            Self::PolicyNotAttachable => "PolicyNotAttachable",
-            Self::RequestRejected => "RequestRejected",
-            Self::WaitingForRoles => "WaitingForRoles",
-            Self::DeletionBlocked => "DeletionBlocked",
-            Self::InUse => "InUse",
-        }
+        self.into()
     }
 
     /// How the reason is dealt with.

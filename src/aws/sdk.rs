@@ -91,7 +91,7 @@ impl Gateway for Sdk {
     }
 
     async fn observe(&self, scope: &Scope) -> Result<Observed, Failure> {
-        self.observed(scope).await
+        self.observe(scope).await
     }
 
     async fn dependents(&self, who: &IdentityName) -> Result<Dependents, Failure> {
@@ -102,11 +102,11 @@ impl Gateway for Sdk {
     }
 
     async fn sweep(&self) -> Result<Sweep, Failure> {
-        self.swept().await
+        self.sweep().await
     }
 
     async fn quotas(&self) -> Result<Quotas, Failure> {
-        self.summed_up().await
+        self.quotas().await
     }
 
     async fn console_alias(&self) -> Result<Option<String>, Failure> {
@@ -114,7 +114,7 @@ impl Gateway for Sdk {
     }
 
     async fn execute(&self, action: &Action) -> Result<Receipt, Failure> {
-        self.executed(action).await
+        self.send(action).await
     }
 }
 

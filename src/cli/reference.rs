@@ -61,7 +61,7 @@ fn conditions() -> Result<String, std::fmt::Error> {
         writeln!(text, "| {class:?} | {shown} | {} |", class.meaning())?;
     }
     text += REASONS;
-    for reason in Reason::ALL {
+    for reason in Reason::ALL.iter().copied() {
         let told = reason.describe();
         let condition = if told.class == Class::Done { "" } else { aspect(reason) };
         writeln!(text, "| `{reason}` | {:?} | {condition} | {} | {} |", told.class, told.meaning, told.fix)?;

@@ -52,10 +52,10 @@ impl<'a> History<'a> {
             history.change(|deeds| deeds.has_begun = false);
         }
         let now = Instant::now();
-        if let Some(told) = &history.pinned
-            && history.look(|deeds| deeds.told.as_ref().is_none_or(|(known, _)| known != told))
+        if let Some(reported) = &history.pinned
+            && history.look(|deeds| deeds.reported.as_ref().is_none_or(|(known, _)| known != reported))
         {
-            history.change(|deeds| deeds.told = Some((told.clone(), now)));
+            history.change(|deeds| deeds.reported = Some((reported.clone(), now)));
         }
         if history.look(|deeds| deeds.written.iter().any(|(_, at)| now.duration_since(*at) >= GROUND)) {
             history.change(|deeds| deeds.forget_written(now));
@@ -152,8 +152,9 @@ impl<'a> History<'a> {
 
     /// What others can have done. Whom the status tells of has been made by another process, if not by this one, and that may run still.
     fn others(&self) -> Others {
-        let told_for = self.look(|deeds| deeds.told.as_ref().filter(|(told, _)| deeds.made.as_ref() != Some(told)).map(|(_, since)| since.elapsed()));
-        let running = told_for.map_or(self.memory.running(), |told_for| told_for.min(self.memory.running()));
+        let reported_for = self
+            .look(|deeds| deeds.reported.as_ref().filter(|(reported, _)| deeds.made.as_ref() != Some(reported)).map(|(_, since)| since.elapsed()));
+        let running = reported_for.map_or(self.memory.running(), |reported_for| reported_for.min(self.memory.running()));
         Others { running, deleting: self.deleting, ready: self.ready }
     }
 

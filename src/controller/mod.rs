@@ -6,6 +6,7 @@ mod account;
 mod apply;
 pub mod cluster;
 mod context;
+mod ending;
 mod health;
 mod history;
 mod identity;

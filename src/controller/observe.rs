@@ -49,7 +49,7 @@ pub async fn observe(context: &Context, gateway: &dyn Gateway, scope: &Scope, wh
     let observed = read(gateway, scope, whose.history).await?;
     whose.history.read(&observed);
     let is_in_doubt = !whose.history.doubt(&Thing::Identity).is_zero();
-    settle(context, whose.of, scope.pinned.as_ref(), |id| observed.shows(id, whose.owner, is_in_doubt));
+    record_liveness(context, whose.of, scope.pinned.as_ref(), |id| observed.shows(id, whose.owner, is_in_doubt));
     Ok(observed)
 }
 
@@ -91,10 +91,10 @@ pub fn is_to_be_read(context: &Context, of: &Ref, pinned: Option<&UniqueID>, see
 
 /// Takes note of what a direct read has shown of a resource, before that is kept in memory: `lives` says whether that is so of the user or role with a unique
 /// ID, if that is known. Where others go by something else now, they are woken.
-fn settle(context: &Context, of: &Ref, pinned: Option<&UniqueID>, lives: impl FnOnce(&UniqueID) -> Option<bool>) {
+fn record_liveness(context: &Context, of: &Ref, pinned: Option<&UniqueID>, lives: impl FnOnce(&UniqueID) -> Option<bool>) {
     let Some(id) = made(context, of, pinned).and_then(|id| id.parse().ok()) else { return };
     let lives = lives(&id);
-    if lives.is_some_and(|lives| context.memory.identities.settle(of, id.as_str(), lives, Instant::now())) {
+    if lives.is_some_and(|lives| context.memory.identities.record(of, id.as_str(), lives, Instant::now())) {
         context.made(of);
     }
 }

@@ -1,6 +1,6 @@
-//! The work on one user or role: observe, plan, apply, and tell how it ended.
+//! The work on one user or role: observe, plan, apply.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -10,10 +10,10 @@ use super::cluster::kind::Kind;
 use super::context::Context;
 use super::history::History;
 use super::observe::{Whose, is_to_be_read, observe, suspect_sources};
-use super::pass::{Pass, Retry, Stop, report_first, report_with};
-use super::report::{add_finalizer, tell_repaired};
+use super::pass::Stop;
+use super::report::add_finalizer;
 use super::resolve::{place, withdraw_revoked};
-use super::state::observation::{Basis, Observation};
+use super::state::observation::Observation;
 use crate::api::Reason;
 use crate::api::conditions::Class;
 use crate::aws::{Account, Permit};
@@ -22,16 +22,13 @@ use crate::core::desired::Desired;
 use crate::core::failure::{Effect, Failure};
 use crate::core::names::Arn;
 use crate::core::observed::Observed;
-use crate::core::outcome::{Outcome, Problem};
+use crate::core::outcome::Problem;
 use crate::core::placement::ResolvedAccount;
 use crate::core::plan::{Plan, is_own, plan};
 use crate::core::possible::{announced, announced_by};
-use crate::core::step::{Progress, Situation, Sources, Step, step, untold_policies};
+use crate::core::step::{Progress, Situation, Sources, Step, step, unreported_policies};
 use crate::core::subject::Subject;
 use crate::core::world::{ObjectKey, Ref, uid};
-
-/// A pause after which a role looks whether it is known what has become of a source.
-const SUSPENSE: Duration = Duration::from_secs(1);
 
 /// How long a resource waits for the sweep that is to wake it before it looks again.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(10);
@@ -85,110 +82,12 @@ pub(super) struct Work<'a, K> {
 
 impl<K: Kind + Subject> Work<'_, K> {
     /// The resource that it is for.
-    fn of(&self) -> Ref {
+    pub(super) fn of(&self) -> Ref {
         K::reference(ObjectKey::of(&self.object))
     }
 
-    /// Does the work, keeps what was seen, and tells how it ended beside what else there is to tell.
-    pub(super) async fn finish(mut self, mut problems: Vec<Problem>) -> Result<Pass<K>, kube::Error> {
-        let of = self.of();
-        let result = self.run().await;
-        let keep = |observation: Option<Observation>| {
-            if self.context.memory.keep(&of, observation) {
-                self.context.made(&of);
-            }
-        };
-        if matches!(result, Err(Stop::NotYet | Stop::Problems(_))) && self.is_unmade() {
-            self.context.unmade(&of);
-        }
-        let hidden = self.hidden_policies();
-        let intended = self.intended_policies();
-        // Nothing but the status tells a later process of what this one made.
-        let mut before = self.object.status().cloned().unwrap_or_default();
-        if let (Some(made), None) = (&self.desired.pinned, self.object.pinned()) {
-            K::tell_made(&mut before, &self.desired.arn, made);
-        }
-        let facts = |object: &K, before| match &self.observation {
-            Some(seen) => {
-                K::with_policies(object.facts(&self.context.world(), self.at, self.desired, &seen.observed), hidden.keys().chain(&intended))
-            }
-            None => before,
-        };
-        Ok(match result {
-            Err(Stop::APIServer(error)) => return Err(error),
-            Ok(()) => {
-                let facts = facts(&self.object, before);
-                let seen = self.observation.as_ref().map(|seen| &seen.observed);
-                problems.extend(seen.iter().flat_map(|seen| self.desired.replaced(seen)));
-                let retry = hidden.values().max().map(|doubt| Retry::in_a_while(look_again(*doubt)));
-                let warnings = seen.map(|seen| self.desired.warnings(seen)).unwrap_or_default();
-                if !self.done.is_empty() && self.context.memory.take_drifted(&of) {
-                    tell_repaired(self.context, &self.object, &self.done).await;
-                }
-                // What is to go and is not shown allows nothing: it is merely looked at again.
-                let basis = |seen: &Observation| if hidden.is_empty() { seen.basis } else { Basis::Doubtful };
-                keep(self.observation.map(|seen| Observation { basis: basis(&seen), ..seen }));
-                Pass::Report { object: Box::new(self.object), facts, outcome: Outcome { problems, warnings }, retry, at_once: false }
-            }
-            Err(Stop::Busy(pause)) => Pass::Again(pause),
-            Err(Stop::Suspense) => {
-                keep(self.observation);
-                Pass::Again(SUSPENSE)
-            }
-            Err(Stop::TellFirst) => {
-                let facts = facts(&self.object, before);
-                problems.extend(self.observation.iter().flat_map(|seen| self.desired.replaced(&seen.observed)));
-                keep(self.observation);
-                report_first(self.object, facts, problems)
-            }
-            Err(Stop::Lost) => {
-                let facts = facts(&self.object, before);
-                keep(self.observation);
-                let what = &self.desired.identity.name;
-                let message = format!("{what} was deleted in AWS by somebody else, and is made anew with another unique ID");
-                report_first(self.object, facts, vec![Problem::new(Reason::Progressing, message)])
-            }
-            Err(Stop::Intends(policies)) => {
-                let facts = K::with_policies(facts(&self.object, before), policies.iter());
-                keep(self.observation);
-                let message = format!("{} customer-managed policies are about to be made", policies.len());
-                report_first(self.object, facts, vec![Problem::new(Reason::Progressing, message)])
-            }
-            Err(Stop::NotYet) => {
-                keep(None);
-                if let Some(Wait::Patience(left)) = self.waits {
-                    return Ok(Pass::Again(left));
-                }
-                report_with(self.object, before, problems, self.history.look_again())
-            }
-            Err(Stop::Problems(found)) => {
-                // Withdrawn grants have ended all the same. Of what is somebody else's nothing is this resource's to tell, nor of what only tags claim for it:
-                // that would pin the unique ID.
-                let is_made = |seen: &Observation| self.desired.pinned.is_some() && seen.observed.identity.is_some();
-                let shows_own = self.observation.as_ref().is_some_and(|seen| is_made(seen) && is_own(self.desired, &seen.observed));
-                let facts = if shows_own { facts(&self.object, before) } else { before };
-                // Another one may be the one before, from where IAM is behind.
-                let retry = if self.desired.pinned.is_some() && !shows_own { self.history.look_again() } else { None };
-                // There is no plan, so what was seen may be somebody else's: nothing of it is remembered.
-                keep(None);
-                report_with(self.object, facts, found.into_iter().chain(problems).collect(), retry)
-            }
-            Err(Stop::Failures(failures, found)) => {
-                let (retries, now) = (&self.context.retries, Instant::now());
-                // What is told already is not taken for something new, be it that another process told it.
-                let delayed =
-                    |failure: Failure| if self.object.says(&[failure.reason]) { failure } else { retries.delay_deletion_error(&of, failure, now) };
-                let failures: Vec<Failure> = failures.into_iter().map(delayed).collect();
-                let facts = facts(&self.object, before);
-                keep(self.observation.map(|seen| Observation { basis: Basis::Doubtful, ..seen }));
-                let problems = failures.iter().map(Failure::problem).chain(found).chain(problems).collect();
-                report_with(self.object, facts, problems, Some(Retry::after_all(&failures)))
-            }
-        })
-    }
-
     /// Asks for one step after the other and does each.
-    async fn run(&mut self) -> Result<(), Stop> {
+    pub(super) async fn run(&mut self) -> Result<(), Stop> {
         self.observation = self.observation.take().filter(|seen| self.is_of_use(seen));
         let mut situation = self.situation();
         let mut progress = Progress::default();
@@ -231,7 +130,7 @@ impl<K: Kind + Subject> Work<'_, K> {
                 Step::Wait => return Err(Stop::NotYet),
                 Step::Plan => {
                     let planned = self.observation.as_ref().map_or_else(|| Ok(Plan::default()), |seen| plan(self.desired, &seen.observed));
-                    progress.untold = planned.as_ref().map(|plan| self.untold_policies(plan)).unwrap_or_default();
+                    progress.unreported = planned.as_ref().map(|plan| self.unreported_policies(plan)).unwrap_or_default();
                     progress.planned = Some(planned);
                     continue;
                 }
@@ -273,7 +172,7 @@ impl<K: Kind + Subject> Work<'_, K> {
         let is_taken = self.object.says(&[Reason::Conflict]) || self.context.memory.waits_for_passing(&of);
         Situation {
             must_be_read: is_to_be_read(self.context, &of, pinned, seen) || seen.is_some_and(is_disputed),
-            is_told: self.object.pinned().is_some(),
+            is_reported: self.object.pinned().is_some(),
             is_never_made: self.object.reported_arn().is_none() && pinned.is_none() && !is_taken,
             is_finalized: self.object.is_finalized(),
             waits: self.waits.is_some(),
@@ -293,12 +192,6 @@ impl<K: Kind + Subject> Work<'_, K> {
         Ok(())
     }
 
-    /// Whether it was never told of, and is known not to be there.
-    fn is_unmade(&self) -> bool {
-        let is_own = |seen: &Observation| seen.observed.identity.is_some() && is_own(self.desired, &seen.observed);
-        self.desired.pinned.is_none() && self.history.look_again().is_none() && self.observation.as_ref().is_some_and(|seen| !is_own(seen))
-    }
-
     /// What exists and is not to be seen is mostly what we have just made, read from where IAM does not show it yet.
     fn unseen(&self, stop: Stop) -> Stop {
         let of = self.of();
@@ -315,26 +208,10 @@ impl<K: Kind + Subject> Work<'_, K> {
         }
     }
 
-    /// The customer-managed policies that it had and that are not shown, each with how much longer that proves nothing. The status tells of them until then:
-    /// nothing else does.
-    fn hidden_policies(&self) -> BTreeMap<Arn, Duration> {
-        let Some(seen) = &self.observation else { return BTreeMap::new() };
-        let hidden = self.object.reported_policies().into_iter().filter(|arn| !seen.observed.policies.contains_key(arn)).map(|arn| {
-            let doubt = self.history.doubt(&Thing::Policy(arn.clone()));
-            (arn, doubt)
-        });
-        hidden.filter(|(_, doubt)| !doubt.is_zero()).collect()
-    }
-
-    /// The customer-managed policies that the status tells of and that are still to be there, made or not.
-    fn intended_policies(&self) -> BTreeSet<Arn> {
-        self.object.reported_policies().into_iter().filter(|arn| self.desired.policies.contains_key(arn)).collect()
-    }
-
     /// The customer-managed policies that a plan makes and of which the object does not tell yet.
-    fn untold_policies(&self, plan: &Plan) -> BTreeSet<Arn> {
+    fn unreported_policies(&self, plan: &Plan) -> BTreeSet<Arn> {
         let announced = announced_by(&self.object, self.at, &self.desired.identity.path);
-        untold_policies(self.desired, plan, &self.object.reported_policies().into_iter().chain(announced).collect())
+        unreported_policies(self.desired, plan, &self.object.reported_policies().into_iter().chain(announced).collect())
     }
 
     /// Finds out whether those whom a role trusts, or is to trust, are still who they were.
@@ -447,7 +324,7 @@ impl<K: Kind + Subject> Work<'_, K> {
             return Ok(());
         }
         if !self.object.is_finalized() {
-            let announced = announced(&self.untold_policies(plan));
+            let announced = announced(&self.unreported_policies(plan));
             self.object = add_finalizer(self.context, &self.object, &announced).await?;
             if self.object.reported_arn().is_none() {
                 self.history.begin();

@@ -20,8 +20,8 @@ pub struct Snapshot<'a> {
 
 impl Snapshot<'_> {
     /// The unique ID of what was made for a resource, while it counts as living.
-    fn living<K: Kind>(&self, object: &K, told: Option<String>) -> Option<String> {
-        let id = told.or_else(|| self.memory.made(&K::reference(ObjectKey::of(object))))?;
+    fn living<K: Kind>(&self, object: &K, reported: Option<String>) -> Option<String> {
+        let id = reported.or_else(|| self.memory.made(&K::reference(ObjectKey::of(object))))?;
         let is_deleted = object.status().and_then(K::deleted_id) == Some(id.as_str());
         Some(id).filter(|id| !is_deleted && self.memory.identities.counts_as_living(id, Instant::now()))
     }

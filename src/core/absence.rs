@@ -1,7 +1,7 @@
 //! When it is believed that something is not there.
 //!
 //! IAM answers from replicas, some of which are behind: for a while after something was made a read may not show it, and a call that takes it away may
-//! say that there is no such thing (TF#18435). So an absence proves nothing while the thing may just have been made, by this process or by one before
+//! say that there is no such thing (Terraform provider, issue 18435). So an absence proves nothing while the thing may just have been made, by this process or by one before
 //! it. What this process made it knows; and from the time for which it runs, and from what the resource itself says, it knows since when no other
 //! process can have made anything.
 

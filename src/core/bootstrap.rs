@@ -196,7 +196,7 @@ fn check(parameters: &Parameters) -> Vec<String> {
     if operator.partition() != partition {
         problems.push(format!("the operator {operator} is in another partition than {partition}, and trust never crosses partitions"));
     }
-    // BC externalIdType.
+    // botocore, `externalIdType`.
     let is_external_id = |c: char| c.is_ascii_alphanumeric() || "_+=,.@:/-".contains(c);
     if !(2..=1224).contains(&external_id.len()) || !external_id.chars().all(is_external_id) {
         problems.push("the external ID is not valid: write 2 to 1224 letters, digits and characters of _+=,.@:/-".to_owned());

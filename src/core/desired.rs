@@ -168,7 +168,7 @@ impl Desired {
     pub fn is_newly_replaced(&self, observed: &Observed) -> bool {
         let there = self.trust_there(observed);
         let mut grants = self.trust.iter().flatten().flatten();
-        grants.any(|grant| grant.told != Some(GrantState::Replaced) && !grant.may_be_replaced && grant.is_replaced(there.as_ref()))
+        grants.any(|grant| grant.reported != Some(GrantState::Replaced) && !grant.may_be_replaced && grant.is_replaced(there.as_ref()))
     }
 
     /// What works and is worth knowing.

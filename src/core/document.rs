@@ -187,23 +187,10 @@ impl Document {
         Self::new(vec![])
     }
 
-    /// Every string of kind `AWS` that a `Principal` names, in order; `*` for everyone. `NotPrincipal` names who is left out, and does not count.
-    #[must_use]
-    pub fn aws_principals(&self) -> Vec<&str> {
-        self.statements().iter().flat_map(|statement| statement.principals("AWS")).collect()
-    }
-
     /// Every string of kind `AWS` that the `Principal` of an `Allow` statement names, in order; `*` for everyone.
     #[must_use]
     pub fn allowed_aws_principals(&self) -> Vec<&str> {
         self.allowing().flat_map(|statement| statement.principals("AWS")).collect()
-    }
-
-    /// Every string of kind `AWS` that the `Principal` of a `Deny` statement names, in order; `*` for everyone.
-    #[must_use]
-    pub fn denied_aws_principals(&self) -> Vec<&str> {
-        let denying = self.statements().into_iter().filter(|statement| statement.effect() == Some(Effect::Deny));
-        denying.flat_map(|statement| statement.principals("AWS")).collect()
     }
 
     /// The `Allow` statements, in order.

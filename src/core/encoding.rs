@@ -3,6 +3,7 @@
 //! IAM's reads (`GetRole`, `GetRolePolicy`, `GetPolicyVersion`, `GetAccountAuthorizationDetails`, ...) give documents "URL-encoded compliant
 //! with RFC 3986". That is not the encoding of HTML forms: a `+` is a plus sign, and a space is `%20`.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 use thiserror::Error;
 
 /// Why a text is not the percent-encoded form of a document.
@@ -22,47 +23,28 @@ pub enum DecodeError {
     },
 }
 
+/// All but RFC 3986's unreserved characters: letters, digits, `-`, `.`, `_`, `~`.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// Decodes a policy document as IAM returns it.
 ///
 /// # Errors
 /// [`DecodeError`] where a `%` sequence is malformed or the bytes are not UTF-8. A text that was not encoded passes unchanged unless it holds a `%`.
 pub fn decode_document(text: &str) -> Result<String, DecodeError> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let (byte, tail) = match (first, tail) {
-            (b'%', [high, low, tail @ ..]) => {
-                let value = hex(*high).zip(hex(*low)).map(|(high, low)| high << 4 | low);
-                (value.ok_or(DecodeError::Escape { offset: text.len() - rest.len() })?, tail)
-            }
-            (b'%', _) => return Err(DecodeError::Escape { offset: text.len() - rest.len() }),
-            (byte, tail) => (*byte, tail),
-        };
-        bytes.push(byte);
-        rest = tail;
+    let bytes = text.as_bytes();
+    let is_digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_hexdigit);
+    // The library takes a `%` that no digits follow for itself; here it is damage.
+    if let Some((offset, _)) = text.match_indices('%').find(|(at, _)| !(is_digit(at + 1) && is_digit(at + 2))) {
+        return Err(DecodeError::Escape { offset });
     }
-    String::from_utf8(bytes).map_err(|error| DecodeError::Encoding { offset: error.utf8_error().valid_up_to() })
+    let decoded = percent_decode(bytes).collect();
+    String::from_utf8(decoded).map_err(|error| DecodeError::Encoding { offset: error.utf8_error().valid_up_to() })
 }
 
-/// Percent-encodes everything but RFC 3986's unreserved characters (letters, digits, `-`, `.`, `_`, `~`): the inverse of [`decode_document`],
-/// and safe in any part of a URL.
+/// Percent-encodes everything but RFC 3986's unreserved characters: the inverse of [`decode_document`], and safe in any part of a URL.
 #[must_use]
 pub fn encode(text: &str) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.extend(['%', char::from(DIGITS[usize::from(byte >> 4)]), char::from(DIGITS[usize::from(byte & 15)])]);
-        }
-    }
-    encoded
-}
-
-/// The value of one hexadecimal digit.
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ pub struct Grant {
     pub source_id: Option<String>,
     /// What the status of the role says of a principal that is nobody's of ours; None for all others. We do not know its unique ID, so this is
     /// what tells that it was trusted before.
-    pub told: Option<GrantState>,
+    pub reported: Option<GrantState>,
     /// Whether the status had perhaps no room to say that the principal was replaced: it tells of others that were, and of nothing else.
     pub may_be_replaced: bool,
 }
@@ -87,7 +87,7 @@ impl Grant {
             own_name: None,
             was_named: false,
             source_id: None,
-            told: None,
+            reported: None,
             may_be_replaced: false,
         }
     }
@@ -107,7 +107,7 @@ impl Grant {
         let principal = &rule.principal;
         // IAM takes only principals that exist. Of one that may not, it must be named already; others may come in by the root of their account, unless
         // nobody can tell what is required of them there.
-        let exists = self.source_id.is_some() || principal.is_account() || (self.key.is_none() && self.told.is_none());
+        let exists = self.source_id.is_some() || principal.is_account() || (self.key.is_none() && self.reported.is_none());
         let may_be_named = exists && self.is_understood;
         let own = |standing: &&TrustRule| {
             let is_same = self.identity.are_among(&standing.conditions) || standing.covers(rule);
@@ -135,7 +135,7 @@ impl Grant {
     /// (IAM user guide, "Principal"). `there` is the trust policy that is there.
     pub fn is_replaced(&self, there: Option<&Trust>) -> bool {
         let Some(TrustRule { principal, .. }) = &self.rule else { return false };
-        match self.told {
+        match self.reported {
             Some(GrantState::Replaced) => true,
             // Whom the trust policy names was not replaced. Nobody else is added, since nobody knows.
             _ if self.may_be_replaced => !there.is_some_and(|there| there.names(principal)),
@@ -168,7 +168,7 @@ pub struct AssumableRole {
     /// and before it tells how it stands.
     pub is_coming: bool,
     /// Whether the status of the source tells that its assume policy has the role.
-    pub is_told: bool,
+    pub is_reported: bool,
 }
 
 /// Name of the user in IAM, and its path.
@@ -448,7 +448,7 @@ fn assumable(world: &dyn World, source: SourceObject<'_>, role: &CrossAccountRol
         opens_in_console,
         intent,
         is_coming,
-        is_told: source.allows_role(world, &ObjectKey::of(role)),
+        is_reported: source.allows_role(world, &ObjectKey::of(role)),
     };
     let itself = SourceObject::Role(role);
     let stalled = role.status().is_some_and(|status| status.conditions.iter().any(|c| c.type_ == condition_types::STALLED));

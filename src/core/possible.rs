@@ -20,15 +20,15 @@ use rolebridge_api::{BastionUser, CrossAccountRole, Managed};
 fn assume_policies(
     world: &dyn World,
     source: &SourceKey,
-    told: &[AssumePolicyStatus],
+    reported: &[AssumePolicyStatus],
     at: &ResolvedAccount,
     (path, name): (&Path, &IdentityName),
     capacity: Capacity,
 ) -> BTreeSet<Arn> {
     // Of the ARN only partition and account matter.
     let shard = |number: usize| assume::shard(&Arn::account_root(&at.partition, &at.id), path, name, number).map(|(_, arn)| arn);
-    let told: BTreeSet<&str> = told.iter().filter_map(|p| p.arn.as_deref()).collect();
-    let listed = (1..=MOST_SHARDS).filter(|number| shard(*number).is_some_and(|arn| told.contains(arn.as_str()))).collect();
+    let reported: BTreeSet<&str> = reported.iter().filter_map(|p| p.arn.as_deref()).collect();
+    let listed = (1..=MOST_SHARDS).filter(|number| shard(*number).is_some_and(|arn| reported.contains(arn.as_str()))).collect();
     let roles = arns_naming(world, source);
     // As much room as a role can take.
     let most = SessionRights { tag: true, set_source_identity: true };
@@ -65,18 +65,18 @@ fn arns<'a>(names: impl Iterator<Item = &'a str>, at: &'a ResolvedAccount, path:
 pub struct PolicyHolder<'a> {
     source: SourceKey,
     permissions: Option<&'a Permissions>,
-    told: &'a [PolicyStatus],
+    reported: &'a [PolicyStatus],
     assuming: &'a [AssumePolicyStatus],
     announced: Option<&'a str>,
 }
 
 impl<'a> From<&'a BastionUser> for PolicyHolder<'a> {
     fn from(user: &'a BastionUser) -> Self {
-        let (told, assuming) = user.status().map(|s| (s.policies.as_slice(), s.assume_policies.as_slice())).unwrap_or_default();
+        let (reported, assuming) = user.status().map(|s| (s.policies.as_slice(), s.assume_policies.as_slice())).unwrap_or_default();
         Self {
             source: SourceKey::User(ObjectKey::of(user)),
             permissions: user.spec.permissions.as_ref(),
-            told,
+            reported,
             assuming,
             announced: annotation(user),
         }
@@ -85,11 +85,11 @@ impl<'a> From<&'a BastionUser> for PolicyHolder<'a> {
 
 impl<'a> From<&'a CrossAccountRole> for PolicyHolder<'a> {
     fn from(role: &'a CrossAccountRole) -> Self {
-        let (told, assuming) = role.status().map(|s| (s.policies.as_slice(), s.assume_policies.as_slice())).unwrap_or_default();
+        let (reported, assuming) = role.status().map(|s| (s.policies.as_slice(), s.assume_policies.as_slice())).unwrap_or_default();
         Self {
             source: SourceKey::Role(ObjectKey::of(role)),
             permissions: role.spec.permissions.as_ref(),
-            told,
+            reported,
             assuming,
             announced: annotation(role),
         }
@@ -98,9 +98,9 @@ impl<'a> From<&'a CrossAccountRole> for PolicyHolder<'a> {
 
 impl PolicyHolder<'_> {
     /// The customer-managed policies that its status lists, the assume policies among them.
-    pub fn told(&self) -> BTreeSet<Arn> {
+    pub fn reported(&self) -> BTreeSet<Arn> {
         let assuming = self.assuming.iter().filter_map(|policy| policy.arn.as_deref()?.parse().ok());
-        listed(self.told).chain(assuming).collect()
+        listed(self.reported).chain(assuming).collect()
     }
 
     /// The customer-managed policies that it may have, whether or not its declaration can be carried out.
@@ -120,14 +120,14 @@ impl PolicyHolder<'_> {
     pub fn former(&self, world: &dyn World, at: &ResolvedAccount, identity: &Identity, quotas: &Quotas) -> BTreeSet<Arn> {
         let capacity = Capacity::beside(Limits::taken_by(identity), quotas.limits(&identity.name));
         let assuming = assume_policies(world, &self.source, self.assuming, at, (&identity.path, &identity.name), capacity);
-        assuming.into_iter().chain(listed(self.told)).chain(named(self.announced, at, &identity.path)).collect()
+        assuming.into_iter().chain(listed(self.reported)).chain(named(self.announced, at, &identity.path)).collect()
     }
 
     /// The customer-managed policies that it declares, those that its status lists, and the assume policies that it may have with this room.
     fn policies(&self, world: &dyn World, at: &ResolvedAccount, (path, name): (&Path, &IdentityName), capacity: Capacity) -> BTreeSet<Arn> {
         let declared = self.permissions.into_iter().flat_map(|permissions| &permissions.customer_managed_policies).map(|policy| policy.name.as_str());
         let assuming = assume_policies(world, &self.source, self.assuming, at, (path, name), capacity);
-        arns(declared, at, path).chain(listed(self.told)).chain(assuming).chain(named(self.announced, at, path)).collect()
+        arns(declared, at, path).chain(listed(self.reported)).chain(assuming).chain(named(self.announced, at, path)).collect()
     }
 }
 
@@ -135,8 +135,8 @@ fn annotation(object: &impl ResourceExt) -> Option<&str> {
     object.annotations().get(ANNOUNCED).map(String::as_str)
 }
 
-fn listed(told: &[PolicyStatus]) -> impl Iterator<Item = Arn> {
-    told.iter().filter_map(|policy| policy.arn.parse().ok())
+fn listed(reported: &[PolicyStatus]) -> impl Iterator<Item = Arn> {
+    reported.iter().filter_map(|policy| policy.arn.parse().ok())
 }
 
 #[cfg(test)]

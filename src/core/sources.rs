@@ -164,8 +164,8 @@ impl Trusting<'_> {
     }
 
     /// What the status of the role tells of a source; several, where it stands in several entries.
-    fn told(&self, source: &str) -> Vec<&GrantStatus> {
-        self.role.status().into_iter().flat_map(|status| &status.grants).filter(|told| told.source == source).collect()
+    fn reported(&self, source: &str) -> Vec<&GrantStatus> {
+        self.role.status().into_iter().flat_map(|status| &status.grants).filter(|grant| grant.source == source).collect()
     }
 
     /// Whether the status of the role had no room for all sources, so that what it does not tell may have been all the same.
@@ -183,8 +183,8 @@ impl Trusting<'_> {
         let key = source.key();
         let Relation { mut intent, mut problem, source_at } = relation(world, role, at, form, source);
         // Where its account is not to be found, its status says what the trust policy names.
-        let told = || source.reported_arn().filter(|_| intent == Intent::Freeze);
-        let arn = source_at.as_ref().and_then(|at| source.declared_arn(at)).or_else(told);
+        let reported = || source.reported_arn().filter(|_| intent == Intent::Freeze);
+        let arn = source_at.as_ref().and_then(|at| source.declared_arn(at)).or_else(reported);
         let own_name = arn.as_ref().map(|arn| Principal::named(arn.as_str(), &at.id));
         let principal = arn.and_then(|arn| match form {
             PrincipalForm::Named => Some(arn),
@@ -206,9 +206,9 @@ impl Trusting<'_> {
         }
         let rule = principal.map(|arn| self.rule(Principal::named(arn.as_str(), &at.id), "sts:AssumeRole", self.required.clone()));
         let source = key.to_string();
-        let was_named = rule.as_ref().is_some_and(|rule| match self.told(&source).as_slice() {
+        let was_named = rule.as_ref().is_some_and(|rule| match self.reported(&source).as_slice() {
             [] => self.tells_not_all(),
-            told => told.iter().any(|told| told.principal.as_deref() == Some(rule.principal.as_str())),
+            reported => reported.iter().any(|grant| grant.principal.as_deref() == Some(rule.principal.as_str())),
         });
         let own_name = own_name.filter(|_| form == PrincipalForm::AccountRoot && source_id.is_some());
         Grant { intent, problem, key: Some(key), was_named, source_id, own_name, ..Grant::new(source, rule) }
@@ -243,12 +243,12 @@ impl Trusting<'_> {
             return grant;
         }
         // The same text may stand in an entry that trusts the root of its account.
-        let told = self.told(text).into_iter().filter(|told| told.principal.as_deref().is_none_or(|named| named == principal.as_str()));
-        let states: Vec<GrantState> = told.map(|told| told.state).collect();
+        let reported = self.reported(text).into_iter().filter(|grant| grant.principal.as_deref().is_none_or(|named| named == principal.as_str()));
+        let states: Vec<GrantState> = reported.map(|grant| grant.state).collect();
         let worst = [GrantState::Replaced, GrantState::Granted].into_iter().find(|state| states.contains(state));
-        let is_told = !states.is_empty();
-        let told = worst.unwrap_or(if is_told || !self.tells_not_all() { GrantState::Waiting } else { GrantState::Granted });
-        Grant { told: Some(told), may_be_replaced: !is_told && self.role.status().is_some_and(may_hide_replaced), ..grant }
+        let is_reported = !states.is_empty();
+        let worst = worst.unwrap_or(if is_reported || !self.tells_not_all() { GrantState::Waiting } else { GrantState::Granted });
+        Grant { reported: Some(worst), may_be_replaced: !is_reported && self.role.status().is_some_and(may_hide_replaced), ..grant }
     }
 
     fn unmanaged(&self, source: String, name: &str, arn: &Arn, guarded: Option<Problem>) -> Grant {

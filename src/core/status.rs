@@ -107,10 +107,10 @@ mod tests {
     use super::*;
     use crate::trust::TrustRule;
 
-    fn grant(number: usize, told: GrantState) -> Grant {
+    fn grant(number: usize, reported: GrantState) -> Grant {
         let arn = format!("arn:aws:iam::333333333333:role/p-{number:0>3}");
         let principal = Principal::named(&arn, &"222222222222".parse().unwrap());
-        Grant { told: Some(told), ..Grant::new(arn, Some(TrustRule::plain(principal))) }
+        Grant { reported: Some(reported), ..Grant::new(arn, Some(TrustRule::plain(principal))) }
     }
 
     #[test]
@@ -118,7 +118,7 @@ mod tests {
         let all: Vec<Grant> =
             (0..150).map(|number| grant(number, if number % 50 == 49 { GrantState::Replaced } else { GrantState::Granted })).collect();
         // The last one is not in the trust policy yet.
-        let named = all.iter().take(148).filter(|grant| grant.told == Some(GrantState::Granted)).filter_map(|grant| grant.rule.clone());
+        let named = all.iter().take(148).filter(|grant| grant.reported == Some(GrantState::Granted)).filter_map(|grant| grant.rule.clone());
         let trust = Trust { rules: named.collect(), ..Trust::default() };
         let told = grants(&all.iter().collect::<Vec<_>>(), Some(&trust));
         let number_of = |told: &GrantStatus| told.source.rsplit_once('-').unwrap().1.parse::<usize>().unwrap();

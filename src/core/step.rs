@@ -38,7 +38,7 @@ pub struct Situation {
     /// Whether it is to be read directly, whatever is known of it.
     pub must_be_read: bool,
     /// Whether its status tells of what was made for it.
-    pub is_told: bool,
+    pub is_reported: bool,
     /// Whether nothing was ever made for it, as far as anybody knows.
     pub is_never_made: bool,
     /// Whether it carries the finalizer, which comes before the first write.
@@ -59,7 +59,7 @@ pub struct Progress {
     /// The plan from what is known, or what keeps it from being made.
     pub planned: Option<Result<Plan, Vec<Problem>>>,
     /// The customer-managed policies that the plan makes, and of which the object does not tell yet.
-    pub untold: BTreeSet<Arn>,
+    pub unreported: BTreeSet<Arn>,
     /// What is known of those whom the role trusts, or is to trust.
     pub sources: Option<Sources>,
 }
@@ -109,7 +109,7 @@ pub fn step<'a>(desired: &Desired, known: Option<Known<'_>>, situation: &Situati
     let Some(Known { observed, sureness }) = known else {
         return match situation {
             Situation { is_never_made: true, waits: false, .. } => Step::AssumeAbsent,
-            Situation { is_told: true, must_be_read: false, .. } if !progress.has_asked_for_sweep => Step::AwaitSweep,
+            Situation { is_reported: true, must_be_read: false, .. } if !progress.has_asked_for_sweep => Step::AwaitSweep,
             _ => Step::Read,
         };
     };
@@ -137,21 +137,21 @@ pub fn step<'a>(desired: &Desired, known: Option<Known<'_>>, situation: &Situati
         (Some(Sources::Same), Err(problems)) => Step::Withdraw(problems),
         (Some(Sources::Same), Ok(plan)) => {
             // Where the finalizer is still to be put on, that announces them, too.
-            let are_told = progress.untold.is_empty() || !situation.is_finalized;
-            if are_told { Step::Apply(plan) } else { Step::ReportPolicies(&progress.untold) }
+            let are_told = progress.unreported.is_empty() || !situation.is_finalized;
+            if are_told { Step::Apply(plan) } else { Step::ReportPolicies(&progress.unreported) }
         }
     }
 }
 
 /// The customer-managed policies that a plan makes and of which the object does not tell, as far as its status has room. Assume policies are found by their
 /// names.
-pub fn untold_policies(desired: &Desired, plan: &Plan, told: &BTreeSet<Arn>) -> BTreeSet<Arn> {
+pub fn unreported_policies(desired: &Desired, plan: &Plan, told: &BTreeSet<Arn>) -> BTreeSet<Arn> {
     let made = plan.actions.iter().filter_map(|action| match action {
         Action::CreatePolicy(policy) => Some(&policy.arn),
         _ => None,
     });
-    let untold = made.filter(|arn| desired.policies.contains_key(arn) && !told.contains(arn));
-    untold.take(LISTED.saturating_sub(told.len())).cloned().collect()
+    let unreported = made.filter(|arn| desired.policies.contains_key(arn) && !told.contains(arn));
+    unreported.take(LISTED.saturating_sub(told.len())).cloned().collect()
 }
 
 #[cfg(test)]
@@ -227,7 +227,7 @@ mod tests {
         let never = || Situation { is_never_made: true, ..Situation::default() };
         assert_eq!(next(never(), Progress::default()), "AssumeAbsent");
         assert_eq!(next(Situation { waits: true, ..never() }, Progress::default()), "Read", "it is not made to find out");
-        let told = || Situation { is_told: true, ..Situation::default() };
+        let told = || Situation { is_reported: true, ..Situation::default() };
         assert_eq!(next(told(), Progress::default()), "AwaitSweep");
         assert_eq!(next(told(), Progress { has_asked_for_sweep: true, ..Progress::default() }), "Read");
         assert_eq!(next(Situation { must_be_read: true, ..told() }, Progress::default()), "Read");
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn older_knowledge_tells_only_that_there_is_nothing_to_do() {
         let next = |observed: &Observed, sureness: Sureness, must_be_read: bool| {
-            let situation = Situation { is_told: true, must_be_read, ..Situation::default() };
+            let situation = Situation { is_reported: true, must_be_read, ..Situation::default() };
             format!("{:?}", step(&made(), known(observed, sureness), &situation, &Progress::default()))
         };
         let there = there();
@@ -267,9 +267,9 @@ mod tests {
     fn a_plan_is_carried_out_once_its_sources_are_known_and_all_is_told_that_must_be() {
         let nothing = Observed::default();
         let plan = super::super::plan::plan(&alice(), &nothing);
-        let next = |sources: Option<Sources>, untold: &[&str], is_finalized: bool| {
-            let untold = untold.iter().map(|arn| arn.parse().unwrap()).collect();
-            let progress = Progress { planned: Some(plan.clone()), sources, untold, ..read() };
+        let next = |sources: Option<Sources>, unreported: &[&str], is_finalized: bool| {
+            let unreported = unreported.iter().map(|arn| arn.parse().unwrap()).collect();
+            let progress = Progress { planned: Some(plan.clone()), sources, unreported, ..read() };
             let situation = Situation { is_finalized, ..Situation::default() };
             match step(&alice(), known(&nothing, Sureness::Ground), &situation, &progress) {
                 Step::Apply(carried_out) => format!("Apply {}", carried_out.actions.len()),

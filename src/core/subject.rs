@@ -68,7 +68,7 @@ pub trait Subject: Managed {
 
     /// The customer-managed policies that its status lists, the assume policies among them.
     fn reported_policies(&self) -> BTreeSet<Arn> {
-        self.holder().told()
+        self.holder().reported()
     }
 
     /// The customer-managed policies that it is likely to have.

@@ -181,7 +181,7 @@ fn inline_assume_policy(shares: &Allocation<'_>) -> Option<(PolicyName, Document
 /// The roles that are to be in the assume policies, given what is there. While IAM may be behind, what the status tells is there, too.
 fn standing_roles<'a>(assumes: &'a [AssumableRole], found: &Found<'_>, is_behind: bool) -> assume::Roles<'a> {
     let there = found.assumable();
-    let is_there = |role: &AssumableRole| there.contains(role.arn.as_str()) || (is_behind && role.is_told);
+    let is_there = |role: &AssumableRole| there.contains(role.arn.as_str()) || (is_behind && role.is_reported);
     assumes.iter().filter(|role| role.intent.is_met(is_there(role))).map(|role| (role.arn.as_str(), role.rights)).collect()
 }
 

@@ -67,7 +67,7 @@ impl Crowd {
             opens_in_console: true,
             intent: *intent,
             is_coming: false,
-            is_told: false,
+            is_reported: false,
         };
         desired.assumes = self.presences.iter().enumerate().filter(|(_, intent)| **intent != Intent::Revoke).map(role).collect();
         desired

@@ -3,7 +3,7 @@
 use super::*;
 
 pub(super) fn arb_problems() -> impl Strategy<Value = Vec<Problem>> {
-    let reasons: Vec<Reason> = Reason::ALL.into_iter().filter(|reason| reason.class() != Class::Done).collect();
+    let reasons: Vec<Reason> = Reason::ALL.iter().copied().filter(|reason| reason.class() != Class::Done).collect();
     vec((select(reasons), "[a-zü]{0,20}").prop_map(|(reason, message)| Problem::new(reason, message)), 0..5)
 }
 

@@ -108,7 +108,7 @@ impl Case {
             key: None,
             was_named: false,
             source_id: Some(unique_id("AIDA", &number.to_string())),
-            told: None,
+            reported: None,
             may_be_replaced: false,
         };
         desired.trust = Some(vec![self.after.iter().map(grant).collect()]);

@@ -14,7 +14,7 @@ use rolebridge_core::names::{Arn, GroupName, PolicyName, UserName};
 use rolebridge_core::ownership::Tags;
 
 impl Sdk {
-    pub(super) async fn executed(&self, action: &Action) -> Result<Receipt, Failure> {
+    pub(super) async fn send(&self, action: &Action) -> Result<Receipt, Failure> {
         let iam = &self.iam;
         match action {
             Action::CreateIdentity(identity) => self.create_identity(identity).await,

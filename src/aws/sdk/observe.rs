@@ -16,7 +16,7 @@ use rolebridge_core::names::{Arn, GroupName, PolicyName, RoleName, UserName};
 use rolebridge_core::observed::{Observed, ObservedIdentity, ObservedPolicy, Scope};
 
 impl Sdk {
-    pub(super) async fn observed(&self, scope: &Scope) -> Result<Observed, Failure> {
+    pub(super) async fn observe(&self, scope: &Scope) -> Result<Observed, Failure> {
         let identity = match &scope.name {
             Some(IdentityName::User(name)) => self.user_or_renamed(name, scope).await?,
             Some(IdentityName::Role(name)) => self.role(name).await?,

@@ -8,7 +8,7 @@ use rolebridge_core::failure::Failure;
 use rolebridge_core::quotas::Quotas;
 
 impl Sdk {
-    pub(super) async fn summed_up(&self) -> Result<Quotas, Failure> {
+    pub(super) async fn quotas(&self) -> Result<Quotas, Failure> {
         const OPERATION: &str = "iam:GetAccountSummary";
         let answer = self.call(OPERATION, self.iam.get_account_summary().send()).await?;
         let entries = answer.summary_map().filter(|entries| !entries.is_empty()).ok_or_else(|| unreadable(OPERATION, "SummaryMap is empty"))?;

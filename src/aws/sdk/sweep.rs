@@ -31,7 +31,7 @@ enum Detail {
 type Settings = HashMap<String, (String, u32)>;
 
 impl Sdk {
-    pub(super) async fn swept(&self) -> Result<Sweep, Failure> {
+    pub(super) async fn sweep(&self) -> Result<Sweep, Failure> {
         let kinds = [EntityType::User, EntityType::Role, EntityType::LocalManagedPolicy];
         let request = self.iam.get_account_authorization_details().set_filter(Some(kinds.into())).max_items(PAGE);
         let details = list!(self, "iam:GetAccountAuthorizationDetails", request.clone(), |page| {

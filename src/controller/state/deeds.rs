@@ -24,7 +24,7 @@ pub struct Deeds {
     /// Whether the last read that showed any showed that one.
     pub is_shown: bool,
     /// The unique ID that the status tells, and since when this process knows that.
-    pub told: Option<(UniqueID, Instant)>,
+    pub reported: Option<(UniqueID, Instant)>,
     /// The trust policy that it wrote last, or may have, and when.
     pub trust: Option<(Document, Instant)>,
     /// What it did lately, the last thing to each. What is older tells nothing any more.

@@ -114,7 +114,7 @@ impl IdentityRegistry {
 
     /// Takes note of whether a read has shown that the one with this ID lives. That it does is worth a note only where it was in doubt. Tells whether others
     /// go by something else now.
-    pub fn settle(&self, of: &Ref, id: &str, lives: bool, now: Instant) -> bool {
+    pub fn record(&self, of: &Ref, id: &str, lives: bool, now: Instant) -> bool {
         let mut notes = self.notes.lock();
         match (lives, notes.get_mut(id)) {
             (true, Some(note)) => !matches!(std::mem::replace(&mut note.liveness, Liveness::Lives(now)), Liveness::Lives(_)),
@@ -201,7 +201,7 @@ mod tests {
             own_name: None,
             was_named: true,
             source_id: Some(ID.into()),
-            told: None,
+            reported: None,
             may_be_replaced: false,
         }
     }
@@ -231,8 +231,8 @@ mod tests {
             assert_eq!(look(&identities, &alice(), Some(&there), now), SUSPECT, "{shown}");
             assert!(identities.is_to_be_read(ID, true) && identities.counts_as_living(ID, now) && !identities.is_gone(ID));
             assert_eq!(look(&identities, &alice(), Some(&there), now), WAIT, "it is being read");
-            assert!(identities.settle(&alices(), ID, true, now), "who waits is woken");
-            assert!(!identities.is_to_be_read(ID, false) && !identities.settle(&alices(), ID, true, now));
+            assert!(identities.record(&alices(), ID, true, now), "who waits is woken");
+            assert!(!identities.is_to_be_read(ID, false) && !identities.record(&alices(), ID, true, now));
             assert_eq!(look(&identities, &alice(), Some(&there), now), GO_ON);
             assert_eq!(look(&identities, &alice(), Some(&there), later), SUSPECT, "that it lived then says nothing of now");
         }
@@ -255,7 +255,7 @@ mod tests {
                 (look.waits, look.suspected.len())
             };
             assert_eq!(look(now), SUSPECT);
-            assert!(identities.settle(&alices(), ID, true, now));
+            assert!(identities.record(&alices(), ID, true, now));
             assert_eq!(look(now), GO_ON);
             assert_eq!(look(now + SUSPICION + Duration::from_secs(1)), SUSPECT);
             assert!(!identities.counts_as_living(ID, now + 3 * SUSPICION), "who cannot be read is let in nowhere");
@@ -269,8 +269,8 @@ mod tests {
     fn statement_6_a_pass_that_resolved_a_source_before_it_turned_out_to_be_gone_writes_nothing() {
         let (identities, now) = (IdentityRegistry::default(), Instant::now());
         assert_eq!(look(&identities, &alice(), Some(&trusting(ID)), now), SUSPECT);
-        assert!(identities.settle(&alices(), ID, false, now), "who names it is woken");
-        assert!(!identities.settle(&alices(), ID, false, now) && identities.is_gone(ID) && !identities.counts_as_living(ID, now));
+        assert!(identities.record(&alices(), ID, false, now), "who names it is woken");
+        assert!(!identities.record(&alices(), ID, false, now) && identities.is_gone(ID) && !identities.counts_as_living(ID, now));
         for there in [Some(trusting(ID)), Some(trusting(ARN)), None] {
             for intent in [Intent::Grant, Intent::Freeze] {
                 assert_eq!(look(&identities, &Grant { intent, ..alice() }, there.as_ref(), now), WAIT, "{there:?}");
@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(look(&identities, &resolved_anew, Some(&trusting(ID)), now), GO_ON);
         assert!(identities.is_to_be_read(ID, false), "somebody may give it its name back");
         assert!(!identities.is_to_be_read(ID, true), "not in every pass");
-        assert!(identities.settle(&alices(), ID, true, now) && !identities.is_gone(ID));
+        assert!(identities.record(&alices(), ID, true, now) && !identities.is_gone(ID));
     }
 
     #[test]
@@ -293,7 +293,7 @@ mod tests {
         let resolved_anew = Grant { intent: Intent::Freeze, source_id: None, ..alice() };
         assert_eq!(look(&identities, &resolved_anew, Some(&trusting(ID)), later), GO_ON, "others of the role are not held up");
         assert!(identities.is_to_be_read(ID, false));
-        assert!(identities.settle(&alices(), ID, true, later) && identities.counts_as_living(ID, later));
+        assert!(identities.record(&alices(), ID, true, later) && identities.counts_as_living(ID, later));
     }
 
     #[test]
@@ -314,7 +314,7 @@ mod tests {
     fn who_was_made_before_or_for_a_resource_that_is_gone_is_forgotten() {
         let (identities, now, bobs) = (IdentityRegistry::default(), Instant::now(), Ref::User(ObjectKey::new("data", "bob")));
         for (of, id) in [(&alices(), "AIDAEXAMPLEEXAMPLE01"), (&alices(), "AIDAEXAMPLEEXAMPLE02"), (&bobs, "AIDAEXAMPLEEXAMPLE03")] {
-            identities.settle(of, id, false, now);
+            identities.record(of, id, false, now);
         }
         identities.forget_others(&alices(), "AIDAEXAMPLEEXAMPLE02");
         assert!(
@@ -335,9 +335,9 @@ mod tests {
             (look.waits, look.suspected.len())
         };
         assert_eq!(look(now), (true, 2));
-        assert!(identities.settle(&alices(), ID, true, after(1)));
+        assert!(identities.record(&alices(), ID, true, after(1)));
         assert_eq!(look(after(29)), (true, 0), "bob is being read");
-        assert!(identities.settle(&Ref::User(ObjectKey::new("data", "bob")), "AIDAEXAMPLEEXAMPLE02", true, after(32)));
+        assert!(identities.record(&Ref::User(ObjectKey::new("data", "bob")), "AIDAEXAMPLEEXAMPLE02", true, after(32)));
         assert_eq!(look(after(33)), (false, 0), "alice was seen since the role began to wait");
         assert_eq!(look(after(34)), (true, 1), "the next time nothing is being waited for");
         assert_eq!(identities.count(), 3);

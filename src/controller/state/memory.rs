@@ -159,7 +159,7 @@ impl Memory {
     }
 
     /// Takes note of whether principals that a role trusted were seen to be gone. Tells whether that may pass: IAM shows for moments the unique IDs of some that
-    /// live, too (TF `waitRoleARNIsNotUniqueID`).
+    /// live, too (`waitRoleARNIsNotUniqueID` in the Terraform provider).
     pub fn record_replaced(&self, of: &Ref, are_gone: bool, now: Instant) -> bool {
         let mut entries = self.entries.lock();
         if !are_gone {

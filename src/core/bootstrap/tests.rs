@@ -39,7 +39,8 @@ fn problems(parameters: &Parameters) -> Vec<String> {
 
 /// Whether a statement of this effect is about the action on the resource, whatever its conditions.
 fn speaks(document: &Document, effect: Effect, action: &str, resource: &str) -> bool {
-    let about = |statement: &StatementRef<'_>| statement.covers_action(action) && statement.covers_resource(resource);
+    let matches = |patterns: Vec<&str>| patterns.iter().any(|pattern| wildcard_match(pattern, resource));
+    let about = |statement: &StatementRef<'_>| statement.covers_action(action) && statement.resources().is_some_and(matches);
     document.statements().iter().any(|statement| statement.effect() == Some(effect) && about(statement))
 }
 

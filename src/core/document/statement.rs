@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::wildcard::{wildcard_match, wildcard_match_ignore_case};
+use super::wildcard::wildcard_match_ignore_case;
 
 /// What a statement does when it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -248,13 +248,6 @@ impl<'a> StatementRef<'a> {
     #[must_use]
     pub fn covers_action(self, action: &str) -> bool {
         covers(self.actions(), self.not_actions(), |pattern| wildcard_match_ignore_case(pattern, action))
-    }
-
-    /// Whether the statement is about `resource`: one of `Resource` matches it, or none of `NotResource`. Variables are not filled in, and a
-    /// trust policy's statement, which has neither element, covers nothing.
-    #[must_use]
-    pub fn covers_resource(self, resource: &str) -> bool {
-        covers(self.resources(), self.not_resources(), |pattern| wildcard_match(pattern, resource))
     }
 
     /// What `Principal` names of one kind (`AWS`, `Service`, `Federated`, `CanonicalUser`). A bare `"*"` counts as `AWS`: the user guide gives both

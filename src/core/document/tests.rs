@@ -48,6 +48,11 @@ fn with(mut base: Value, pointer: &str, value: Value) -> Value {
     base
 }
 
+/// Every string of kind `AWS` that a `Principal` names, in order.
+fn aws_principals(document: &Document) -> Vec<&str> {
+    document.statements().iter().flat_map(|statement| statement.principals("AWS")).collect()
+}
+
 #[test]
 fn a_sound_document_has_no_problems_and_keeps_its_shape() {
     assert_eq!(document(permissions()).lint(DocumentKind::Permissions), []);
@@ -265,7 +270,7 @@ fn the_builder_writes_what_the_linter_takes() {
     let providers = Statement::allow().principals_federated(["arn:aws:iam::012345678901:oidc-provider/x"]).actions(["sts:AssumeRoleWithWebIdentity"]);
     let document = Document::new(vec![nobody, services, providers]);
     assert_eq!(document.lint(DocumentKind::Trust), []);
-    assert_eq!(document.aws_principals(), ["*"]);
+    assert_eq!(aws_principals(&document), ["*"]);
     assert_eq!(document.statements()[1].principals("Service"), ["ec2.amazonaws.com"]);
     let nothing: [&str; 0] = [];
     let empty = Statement::allow().principals_aws(nothing).condition("Bool", "aws:x", nothing).to_value();
@@ -283,14 +288,13 @@ fn statements_answer_whatever_their_shape() {
     let [first, second, third] = document.statements()[..] else { panic!("{document}") };
     assert_eq!((first.sid(), first.effect(), first.names_everyone()), (Some("A"), Some(Effect::Allow), true));
     assert!(first.covers_action("s3:GetObject") && !first.covers_action("IAM:CreateUser"));
-    assert!(first.covers_resource("arn:aws:s3:::open/x") && !first.covers_resource("arn:aws:s3:::secret/x"));
     assert_eq!((second.effect(), second.actions(), second.not_actions()), (Some(Effect::Deny), Some(vec!["S3:Get*"]), None));
-    assert!(second.covers_action("s3:getobject") && second.covers_resource("arn:aws:s3:::b/x") && !second.covers_resource("arn:aws:s3:::B/x"));
+    assert!(second.covers_action("s3:getobject"));
     assert!(!second.names_everyone() && !second.has_not_principal() && third.has_not_principal());
-    assert!(third.effect().is_none() && !third.covers_action("s3:x") && !third.covers_resource("x"));
+    assert!(third.effect().is_none() && !third.covers_action("s3:x"));
     let [condition] = &third.conditions()[..] else { panic!("{:?}", third.conditions()) };
     assert_eq!((condition.operator, condition.key, condition.values.join(" ")), ("Bool", "aws:x", "true y 5".to_owned()));
-    assert_eq!(document.aws_principals(), ["*", "x", "y"]);
+    assert_eq!(aws_principals(&document), ["*", "x", "y"]);
 }
 
 #[test]
@@ -408,7 +412,7 @@ proptest! {
             prop_assert!(!document.lint(kind).is_empty(), "nothing of this is sound");
             prop_assert!(document.warnings().iter().all(|warning| !warning.to_string().is_empty()));
             prop_assert!(!document.allows_assume_role() && !document.all_statements_deny());
-            let principals = document.aws_principals();
+            let principals = aws_principals(&document);
             prop_assert!(principals.iter().all(|principal| document.to_json().contains(&*Value::from(*principal).to_string())));
         }
     }
