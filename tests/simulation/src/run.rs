@@ -27,7 +27,7 @@ pub const SWEEP: Duration = Duration::from_secs(120);
 const SETTLE: Duration = Duration::from_secs(60 + 60);
 /// After this nothing is in doubt any more: an absence has been believed, a user was waited for.
 const CERTAIN: Duration = Duration::from_secs(180);
-/// The longest pause before an account that refused is asked again: no watch tells when it does not any more.
+/// The longest pause before what is not Ready is tried again, and an account that refused is asked again. No watch tells what became of them in AWS.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// Calls that a run may take for each step of its schedule before something turns in circles.
 const CALLS_A_STEP: u64 = 400;
@@ -315,10 +315,9 @@ impl Run {
         self.operators.iter().map(|operator| operator.life.number).max().unwrap_or_default()
     }
 
-    /// Lets time pass until nothing is in doubt any more.
-    pub(crate) async fn be_certain(&mut self) {
-        let was_refused = !self.world().lock().checker.closed.is_empty();
-        self.pass(if was_refused { CERTAIN + LONGEST_PAUSE } else { CERTAIN }).await;
+    /// Lets time pass until nothing is in doubt any more, and until what `waits` has been tried again.
+    pub(crate) async fn be_certain(&mut self, waits: bool) {
+        self.pass(if waits { CERTAIN + LONGEST_PAUSE } else { CERTAIN }).await;
     }
 
     /// Lets so many sweeps go by.

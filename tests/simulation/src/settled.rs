@@ -98,7 +98,8 @@ pub(crate) async fn check(run: &mut Run) {
     if look(run, "after it had settled", false) {
         return;
     }
-    run.be_certain().await;
+    let waits = waits(run);
+    run.be_certain(waits).await;
     if look(run, "when nothing was in doubt any more", true) {
         return;
     }
@@ -117,6 +118,12 @@ pub(crate) async fn check(run: &mut Run) {
     if !is_busy(run, before, "by an operator that has just started", 1) {
         look(run, "after a new start", true);
     }
+}
+
+/// Whether anything is tried again only now and then.
+fn waits(run: &Run) -> bool {
+    let checker = &run.world().lock().checker;
+    !checker.closed.is_empty() || !all_ready(&checker.resources)
 }
 
 /// Whether the operator remembers more than there is.
@@ -159,7 +166,8 @@ fn is_busy(run: &Run, before: Calls, when: &str, reads_a_resource: u64) -> bool 
 
 /// How many writes AWS may refuse in the time of the sweeps.
 fn tries(resources: &Resources) -> u64 {
-    staying(resources).map(|(_, told)| if told.is_some_and(|(_, reason)| reason == "Propagating") { TRIES_OF_WHO_WAITS } else { TRIES }).sum()
+    let of = |conditions: &[Condition]| if conditions.iter().any(|condition| condition.reason == "Propagating") { TRIES_OF_WHO_WAITS } else { TRIES };
+    resources.users().map(|(_, user)| of(conditions(user))).chain(resources.roles().map(|(_, role)| of(conditions(role)))).sum()
 }
 
 /// Looks at everything. Tells whether something does not hold.
