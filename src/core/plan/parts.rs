@@ -12,7 +12,7 @@ use super::super::names::{Arn, PolicyName};
 use super::super::observed::ObservedPolicy;
 use super::super::quotas::{Limits, Quotas};
 use super::reach::Says;
-use super::shifts::{Manner, Shift, Shifts, Surroundings};
+use super::shifts::{Fence, Manner, Shift, Shifts, Surroundings};
 use super::wording::Wording;
 use super::writes::{POLICY_VERSIONS, policy_tags};
 
@@ -177,13 +177,18 @@ impl<'a> Part<'a> {
         Self::of(Object::Whole(action, place), before, after, Limiting::Group, around)
     }
 
-    /// What all that it does not name is denied by: a boundary, or who a trust policy lets in. It comes, it goes, or one takes the place of another.
-    pub(super) fn fence(action: Action, comes: bool, goes: bool) -> Self {
-        let place = if comes { Place::First } else { Place::Last };
-        let shifts = Shifts::of_everything(comes, goes);
-        let object = Object::Whole(action, place);
-        let wording = Wording::default();
-        Self { object, shifts, is_opaque: false, holds_roles: false, is_exchange: comes && goes, wording, limiting: Limiting::Denies }
+    /// A fence, and the action that changes it.
+    pub(super) fn fence(action: Action, fence: Fence) -> Self {
+        let place = if fence == Fence::Goes { Place::Last } else { Place::First };
+        Self {
+            object: Object::Whole(action, place),
+            shifts: Shifts::of_fence(fence),
+            is_opaque: false,
+            holds_roles: false,
+            is_exchange: fence == Fence::Exchanged,
+            wording: Wording::default(),
+            limiting: Limiting::Denies,
+        }
     }
 
     fn of(object: Object<'a>, before: Option<Says<'a>>, after: Option<Says<'a>>, unknown: Limiting, around: &Surroundings) -> Self {

@@ -14,7 +14,7 @@ use super::order::{in_any_order, in_order};
 use super::parts::Most;
 use super::parts::{Managed, Part};
 use super::reach::{Effort, Reach, Says};
-use super::shifts::Surroundings;
+use super::shifts::{Fence, Surroundings};
 
 /// A change of what an identity that exists may do.
 pub(super) struct Change<'a> {
@@ -66,7 +66,7 @@ impl<'a> Change<'a> {
         let managed = managed.into_iter().map(|managed| Part::managed(self.wanted, managed, &around));
         let inline = inline.into_iter().map(|(name, before, after)| Part::inline(self.wanted, name, (before, after), &around));
         let memberships = memberships.into_iter().map(|(action, comes)| Part::group(action, comes, &around));
-        let fences = exchange.map(|action| Part::fence(action, true, true)).into_iter().chain(self.boundary());
+        let fences = exchange.map(|action| Part::fence(action, Fence::Exchanged)).into_iter().chain(self.boundary());
         // Inline policies have the least room: where either would do, others are written in several steps.
         let parts: Vec<Part<'_>> = fences.chain(inline).chain(managed).chain(memberships).collect();
         let in_order = in_order(&parts, &around.effort, self.found, self.most, without_a_gap)?;
@@ -78,9 +78,10 @@ impl<'a> Change<'a> {
         let who = &self.wanted.name;
         match (&self.wanted.permissions_boundary, &self.found.permissions_boundary) {
             (Some(boundary), there) if Some(boundary) != there.as_ref() => {
-                Some(Part::fence(Action::PutPermissionsBoundary(who.clone(), boundary.clone()), true, there.is_some()))
+                let put = Action::PutPermissionsBoundary(who.clone(), boundary.clone());
+                Some(Part::fence(put, if there.is_some() { Fence::Exchanged } else { Fence::Comes }))
             }
-            (None, Some(_)) => Some(Part::fence(Action::DeletePermissionsBoundary(who.clone()), false, true)),
+            (None, Some(_)) => Some(Part::fence(Action::DeletePermissionsBoundary(who.clone()), Fence::Goes)),
             _ => None,
         }
     }

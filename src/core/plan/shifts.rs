@@ -19,6 +19,17 @@ pub(super) enum Shift {
     DenialsEnd,
 }
 
+/// What becomes of something that denies all but what it names: a boundary, or who a trust policy lets in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fence {
+    /// It was not there.
+    Comes,
+    /// It is not to be there.
+    Goes,
+    /// One takes the place of another.
+    Exchanged,
+}
+
 /// How a part is changed where that takes several writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Manner {
@@ -129,10 +140,15 @@ impl Shifts {
         }
     }
 
-    /// What something does that denies all but what it names: where it comes, and where it goes.
-    pub(super) fn of_everything(comes: bool, goes: bool) -> Self {
+    /// What a fence does.
+    pub(super) fn of_fence(fence: Fence) -> Self {
         let everything = |is: bool| if is { vec![Reach::everything()] } else { vec![] };
-        Self { new_denials: everything(comes), ended_denials: everything(goes), changes_denials: true, ..Self::default() }
+        Self {
+            new_denials: everything(fence != Fence::Goes),
+            ended_denials: everything(fence != Fence::Comes),
+            changes_denials: true,
+            ..Self::default()
+        }
     }
 
     pub(super) fn of(&self, shift: Shift) -> &[Reach] {
