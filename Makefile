@@ -58,7 +58,7 @@ test: tools ## Run every test, those on a real control plane included
 	$(CARGO) build --locked --workspace --bins
 	@$(TARGET)/debug/testbed build >/dev/null
 	RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked --workspace --no-fail-fast
-	@# The same seeds each time, as long as about one of five thousand still finds something (docs/testing.md); `make simulate` draws others.
+	@# The same seeds each time, as long as fresh ones still find something now and then (docs/testing.md); `make simulate` draws others.
 	ROLEBRIDGE_SEED=$${ROLEBRIDGE_SEED:-1} $(CARGO) $(SIMULATION) -- --nocapture
 	cd $(SIMULATOR) && $(CARGO) test --locked
 

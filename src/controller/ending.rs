@@ -56,7 +56,8 @@ impl<K: Kind + Subject> Work<'_, K> {
 
     /// All is as it is declared, but for what `problems` say.
     async fn succeeded(mut self, mut problems: Vec<Problem>) -> Pass<K> {
-        let (facts, hidden) = (self.facts(), self.hidden_policies());
+        let hidden = self.hidden_policies();
+        let facts = self.facts(&hidden);
         problems.extend(self.replaced());
         let retry = hidden.values().max().map(|doubt| Retry::in_a_while(look_again(*doubt)));
         let warnings = self.observation.as_ref().map(|seen| self.desired.warnings(&seen.observed)).unwrap_or_default();
@@ -72,7 +73,7 @@ impl<K: Kind + Subject> Work<'_, K> {
 
     /// Something is to stand in the status before more is done: these policies, and what `problems` say.
     fn tell_first<'p>(mut self, policies: impl IntoIterator<Item = &'p Arn>, problems: Vec<Problem>) -> Pass<K> {
-        let facts = K::with_policies(self.facts(), policies.into_iter());
+        let facts = K::with_policies(self.facts(&self.hidden_policies()), policies.into_iter());
         self.keep_seen();
         report_first(self.object, facts, problems)
     }
@@ -92,7 +93,7 @@ impl<K: Kind + Subject> Work<'_, K> {
         // Of what is somebody else's nothing is this resource's to tell, nor of what only tags claim for it: that would pin the unique ID.
         let is_made = |seen: &Observation| self.desired.pinned.is_some() && seen.observed.identity.is_some();
         let shows_own = self.observation.as_ref().is_some_and(|seen| is_made(seen) && is_own(self.desired, &seen.observed));
-        let facts = if shows_own { self.facts() } else { self.reported() };
+        let facts = if shows_own { self.facts(&self.hidden_policies()) } else { self.reported() };
         // Another one may be the one before, from where IAM is behind.
         let retry = if self.desired.pinned.is_some() && !shows_own { self.history.look_again() } else { None };
         // What was seen may be somebody else's: nothing of it is remembered.
@@ -106,7 +107,7 @@ impl<K: Kind + Subject> Work<'_, K> {
         // What is told already is not taken for something new, be it that another process told it.
         let delayed = |failure: Failure| if self.object.says(&[failure.reason]) { failure } else { retries.delay_deletion_error(&of, failure, now) };
         let failures: Vec<Failure> = failures.into_iter().map(delayed).collect();
-        let facts = self.facts();
+        let facts = self.facts(&self.hidden_policies());
         let seen = self.observation.take().map(|seen| Observation { basis: Basis::Doubtful, ..seen });
         self.keep(seen);
         let problems = failures.iter().map(Failure::problem).chain(problems).collect();
@@ -122,11 +123,11 @@ impl<K: Kind + Subject> Work<'_, K> {
         reported
     }
 
-    /// What the status is to say of what was seen; where nothing was, what it says already.
-    fn facts(&self) -> K::Status {
+    /// What the status is to say of what was seen, and of the policies that are hidden; where nothing was seen, what it says already.
+    fn facts(&self, hidden: &BTreeMap<Arn, Duration>) -> K::Status {
         let Some(seen) = &self.observation else { return self.reported() };
         let facts = self.object.facts(&self.context.world(), self.at, self.desired, &seen.observed);
-        K::with_policies(facts, self.hidden_policies().keys().chain(&self.intended_policies()))
+        K::with_policies(facts, hidden.keys().chain(&self.intended_policies()))
     }
 
     /// What keeps principals from being trusted again, as far as that is known.
@@ -141,8 +142,9 @@ impl<K: Kind + Subject> Work<'_, K> {
 
     /// Remembers what was seen, and wakes those who go by it.
     fn keep(&self, seen: Option<Observation>) {
-        if self.context.memory.keep(&self.of(), seen) {
-            self.context.made(&self.of());
+        let of = self.of();
+        if self.context.memory.keep(&of, seen) {
+            self.context.made(&of);
         }
     }
 

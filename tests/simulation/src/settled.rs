@@ -166,8 +166,14 @@ fn is_busy(run: &Run, before: Calls, when: &str, reads_a_resource: u64) -> bool 
 
 /// How many writes AWS may refuse in the time of the sweeps.
 fn tries(resources: &Resources) -> u64 {
-    let of = |conditions: &[Condition]| if conditions.iter().any(|condition| condition.reason == "Propagating") { TRIES_OF_WHO_WAITS } else { TRIES };
-    resources.users().map(|(_, user)| of(conditions(user))).chain(resources.roles().map(|(_, role)| of(conditions(role)))).sum()
+    fn of<K: Managed>(object: &K) -> u64 {
+        match conditions(object).iter().any(|condition| condition.reason == "Propagating") {
+            _ if object.meta().deletion_timestamp.is_some() => 0,
+            true => TRIES_OF_WHO_WAITS,
+            false => TRIES,
+        }
+    }
+    resources.users().map(|(_, user)| of(user)).chain(resources.roles().map(|(_, role)| of(role))).sum()
 }
 
 /// Looks at everything. Tells whether something does not hold.
