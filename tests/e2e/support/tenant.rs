@@ -168,30 +168,38 @@ impl<'w> Tenant<'w> {
 
     /// What the API server says to `manifest`, one object, as strict as kubectl has it: what it would store, or the error text. Nothing is stored.
     async fn dry_run(&self, manifest: &str) -> Result<Result<Value, String>> {
-        let mut object: Value = serde_saphyr::from_str(manifest).with_context(|| manifest.to_owned())?;
+        let object: Value = serde_saphyr::from_str(manifest).with_context(|| manifest.to_owned())?;
+        // An operator that is running may write the object's status between the read and the write.
+        for _ in 0..20 {
+            match self.dry_run_of(object.clone()).await {
+                Ok(stored) => return Ok(Ok(stored)),
+                Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => {}
+                Err(kube::Error::Api(status)) => return Ok(Err(status.message)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        bail!("another one wrote it each time:\n{manifest}")
+    }
+
+    async fn dry_run_of(&self, mut object: Value) -> kube::Result<Value> {
         let plural = match object["kind"].as_str() {
             Some(AWSAccount::KIND) => "awsaccounts".to_owned(),
-            Some(BastionUser::KIND) => format!("namespaces/{}/bastionusers", self.namespace),
             Some(CrossAccountRole::KIND) => format!("namespaces/{}/crossaccountroles", self.namespace),
-            kind => bail!("{kind:?} is no kind of Rolebridge's"),
+            _ => format!("namespaces/{}/bastionusers", self.namespace),
         };
         let collection = format!("/apis/rolebridge.io/v1alpha1/{plural}");
-        let path = format!("{collection}/{}", object["metadata"]["name"].as_str().context("no name")?);
-        let there = match self.client.request::<Value>(Request::get(&path).body(vec![])?).await {
-            Ok(there) => Some(there),
-            Err(kube::Error::Api(status)) if status.is_not_found() => None,
-            Err(error) => return Err(error.into()),
+        let path = format!("{collection}/{}", object["metadata"]["name"].as_str().unwrap_or_default());
+        let (method, path) = match self.client.request::<Value>(Request::get(&path).body(vec![]).map_err(kube::Error::HttpError)?).await {
+            Ok(there) => {
+                object["metadata"]["resourceVersion"] = there["metadata"]["resourceVersion"].clone();
+                (Method::PUT, path)
+            }
+            Err(kube::Error::Api(status)) if status.is_not_found() => (Method::POST, collection),
+            Err(error) => return Err(error),
         };
-        let (method, path) = if there.is_some() { (Method::PUT, path) } else { (Method::POST, collection) };
-        if let Some(there) = there {
-            object["metadata"]["resourceVersion"] = there["metadata"]["resourceVersion"].clone();
-        }
         let request = Request::builder().method(method).uri(format!("{path}?dryRun=All&fieldValidation=Strict"));
-        match self.client.request(request.header("Content-Type", "application/json").body(object.to_string().into_bytes())?).await {
-            Ok(stored) => Ok(Ok(stored)),
-            Err(kube::Error::Api(status)) => Ok(Err(status.message)),
-            Err(error) => Err(error.into()),
-        }
+        let request = request.header("Content-Type", "application/json").body(object.to_string().into_bytes());
+        self.client.request(request.map_err(kube::Error::HttpError)?).await
     }
 
     /// What the API server would store of `manifest`, one object.
