@@ -292,6 +292,7 @@ pub struct AWSAccountStatus {
 impl Managed for AWSAccount {
     type Status = AWSAccountStatus;
     const KIND: &'static str = "AWSAccount";
+    const LEAST_SPEC: &'static str = r#"{"accountID":"","access":{},"allowedNamespaces":{"from":"Names"}}"#;
 
     fn account_name(&self) -> &str {
         self.metadata.name.as_deref().unwrap_or_default()

@@ -3,11 +3,15 @@
 use kube::{KubeSchema, Resource};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use super::conditions::condition_types;
 use super::{Reason, schema};
+
+/// The annotation by which an object that could not be read tells so to the rest of the program. It is in memory only: what comes from outside loses it.
+pub(super) const UNREAD: &str = "rolebridge.io/unread";
 
 /// Refers to an AWSAccount by name.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
@@ -163,6 +167,19 @@ pub trait Managed:
 
     /// The name of the kind, as in manifests.
     const KIND: &'static str;
+
+    /// A spec that asks for nothing, as JSON: what stands for one of which nothing can be read.
+    const LEAST_SPEC: &'static str;
+
+    /// Why not all of the object could be read, if so. What it declares is not carried out then.
+    fn unread(&self) -> Option<&str> {
+        self.meta().annotations.as_ref()?.get(UNREAD).map(String::as_str)
+    }
+
+    /// The part of a field of the spec that can be read where the whole cannot, if there is any that is safe to go by.
+    fn readable_part(_field: &str, _text: &RawValue) -> Option<Box<RawValue>> {
+        None
+    }
 
     /// Name of the AWSAccount that it is placed in, or is.
     fn account_name(&self) -> &str;

@@ -7,8 +7,10 @@
 pub mod account;
 pub mod common;
 pub mod conditions;
+pub mod document;
 pub mod permissions;
 pub mod protection;
+pub mod reading;
 pub mod role;
 pub mod schema;
 pub mod trust;

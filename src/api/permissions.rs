@@ -3,9 +3,9 @@
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use super::common::ConfigMapKeyReference;
+use super::document::DocumentText;
 use super::schema;
 
 /// What a user or role may do.
@@ -58,7 +58,7 @@ pub struct CustomerManagedPolicy {
     /// The policy document as YAML. Put account IDs in quotes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::document")]
-    pub document: Option<Map<String, Value>>,
+    pub document: Option<DocumentText>,
     /// The policy document as JSON text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 20480))]
@@ -79,7 +79,7 @@ pub struct InlinePolicy {
     /// The policy document as YAML. Put account IDs in quotes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::document")]
-    pub document: Option<Map<String, Value>>,
+    pub document: Option<DocumentText>,
     /// The policy document as JSON text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 20480))]
@@ -93,7 +93,7 @@ pub struct InlinePolicy {
 #[derive(Clone, Copy, Debug)]
 pub enum DocumentSource<'a> {
     /// Structured YAML.
-    Document(&'a Map<String, Value>),
+    Document(&'a DocumentText),
     /// Exact JSON text.
     Json(&'a str),
     /// An entry of a ConfigMap.
@@ -101,7 +101,7 @@ pub enum DocumentSource<'a> {
 }
 
 fn document_source<'a>(
-    document: &'a Option<Map<String, Value>>,
+    document: &'a Option<DocumentText>,
     json: &'a Option<String>,
     config_map: &'a Option<ConfigMapKeyReference>,
 ) -> Option<DocumentSource<'a>> {

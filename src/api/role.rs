@@ -3,12 +3,13 @@
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 use super::common::{AccountReference, AllowRolesFrom, Condition, Managed};
 use super::permissions::{Permissions, PolicyStatus};
 use super::schema;
-use super::trust::TrustEntry;
+use super::trust::{self, TrustEntry};
 use super::user::{AssumableRole, AssumePolicyStatus};
 
 /// An IAM role: who may assume it, from which accounts, and what it may do.
@@ -188,6 +189,11 @@ pub enum GrantState {
 impl Managed for CrossAccountRole {
     type Status = CrossAccountRoleStatus;
     const KIND: &'static str = "CrossAccountRole";
+    const LEAST_SPEC: &'static str = r#"{"accountRef":{"name":""},"trust":[]}"#;
+
+    fn readable_part(field: &str, text: &RawValue) -> Option<Box<RawValue>> {
+        if field == "trust" { trust::readable_part(text) } else { None }
+    }
 
     fn account_name(&self) -> &str {
         &self.spec.account_ref.name

@@ -327,13 +327,9 @@ pub fn required_tags(_: &mut SchemaGenerator) -> Schema {
 
 /// Conditions of the policy language: operator, key, and a value or several.
 pub fn free_conditions(_: &mut SchemaGenerator) -> Schema {
-    let values = json!({
-        "x-kubernetes-preserve-unknown-fields": true,
-        "maxProperties": 0,
-        "maxItems": 64,
-        "maxLength": 1024,
-        "items": {"type": "string", "maxLength": 1024}
-    });
+    // IAM takes numbers and booleans without quotes, and people write them so.
+    let value = json!({"x-kubernetes-preserve-unknown-fields": true, "maxProperties": 0, "maxItems": 0, "maxLength": 1024});
+    let values = json!({"x-kubernetes-preserve-unknown-fields": true, "maxProperties": 0, "maxItems": 64, "maxLength": 1024, "items": value});
     json_schema!({
         "type": "object",
         "maxProperties": 16,

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Value, json};
 
 use super::common::{LabelSelector, RoleReference, UserReference};
 use super::schema;
@@ -226,22 +228,48 @@ pub struct MFA {
     pub max_age: Option<String>,
 }
 
-/// A value of a condition, or several of which one must match.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(untagged)]
-pub enum ConditionValues {
-    /// One value.
-    One(String),
-    /// Several.
-    Many(Vec<String>),
-}
+/// The values of a condition, of which one must match: texts, numbers and booleans, as IAM takes them, and whatever else a manifest may have in their place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConditionValues(Vec<Value>);
 
 impl ConditionValues {
     /// The values.
-    pub fn all(&self) -> &[String] {
-        match self {
-            Self::One(value) => std::slice::from_ref(value),
-            Self::Many(values) => values,
+    pub fn all(&self) -> &[Value] {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for ConditionValues {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(match Value::deserialize(deserializer)? {
+            Value::Array(values) => values,
+            value => vec![value],
+        }))
+    }
+}
+
+impl Serialize for ConditionValues {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.as_slice() {
+            [value] => value.serialize(serializer),
+            values => values.serialize(serializer),
         }
     }
+}
+
+/// The part of a trust that can be read where the whole cannot: every source. What is required of those of an entry that cannot be read is a condition
+/// without a value, which nothing meets and which cannot be carried out: nothing is added because of such an entry, and nobody of it is taken away.
+pub(super) fn readable_part(trust: &RawValue) -> Option<Box<RawValue>> {
+    let unknown = || to_raw_value(&json!({"conditions": {"unread": {"unread": []}}})).ok();
+    let entries: Vec<Box<RawValue>> = serde_json::from_str(trust.get()).ok()?;
+    let readable = entries.into_iter().map(|entry| {
+        if serde_json::from_str::<TrustEntry>(entry.get()).is_ok() {
+            return Some(entry);
+        }
+        let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(entry.get()).ok()?;
+        fields.retain(|name, _| ["from", "principal"].contains(&name.as_str()));
+        fields.insert("require".into(), unknown()?);
+        to_raw_value(&fields).ok()
+    });
+    to_raw_value(&readable.collect::<Option<Vec<_>>>()?).ok()
 }

@@ -162,6 +162,7 @@ pub struct AssumableRole {
 impl Managed for BastionUser {
     type Status = BastionUserStatus;
     const KIND: &'static str = "BastionUser";
+    const LEAST_SPEC: &'static str = r#"{"accountRef":{"name":""}}"#;
 
     fn account_name(&self) -> &str {
         &self.spec.account_ref.name

@@ -16,6 +16,7 @@ use super::sweep::{resources_of, sweep};
 use crate::api::conditions::Class;
 use crate::api::{AWSAccount, AWSAccountStatus, Managed, Reason};
 use crate::aws::Account;
+use crate::core::desired::unread;
 use crate::core::failure::Failure;
 use crate::core::listed::{LISTED, count};
 use crate::core::outcome::Problem;
@@ -34,7 +35,8 @@ pub async fn converge(object: AWSAccount, context: &Context) -> Result<Pass<AWSA
         return Ok(report_with(object, without_caller(facts), vec![problem], None));
     }
     let object = if object.is_finalized() { object } else { add_finalizer(context, &object, &BTreeMap::new()).await? };
-    Ok(look_after(object, context).await)
+    let unread = unread(&object);
+    Ok(telling_first(unread, look_after(object, context).await))
 }
 
 /// Lets an account go once nothing refers to it any more. What is still in it is looked after until then.
@@ -44,11 +46,15 @@ pub async fn remove(object: AWSAccount, context: &Context) -> Result<Pass<AWSAcc
         remove_finalizer(context, &object).await?;
         return Ok(Pass::Gone);
     }
-    let mut pass = look_after(object, context).await;
-    if let Pass::Report { outcome, .. } = &mut pass {
-        outcome.problems.insert(0, in_use(&dependents));
+    Ok(telling_first(Some(in_use(&dependents)), look_after(object, context).await))
+}
+
+/// The pass, which tells this before all else.
+fn telling_first(problem: Option<Problem>, mut pass: Pass<AWSAccount>) -> Pass<AWSAccount> {
+    if let (Some(problem), Pass::Report { outcome, .. }) = (problem, &mut pass) {
+        outcome.problems.insert(0, problem);
     }
-    Ok(pass)
+    pass
 }
 
 fn in_use(dependents: &[String]) -> Problem {

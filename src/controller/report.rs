@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::api::{ApiResource, DynamicObject, ObjectMeta, Patch, PatchParams};
+use kube::api::{ObjectMeta, Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
@@ -13,8 +13,9 @@ use tracing::{debug, warn};
 use super::cluster::kind::Kind;
 use super::context::Context;
 use crate::api::conditions::{Class, condition_types};
-use crate::api::{Condition, FINALIZER, MANAGER, Reason};
-use crate::core::outcome::{Outcome, Problem};
+use crate::api::reading::Read;
+use crate::api::{Condition, FINALIZER, MANAGER};
+use crate::core::outcome::Outcome;
 use crate::core::world::ObjectKey;
 
 /// Longest note of an Event that the API server takes, in bytes.
@@ -36,38 +37,10 @@ pub async fn report<K: Kind>(context: &Context, object: &K, mut status: K::Statu
     }
     let body = with_status::<K>(object.meta(), &json!(status));
     let written = api::<K>(context, object).patch_status(&object.name_any(), &PatchParams::apply(MANAGER).force(), &Patch::Apply(body)).await?;
-    note(context, object, &written);
+    note(context, object, written.object());
     debug!("status written");
     tell_stalled(context, object, outcome, &previous).await;
     Ok(())
-}
-
-/// Tells on an object that it cannot be read as its type, which the schema should have prevented. Only the conditions are written, so that what
-/// the status says of AWS stays.
-///
-/// # Errors
-/// What the API server answers.
-pub async fn report_unreadable<K: Kind>(client: &Client, metadata: &ObjectMeta, error: &str) -> Result<(), kube::Error> {
-    let (Some(name), generation) = (metadata.name.as_deref(), metadata.generation.unwrap_or_default()) else { return Ok(()) };
-    let resource = ApiResource::erase::<K>(&());
-    let objects: Api<DynamicObject> = match metadata.namespace.as_deref() {
-        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
-        None => Api::all_with(client.clone(), &resource),
-    };
-    let found = objects.get(name).await?;
-    let previous: Vec<Condition> = serde_json::from_value(found.data["status"]["conditions"].clone()).unwrap_or_default();
-    let message = format!("the object cannot be read: {error}. Correct the field; what is in AWS stays as it is.");
-    let outcome = Outcome { problems: vec![Problem::new(Reason::InvalidSpec, message)], ..Outcome::default() };
-    let conditions = outcome.conditions(&[], generation, &previous, &now());
-    let told = |condition: &Condition| previous.contains(condition);
-    if conditions.iter().all(told) {
-        return Ok(());
-    }
-    let mut status = found.data["status"].clone();
-    status["observedGeneration"] = generation.into();
-    status["conditions"] = json!(conditions);
-    let body = with_status::<K>(&found.metadata, &status);
-    objects.patch_status(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(body)).await.map(|_| ())
 }
 
 /// A status to be applied to the version of the object that this metadata is of.
@@ -90,7 +63,7 @@ fn note<K: Kind>(context: &Context, before: &K, after: &K) {
     context.memory.supersede(&K::reference(ObjectKey::of(before)), before.resource_version(), after.meta().resource_version.as_deref());
 }
 
-fn api<K: Kind>(context: &Context, object: &K) -> Api<K> {
+fn api<K: Kind>(context: &Context, object: &K) -> Api<Read<K>> {
     K::api(context.client.clone(), &object.namespace().unwrap_or_default())
 }
 
@@ -120,6 +93,7 @@ async fn set_finalizers<K: Kind>(context: &Context, object: &K, finalizers: &[&s
     }
     let parameters = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
     let written = api::<K>(context, object).patch(&object.name_any(), &parameters, &Patch::Merge(patch)).await?;
+    let written = written.into_object(Some(object));
     note(context, object, &written);
     Ok(written)
 }

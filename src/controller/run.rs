@@ -10,7 +10,7 @@ use futures::future::{select_all, try_join_all};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use k8s_openapi::Resource as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-use kube::core::{DeserializeGuard, ObjectMeta, PartialObjectMeta, error_boundary::InvalidObject};
+use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{self, Action as Next, Config};
 use kube::runtime::reflector::{self, ObjectRef, Store, store::Writer};
 use kube::runtime::watcher::{self, Event};
@@ -27,13 +27,15 @@ use super::cluster::stores::{SeenLabels, Stores};
 use super::context::{Context, Settings};
 use super::health::{Health, QueueHealth};
 use super::reconcile::{Reconciled, reconcile};
-use super::report::report_unreadable;
+use crate::api::reading::Read;
 use crate::api::{AWSAccount, BastionUser, CrossAccountRole, Managed};
 use crate::aws::BaseConfig;
 use crate::core::world::ObjectKey;
 
 /// How long an object must be left alone before it is reconciled: what one `kubectl apply` brings is seen together, and written about once.
 const SETTLE: Duration = Duration::from_millis(100);
+/// How many objects a page of a list has. The page is in memory as text while its objects are read, and each may have a megabyte and a half.
+const PAGE_SIZE: u32 = 100;
 /// A pause before a reconcile that panicked is tried again.
 const AFTER_PANIC: Duration = Duration::from_secs(60);
 
@@ -117,22 +119,16 @@ fn listing_done(listing: &mut Listing) {
 
 /// Keeps the store of a kind, and wakes whom its changes concern.
 ///
-/// An object that the schema accepts and the type cannot decode is left out, and said aloud: it must not stop the whole kind. Where
-/// the store has an earlier version of it, that one stays in force.
+/// An object that the schema accepts and the type cannot decode must not stop the whole kind: what can be read of it is in the store, and its own pass tells
+/// the rest.
 async fn watch_resources<K>(client: Client, writer: Writer<K>, context: Arc<Context>, mut listing: Listing)
 where
     K: Reconciled + Resource<DynamicType = ()>,
 {
-    let api: Api<DeserializeGuard<K>> = Api::all(client.clone());
+    let api: Api<Read<K>> = Api::all(client);
     let store = writer.as_reader();
-    let events = watch(api, watcher::Config::default()).default_backoff();
-    let events = events.try_filter_map(|event| async {
-        let (event, unreadable) = decoded(event, &store);
-        if let Some(unreadable) = unreadable {
-            tell_unreadable::<K>(&client, &unreadable).await;
-        }
-        Ok(event)
-    });
+    let events = watch(api, watcher::Config::default().page_size(PAGE_SIZE)).default_backoff();
+    let events = events.map_ok(move |event| read(event, &store));
     let mut listed = BTreeSet::new();
     let mut events = std::pin::pin!(stored(writer, events));
     while let Some(event) = events.next().await {
@@ -154,47 +150,22 @@ where
     }
 }
 
-fn decoded<K: Resource<DynamicType = ()> + Clone>(
-    event: Event<DeserializeGuard<K>>,
-    store: &Store<K>,
-) -> (Option<Event<K>>, Option<Box<InvalidObject>>) {
-    let known = |object: &DeserializeGuard<K>| store.get(&known_as(object.meta())).map(|known| (*known).clone());
-    let readable = |object: DeserializeGuard<K>| {
-        object.0.map_err(Box::new).map(|mut object| {
-            object.managed_fields_mut().clear();
-            object
-        })
+/// The event with its object as far as it can be read. What cannot be stays as the store has it.
+fn read<K: Managed>(event: Event<Read<K>>, store: &Store<K>) -> Event<K> {
+    let object = |read: Read<K>| {
+        let before = store.get(&ObjectRef::from_obj(read.object()));
+        let object = read.into_object(before.as_deref());
+        if let Some(error) = object.unread() {
+            warn!(resource = %ObjectKey::of(&object), kind = K::KIND, error, "cannot be read as its type, and is left as it was");
+        }
+        object
     };
     match event {
-        Event::Init => (Some(Event::Init), None),
-        Event::InitDone => (Some(Event::InitDone), None),
-        Event::InitApply(object) => {
-            let before = known(&object);
-            match readable(object) {
-                Ok(object) => (Some(Event::InitApply(object)), None),
-                Err(unreadable) => (before.map(Event::InitApply), Some(unreadable)),
-            }
-        }
-        Event::Apply(object) => match readable(object) {
-            Ok(object) => (Some(Event::Apply(object)), None),
-            Err(unreadable) => (None, Some(unreadable)),
-        },
-        // What is gone is gone, readable or not: the version that was in force goes with it.
-        Event::Delete(object) => (known(&object).or_else(|| readable(object).ok()).map(Event::Delete), None),
-    }
-}
-
-fn known_as<K: Resource<DynamicType = ()>>(metadata: &ObjectMeta) -> ObjectRef<K> {
-    let name = ObjectRef::new(metadata.name.as_deref().unwrap_or_default());
-    metadata.namespace.as_deref().map_or(name.clone(), |namespace| name.within(namespace))
-}
-
-async fn tell_unreadable<K: Reconciled>(client: &Client, unreadable: &InvalidObject) {
-    let InvalidObject { error, metadata } = unreadable;
-    let name = format!("{}/{}", metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default());
-    error!(kind = K::KIND, object = name, error, "cannot be read as its type, and is left as it was");
-    if let Err(error) = report_unreadable::<K>(client, metadata, error).await {
-        warn!(%error, object = name, "its status could not be written");
+        Event::Init => Event::Init,
+        Event::InitApply(of) => Event::InitApply(object(of)),
+        Event::InitDone => Event::InitDone,
+        Event::Apply(of) => Event::Apply(object(of)),
+        Event::Delete(of) => Event::Delete(object(of)),
     }
 }
 

@@ -236,6 +236,7 @@ pub fn desired_user(
     texts: &ConfigTexts,
     installation: &str,
 ) -> Result<Desired, Vec<Problem>> {
+    readable(user)?;
     let (name, path) = user_identity(user).map_err(|p| vec![p])?;
     let mut problems = vec![];
     let owner = owner(user, installation);
@@ -277,6 +278,18 @@ pub fn desired_user(
     if problems.is_empty() { Ok(desired) } else { Err(problems) }
 }
 
+/// What can be read of an object does not tell what is declared.
+fn readable<K: Managed>(object: &K) -> Result<(), Vec<Problem>> {
+    unread(object).map_or(Ok(()), |problem| Err(vec![problem]))
+}
+
+/// That not all of an object could be read, if so.
+pub fn unread<K: Managed>(object: &K) -> Option<Problem> {
+    let why = object.unread()?;
+    let message = format!("the object cannot be read: {why}. Correct the field; what is in AWS stays as it is, and withdrawn grants end.");
+    Some(Problem::new(Reason::InvalidSpec, message))
+}
+
 /// What no sharing out could hold is refused from the start. What merely does not fit beside what is there turns out in the plan.
 fn check_assumes(desired: &Desired) -> Option<Problem> {
     let all = desired.assumes.iter().filter(|role| role.intent != Intent::Revoke);
@@ -296,6 +309,7 @@ pub fn desired_role(
     texts: &ConfigTexts,
     installation: &str,
 ) -> Result<Desired, Vec<Problem>> {
+    readable(role)?;
     let (name, path) = role_identity(role).map_err(|p| vec![p])?;
     let mut problems = vec![];
     let owner = owner(role, installation);

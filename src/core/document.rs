@@ -18,9 +18,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+pub use rolebridge_api::document::MAX_TEXT_BYTES;
 pub use shared::SharedDocuments;
 pub use statement::{ConditionRef, Effect, Statement, StatementRef};
 pub(crate) use statement::{condition_text, items};
+pub(crate) use structure::condition_value_problem;
 pub use wildcard::{wildcard_covers, wildcard_match, wildcard_match_ignore_case, wildcards_meet};
 
 /// The policy language's current version, the only one in which `${...}` is a variable.
@@ -28,8 +30,9 @@ pub const VERSION_2012: &str = "2012-10-17";
 /// The older version, which applies to a document that names none.
 pub const VERSION_2008: &str = "2008-10-17";
 
-/// Most bytes of text that are read as one document: far beyond every quota of IAM, and little enough to be harmless.
-pub const MAX_TEXT_BYTES: usize = 128 * 1024;
+/// Most characters of a document, white space aside: twice the largest quota that IAM has for any policy. A longer one is not made into a tree of objects,
+/// which takes up to a hundred times its bytes.
+pub const MAX_CHARACTERS: usize = 20_480;
 /// Most levels of objects and lists within each other; a policy needs six.
 pub const MAX_DEPTH: usize = 16;
 /// Most problems that are returned for one document; the last one then tells how many more there are.
@@ -105,6 +108,11 @@ impl DocumentProblem {
     pub fn too_large(bytes: usize) -> Self {
         Self::document(format!("{bytes} bytes are too many to be a policy: at most {MAX_TEXT_BYTES} are read, and IAM takes far fewer"))
     }
+
+    /// That of a text of so many characters, white space aside, more than [`MAX_CHARACTERS`]: it is not looked at.
+    fn too_long(characters: usize) -> Self {
+        Self::document(format!("{characters} characters are too many to be a policy: IAM takes 10240 at most, white space aside"))
+    }
 }
 
 impl Document {
@@ -115,6 +123,18 @@ impl Document {
     /// column), too much text or nesting, duplicate Sids, numbers where IAM has strings. At most [`MAX_PROBLEMS`].
     pub fn parse(text: &str) -> Result<Self, Vec<DocumentProblem>> {
         parse::from_text(text).map(|value| Self { value: value.into() }).map_err(Problems::into_list)
+    }
+
+    /// Reads the text of a document that is structured in a manifest: the API server has made it of the YAML or JSON that was written.
+    ///
+    /// # Errors
+    /// As [`Document::from_value`].
+    pub fn from_structure(text: &str) -> Result<Self, Vec<DocumentProblem>> {
+        if let Some(problem) = parse::too_long(text) {
+            return Err(vec![problem]);
+        }
+        let value = serde_json::from_str(text).map_err(|error| vec![DocumentProblem::document(format!("cannot be read: {error}"))])?;
+        Self::from_value(value)
     }
 
     /// Takes a document that is structured already, as in a manifest. The checks are those of [`Document::parse`] as far as they apply.

@@ -135,7 +135,9 @@ fn is_of_a_service(policy: &Arn) -> bool {
 
 fn document(problems: &mut Vec<Problem>, field: &str, source: Option<DocumentSource<'_>>, texts: &ConfigTexts) -> Option<Document> {
     let (place, parsed) = match source {
-        Some(DocumentSource::Document(value)) => (format!("{field}.document"), Document::from_value(serde_json::Value::Object(value.clone()))),
+        Some(DocumentSource::Document(value)) => {
+            (format!("{field}.document"), value.text().map_or_else(|bytes| Err(vec![DocumentProblem::too_large(bytes)]), Document::from_structure))
+        }
         Some(DocumentSource::Json(text)) => (format!("{field}.json"), Document::parse(text)),
         Some(DocumentSource::ConfigMap(reference)) => {
             (format!("{field}: ConfigMap {} key {}", reference.name, reference.key), config_text(problems, field, reference, texts)?.parse())

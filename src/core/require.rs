@@ -4,7 +4,7 @@
 //! those made here ends in `IfExists`.
 
 use super::assume::SessionRights;
-use super::document::{Document, DocumentKind};
+use super::document::{Document, DocumentKind, condition_text, condition_value_problem};
 use super::outcome::Problem;
 use super::trust::{Conditions, Principal, TrustRule, trust_policy};
 use rolebridge_api::Reason;
@@ -95,7 +95,9 @@ pub fn conditions(field: &str, require: &Require, callers: &[Caller]) -> Result<
             } else if values.all().is_empty() {
                 wrong(format!(".conditions: {operator} of {key} has no value; nothing would ever meet it"));
             } else {
-                made = made.with(operator, key, values.all());
+                let value_problems = values.all().iter().filter_map(|value| condition_value_problem(operator, value));
+                value_problems.for_each(|problem| wrong(format!(".conditions.{operator}.{key}: {problem}")));
+                made = made.with(operator, key, values.all().iter().filter_map(condition_text));
             }
         }
     }

@@ -86,13 +86,13 @@ async fn row_29_and_30_a_text_of_mistakes_is_told_of_by_the_first_of_them() -> R
     let tenant = world.tenant().await?;
     let prod = role_with_config_map(&tenant).await?;
     let before = tenant.state(&prod).await?;
-    let letters: String = ('\u{4e00}'..='\u{9fff}').chain('\u{ac00}'..='\u{d7a3}').collect();
-    let keys = ["\"Effect\": \"Allow\""; 7_000].join(",");
+    let letters: String = ('\u{4e00}'..='\u{9fff}').take(20_000).collect();
+    let keys = ["\"Effect\": \"Allow\""; 1_200].join(",");
     for (text, words) in [
         (format!("{{\"Id\": \"{letters}\"}}"), ["line 1, column 9", "(U+4E00)", "list.json"]),
         (format!("{{{keys}}}"), ["line 1, column 20", "\"Effect\" stands twice", "list.json"]),
-        ("[".repeat(100_000), ["line 1, column 18", "more than 16 levels", "list.json"]),
-        ("\u{0}".repeat(100_000), ["line 1, column 1", "(U+0000) (100000 times)", "list.json"]),
+        ("[".repeat(20_000), ["line 1, column 18", "more than 16 levels", "list.json"]),
+        ("\u{0}".repeat(20_000), ["line 1, column 1", "(U+0000) (20000 times)", "list.json"]),
     ] {
         put_config_map(&tenant, "policies", &[("list.json", &text)]).await?;
         tenant.says(&tenant.roles(), "reader", &words).await?;

@@ -13,6 +13,7 @@ mod largest;
 mod permissions;
 mod quotas;
 mod role;
+mod schema;
 #[path = "../support_core/mod.rs"]
 mod support_core;
 mod user;

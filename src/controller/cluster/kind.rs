@@ -9,6 +9,7 @@ use super::relations::Dependency;
 use super::stores::Stores;
 use crate::api::conditions::condition_types;
 use crate::api::permissions::Permissions;
+use crate::api::reading::Read;
 use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
 use crate::core::access::{LONG_LIVED_KEYS, via};
 use crate::core::grants::{namespaces_selected, sources_named};
@@ -31,7 +32,7 @@ pub trait Kind: Managed {
     fn get(stores: &Stores, key: &ObjectKey) -> Option<Arc<Self>>;
 
     /// The API of the kind.
-    fn api(client: Client, namespace: &str) -> Api<Self>;
+    fn api(client: Client, namespace: &str) -> Api<Read<Self>>;
 
     /// What the resource depends on, from its spec.
     fn dependencies(&self) -> BTreeSet<Dependency>;
@@ -100,7 +101,7 @@ impl Kind for AWSAccount {
         None
     }
 
-    fn api(client: Client, _: &str) -> Api<Self> {
+    fn api(client: Client, _: &str) -> Api<Read<Self>> {
         Api::all(client)
     }
 
@@ -149,7 +150,7 @@ impl Kind for BastionUser {
         status.user_id.as_deref()
     }
 
-    fn api(client: Client, namespace: &str) -> Api<Self> {
+    fn api(client: Client, namespace: &str) -> Api<Read<Self>> {
         Api::namespaced(client, namespace)
     }
 
@@ -201,7 +202,7 @@ impl Kind for CrossAccountRole {
         status.role_id.as_deref()
     }
 
-    fn api(client: Client, namespace: &str) -> Api<Self> {
+    fn api(client: Client, namespace: &str) -> Api<Read<Self>> {
         Api::namespaced(client, namespace)
     }
 

@@ -9,15 +9,15 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::{DocumentProblem, Location, MAX_DEPTH, MAX_TEXT_BYTES, Problems, member, shown};
+use super::{DocumentProblem, Location, MAX_CHARACTERS, MAX_DEPTH, MAX_TEXT_BYTES, Problems, member, shown};
 
 /// What IAM has for characters (`policyDocumentType`), in words.
 const CHARACTERS: &str = "a policy document holds tab, line feed, carriage return and U+0020 to U+00FF only";
 
 /// Reads JSON text, with all its problems.
 pub(super) fn from_text(text: &str) -> Result<Value, Problems> {
-    if text.len() > MAX_TEXT_BYTES {
-        return Err(Problems::one(DocumentProblem::too_large(text.len())));
+    if let Some(problem) = too_long(text) {
+        return Err(Problems::one(problem));
     }
     let (mut problems, foreign) = foreign_characters(text);
     let reader = Reader { read: Cell::new(0), duplicates: RefCell::default() };
@@ -42,16 +42,22 @@ pub(super) fn from_text(text: &str) -> Result<Value, Problems> {
     }
 }
 
+/// Why a text is not looked at, if it is too long for that.
+pub(super) fn too_long(text: &str) -> Option<DocumentProblem> {
+    if text.len() > MAX_TEXT_BYTES {
+        return Some(DocumentProblem::too_large(text.len()));
+    }
+    let characters = text.chars().filter(|character| !character.is_ascii_whitespace()).count();
+    (characters > MAX_CHARACTERS).then(|| DocumentProblem::too_long(characters))
+}
+
 /// Checks a JSON value as far as that can be done without the text.
 pub(super) fn check_value(value: &Value) -> Problems {
     let mut scan = Scan::default();
     scan.document(value);
     // A value too deep is not serialised: that would recurse as deep.
     if scan.problems.is_empty() {
-        let length = value.to_string().len();
-        if length > MAX_TEXT_BYTES {
-            scan.problems.add(|| DocumentProblem::too_large(length));
-        }
+        scan.problems.extend(too_long(&value.to_string()).map_or_else(Problems::default, Problems::one));
     }
     scan.problems
 }

@@ -231,16 +231,23 @@ impl Lint {
     fn condition_values(&mut self, operator: &str, values: &Value, path: &str) {
         for (index, value) in items(values).iter().enumerate() {
             let path = if values.is_array() { format!("{path}[{index}]") } else { path.to_owned() };
-            match value {
-                // Other tools may write 1.10 as 1.1, and then it is another text.
-                Value::Number(number) if number.is_f64() => self.report(path, format!("quote {number}: a fraction may change on its way")),
-                Value::Number(number) if !takes_numbers(operator) => {
-                    self.report(path, format!("quote {number}: {operator} compares text, and YAML changes numbers such as account ids on the way"));
-                }
-                Value::String(_) | Value::Bool(_) | Value::Number(_) => {}
-                _ => self.report(path, "write a string, a number or a boolean, or a list of them"),
+            if let Some(problem) = condition_value_problem(operator, value) {
+                self.report(path, problem);
             }
         }
+    }
+}
+
+/// What is wrong with a value of a condition with this operator, if anything.
+pub(crate) fn condition_value_problem(operator: &str, value: &Value) -> Option<String> {
+    match value {
+        // Other tools may write 1.10 as 1.1, and then it is another text.
+        Value::Number(number) if number.is_f64() => Some(format!("quote {number}: a fraction may change on its way")),
+        Value::Number(number) if !takes_numbers(operator) => {
+            Some(format!("quote {number}: {operator} compares text, and YAML changes numbers such as account ids on the way"))
+        }
+        Value::String(_) | Value::Bool(_) | Value::Number(_) => None,
+        Value::Null | Value::Array(_) | Value::Object(_) => Some("write a string, a number or a boolean, or a list of them".to_owned()),
     }
 }
 

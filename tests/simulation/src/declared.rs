@@ -88,7 +88,7 @@ impl Resources {
     /// A document, where it can be read.
     pub fn document(&self, namespace: &str, source: DocumentSource<'_>) -> Option<Value> {
         match source {
-            DocumentSource::Document(document) => Some(Value::Object(document.clone())),
+            DocumentSource::Document(document) => serde_json::from_str(document.text().ok()?).ok(),
             DocumentSource::Json(text) => serde_json::from_str(text).ok(),
             DocumentSource::ConfigMap(reference) => {
                 serde_json::from_str(self.texts.get(&format!("{namespace}/{}/{}", reference.name, reference.key))?).ok()
