@@ -10,6 +10,7 @@
 //! - `ready`, `made`: users, or `CrossAccountRole/name`, that are in IAM already; those that are ready have an assume policy with all their roles.
 //! - `gone`, `unknown`: those of them that a read has shown to be gone, and those that are in doubt and could not be read. A role that is `gone` and was not
 //!   `made` is one of which no status ever told.
+//! - `unproven`: CrossAccountRoles of which only the status tells that they are in AWS.
 //! - `of`: the resource that is planned for, as `Kind/name` or `Kind/namespace/name`; `removal` (`CutOff` or `Delete`): its removal instead.
 //! - `observed`: what AWS has: `user` or `role`, and `policies`. `owner` stands for the owner tags: `ours` (default), `ours-before` (of a resource
 //!   of the same name with another UID), `another-resource`, `another-installation` or `nobody`.
@@ -38,19 +39,19 @@ use rolebridge::api::{BastionUser, CrossAccountRole, Managed};
 use rolebridge::core::absence::{Sight, sight};
 use rolebridge::core::action::{Action, Dependent, Tagged};
 use rolebridge::core::assume;
-use rolebridge::core::desired::{Desired, owner};
+use rolebridge::core::desired::{Desired, owner, owner_tag};
 use rolebridge::core::document::Document;
 use rolebridge::core::grants::Grant;
 use rolebridge::core::identity::{DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, RoleSettings};
 use rolebridge::core::names::{Arn, PolicyName};
 use rolebridge::core::observed::{Dependents, Observed, ObservedIdentity, ObservedPolicy};
 use rolebridge::core::outcome::Problem;
-use rolebridge::core::ownership::{INSTALLATION, OWNER, Owner, Tags, UID};
+use rolebridge::core::ownership::{Earlier, INSTALLATION, OWNER, Owner, Tags, UID};
 use rolebridge::core::placement::{ResolvedAccount, check_namespace, resolve_account};
 use rolebridge::core::plan::{DeletionPhase, Plan, plan, plan_removal};
 use rolebridge::core::subject::Subject;
 use rolebridge::core::unmanaged::UnmanagedPolicies;
-use rolebridge::core::world::{ObjectKey, World};
+use rolebridge::core::world::{ObjectKey, World, uid};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use similar::TextDiff;
@@ -73,6 +74,8 @@ struct Case {
     gone: Vec<String>,
     #[serde(default)]
     unknown: Vec<String>,
+    #[serde(default)]
+    unproven: Vec<String>,
     of: String,
     removal: Option<HowFar>,
     #[serde(default)]
@@ -214,7 +217,7 @@ fn desired<K: Subject>(cluster: &Cluster, subject: &K) -> Result<(ResolvedAccoun
 fn withdraw_revoked<K: Subject>(cluster: &Cluster, subject: &K, found: &Observed) -> Option<Desired> {
     let at = resolve_account(cluster, subject.account_name()).ok()?;
     let pinned = subject.pinned().or_else(|| Some(found.identity.as_ref()?.id.clone()));
-    subject.withdraw_revoked(cluster, &at, owner(subject, support_core::INSTALLATION), pinned, found)
+    subject.withdraw_revoked(cluster, &at, owner(subject, &at, support_core::INSTALLATION), pinned, found)
 }
 
 fn key(text: &str) -> ObjectKey {
@@ -247,6 +250,7 @@ fn run(case: &Case) -> Made {
     let unmade = case.gone.iter().filter(|name| !case.made.contains(name) && !case.ready.contains(name));
     unmade.filter_map(|name| name.strip_prefix("CrossAccountRole/")).for_each(|role| cluster.unmake(key(role)));
     case.unknown.iter().map(id_of).for_each(|id| cluster.doubt(id));
+    case.unproven.iter().for_each(|role| cluster.doubt_status(key(role)));
     let (kind, name) = case.of.split_once('/').expect("of: Kind/name");
     match kind {
         BastionUser::KIND => run_for(case, &cluster, &*cluster.user(&key(name)).expect("the user that the case is about")),
@@ -256,7 +260,14 @@ fn run(case: &Case) -> Made {
 }
 
 fn run_for<K: Subject>(case: &Case, cluster: &Cluster, subject: &K) -> Made {
-    let owner = owner(subject, support_core::INSTALLATION);
+    // What AWS has bears owner tags also where the account is not to be found.
+    let nowhere = || Owner {
+        installation: support_core::INSTALLATION.into(),
+        resource: owner_tag(subject),
+        uid: uid(subject),
+        earlier: Earlier::LeftTo(subject.account_name().into()),
+    };
+    let owner = resolve_account(cluster, subject.account_name()).map_or_else(|_| nowhere(), |at| owner(subject, &at, support_core::INSTALLATION));
     let observed = observed(&case.observed, subject, &owner);
     if let Some(how_far) = case.removal {
         let how_far = match how_far {

@@ -52,7 +52,7 @@ pub fn plan(fleet: &Fleet) -> Result<()> {
     note_all::<AWSAccount>(&index);
     note_all::<BastionUser>(&index);
     note_all::<CrossAccountRole>(&index);
-    let world = Snapshot { index: &index, memory: &memory };
+    let world = Snapshot { index: &index, memory: &memory, installation: "bench" };
     let wanted = |account: &str| -> Result<Vec<Desired>> {
         let at = resolve_account(&world, account).map_err(|problem| anyhow!(problem.message))?;
         let texts = ConfigTexts::default();

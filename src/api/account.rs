@@ -60,6 +60,9 @@ pub struct AWSAccountSpec {
     /// What the users of this account's resources may do there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guardrails: Option<Guardrails>,
+    /// Whose objects in AWS are that carry this installation's tags.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ownership: Option<Ownership>,
     /// How fast the operator may call this account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
@@ -174,6 +177,28 @@ pub struct Guardrails {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::group_patterns")]
     pub joinable_groups: Vec<String>,
+}
+
+/// Whose objects in AWS are that carry this installation's tags.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Ownership {
+    /// What becomes of a user, role or policy that carries the tags of this installation and of a resource's namespace and name, and was made for an earlier
+    /// resource of that name, as before the cluster was rebuilt. Never: it stays as it is, and the resource says Conflict. SameInstallation: the
+    /// resource takes it over. Whoever may tag users and roles in this account could then pass off any of them as such, so set it for as long as a rebuild
+    /// takes.
+    #[serde(default)]
+    pub take_over: TakeOver,
+}
+
+/// What becomes of what an earlier resource of the same name has left.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TakeOver {
+    /// It stays as it is.
+    #[default]
+    Never,
+    /// The resource takes it over.
+    SameInstallation,
 }
 
 /// How fast the operator may call one account. IAM's own limits are per account and not published; these stay well below what is

@@ -18,7 +18,7 @@ use crate::runtime::{server, shutdown, telemetry};
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// ID of this installation; it stands in the owner tags of everything that is made in AWS, and only objects that carry it are touched.
-    /// Choose one and keep it: a rebuilt cluster with the same ID takes its objects back. Default: the UID of the namespace kube-system.
+    /// Choose one and keep it: a rebuilt cluster with the same ID takes its objects back where an AWSAccount has spec.ownership.takeOver: SameInstallation. Default: the UID of the namespace kube-system.
     #[arg(long, env = "ROLEBRIDGE_INSTALLATION", value_parser = installation)]
     installation: Option<String>,
 

@@ -21,6 +21,7 @@ use super::state::sweeps::Sweeps;
 use super::world::Snapshot;
 use crate::api::AWSAccount;
 use crate::aws::{Account, BaseConfig};
+use crate::core::grants::lacks_right;
 use crate::core::names::Arn;
 use crate::core::outcome::Problem;
 use crate::core::placement::ResolvedAccount;
@@ -84,7 +85,7 @@ impl Context {
 
     /// What the decisions may look at, as it is now.
     pub fn world(&self) -> Snapshot<'_> {
-        Snapshot { index: &self.index, memory: &self.memory }
+        Snapshot { index: &self.index, memory: &self.memory, installation: &self.settings.installation }
     }
 
     /// The client of an account.
@@ -125,6 +126,12 @@ impl Context {
             self.retries.progress(&partner, now);
             self.wake(&partner);
         }
+    }
+
+    /// Wakes the sources of a role that wait for the right to it until it was seen to bear its owner tags.
+    pub fn proven(&self, role: &ObjectKey) {
+        let partners = self.index.partners(&Ref::Role(role.clone()));
+        self.wake_all(partners.iter().filter(|partner| lacks_right(&self.world(), partner, role)));
     }
 
     /// Takes note that there is nothing in AWS that was made for a user or role of which no status tells, and wakes those who may have the right to what

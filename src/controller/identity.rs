@@ -65,7 +65,7 @@ async fn only_withdraw<K: Kind + Subject>(object: K, context: &Context, problems
     let before = object.status().cloned().unwrap_or_default();
     let history = History::of(&context.memory, &object);
     let found = lookup_account(&context.world(), object.account_name())
-        .and_then(|at| Ok((object.removed(&context.world(), &at, owner(&object, &context.settings.installation), history.identity_id())?, at)));
+        .and_then(|at| Ok((object.removed(&context.world(), &at, owner(&object, &at, &context.settings.installation), history.identity_id())?, at)));
     let is_made = object.reported_arn().is_some() || (object.is_finalized() && history.may_have_made());
     let (true, Ok((known, at))) = (is_made, found) else { return Ok(report_with(object, before, problems, None)) };
     let arn = object.reported_arn().or_else(|| object.declared_arn(&at)).filter(|arn| arn.account_id().as_ref() == Some(&at.id));

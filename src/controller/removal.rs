@@ -64,7 +64,7 @@ pub async fn remove<K: Kind + Subject>(object: K, context: &Context) -> Result<P
         Ok(permit) => permit,
         Err(pause) => return Ok(Pass::Again(pause)),
     };
-    let removed = match object.removed(&context.world(), &at, owner(&object, &context.settings.installation), history.identity_id()) {
+    let removed = match object.removed(&context.world(), &at, owner(&object, &at, &context.settings.installation), history.identity_id()) {
         Ok(removed) => removed,
         Err(problem) => return Ok(report_with(object, facts, vec![abandonable(problem)], None)),
     };

@@ -55,7 +55,7 @@ pub(super) fn withdraw_revoked<K: Subject>(
     history: &History<'_>,
     found: &Observed,
 ) -> Option<Desired> {
-    let owner = owner(object, &context.settings.installation);
+    let owner = owner(object, at, &context.settings.installation);
     let less = object.withdraw_revoked(&context.world(), at, owner, history.identity_id(), found)?;
     Some(Desired { written_trust: history.trust_written(), ..less })
 }

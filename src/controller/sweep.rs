@@ -18,7 +18,7 @@ use super::state::sweeps::Strangers;
 use crate::api::account::{OrphanStatus, ShadowGrantStatus};
 use crate::api::{BastionUser, CrossAccountRole, Reason};
 use crate::aws::Account;
-use crate::core::desired::owner;
+use crate::core::desired::owner_tag;
 use crate::core::failure::Failure;
 use crate::core::grants::{role_identity, user_identity};
 use crate::core::identity::IdentityName;
@@ -102,7 +102,11 @@ impl Look<'_> {
                 // Another process may have told last what it knew, which is outdated.
                 let is_news = is_news || !was_ready(object);
                 let seen = Observation { uid: uid(object), arn: desired.arn, observed, principal_ids, read_at: self.began, basis: Basis::Swept };
+                let is_first = memory.observation(&of).is_none();
                 memory.keep_swept(&of, self.began, seen);
+                if let (true, Ref::Role(key)) = (is_first, &of) {
+                    self.context.proven(key);
+                }
                 if is_news {
                     self.context.wake(&of);
                 }
@@ -145,9 +149,8 @@ pub fn resources_of(context: &Context, account: &str) -> Vec<Ref> {
 
 /// What each resource of an account stands for in IAM, by `kind/namespace/name`.
 fn owned_in(context: &Context, account: &str) -> BTreeSet<(String, IdentityName)> {
-    let installation = &context.settings.installation;
     let (users, roles) = (users_in(context, account), roles_in(context, account));
-    let users = users.iter().filter_map(|user| Some((owner(&**user, installation).resource, IdentityName::User(user_identity(user).ok()?.0))));
-    let roles = roles.iter().filter_map(|role| Some((owner(&**role, installation).resource, IdentityName::Role(role_identity(role).ok()?.0))));
+    let users = users.iter().filter_map(|user| Some((owner_tag(&**user), IdentityName::User(user_identity(user).ok()?.0))));
+    let roles = roles.iter().filter_map(|role| Some((owner_tag(&**role), IdentityName::Role(role_identity(role).ok()?.0))));
     users.chain(roles).collect()
 }

@@ -8,6 +8,9 @@ use super::cluster::index::Index;
 use super::cluster::kind::Kind;
 use super::state::memory::Memory;
 use crate::api::{AWSAccount, BastionUser, CrossAccountRole, Managed};
+use crate::core::desired::owner_tag;
+use crate::core::observed::ObservedIdentity;
+use crate::core::ownership::is_named;
 use crate::core::world::{Labels, ObjectKey, Ref, SourceKey, World};
 
 /// The stores, what depends on what in them, and what this process remembers.
@@ -16,6 +19,8 @@ pub struct Snapshot<'a> {
     pub index: &'a Index,
     /// What is remembered of each resource.
     pub memory: &'a Memory,
+    /// The ID of this installation, which owner tags name.
+    pub installation: &'a str,
 }
 
 impl Snapshot<'_> {
@@ -76,6 +81,13 @@ impl World for Snapshot<'_> {
 
     fn role_id(&self, role: &CrossAccountRole) -> Option<String> {
         self.living(role, role.status.as_ref().and_then(|s| s.role_id.clone()))
+    }
+
+    fn is_proven(&self, role: &CrossAccountRole) -> bool {
+        let of = Ref::Role(ObjectKey::of(role));
+        let is_named = |found: &ObservedIdentity| is_named(&found.identity.tags, self.installation, &owner_tag(role));
+        self.memory.deeds(&of, |deeds| deeds.made.is_some()) == Some(true)
+            || self.memory.observation(&of).and_then(|seen| seen.observed.identity).is_some_and(|found| is_named(&found))
     }
 
     fn is_gone(&self, id: &str) -> bool {

@@ -16,7 +16,7 @@ use super::failure::{Effect, Failure};
 use super::identity::IdentityName;
 use super::names::{Arn, UniqueID};
 use super::observed::{Observed, ObservedIdentity, Scope};
-use super::plan::{DeletionPhase, DeletionTarget, is_own};
+use super::plan::{DeletionPhase, DeletionTarget};
 
 /// For how long IAM may not show what was made.
 pub const PROPAGATION: Duration = Duration::from_secs(120);
@@ -156,8 +156,11 @@ pub enum Sight {
 pub fn sight(desired: &Desired, observed: &Observed, doubt: Duration) -> Sight {
     let Some(pinned) = &desired.pinned else {
         // What an earlier object of the same name has left may be gone, and one of this object's own in its place.
-        let is_taken_over = |found: &ObservedIdentity| is_own(desired, observed) && !desired.owner.is_told_by(&found.identity.tags);
-        let is_unclear = !doubt.is_zero() && observed.identity.as_ref().is_some_and(is_taken_over);
+        let is_earlier = |found: &ObservedIdentity| {
+            let tags = &found.identity.tags;
+            desired.owner.is_named_by(tags) && !desired.owner.is_told_by(tags)
+        };
+        let is_unclear = !doubt.is_zero() && observed.identity.as_ref().is_some_and(is_earlier);
         return if is_unclear { Sight::Unclear } else { Sight::Clear };
     };
     match (observed.shows(pinned, &desired.owner, !doubt.is_zero()), &observed.identity) {
@@ -200,7 +203,7 @@ mod tests {
     use super::*;
     use crate::identity::Identity;
     use crate::names::Path;
-    use crate::ownership::Owner;
+    use crate::ownership::{Earlier, Owner};
     use crate::quotas::Quotas;
     use rolebridge_api::Reason;
 
@@ -263,7 +266,7 @@ mod tests {
     }
 
     fn owner() -> Owner {
-        Owner { installation: "one".into(), resource: "BastionUser/data/alice".into(), uid: "u1".into(), takes_over: true }
+        Owner { installation: "one".into(), resource: "BastionUser/data/alice".into(), uid: "u1".into(), earlier: Earlier::TakenOver }
     }
 
     /// A user of ours with these policies attached.

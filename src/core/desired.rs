@@ -11,14 +11,15 @@ use super::listed::LISTED;
 use super::names::{Arn, UniqueID};
 use super::observed::{Observed, Scope};
 use super::outcome::Problem;
-use super::ownership::{Owner, Tags};
+use super::ownership::{Earlier, Owner, Tags};
 use super::permissions::{ConfigTexts, Place, declared};
 use super::placement::ResolvedAccount;
 use super::possible::PolicyHolder;
 use super::quotas::{Quotas, SHARD_QUOTA};
 use super::sources::{grants_of_role, trust_problems};
 use super::trust::{Principal, Trust, TrustRule, deny_all_trust};
-use super::world::{SourceKey, World};
+use super::world::{ObjectKey, SourceKey, World, uid};
+use rolebridge_api::account::TakeOver;
 use rolebridge_api::permissions::Unmanaged;
 use rolebridge_api::role::GrantState;
 use rolebridge_api::{BastionUser, CrossAccountRole, Managed, Reason};
@@ -216,13 +217,21 @@ pub(super) fn too_many(who: &IdentityName, roles: usize, excess: usize, policies
     )
 }
 
-/// The owner of the objects of a resource. What was deleted in AWS and is made anew is known by no unique ID: only what bears the resource's own UID is that.
-pub fn owner<K: Managed>(object: &K, installation: &str) -> Owner {
-    let meta = object.meta();
-    let part = |part: &Option<String>| part.clone().unwrap_or_default();
-    let resource = format!("{}/{}/{}", K::KIND, part(&meta.namespace), part(&meta.name));
-    let takes_over = object.status().is_none_or(|status| K::deleted_id(status).is_none());
-    Owner { installation: installation.into(), resource, uid: part(&meta.uid), takes_over }
+/// The owner of the objects of a resource in this account. What was deleted in AWS and is made anew is known by no unique ID: only what bears the resource's
+/// own UID is that.
+pub fn owner<K: Managed>(object: &K, at: &ResolvedAccount, installation: &str) -> Owner {
+    let takes_over = at.account.spec.ownership.as_ref().is_some_and(|ownership| ownership.take_over == TakeOver::SameInstallation);
+    let earlier = match object.status().and_then(K::deleted_id) {
+        Some(_) => Earlier::Another,
+        None if takes_over => Earlier::TakenOver,
+        None => Earlier::LeftTo(at.name.clone()),
+    };
+    Owner { installation: installation.into(), resource: owner_tag(object), uid: uid(object), earlier }
+}
+
+/// What the owner tag says of a resource: `kind/namespace/name`.
+pub fn owner_tag<K: Managed>(object: &K) -> String {
+    format!("{}/{}", K::KIND, ObjectKey::of(object))
 }
 
 /// The wanted state of a user.
@@ -239,7 +248,7 @@ pub fn desired_user(
     readable(user)?;
     let (name, path) = user_identity(user).map_err(|p| vec![p])?;
     let mut problems = vec![];
-    let owner = owner(user, installation);
+    let owner = owner(user, at, installation);
     let tags = with_owner(&user.spec.tags, &owner);
     let permissions = user.spec.permissions.as_ref();
     let declared = declared(permissions, &Place { at, path: &path, tags: &tags }, texts, &mut problems);
@@ -312,7 +321,7 @@ pub fn desired_role(
     readable(role)?;
     let (name, path) = role_identity(role).map_err(|p| vec![p])?;
     let mut problems = vec![];
-    let owner = owner(role, installation);
+    let owner = owner(role, at, installation);
     let tags = with_owner(&role.spec.tags, &owner);
     let boundary = optional(&mut problems, "spec.permissionsBoundaryARN", role.spec.permissions_boundary_arn.as_deref());
     let max_session_duration =

@@ -14,7 +14,7 @@ use super::outcome::Problem;
 use super::placement::{ResolvedAccount, check_namespace, matches, resolve_account, shared_with};
 use super::require::{is_met_by_console, session_rights};
 use super::trust::{Conditions, Principal, Trust, TrustRule};
-use super::world::{Labels, ObjectKey, SourceKey, World};
+use super::world::{Labels, ObjectKey, Ref, SourceKey, World};
 use rolebridge_api::common::AllowRolesFrom;
 use rolebridge_api::conditions::{Class, condition_types};
 use rolebridge_api::role::GrantState;
@@ -420,6 +420,15 @@ fn roles_of(world: &dyn World, source: SourceObject<'_>) -> Vec<AssumableRole> {
     naming.into_iter().filter_map(|role| world.role(&role)).filter_map(|role| assumable(world, source, &role)).collect()
 }
 
+/// Whether the status of a user or role tells of no right to assume this role.
+pub fn lacks_right(world: &dyn World, source: &Ref, role: &ObjectKey) -> bool {
+    match source {
+        Ref::User(key) => world.user(key).is_some_and(|user| !SourceObject::User(&user).allows_role(world, role)),
+        Ref::Role(key) => world.role(key).is_some_and(|source| !SourceObject::Role(&source).allows_role(world, role)),
+        Ref::Account(_) => false,
+    }
+}
+
 /// ARNs of all roles that name a source, whatever else is to be said of them.
 pub fn arns_naming(world: &dyn World, source: &SourceKey) -> BTreeSet<Arn> {
     let arn = |role: &CrossAccountRole| {
@@ -465,12 +474,13 @@ fn assumable(world: &dyn World, source: SourceObject<'_>, role: &CrossAccountRol
     let relations: Vec<Intent> = entries.iter().map(|entry| relation(world, role, &at, entry.principal, source).intent).collect();
     let intent = [Intent::Grant, Intent::Freeze].into_iter().find(|p| relations.contains(p))?;
     // A role of that name may be somebody else's and trust the whole account: the right to assume it is given only once it is known to be
-    // this resource's own, and taken back once it is known not to be.
+    // this resource's own, which its status alone does not prove, and taken back once it is known not to be.
     let own = itself.unique_id(world).is_some();
     let arn = Arn::role(&at.partition, &at.id, &path, &name);
     Some(match intent {
         _ if is_another => of(arn, Intent::Revoke, !stalled),
         Intent::Grant if !own => of(arn, Intent::Freeze, !stalled),
+        Intent::Grant if !world.is_proven(role) => of(arn, Intent::Freeze, false),
         intent => of(arn, intent, false),
     })
 }

@@ -202,10 +202,10 @@ fn record_on_identity(identity: &mut Identity, action: &Action) {
 mod tests {
     use super::*;
     use crate::names::Path;
-    use crate::ownership::Tags;
+    use crate::ownership::{Earlier, Tags};
 
     fn owner() -> Owner {
-        Owner { installation: "one".into(), resource: "BastionUser/data/alice".into(), uid: "u1".into(), takes_over: true }
+        Owner { installation: "one".into(), resource: "BastionUser/data/alice".into(), uid: "u1".into(), earlier: Earlier::TakenOver }
     }
 
     fn alice(id: &str, tags: Tags) -> Observed {

@@ -27,8 +27,19 @@ pub struct Owner {
     pub resource: String,
     /// UID of the Kubernetes object.
     pub uid: String,
-    /// Whether what an earlier object of the same name has left is its own, too, as after a restored backup. Otherwise only what bears its very UID is.
-    pub takes_over: bool,
+    /// What becomes of what an earlier object of the same name has left.
+    pub earlier: Earlier,
+}
+
+/// What becomes of what bears the owner tags of an earlier object of a resource's name, as after a rebuild of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Earlier {
+    /// It is the resource's own: the AWSAccount says so.
+    TakenOver,
+    /// It stays as it is. The AWSAccount of this name does not say otherwise: tags prove nothing to those who can tag.
+    LeftTo(String),
+    /// It is somebody else's: what was made for the resource was deleted in AWS.
+    Another,
 }
 
 impl Owner {
@@ -39,7 +50,7 @@ impl Owner {
 
     /// Whether tags name this owner, be it an earlier object of its name.
     pub fn is_named_by(&self, tags: &Tags) -> bool {
-        tag(tags, INSTALLATION) == Some(&self.installation) && tag(tags, OWNER) == Some(&self.resource)
+        is_named(tags, &self.installation, &self.resource)
     }
 
     /// Whether tags name this owner, down to the very Kubernetes object.
@@ -52,26 +63,34 @@ impl Owner {
     /// `what` names the object for people, `id` is its unique ID, `pinned` the one in the resource's status, if any.
     ///
     /// # Errors
-    /// [`Reason::Conflict`] where the tags name nobody or somebody else, [`Reason::IdentityChanged`] where they name this owner on an
-    /// object with another unique ID than the pinned one, or an earlier object of its name whose things it does not take over.
+    /// [`Reason::Conflict`] where the tags name nobody or somebody else, or an earlier object of this owner's name whose things it does not take over.
+    /// [`Reason::IdentityChanged`] where they name this owner on an object with another unique ID than the pinned one, or an earlier object of its name
+    /// where what was made for this one was deleted.
     pub fn check(&self, what: &str, tags: &Tags, id: &UniqueID, pinned: Option<&UniqueID>) -> Result<(), Problem> {
         if !self.is_named_by(tags) {
             return Err(Problem::new(Reason::Conflict, self.conflict(what, tags, pinned == Some(id))));
         }
-        if !self.takes_over && !self.is_told_by(tags) {
-            let message = format!(
-                "{what} bears the owner tags of an earlier object of this name, and what was made for this one was deleted in AWS: somebody made another. If it is not needed, delete it in AWS; it is then made again."
-            );
-            return Err(Problem::new(Reason::IdentityChanged, message));
-        }
-        match pinned {
-            Some(pinned) if pinned != id => Err(Problem::new(
+        match (pinned, &self.earlier) {
+            (Some(pinned), _) if pinned != id => Err(Problem::new(
                 Reason::IdentityChanged,
                 format!(
                     "{what} has the unique ID {id}, but {pinned} was made for this resource: somebody deleted it and made another. If it is not needed, delete it in AWS; it is then made again."
                 ),
             )),
-            _ => Ok(()),
+            (Some(_), _) | (None, Earlier::TakenOver) => Ok(()),
+            (None, _) if self.is_told_by(tags) => Ok(()),
+            (None, Earlier::Another) => Err(Problem::new(
+                Reason::IdentityChanged,
+                format!(
+                    "{what} bears the owner tags of an earlier object of this name, and what was made for this one was deleted in AWS: somebody made another. If it is not needed, delete it in AWS; it is then made again."
+                ),
+            )),
+            (None, Earlier::LeftTo(account)) => Err(Problem::new(
+                Reason::Conflict,
+                format!(
+                    "{what} bears the owner tags of an earlier object of this name, and is not touched: tags prove nothing to those who can tag. If the cluster was rebuilt or restored, have a platform administrator set spec.ownership.takeOver: SameInstallation on AWSAccount {account}. Otherwise choose another name, or delete it in AWS if nobody needs it."
+                ),
+            )),
         }
     }
 
@@ -92,6 +111,11 @@ impl Owner {
     }
 }
 
+/// Whether tags name a resource (`kind/namespace/name`) of an installation as the owner.
+pub fn is_named(tags: &Tags, installation: &str, resource: &str) -> bool {
+    tag(tags, INSTALLATION) == Some(installation) && tag(tags, OWNER) == Some(resource)
+}
+
 fn tag<'t>(tags: &'t Tags, key: &str) -> Option<&'t str> {
     tags.iter().find(|(k, _)| same_name(k, key)).map(|(_, value)| value.as_str())
 }
@@ -101,7 +125,7 @@ mod tests {
     use super::*;
 
     fn owner() -> Owner {
-        Owner { installation: "one".into(), resource: "CrossAccountRole/data/reader".into(), uid: "u1".into(), takes_over: true }
+        Owner { installation: "one".into(), resource: "CrossAccountRole/data/reader".into(), uid: "u1".into(), earlier: Earlier::TakenOver }
     }
 
     fn id(text: &str) -> UniqueID {
@@ -117,13 +141,20 @@ mod tests {
 
     #[test]
     fn who_takes_nothing_over_owns_only_what_bears_its_own_uid() {
-        let made_anew = Owner { takes_over: false, ..owner() };
         let id = id("AROAEXAMPLEROLE00001");
+        let made_anew = Owner { earlier: Earlier::Another, ..owner() };
+        let careful = Owner { earlier: Earlier::LeftTo("prod".into()), ..owner() };
+        assert_eq!(careful.check("role r", &owner().tags(), &id, None), Ok(()));
         assert_eq!(made_anew.check("role r", &owner().tags(), &id, None), Ok(()));
         let mut without_uid = owner().tags();
         without_uid.remove(UID);
         for tags in [Owner { uid: "u0".into(), ..owner() }.tags(), without_uid] {
             assert_eq!(made_anew.check("role r", &tags, &id, None).unwrap_err().reason, Reason::IdentityChanged);
+            let conflict = careful.check("role r", &tags, &id, None).unwrap_err();
+            assert_eq!(conflict.reason, Reason::Conflict);
+            assert!(conflict.message.contains("spec.ownership.takeOver: SameInstallation on AWSAccount prod"), "{}", conflict.message);
+            // The unique ID that a restored status has proves more than the UID of an object.
+            assert_eq!(careful.check("role r", &tags, &id, Some(&id)), Ok(()));
         }
         assert_eq!(made_anew.check("role r", &Tags::new(), &id, None).unwrap_err().reason, Reason::Conflict);
     }

@@ -162,7 +162,7 @@ mod tests {
     use crate::action::Receipt;
     use crate::identity::{Identity, IdentityName};
     use crate::names::Path;
-    use crate::ownership::Owner;
+    use crate::ownership::{Earlier, Owner};
     use crate::quotas::Quotas;
     use rolebridge_api::Reason;
 
@@ -170,7 +170,7 @@ mod tests {
 
     /// A user without anything.
     fn alice() -> Desired {
-        let owner = Owner { installation: "one".into(), resource: "BastionUser/data/alice".into(), uid: "u1".into(), takes_over: true };
+        let owner = Owner { installation: "one".into(), resource: "BastionUser/data/alice".into(), uid: "u1".into(), earlier: Earlier::TakenOver };
         let identity = Identity {
             name: IdentityName::User("alice".parse().unwrap()),
             path: Path::root(),

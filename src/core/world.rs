@@ -119,6 +119,8 @@ pub trait World: Send + Sync {
     /// The unique ID of the IAM role that was made for a CrossAccountRole: from its status, or known already and on its way there. None where it is gone,
     /// or in doubt for long.
     fn role_id(&self, role: &CrossAccountRole) -> Option<String>;
+    /// Whether this process has made the role of a CrossAccountRole, or has read that it bears the owner tags. A status alone proves nothing.
+    fn is_proven(&self, role: &CrossAccountRole) -> bool;
     /// Whether a read has shown that the user or role with this unique ID does not bear the name any more that it was made with.
     fn is_gone(&self, id: &str) -> bool;
     /// Whether a read has shown, when that was certain, that there is nothing in AWS that was made for a CrossAccountRole of whose role no status tells.

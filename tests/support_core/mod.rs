@@ -34,6 +34,8 @@ pub struct Cluster {
     unknown: BTreeSet<String>,
     /// The roles of which no status tells, and which a read has shown not to be there.
     unmade: BTreeSet<ObjectKey>,
+    /// The roles of which nothing but their status tells.
+    unproven: BTreeSet<ObjectKey>,
 }
 
 impl Cluster {
@@ -120,6 +122,12 @@ impl Cluster {
     /// Lets a read have shown that there is no role which was made for this resource; its status tells of none.
     pub fn unmake(&mut self, role: ObjectKey) {
         self.unmade.insert(role);
+    }
+
+    #[allow(dead_code, reason = "not all tests of the core have roles that only their status tells of")]
+    /// Lets nothing but its status tell of a role.
+    pub fn doubt_status(&mut self, role: ObjectKey) {
+        self.unproven.insert(role);
     }
 
     #[allow(dead_code, reason = "not all tests of the core have sources that are in doubt")]
@@ -227,6 +235,10 @@ impl World for Cluster {
 
     fn role_id(&self, role: &CrossAccountRole) -> Option<String> {
         self.living(role.status.as_ref()?.role_id.as_ref())
+    }
+
+    fn is_proven(&self, role: &CrossAccountRole) -> bool {
+        !self.unproven.contains(&ObjectKey::of(role))
     }
 
     fn is_gone(&self, id: &str) -> bool {

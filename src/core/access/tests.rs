@@ -47,6 +47,10 @@ impl World for Accounts {
         None
     }
 
+    fn is_proven(&self, _: &CrossAccountRole) -> bool {
+        false
+    }
+
     fn is_gone(&self, _: &str) -> bool {
         false
     }

@@ -2,10 +2,10 @@ use super::*;
 use crate::document::Statement;
 use crate::identity::{ManagedPolicy, RoleSettings};
 use crate::names::Path;
-use crate::ownership::Owner;
+use crate::ownership::{Earlier, Owner};
 
 fn owner(resource: &str) -> Owner {
-    Owner { installation: "one".into(), resource: resource.into(), uid: "u".into(), takes_over: true }
+    Owner { installation: "one".into(), resource: resource.into(), uid: "u".into(), earlier: Earlier::TakenOver }
 }
 
 fn role(name: &str, tags: Tags, trusted: &[&str]) -> ObservedIdentity {
