@@ -9,7 +9,8 @@
 //!   ├─ aws_sim         the AWS simulator with its control endpoints, and the AWS CLI against it
 //!   ├─ operator        the operator's binary as a child process
 //!   ├─ api_gate        a way to the API server that can be disturbed: writes held, watches broken off, answers cut
-//!   └─ aws_gate        a way to the AWS simulator on which the list of an account's entities may come in part
+//!   ├─ aws_gate        a way to the AWS simulator on which the list of an account's entities may come in part
+//!   └─ siege           connections that ask a server for nothing and do not go
 //! cluster ───────► Testbed: all of them in one sandbox, with helpers that wait and explain
 //!   └─ charts          the project's own charts, installed with Helm
 //! ```
@@ -28,6 +29,7 @@ pub mod control_plane;
 pub mod http;
 pub mod operator;
 pub mod sandbox;
+pub mod siege;
 pub mod tools;
 pub mod wait;
 
@@ -40,5 +42,6 @@ pub use command::run;
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
 pub use operator::Operator;
 pub use sandbox::Sandbox;
+pub use siege::Siege;
 pub use tools::Tool;
 pub use wait::{Seen, wait_for, wait_for_absence, wait_for_object};

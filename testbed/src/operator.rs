@@ -1,6 +1,6 @@
 //! The operator's real binary as a child process.
 
-use std::{fs, path::Path, process::ExitStatus, sync::Arc, time::Duration};
+use std::{fs, net::SocketAddr, path::Path, process::ExitStatus, sync::Arc, time::Duration};
 
 use anyhow::Result;
 
@@ -40,11 +40,16 @@ impl Operator {
 
     /// Asks the operator of its health, `/livez` or `/readyz`, and returns the status and what it says. Waits until it listens.
     pub async fn health(&self, path: &str) -> Result<(u16, String)> {
-        let address = wait_for("the operator says where its health is served", || async {
+        http::ask(&format!("http://{}{path}", self.health_address().await?)).await
+    }
+
+    /// Where the operator serves its health. Waits until it does.
+    pub async fn health_address(&self) -> Result<SocketAddr> {
+        let told = wait_for("the operator says where its health is served", || async {
             self.ensure_running()?;
             Ok(Seen::from_option(health_address(&self.log()), || self.log()))
         });
-        http::ask(&format!("http://{}{path}", address.await?)).await
+        Ok(told.await?.parse()?)
     }
 
     /// The process id.

@@ -8,11 +8,12 @@ use k8s_openapi::api::{
     apps::v1::Deployment,
     authorization::v1::{SelfSubjectRulesReview, SelfSubjectRulesReviewSpec},
     core::v1::{Container, EnvVar, Pod},
+    networking::v1::{NetworkPolicy, NetworkPolicySpec},
     rbac::v1::{ClusterRole, ClusterRoleBinding},
 };
 use kube::{Api, Client, api::PostParams, core::ObjectMeta};
 use rolebridge_testbed::{Sandbox, Seen, Testbed, TestbedOptions, Tool, charts, command::output, run, wait_for_absence};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Counts, INSTALLATION, LIST, World, assert_told, bastion_user, config_map, cross_account_role, new_key, user};
 
@@ -193,6 +194,60 @@ async fn the_pod_keeps_the_strictest_standard() -> Result<()> {
     Ok(())
 }
 
+const IMAGE: &str = "image.repository=registry.invalid/rolebridge";
+
+/// The NetworkPolicy of the chart with these values, as the API server takes it.
+async fn network_policy(testbed: &Testbed, values: &[&str]) -> Result<NetworkPolicySpec> {
+    let (good, said) = render(&[&[IMAGE, "networkPolicy.enabled=true"], values].concat()).await?;
+    ensure!(good, "{said}");
+    let document = said.split("\n---\n").find(|document| document.contains("kind: NetworkPolicy")).context("no NetworkPolicy")?;
+    let policy: NetworkPolicy = serde_saphyr::from_str(document)?;
+    let policies = Api::<NetworkPolicy>::namespaced(testbed.control_plane.client().await?, charts::NAMESPACE);
+    let try_it = PostParams { dry_run: true, ..PostParams::default() };
+    policies.create(&try_it, &policy).await.context("the NetworkPolicy is refused")?.spec.context("no spec")
+}
+
+#[tokio::test]
+async fn the_network_policy_lets_nobody_in_and_the_operator_out_to_what_it_needs() -> Result<()> {
+    let world = World::shared().await?;
+    let testbed = &world.testbed;
+    let (good, said) = render(&[IMAGE]).await?;
+    ensure!(good && !said.contains("NetworkPolicy"), "there is none by default:\n{said}");
+
+    let policy = network_policy(testbed, &[]).await?;
+    let labels = policy.pod_selector.as_ref().and_then(|selector| selector.match_labels.clone());
+    let deployment = deployment(testbed).await?.spec.context("no spec")?;
+    assert_eq!(labels, deployment.selector.match_labels);
+    assert_eq!(policy.policy_types, Some(vec!["Ingress".to_owned(), "Egress".to_owned()]));
+    assert_eq!(policy.ingress.unwrap_or_default(), []);
+    let port = |protocol: &str, port: u16| json!({"protocol": protocol, "port": port});
+    let names = json!({"ports": [port("UDP", 53), port("TCP", 53)]});
+    let addresses = ["169.254.170.23/32", "fd00:ec2::23/128"].map(|cidr| json!({"ipBlock": {"cidr": cidr}}));
+    let credentials = json!({"ports": [port("TCP", 80)], "to": addresses});
+    let services = json!({"ports": [port("TCP", 443), port("TCP", 6443)]});
+    assert_eq!(serde_json::to_value(policy.egress)?, json!([names, services, credentials]));
+
+    let policy = network_policy(
+        testbed,
+        &[
+            "health.port=9000",
+            "networkPolicy.healthFrom[0].ipBlock.cidr=10.0.0.0/24",
+            "networkPolicy.dnsPorts={5353}",
+            "networkPolicy.httpsPorts={443}",
+            "networkPolicy.httpsTo[0].ipBlock.cidr=10.1.0.0/16",
+            "networkPolicy.credentialsFrom=null",
+            "networkPolicy.egress[0].ports[0].port=3128",
+        ],
+    )
+    .await?;
+    let block = |cidr: &str| json!([{"ipBlock": {"cidr": cidr}}]);
+    assert_eq!(serde_json::to_value(policy.ingress)?, json!([{"from": block("10.0.0.0/24"), "ports": [port("TCP", 9000)]}]));
+    let names = json!({"ports": [port("UDP", 5353), port("TCP", 5353)]});
+    let services = json!({"ports": [port("TCP", 443)], "to": block("10.1.0.0/16")});
+    assert_eq!(serde_json::to_value(policy.egress)?, json!([names, services, {"ports": [port("TCP", 3128)]}]));
+    Ok(())
+}
+
 #[tokio::test]
 async fn the_operator_runs_as_the_deployment_says_and_answers_its_probes() -> Result<()> {
     let world = World::own_with(TestbedOptions::default()).await?;
@@ -312,6 +367,15 @@ async fn helm_alone(arguments: &[&str]) -> Result<(bool, String)> {
     Ok((said.status.success(), [said.stdout, said.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat()))
 }
 
+/// What Helm makes of the operator's chart with these values (`name=value`), and whether it succeeded.
+async fn render(values: &[&str]) -> Result<(bool, String)> {
+    let chart = charts::chart("rolebridge");
+    let mut arguments = vec!["template", charts::RELEASE, chart.to_str().context("a path that is not text")?, "--kube-version=1.36.0"];
+    arguments.extend(["--namespace", charts::NAMESPACE]);
+    arguments.extend(values.iter().flat_map(|value| ["--set", value]));
+    helm_alone(&arguments).await
+}
+
 #[tokio::test]
 async fn helm_finds_no_fault_with_the_charts() -> Result<()> {
     for name in ["rolebridge-crds", "rolebridge"] {
@@ -323,12 +387,6 @@ async fn helm_finds_no_fault_with_the_charts() -> Result<()> {
 
 #[tokio::test]
 async fn values_that_cannot_work_are_refused_with_their_place() -> Result<()> {
-    let chart = charts::chart("rolebridge");
-    let render = async |values: &[&str]| {
-        let mut arguments = vec!["template", "rolebridge", chart.to_str().context("a path that is not text")?, "--kube-version=1.36.0"];
-        arguments.extend(values.iter().flat_map(|value| ["--set", value]));
-        helm_alone(&arguments).await
-    };
     let image = "image.repository=registry.example:5000/team/rolebridge";
     let (good, said) = render(&[image, "installation=a_.:/=+@-1", "image.tag=1.0", "env[0].name=AWS_REGION,env[0].value=eu-west-1"]).await?;
     ensure!(good && said.contains("image: \"registry.example:5000/team/rolebridge:1.0\"") && said.contains("value: \"a_.:/=+@-1\""), "{said}");
@@ -354,6 +412,10 @@ async fn values_that_cannot_work_are_refused_with_their_place() -> Result<()> {
         ("accessSecrets={keys,keys}", "/accessSecrets"),
         ("serviceAccount.create=false", "/serviceAccount/name"),
         ("podLabels.number=1", "/podLabels/number"),
+        ("networkPolicy.httpsPorts={}", "/networkPolicy/httpsPorts"),
+        ("networkPolicy.dnsPorts={0}", "/networkPolicy/dnsPorts/0"),
+        ("networkPolicy.healthFrom[0].cidr=10.0.0.0/8", "'cidr' not allowed"),
+        ("networkPolicy.credentialsFrom={169.254.169.254}", "/networkPolicy/credentialsFrom/0"),
     ] {
         let (good, said) = render(&[image, value]).await?;
         ensure!(!good && said.contains(place), "{value}: {said}");

@@ -1,12 +1,14 @@
-//! `/livez` and `/readyz` of the running operator: ready is who has listed everything and is not about to end; alive is who goes on.
+//! `/livez` and `/readyz` of the running operator: ready is who has listed everything and is not about to end; alive is who goes on. Both
+//! are answered whoever else holds connections open.
 
 use std::path::Path;
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use rolebridge_testbed::{
-    Operator, Seen, Testbed,
+    Operator, Seen, Siege, Testbed,
     aws_sim::{Fault, FaultKind},
-    charts,
+    charts, http,
 };
 
 use crate::support::{World, bastion_user};
@@ -85,4 +87,53 @@ async fn who_is_asked_to_stop_is_no_longer_ready_while_it_finishes() -> Result<(
     ensure!(ended.code() == Some(0), "{ended}; {}", operator.log());
     ensure!(tenant.state(&utils).await?.users.iter().any(|user| user["userName"] == "alice"), "what was under way was done");
     Ok(())
+}
+
+/// Probes as a kubelet does that is in a hurry: each must be answered within the second that a probe has by default.
+async fn probe_for_a_while(operator: &Operator) -> Result<()> {
+    let address = operator.health_address().await?;
+    for number in 0..30 {
+        for path in ["/livez", "/readyz"] {
+            let asked = tokio::time::timeout(Duration::from_secs(1), async { http::ask(&format!("http://{address}{path}")).await });
+            let (status, text) = asked.await.with_context(|| format!("{path} was not answered to probe {number}"))??;
+            ensure!(status == 200, "{path} answers {status} to probe {number}: {text}");
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_thousand_that_hold_connections_stop_neither_probes_nor_work() -> Result<()> {
+    let world = World::own().await?;
+    let operator = world.operator()?;
+    let tenant = world.tenant().await?;
+    let utils = tenant.ready_account("utils", "").await?;
+    let before = tenant.state(&utils).await?;
+    until_ready(&world, &operator, 200, "ok").await?;
+    let _siege = Siege::lay(operator.health_address().await?).await?;
+    let work = async {
+        tenant.apply(&bastion_user("alice", &utils, "")).await?;
+        tenant.ready(&tenant.users(), "alice").await?;
+        tenant.delete(&["bastionuser/alice"]).await
+    };
+    tokio::try_join!(probe_for_a_while(&operator), work)?;
+    assert_eq!(tenant.state(&utils).await?, before);
+    operator.ensure_running()
+}
+
+#[tokio::test]
+async fn who_takes_all_file_descriptors_stops_no_probe_and_work_goes_on_afterwards() -> Result<()> {
+    let world = World::own().await?;
+    let operator = world.operator_with_files(128)?;
+    let tenant = world.tenant().await?;
+    let utils = tenant.ready_account("utils", "").await?;
+    until_ready(&world, &operator, 200, "ok").await?;
+    let siege = Siege::lay(operator.health_address().await?).await?;
+    probe_for_a_while(&operator).await?;
+    ensure!(operator.log().contains("was not accepted"), "there were enough file descriptors: the test says nothing");
+    drop(siege);
+    tenant.apply(&bastion_user("alice", &utils, "")).await?;
+    tenant.ready(&tenant.users(), "alice").await?;
+    operator.ensure_running()
 }

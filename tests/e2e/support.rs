@@ -103,6 +103,15 @@ impl World {
         self.testbed.operator(Path::new(env!("CARGO_BIN_EXE_rolebridge")), kubeconfig, &env, &args)
     }
 
+    /// As [`World::operator`], which may have so many files and connections open.
+    pub fn operator_with_files(&self, limit: u32) -> Result<Operator> {
+        let env = self.testbed.aws.environment_for(&self.operator_key);
+        let limited = format!("ulimit -n {limit} && exec \"$@\"");
+        let program = ["-c", &limited, "sh", env!("CARGO_BIN_EXE_rolebridge"), "run", "--installation", INSTALLATION];
+        let options = ["--namespace", charts::NAMESPACE, "--sweep-interval", "1h", "--log", "info,rolebridge=debug"];
+        self.testbed.operator(Path::new("/bin/sh"), &self.kubeconfig, &env, &[program.as_slice(), &options].concat())
+    }
+
     /// As [`World::operator`], by another way to AWS.
     pub fn operator_through(&self, aws: &AwsGate) -> Result<Operator> {
         let mut env = self.testbed.aws.environment_for(&self.operator_key);
