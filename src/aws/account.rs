@@ -15,11 +15,12 @@ use super::backend::Meter;
 use super::config::BaseConfig;
 use super::credentials::CachedCredentials;
 use super::gateway::{Caller, Gateway};
-use super::limits::{Budget, RemovalLine};
+use super::limits::{Budget, Errand};
 use super::sdk::Sdk;
 use super::sdk::reply::CompleteReply;
 use rolebridge_api::Reason;
 use rolebridge_core::failure::Failure;
+use rolebridge_core::world::Ref;
 
 /// How long STS's word on who the operator is counts. It changes only with the credentials, after which it is asked again in any case.
 const VERIFICATION_TTL: Duration = Duration::from_secs(3600);
@@ -41,7 +42,7 @@ pub struct Account {
     budget: Arc<Budget>,
     slots: Arc<Semaphore>,
     removals: Arc<Semaphore>,
-    removal_line: RemovalLine,
+    doors: Arc<Semaphore>,
     verification: Verification,
 }
 
@@ -73,18 +74,9 @@ impl Account {
             None => Arc::new(sdk(base, &config, region, credentials.clone(), meter)),
         };
         let slots = Arc::new(Semaphore::new(config.limits.concurrency.max(1)));
+        let doors = Arc::new(Semaphore::new(config.limits.concurrency.max(1)));
         let removals = Arc::new(Semaphore::new(REMOVALS));
-        Ok(Self {
-            config,
-            via,
-            credentials,
-            gateway,
-            budget,
-            slots,
-            removals,
-            removal_line: RemovalLine::default(),
-            verification: Verification::default(),
-        })
+        Ok(Self { config, via, credentials, gateway, budget, slots, removals, doors, verification: Verification::default() })
     }
 
     /// Whether the account was made from this.
@@ -105,29 +97,43 @@ impl Account {
     ///
     /// # Errors
     /// Where the budget is used up, or as many pieces of work are under way as are allowed: the time until the turn of `who`.
-    pub fn try_permit(&self, who: &str) -> Result<Permit, Duration> {
-        let slot = self.slots.clone().try_acquire_owned().ok();
-        self.budget.admit(who, slot.is_some(), Instant::now())?;
+    pub fn try_permit(&self, who: &Ref) -> Result<Permit, Duration> {
+        self.permit(who, Errand::Work, &self.slots)
+    }
+
+    /// The right to remove `who`, with slots of its own: what is to go does not stand behind what is to come, but takes its turn with other namespaces.
+    ///
+    /// # Errors
+    /// As [`Account::try_permit`].
+    pub fn removal_permit(&self, who: &Ref) -> Result<Permit, Duration> {
+        self.permit(who, Errand::Removal, &self.removals)
+    }
+
+    /// The right of `who` to wait for [`Account::verify`]: an account that does not answer holds up no more at a time than may work in it.
+    ///
+    /// # Errors
+    /// Where so many wait already: the time until the turn of `who`.
+    pub fn entry_permit(&self, who: &Ref) -> Result<Permit, Duration> {
+        self.doors.clone().try_acquire_owned().map(Permit).map_err(|_| {
+            let turn = self.budget.admit(who, Errand::Work, false, Instant::now());
+            turn.err().unwrap_or(BUSY_RETRY)
+        })
+    }
+
+    fn permit(&self, who: &Ref, errand: Errand, slots: &Arc<Semaphore>) -> Result<Permit, Duration> {
+        let slot = slots.clone().try_acquire_owned().ok();
+        self.budget.admit(who, errand, slot.is_some(), Instant::now())?;
         slot.map(Permit).ok_or(BUSY_RETRY)
     }
 
-    /// The right of `who` to be removed at once: on credit, and with slots of its own, so that what is to go never stands behind what is to come.
-    ///
-    /// # Errors
-    /// Where as many removals are under way as are allowed: the time until the turn of `who`.
-    pub fn removal_permit(&self, who: &str) -> Result<Permit, Duration> {
-        self.removals.clone().try_acquire_owned().map(Permit).map_err(|_| self.removal_line.turn(who, Instant::now()))
-    }
-
     /// Forgets the turns of somebody who does not come back, since it is gone.
-    pub fn forget(&self, who: &str) {
+    pub fn forget(&self, who: &Ref) {
         self.budget.forget(who);
-        self.removal_line.forget(who);
     }
 
-    /// How many turns there are, of work and of removals.
+    /// How many have a turn.
     pub fn turns(&self) -> usize {
-        self.budget.turns() + self.removal_line.turns()
+        self.budget.turns()
     }
 
     /// Makes sure that the credentials lead into the account and partition that are configured.

@@ -48,7 +48,7 @@ pub async fn converge<K: Kind + Subject>(object: K, context: &Context) -> Result
     if coming.is_some() {
         desired.hold_roles();
     }
-    let account = match enter(context, at).await {
+    let account = match enter(context, at, &of).await {
         Ok(entered) => entered,
         Err(closed) => return Ok(closed.report_with(object, vec![])),
     };
@@ -70,12 +70,12 @@ async fn only_withdraw<K: Kind + Subject>(object: K, context: &Context, problems
     let (true, Ok((known, at))) = (is_made, found) else { return Ok(report_with(object, before, problems, None)) };
     let arn = object.reported_arn().or_else(|| object.declared_arn(&at)).filter(|arn| arn.account_id().as_ref() == Some(&at.id));
     let Some(arn) = arn else { return Ok(report_with(object, before, problems, None)) };
-    let account = match enter(context, &at).await {
+    let of = K::reference(ObjectKey::of(&object));
+    let account = match enter(context, &at, &of).await {
         Ok(entered) => entered,
         Err(closed) => return Ok(closed.report_with(object, problems)),
     };
-    let of = K::reference(ObjectKey::of(&object));
-    let permit = match account.try_permit(&of.to_string()) {
+    let permit = match account.try_permit(&of) {
         Ok(permit) => permit,
         Err(pause) => return Ok(Pass::Again(pause)),
     };

@@ -60,7 +60,7 @@ pub async fn remove<K: Kind + Subject>(object: K, context: &Context) -> Result<P
         K::tell_made(&mut facts, &arn, &made);
     }
     // Before it is worked out what there is to remove, since those who wait come by again and again.
-    let _permit = match account.removal_permit(&of.to_string()) {
+    let _permit = match account.removal_permit(&of) {
         Ok(permit) => permit,
         Err(pause) => return Ok(Pass::Again(pause)),
     };

@@ -1,6 +1,7 @@
 //! Where a resource is placed and what it wants there.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::ResourceExt;
 
@@ -16,6 +17,7 @@ use crate::core::outcome::Problem;
 use crate::core::permissions::ConfigTexts;
 use crate::core::placement::{ResolvedAccount, check_namespace, resolve_account};
 use crate::core::subject::Subject;
+use crate::core::world::Ref;
 
 /// What a resource refers to.
 pub(super) struct Resolved {
@@ -90,6 +92,8 @@ pub(super) enum Closed {
     Unusable(Problem),
     /// It is tried again.
     Failure(Failure),
+    /// As many as may wait for it already. There is room after this pause.
+    Busy(Duration),
 }
 
 impl Closed {
@@ -97,6 +101,7 @@ impl Closed {
     pub(super) fn report_with<K: Managed>(self, object: K, mut problems: Vec<Problem>) -> Pass<K> {
         let facts = object.status().cloned().unwrap_or_default();
         let retry = match self {
+            Self::Busy(pause) => return Pass::Again(pause),
             Self::Unusable(problem) => {
                 problems.push(problem);
                 None
@@ -111,9 +116,10 @@ impl Closed {
 }
 
 /// Goes into an account: its client, and the proof that it is the one declared.
-pub(super) async fn enter(context: &Context, at: &ResolvedAccount) -> Result<Arc<Account>, Closed> {
+pub(super) async fn enter(context: &Context, at: &ResolvedAccount, of: &Ref) -> Result<Arc<Account>, Closed> {
     let unusable = |problem: Problem| Problem::new(Reason::AccountNotReady, format!("AWSAccount {}: {}", at.name, problem.message));
     let account = context.account(at).map_err(|problem| Closed::Unusable(unusable(problem)))?;
+    let _permit = account.entry_permit(of).map_err(Closed::Busy)?;
     account.verify().await.map_err(|failure| {
         let message = format!("AWSAccount {}: {}", at.name, failure.message);
         Closed::Failure(Failure { reason: Reason::AccountNotReady, message, ..failure })

@@ -187,7 +187,7 @@ impl<K: Kind + Subject> Work<'_, K> {
 
     fn take_permit(&mut self) -> Result<(), Stop> {
         if self.permit.is_none() {
-            self.permit = Some(self.account.try_permit(&self.of().to_string()).map_err(Stop::Busy)?);
+            self.permit = Some(self.account.try_permit(&self.of()).map_err(Stop::Busy)?);
         }
         Ok(())
     }

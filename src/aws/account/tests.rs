@@ -9,6 +9,7 @@ use crate::{AccessConfig, LimitsConfig, SecretEntries, Secrets};
 use rolebridge_core::action::Action;
 use rolebridge_core::failure::Effect;
 use rolebridge_core::identity::IdentityName;
+use rolebridge_core::world::ObjectKey;
 
 fn identity(account: &str, partition: &str) -> Reply {
     let arn = format!("arn:{partition}:sts::{account}:assumed-role/manager/rolebridge");
@@ -153,33 +154,50 @@ async fn while_sts_is_out_of_order_nothing_is_changed_and_it_goes_away_by_itself
     }
 }
 
+fn role(name: &str) -> Ref {
+    Ref::Role(ObjectKey::new("data", name))
+}
+
 #[tokio::test]
 async fn permits_end_with_the_slots_and_with_the_budget() {
     let server = Server::start(|request| success(&request.action, ""));
     let limits = LimitsConfig { requests_per_second: 1, burst: 2, concurrency: 2 };
     let account = Account::new(&server.base(), AccountConfig { limits, ..ambient() }, None).unwrap();
-    let permits = (account.try_permit("a").unwrap(), account.try_permit("b").unwrap());
-    account.try_permit("c").unwrap_err();
+    let permits = (account.try_permit(&role("a")).unwrap(), account.try_permit(&role("b")).unwrap());
+    account.try_permit(&role("c")).unwrap_err();
     for _ in 0..4 {
         // Twice the burst: what has begun goes on.
         account.gateway().execute(&delete_role()).await.unwrap();
     }
     drop(permits);
-    let wait = account.try_permit("d").unwrap_err();
+    let wait = account.try_permit(&role("d")).unwrap_err();
     assert!(wait > BUSY_RETRY, "{wait:?}");
-    // What is to go does not wait.
-    drop(account.removal_permit("d").unwrap());
+    // What is to go pays, too, and goes before what comes new.
+    let removal = account.removal_permit(&role("e")).unwrap_err();
+    assert!(removal > BUSY_RETRY && removal <= wait && account.try_permit(&role("f")).unwrap_err() > wait);
 }
 
 #[tokio::test]
 async fn removals_that_find_no_slot_have_turns() {
     let server = Server::start(|request| success(&request.action, ""));
     let account = Account::new(&server.base(), ambient(), None).unwrap();
-    let permits: Vec<Permit> = (0..REMOVALS).map(|n| account.removal_permit(&format!("{n}")).unwrap()).collect();
-    let pauses: Vec<Duration> = (0..100).map(|n| account.removal_permit(&format!("waiting-{n}")).unwrap_err()).collect();
+    let permits: Vec<Permit> = (0..REMOVALS).map(|n| account.removal_permit(&role(&n.to_string())).unwrap()).collect();
+    let pauses: Vec<Duration> = (0..100).map(|n| account.removal_permit(&role(&format!("waiting-{n}"))).unwrap_err()).collect();
     assert!(pauses[99] > 2 * pauses[0], "{pauses:?}");
     drop(permits);
-    drop(account.removal_permit("waiting-99").unwrap());
+    drop(account.removal_permit(&role("waiting-99")).unwrap());
+}
+
+#[tokio::test]
+async fn of_those_who_wait_for_an_account_that_does_not_answer_there_are_few() {
+    let server = Server::start(|request| success(&request.action, ""));
+    let limits = LimitsConfig { concurrency: 2, ..LimitsConfig::default() };
+    let account = Account::new(&server.base(), AccountConfig { limits, ..ambient() }, None).unwrap();
+    let waiting = [account.entry_permit(&role("a")).unwrap(), account.entry_permit(&role("b")).unwrap()];
+    let pauses: Vec<Duration> = (0..100).map(|n| account.entry_permit(&role(&n.to_string())).unwrap_err()).collect();
+    assert!(pauses[99] > 50 * pauses[0], "each has its turn: {pauses:?}");
+    drop(waiting);
+    drop(account.entry_permit(&role("99")).unwrap());
 }
 
 #[tokio::test]

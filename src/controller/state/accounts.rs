@@ -55,7 +55,7 @@ impl Accounts {
         if let Ref::Account(key) = of {
             made.remove(&key.name);
         }
-        made.values().for_each(|account| account.forget(&of.to_string()));
+        made.values().for_each(|account| account.forget(of));
     }
 
     /// How many accounts are known, and how many resources have a turn in them.
