@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::{
     invariants::says_ready,
-    support::{Account, Counts, Tenant, World, assert_told, bastion_user, cross_account_role, management_role, role, trusted, user},
+    support::{Account, Counts, Tenant, World, assert_told, bastion_user, cross_account_role, management_role, manifest, role, trusted, user},
 };
 
 const HEALTHY: usize = 7;
@@ -235,4 +235,42 @@ async fn row_54_many_resources_of_a_throttled_account_ask_with_patience_and_dele
     let (count, most) = (calls.len(), patient(&calls, NEW + GOING)?);
     ensure!(count <= most, "{count} calls, of at most {most}");
     operator.ensure_running()
+}
+
+/// Whoever may write resources in a namespace that no account allows can put our finalizer on them and delete them.
+#[tokio::test]
+async fn what_was_never_admitted_costs_few_reads_when_it_is_deleted_and_others_have_their_turns() -> Result<()> {
+    const OBJECTS: usize = 60;
+    let world = World::own().await?;
+    let _operator = world.operator()?;
+    let (owner, stranger) = (world.tenant().await?, world.tenant().await?);
+    let prod = owner.ready_account("prod", "limits: {requestsPerSecond: 20, burst: 20}").await?;
+    owner.apply(&manifest("CrossAccountRole", "first", &format!("{{accountRef: {{name: {}}}, trust: []}}", prod.name))).await?;
+    owner.ready(&owner.roles(), "first").await?;
+    let since = world.last_call().await?;
+    let objects: String = (0..OBJECTS)
+        .map(|n| {
+            let spec = format!("{{accountRef: {{name: {}}}, trust: []}}", prod.name);
+            manifest("CrossAccountRole", &format!("fake-{n}"), &spec).replace("metadata: {", "metadata: {finalizers: [rolebridge.io/finalizer], ")
+        })
+        .collect();
+    stranger.apply(&objects).await?;
+    world.testbed.kubectl(&["delete", "crossaccountroles", "--all", "--wait=false", "--namespace", &stranger.namespace]).await?;
+    owner.apply(&manifest("CrossAccountRole", "second", &format!("{{accountRef: {{name: {}}}, trust: []}}", prod.name))).await?;
+    owner.ready(&owner.roles(), "second").await?;
+    let calls = world.calls_in(&prod, since).await?;
+    let foreign = calls.iter().filter(|call| call.parameters.values().any(|value| value.contains("fake-"))).count();
+    // The bucket was full, and they came first.
+    ensure!(foreign <= OBJECTS, "{foreign} foreign calls came before those of the owner");
+    let gone = || async {
+        let left = stranger.roles().list(&kube::api::ListParams::default()).await?.items.len();
+        Ok(Seen::from_option((left == 0).then_some(()), || format!("{left} are left")))
+    };
+    world.testbed.wait_for("what was never admitted is gone", gone).await?;
+    // Nobody knows what another process may have made a moment ago, so each is looked for again and again for two minutes.
+    let calls = world.calls_in(&prod, since).await?;
+    let of_theirs: Vec<&Call> = calls.iter().filter(|call| call.parameters.values().any(|value| value.contains("fake-"))).collect();
+    ensure!(of_theirs.iter().all(|call| call.operation == "GetRole"), "they are read and nothing else");
+    ensure!(of_theirs.len() <= 10 * OBJECTS, "{} reads of {OBJECTS} objects", of_theirs.len());
+    Ok(())
 }
