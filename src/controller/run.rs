@@ -10,6 +10,7 @@ use futures::future::{select_all, try_join_all};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use k8s_openapi::Resource as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::core::{DeserializeGuard, ObjectMeta, PartialObjectMeta, error_boundary::InvalidObject};
 use kube::runtime::controller::{self, Action as Next, Config};
 use kube::runtime::reflector::{self, ObjectRef, Store, store::Writer};
@@ -21,14 +22,14 @@ use tokio::sync::oneshot;
 use tokio::sync::watch::Receiver;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
-use super::cluster::queue::WorkQueue;
+use super::cluster::queue::{Ended, WorkQueue};
 use super::cluster::relations::Dependency;
 use super::cluster::stores::{SeenLabels, Stores};
 use super::context::{Context, Settings};
 use super::health::{Health, QueueHealth};
 use super::reconcile::{Reconciled, reconcile};
 use super::report::report_unreadable;
-use crate::api::{AWSAccount, BastionUser, CrossAccountRole, Managed};
+use crate::api::{AWSAccount, BastionUser, CrossAccountRole, FINALIZER, Managed};
 use crate::aws::BaseConfig;
 use crate::core::world::ObjectKey;
 
@@ -69,10 +70,17 @@ pub async fn run(client: Client, aws: BaseConfig, settings: Settings, health: &H
         });
         Some(done)
     };
+    let [ended_accounts, ended_users, ended_roles] = woken.ended;
     let watches = [
-        tokio::spawn(watch_resources::<AWSAccount>(client.clone(), accounts_writer, context.clone(), listing(AWSAccount::KIND))),
-        tokio::spawn(watch_resources::<BastionUser>(client.clone(), users_writer, context.clone(), listing(BastionUser::KIND))),
-        tokio::spawn(watch_resources::<CrossAccountRole>(client.clone(), roles_writer, context.clone(), listing(CrossAccountRole::KIND))),
+        tokio::spawn(watch_resources::<AWSAccount>(client.clone(), accounts_writer, context.clone(), ended_accounts, listing(AWSAccount::KIND))),
+        tokio::spawn(watch_resources::<BastionUser>(client.clone(), users_writer, context.clone(), ended_users, listing(BastionUser::KIND))),
+        tokio::spawn(watch_resources::<CrossAccountRole>(
+            client.clone(),
+            roles_writer,
+            context.clone(),
+            ended_roles,
+            listing(CrossAccountRole::KIND),
+        )),
         tokio::spawn(watch_namespaces(Api::all(client.clone()), namespaces_writer, context.clone(), listing(Namespace::KIND))),
         tokio::spawn(watch_config_maps(Api::all(client), config_maps_writer, context.clone(), listing(ConfigMap::KIND))),
     ];
@@ -119,7 +127,9 @@ fn listing_done(listing: &mut Listing) {
 ///
 /// An object that the schema accepts and the type cannot decode is left out, and said aloud: it must not stop the whole kind. Where
 /// the store has an earlier version of it, that one stays in force.
-async fn watch_resources<K>(client: Client, writer: Writer<K>, context: Arc<Context>, mut listing: Listing)
+///
+/// What went past its finalizer stays in the store until nothing of it is left in AWS, as if it were being deleted.
+async fn watch_resources<K>(client: Client, writer: Writer<K>, context: Arc<Context>, mut ended: UnboundedReceiver<Ended>, mut listing: Listing)
 where
     K: Reconciled + Resource<DynamicType = ()>,
 {
@@ -133,6 +143,11 @@ where
         }
         Ok(event)
     });
+    let ended = futures::stream::poll_fn(|task| ended.poll_recv(task)).filter_map(|ended| {
+        let object = K::get(&context.stores, &ended.key).filter(|object| object.meta().uid == ended.uid);
+        std::future::ready(object.map(|object| Ok(Event::Delete((*object).clone()))))
+    });
+    let events = futures::stream::select(events, ended);
     let mut listed = BTreeSet::new();
     let mut events = std::pin::pin!(stored(writer, events));
     while let Some(event) = events.next().await {
@@ -154,10 +169,7 @@ where
     }
 }
 
-fn decoded<K: Resource<DynamicType = ()> + Clone>(
-    event: Event<DeserializeGuard<K>>,
-    store: &Store<K>,
-) -> (Option<Event<K>>, Option<Box<InvalidObject>>) {
+fn decoded<K: Managed>(event: Event<DeserializeGuard<K>>, store: &Store<K>) -> (Option<Event<K>>, Option<Box<InvalidObject>>) {
     let known = |object: &DeserializeGuard<K>| store.get(&known_as(object.meta())).map(|known| (*known).clone());
     let readable = |object: DeserializeGuard<K>| {
         object.0.map_err(Box::new).map(|mut object| {
@@ -180,8 +192,26 @@ fn decoded<K: Resource<DynamicType = ()> + Clone>(
             Err(unreadable) => (None, Some(unreadable)),
         },
         // What is gone is gone, readable or not: the version that was in force goes with it.
-        Event::Delete(object) => (known(&object).or_else(|| readable(object).ok()).map(Event::Delete), None),
+        Event::Delete(object) => {
+            let is_passed_by = passes_by_finalizer(object.meta());
+            let gone = known(&object).or_else(|| readable(object).ok());
+            (gone.map(|object| if is_passed_by { Event::Apply(as_being_deleted(object)) } else { Event::Delete(object) }), None)
+        }
     }
+}
+
+/// Whether an object is gone although it has our finalizer and was not being deleted. The API server looks whether an object has finalizers, and deletes it
+/// then at once although it may have got one in between.
+fn passes_by_finalizer(metadata: &ObjectMeta) -> bool {
+    metadata.deletion_timestamp.is_none() && metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
+}
+
+fn as_being_deleted<K: Managed>(mut object: K) -> K {
+    warn!(kind = K::KIND, object = object.name_any(), "deleted past its finalizer; what it has in AWS is removed all the same");
+    let meta = object.meta_mut();
+    meta.deletion_timestamp = Some(Time(jiff::Timestamp::now()));
+    meta.finalizers = Some(vec![FINALIZER.to_owned()]);
+    object
 }
 
 fn known_as<K: Resource<DynamicType = ()>>(metadata: &ObjectMeta) -> ObjectRef<K> {
