@@ -345,3 +345,29 @@ async fn work<K>(
         })
         .await;
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn deleted(metadata: Value) -> Event<BastionUser> {
+        let mut user = json!({"apiVersion": "rolebridge.io/v1alpha1", "kind": "BastionUser", "spec": {"accountRef": {"name": "utils"}}});
+        user["metadata"] = metadata;
+        let (store, _) = reflector::store();
+        decoded(Event::Delete(serde_json::from_value(user).unwrap()), &store).0.unwrap()
+    }
+
+    #[test]
+    fn what_goes_past_its_finalizer_is_still_to_be_removed() {
+        let Event::Apply(kept) = deleted(json!({"name": "alice", "namespace": "data", "finalizers": [FINALIZER]})) else { panic!("let go") };
+        assert!(kept.is_finalized() && kept.meta().deletion_timestamp.is_some());
+        for finalizers in [json!([]), json!(["example.com/other"])] {
+            assert!(matches!(deleted(json!({"name": "alice", "namespace": "data", "finalizers": finalizers})), Event::Delete(_)));
+        }
+        // The watch shows what was stored last: the finalizer was taken off with the write that let the object go.
+        let metadata = json!({"name": "alice", "namespace": "data", "finalizers": [FINALIZER], "deletionTimestamp": "2026-01-01T00:00:00Z"});
+        assert!(matches!(deleted(metadata), Event::Delete(_)));
+    }
+}
