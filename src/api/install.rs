@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::crd::crds;
-use super::protection::deletion_policy;
+use super::protection::{deletion_policy, resource_policy};
 
 /// Everything that a cluster is given before the operator, as objects by the name of the file that each is in: the
-/// CustomResourceDefinitions, and the policy that keeps them from being deleted in passing.
+/// CustomResourceDefinitions, and the policies that protect them and the resources.
 ///
 /// # Errors
 /// Never in a build whose tests passed: the schemas are fixed at compile time.
 pub fn installation_files() -> Result<BTreeMap<String, Value>, serde_json::Error> {
-    let (policy, binding) = deletion_policy();
-    let mut files = BTreeMap::from([
-        ("deletion-policy.yaml".to_owned(), serde_json::to_value(policy)?),
-        ("deletion-policy-binding.yaml".to_owned(), serde_json::to_value(binding)?),
-    ]);
+    let mut files = BTreeMap::new();
+    for (name, (policy, binding)) in [("deletion-policy", deletion_policy()), ("resource-policy", resource_policy())] {
+        files.insert(format!("{name}.yaml"), serde_json::to_value(policy)?);
+        files.insert(format!("{name}-binding.yaml"), serde_json::to_value(binding)?);
+    }
     for crd in crds()? {
         files.insert(format!("{}.yaml", crd.spec.names.plural), serde_json::to_value(crd)?);
     }

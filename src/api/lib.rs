@@ -33,5 +33,10 @@ pub const GROUP: &str = "rolebridge.io";
 pub const VERSION: &str = "v1alpha1";
 /// The finalizer that keeps a resource until what it owns in AWS is gone.
 pub const FINALIZER: &str = "rolebridge.io/finalizer";
+/// The annotation by which a platform administrator gives up what a resource owns in AWS, when the account cannot be reached any more.
+pub const ABANDON: &str = "rolebridge.io/abandon";
+/// The annotation that tells, together with the finalizer, the names of the customer-managed policies that are about to be made: IAM finds a policy by its ARN
+/// alone. Those that are made later are told in the status.
+pub const ANNOUNCED: &str = "rolebridge.io/policies";
 /// The field manager of every write that the operator makes, and the reporter of its Events.
 pub const MANAGER: &str = "rolebridge";

@@ -1,61 +1,48 @@
-//! The protection of the CustomResourceDefinitions against being deleted in passing.
-//!
-//! Deleting a CustomResourceDefinition deletes every resource of its kind, while writes to them still work: the operator would take that
-//! for so many deletions by their owners, and remove all it manages from AWS. So the API server is told to refuse it unless somebody has
-//! said with an annotation that it is meant.
+//! What the API server is told to refuse by ValidatingAdmissionPolicies: that definitions are deleted in passing, and that what the operator goes by
+//! is written by others.
+
+mod definitions;
+mod resources;
+
+pub use definitions::{ALLOW_DELETION, DELETION_POLICY, deletion_policy};
+pub use resources::{RESOURCE_POLICY, resource_policy};
 
 use k8s_openapi::api::admissionregistration::v1::{
     MatchCondition, MatchResources, NamedRuleWithOperations, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
-    ValidatingAdmissionPolicyBindingSpec, ValidatingAdmissionPolicySpec, Validation,
+    ValidatingAdmissionPolicyBindingSpec, ValidatingAdmissionPolicySpec, Validation, Variable,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::ObjectMeta;
 
-use super::GROUP;
 use super::crd::kept;
 
-/// The annotation by which a person allows a CustomResourceDefinition, and all that hangs on it, to be deleted.
-pub const ALLOW_DELETION: &str = "rolebridge.io/allow-deletion";
-/// Name of the policy and of its binding.
-pub const DELETION_POLICY: &str = "rolebridge-crd-deletion";
+/// What a policy is about, what it works out, and what must hold.
+struct Rules {
+    requests: Vec<NamedRuleWithOperations>,
+    conditions: Vec<MatchCondition>,
+    variables: Vec<Variable>,
+    validations: Vec<Validation>,
+}
 
-/// A policy that refuses the deletion of our definitions while they lack [`ALLOW_DELETION`], and the binding that puts it in force.
-pub fn deletion_policy() -> (ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding) {
-    let metadata = ObjectMeta { name: Some(DELETION_POLICY.into()), annotations: Some(kept()), ..ObjectMeta::default() };
-    let rule = NamedRuleWithOperations {
-        api_groups: Some(vec!["apiextensions.k8s.io".into()]),
-        api_versions: Some(vec!["*".into()]),
-        operations: Some(vec!["DELETE".into()]),
-        resources: Some(vec!["customresourcedefinitions".into()]),
-        scope: Some("*".into()),
-        ..NamedRuleWithOperations::default()
-    };
+/// The policy of this name with these rules, and the binding that puts it in force.
+fn in_force(name: &str, rules: Rules) -> (ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding) {
+    let metadata = ObjectMeta { name: Some(name.into()), annotations: Some(kept()), ..ObjectMeta::default() };
     // The API server's defaults, said aloud: the constraints have one owner, so that kubectl, Helm and Argo CD would disagree over what is left out.
     let constraints = MatchResources {
         match_policy: Some("Equivalent".into()),
         namespace_selector: Some(LabelSelector::default()),
         object_selector: Some(LabelSelector::default()),
-        resource_rules: Some(vec![rule]),
+        resource_rules: Some(rules.requests),
         ..MatchResources::default()
-    };
-    // Names in the rule would let a deletion of the whole collection pass: that one is admitted without a name.
-    let ours = MatchCondition { name: "of-rolebridge".into(), expression: format!("oldObject != null && oldObject.spec.group == '{GROUP}'") };
-    let message = "deleting this CustomResourceDefinition deletes all its resources, and with them what they own in AWS";
-    let validation = Validation {
-        expression: format!("oldObject.metadata.?annotations['{ALLOW_DELETION}'].orValue('') == 'true'"),
-        message: Some(format!("{message}; if that is meant, annotate it with {ALLOW_DELETION}=true first")),
-        message_expression: Some(format!(
-            "'{message}; if that is meant, first run: kubectl annotate crd ' + oldObject.metadata.name + ' {ALLOW_DELETION}=true'"
-        )),
-        reason: Some("Forbidden".into()),
     };
     let policy = ValidatingAdmissionPolicy {
         metadata: metadata.clone(),
         spec: Some(ValidatingAdmissionPolicySpec {
             failure_policy: Some("Fail".into()),
-            match_conditions: Some(vec![ours]),
+            match_conditions: (!rules.conditions.is_empty()).then_some(rules.conditions),
             match_constraints: Some(constraints),
-            validations: Some(vec![validation]),
+            variables: (!rules.variables.is_empty()).then_some(rules.variables),
+            validations: Some(rules.validations),
             ..ValidatingAdmissionPolicySpec::default()
         }),
         status: None,
@@ -63,10 +50,22 @@ pub fn deletion_policy() -> (ValidatingAdmissionPolicy, ValidatingAdmissionPolic
     let binding = ValidatingAdmissionPolicyBinding {
         metadata,
         spec: ValidatingAdmissionPolicyBindingSpec {
-            policy_name: DELETION_POLICY.into(),
+            policy_name: name.into(),
             validation_actions: vec!["Deny".into()],
             ..ValidatingAdmissionPolicyBindingSpec::default()
         },
     };
     (policy, binding)
+}
+
+/// These operations on these resources of a group, in any version.
+fn requests(group: &str, operations: &[&str], resources: &[String]) -> NamedRuleWithOperations {
+    NamedRuleWithOperations {
+        api_groups: Some(vec![group.into()]),
+        api_versions: Some(vec!["*".into()]),
+        operations: Some(operations.iter().map(|operation| (*operation).to_owned()).collect()),
+        resources: Some(resources.to_vec()),
+        scope: Some("*".into()),
+        ..NamedRuleWithOperations::default()
+    }
 }

@@ -1,4 +1,4 @@
-//! `rolebridge crds`: the CustomResourceDefinitions, and the policy that protects them, as YAML.
+//! `rolebridge crds`: the CustomResourceDefinitions, and the policies that protect them and the resources, as YAML.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ pub struct Arguments {
     output_directory: Option<PathBuf>,
 }
 
-/// Prints or writes the CustomResourceDefinitions and their deletion policy.
+/// Prints or writes the CustomResourceDefinitions and the policies that protect them.
 ///
 /// # Errors
 /// Where the output cannot be written.

@@ -10,6 +10,7 @@ use super::context::Context;
 use super::history::History;
 use super::observe::{Whose, is_to_be_read, observe};
 use super::pass::{Pass, report_with};
+use super::report::add_finalizer;
 use super::resolve::{Closed, Unresolved, enter, resolve, validate, withdraw_revoked};
 use super::state::observation::Observation;
 use super::work::{Wait, Work};
@@ -24,6 +25,7 @@ use crate::core::world::{ObjectKey, uid};
 
 /// Makes a user or role in AWS as declared.
 pub async fn converge<K: Kind + Subject>(object: K, context: &Context) -> Result<Pass<K>, kube::Error> {
+    let object = with_finalizer_back(object, context).await?;
     let of = K::reference(ObjectKey::of(&object));
     let resolved = match resolve(&object, context).await {
         Ok(resolved) => resolved,
@@ -58,6 +60,13 @@ pub async fn converge<K: Kind + Subject>(object: K, context: &Context) -> Result
         (Pass::Report { outcome, retry: None, .. }, Some(left)) if outcome.class() == Class::Done => Ok(Pass::Again(left)),
         _ => Ok(pass),
     }
+}
+
+/// Puts the finalizer back on a resource that has something in AWS, before all else: `kubectl replace` drops what its manifest does not name, and until it
+/// is back the resource cannot be deleted.
+async fn with_finalizer_back<K: Kind + Subject>(object: K, context: &Context) -> Result<K, kube::Error> {
+    let is_made = || object.reported_arn().is_some() || History::of(&context.memory, &object).identity_id().is_some();
+    if object.is_finalized() || !is_made() { Ok(object) } else { add_finalizer(context, &object, &BTreeMap::new()).await }
 }
 
 /// Ends the grants that are withdrawn from a user or role whose declaration cannot be carried out. What was never made needs none of that.

@@ -100,6 +100,8 @@ async fn conclude<K: Kind>(context: &Context, of: &Ref, pass: Pass<K>) -> Next {
             came_through();
             Next::requeue(pause)
         }
+        // It went past its finalizer: there is nobody to tell, and something to remove.
+        Err(kube::Error::Api(status)) if status.code == 404 && object.meta().deletion_timestamp.is_some() => Next::requeue(pause),
         Err(error) => again_after(context, of, &error),
     }
 }

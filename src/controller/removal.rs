@@ -20,7 +20,7 @@ use super::observe::read;
 use super::pass::{Pass, Retry, report_with};
 use super::report::remove_finalizer;
 use super::resolve::same_account;
-use crate::api::{Managed, Reason};
+use crate::api::{ABANDON, Managed, Reason};
 use crate::aws::{Account, Gateway};
 use crate::core::absence::{self, Thing, awaited, look_again};
 use crate::core::desired::owner;
@@ -34,8 +34,6 @@ use crate::core::release::held_by;
 use crate::core::subject::Subject;
 use crate::core::world::ObjectKey;
 
-/// The annotation by which a person gives up what a resource owns in AWS, when the account cannot be reached any more.
-pub const ABANDON: &str = "rolebridge.io/abandon";
 /// How often a user that is cut off looks whether the roles have let go; their own changes wake it earlier.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// How often AWS is looked at for whether what blocks a deletion is gone.
@@ -113,7 +111,7 @@ fn abandonable(problem: Problem) -> Problem {
     Problem::new(
         problem.reason,
         format!(
-            "{}. If the account cannot be reached any more, annotate this object with {ABANDON}=true to give up what it owns there",
+            "{}. If the account cannot be reached any more, a platform administrator can give up what this object owns there, by the annotation {ABANDON}=true",
             problem.message.trim_end_matches('.')
         ),
     )

@@ -82,7 +82,12 @@ pub async fn add_finalizer<K: Kind>(context: &Context, object: &K, annotations: 
 /// What the API server answers; a conflict where the object has changed.
 pub async fn remove_finalizer<K: Kind>(context: &Context, object: &K) -> Result<(), kube::Error> {
     let finalizers: Vec<&str> = object.finalizers().iter().map(String::as_str).filter(|f| *f != FINALIZER).collect();
-    set_finalizers(context, object, &finalizers, &BTreeMap::new()).await.map(|_| ())
+    match set_finalizers(context, object, &finalizers, &BTreeMap::new()).await {
+        // It went past its finalizer, and the store has kept it for this.
+        Err(kube::Error::Api(status)) if status.code == 404 => context.queue.end(&K::reference(ObjectKey::of(object)), object.uid()),
+        other => drop(other?),
+    }
+    Ok(())
 }
 
 /// The resource version makes the patch a comparison too: nobody else's finalizer is lost.

@@ -10,7 +10,8 @@ use futures::future::{select_all, try_join_all};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use k8s_openapi::Resource as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-use kube::core::PartialObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::core::{ObjectMeta, PartialObjectMeta};
 use kube::runtime::controller::{self, Action as Next, Config};
 use kube::runtime::reflector::{self, ObjectRef, Store, store::Writer};
 use kube::runtime::watcher::{self, Event};
@@ -21,14 +22,14 @@ use tokio::sync::oneshot;
 use tokio::sync::watch::Receiver;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
-use super::cluster::queue::WorkQueue;
+use super::cluster::queue::{Ended, WorkQueue};
 use super::cluster::relations::Dependency;
 use super::cluster::stores::{SeenLabels, Stores};
 use super::context::{Context, Settings};
 use super::health::{Health, QueueHealth};
 use super::reconcile::{Reconciled, reconcile};
 use crate::api::reading::Read;
-use crate::api::{AWSAccount, BastionUser, CrossAccountRole, Managed};
+use crate::api::{AWSAccount, BastionUser, CrossAccountRole, FINALIZER, Managed};
 use crate::aws::BaseConfig;
 use crate::core::world::ObjectKey;
 
@@ -71,10 +72,17 @@ pub async fn run(client: Client, aws: BaseConfig, settings: Settings, health: &H
         });
         Some(done)
     };
+    let [ended_accounts, ended_users, ended_roles] = woken.ended;
     let watches = [
-        tokio::spawn(watch_resources::<AWSAccount>(client.clone(), accounts_writer, context.clone(), listing(AWSAccount::KIND))),
-        tokio::spawn(watch_resources::<BastionUser>(client.clone(), users_writer, context.clone(), listing(BastionUser::KIND))),
-        tokio::spawn(watch_resources::<CrossAccountRole>(client.clone(), roles_writer, context.clone(), listing(CrossAccountRole::KIND))),
+        tokio::spawn(watch_resources::<AWSAccount>(client.clone(), accounts_writer, context.clone(), ended_accounts, listing(AWSAccount::KIND))),
+        tokio::spawn(watch_resources::<BastionUser>(client.clone(), users_writer, context.clone(), ended_users, listing(BastionUser::KIND))),
+        tokio::spawn(watch_resources::<CrossAccountRole>(
+            client.clone(),
+            roles_writer,
+            context.clone(),
+            ended_roles,
+            listing(CrossAccountRole::KIND),
+        )),
         tokio::spawn(watch_namespaces(Api::all(client.clone()), namespaces_writer, context.clone(), listing(Namespace::KIND))),
         tokio::spawn(watch_config_maps(Api::all(client), config_maps_writer, context.clone(), listing(ConfigMap::KIND))),
     ];
@@ -121,7 +129,9 @@ fn listing_done(listing: &mut Listing) {
 ///
 /// An object that the schema accepts and the type cannot decode must not stop the whole kind: what can be read of it is in the store, and its own pass tells
 /// the rest.
-async fn watch_resources<K>(client: Client, writer: Writer<K>, context: Arc<Context>, mut listing: Listing)
+///
+/// What went past its finalizer stays in the store until nothing of it is left in AWS, as if it were being deleted.
+async fn watch_resources<K>(client: Client, writer: Writer<K>, context: Arc<Context>, mut ended: UnboundedReceiver<Ended>, mut listing: Listing)
 where
     K: Reconciled + Resource<DynamicType = ()>,
 {
@@ -129,6 +139,11 @@ where
     let store = writer.as_reader();
     let events = watch(api, watcher::Config::default().page_size(PAGE_SIZE)).default_backoff();
     let events = events.map_ok(move |event| read(event, &store));
+    let ended = futures::stream::poll_fn(|task| ended.poll_recv(task)).filter_map(|ended| {
+        let object = K::get(&context.stores, &ended.key).filter(|object| object.meta().uid == ended.uid);
+        std::future::ready(object.map(|object| Ok(Event::Delete((*object).clone()))))
+    });
+    let events = futures::stream::select(events, ended);
     let mut listed = BTreeSet::new();
     let mut events = std::pin::pin!(stored(writer, events));
     while let Some(event) = events.next().await {
@@ -165,8 +180,25 @@ fn read<K: Managed>(event: Event<Read<K>>, store: &Store<K>) -> Event<K> {
         Event::InitApply(of) => Event::InitApply(object(of)),
         Event::InitDone => Event::InitDone,
         Event::Apply(of) => Event::Apply(object(of)),
-        Event::Delete(of) => Event::Delete(object(of)),
+        Event::Delete(of) => {
+            let object = object(of);
+            if passes_by_finalizer(object.meta()) { Event::Apply(as_being_deleted(object)) } else { Event::Delete(object) }
+        }
     }
+}
+
+/// Whether an object is gone although it has our finalizer and was not being deleted. The API server looks whether an object has finalizers, and deletes it
+/// then at once although it may have got one in between.
+fn passes_by_finalizer(metadata: &ObjectMeta) -> bool {
+    metadata.deletion_timestamp.is_none() && metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
+}
+
+fn as_being_deleted<K: Managed>(mut object: K) -> K {
+    warn!(kind = K::KIND, object = object.name_any(), "deleted past its finalizer; what it has in AWS is removed all the same");
+    let meta = object.meta_mut();
+    meta.deletion_timestamp = Some(Time(jiff::Timestamp::now()));
+    meta.finalizers = Some(vec![FINALIZER.to_owned()]);
+    object
 }
 
 /// Passes events on after the store has them.
@@ -285,4 +317,30 @@ async fn work<K>(
             }
         })
         .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn deleted(metadata: Value) -> Event<BastionUser> {
+        let mut user = json!({"apiVersion": "rolebridge.io/v1alpha1", "kind": "BastionUser", "spec": {"accountRef": {"name": "utils"}}});
+        user["metadata"] = metadata;
+        let (store, _) = reflector::store();
+        read(Event::Delete(serde_json::from_value(user).unwrap()), &store)
+    }
+
+    #[test]
+    fn what_goes_past_its_finalizer_is_still_to_be_removed() {
+        let Event::Apply(kept) = deleted(json!({"name": "alice", "namespace": "data", "finalizers": [FINALIZER]})) else { panic!("let go") };
+        assert!(kept.is_finalized() && kept.meta().deletion_timestamp.is_some());
+        for finalizers in [json!([]), json!(["example.com/other"])] {
+            assert!(matches!(deleted(json!({"name": "alice", "namespace": "data", "finalizers": finalizers})), Event::Delete(_)));
+        }
+        // The watch shows what was stored last: the finalizer was taken off with the write that let the object go.
+        let metadata = json!({"name": "alice", "namespace": "data", "finalizers": [FINALIZER], "deletionTimestamp": "2026-01-01T00:00:00Z"});
+        assert!(matches!(deleted(metadata), Event::Delete(_)));
+    }
 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::cluster::index::Index;
 use super::cluster::kind::Kind;
 use super::state::memory::Memory;
-use crate::api::{AWSAccount, BastionUser, CrossAccountRole, Managed};
+use crate::api::{AWSAccount, BastionUser, CrossAccountRole};
 use crate::core::desired::owner_tag;
 use crate::core::observed::ObservedIdentity;
 use crate::core::ownership::is_named;
@@ -31,10 +31,13 @@ impl Snapshot<'_> {
         Some(id).filter(|id| !is_deleted && self.memory.identities.counts_as_living(id, Instant::now()))
     }
 
-    /// Whether a resource carries the finalizer, or may: of what this process has written lately the store may not know yet.
+    /// Whether a resource carries the finalizer, or may: of what this process has written lately the store may not know yet, and what has something in AWS
+    /// gets it back where somebody has dropped it.
     fn may_be_finalized(&self, of: &Ref) -> bool {
-        fn may<K: Managed>(memory: &Memory, of: &Ref, object: &K) -> bool {
-            object.is_finalized() || memory.is_superseded(of, object.meta().resource_version.as_deref())
+        fn may<K: Kind>(memory: &Memory, of: &Ref, object: &K) -> bool {
+            let is_made =
+                || object.meta().deletion_timestamp.is_none() && object.status().and_then(|s| K::unique_id(s).or_else(|| K::deleted_id(s))).is_some();
+            object.is_finalized() || is_made() || memory.is_superseded(of, object.meta().resource_version.as_deref())
         }
         let stores = self.index.stores();
         match of {

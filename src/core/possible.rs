@@ -13,7 +13,7 @@ use super::quotas::{Limits, MOST_SHARDS, Quotas};
 use super::world::{ObjectKey, SourceKey, World};
 use rolebridge_api::permissions::{Permissions, PolicyStatus};
 use rolebridge_api::user::AssumePolicyStatus;
-use rolebridge_api::{BastionUser, CrossAccountRole, Managed};
+use rolebridge_api::{ANNOUNCED, BastionUser, CrossAccountRole, Managed};
 
 /// The customer-managed policies that may hold the assume policies of a source: those that its status lists, and those that what names it may
 /// have taken since, with this room.
@@ -35,10 +35,7 @@ fn assume_policies(
     assume::possible(&listed, &roles.iter().map(|arn| (arn.as_str(), most)).collect(), capacity).into_iter().filter_map(shard).collect()
 }
 
-/// The annotation that tells, together with the finalizer, the names of the customer-managed policies that are about to be made: IAM finds a policy by its ARN
-/// alone. Those that are made later are told in the status.
-pub const ANNOUNCED: &str = "rolebridge.io/policies";
-/// Names that count in it; a resource declares no more policies (see [`Permissions`]). People can write it, and each name is one that is read.
+/// Names that count in the annotation; a resource declares no more policies (see [`Permissions`]). People can write it, and each name is one that is read.
 const MOST_ANNOUNCED: usize = 25;
 
 /// The annotation that tells of these policies, if there are any.

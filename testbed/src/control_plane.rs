@@ -219,7 +219,7 @@ impl ControlPlane {
             .arg(self.settings.certificate())
             .arg("--service-account-private-key-file")
             .arg(self.settings.dir.join("service-account.key"))
-            .args(["--leader-elect=false", "--secure-port=0", "--use-service-account-credentials=false"]);
+            .args(["--leader-elect=false", "--secure-port=0", "--use-service-account-credentials=true"]);
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client().await?, "default");
         let server = self.controller_manager.insert(self.sandbox.spawn("kube-controller-manager", command)?);
         let accounts = &accounts;

@@ -90,6 +90,8 @@ async fn the_operator_has_the_rights_that_it_uses_and_no_others() -> Result<()> 
     for kind in ["awsaccounts", "bastionusers", "crossaccountroles"] {
         expected.extend(["get", "list", "watch", "patch"].map(|verb| format!("{verb} {kind}.rolebridge.io")));
         expected.insert(format!("patch {kind}/status.rolebridge.io"));
+        // By these the API server knows it: see `api/protection/resources`.
+        expected.extend(["status", "finalizers"].map(|proof| format!("update {kind}/{proof}.rolebridge.io")));
     }
     for namespace in [charts::NAMESPACE, "kube-system", "default"] {
         let others = rights(&anybody, namespace).await?;
@@ -327,7 +329,7 @@ async fn definitions_are_not_deleted_in_passing_and_what_hangs_on_them_survives(
     ensure!(!said.status.success() && error.contains("what they own in AWS"), "{error:.1000}");
     // Helm says what it leaves.
     let said = run(helm(testbed, &["uninstall", "rolebridge-crds", "--namespace", charts::NAMESPACE]).await?).await?;
-    for kept in definitions.into_iter().chain(["rolebridge-crd-deletion"]) {
+    for kept in definitions.into_iter().chain(["rolebridge-crd-deletion", "rolebridge-resources"]) {
         ensure!(said.contains(kept), "{kept} is not among what is kept: {said}");
     }
     let said = kubectl("delete crd bastionusers.rolebridge.io").await?;

@@ -16,6 +16,7 @@ mod errors;
 mod examples;
 mod grants;
 mod health;
+mod hostile;
 mod iam_model;
 mod invariants;
 mod isolation;

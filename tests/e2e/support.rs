@@ -26,11 +26,14 @@ use rolebridge_testbed::{
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
+#[path = "support/member.rs"]
+mod member;
 #[path = "support/pool.rs"]
 mod pool;
 #[path = "support/tenant.rs"]
 mod tenant;
 
+pub use member::{Answer, Member, Rights};
 pub use pool::Own;
 pub use tenant::Tenant;
 

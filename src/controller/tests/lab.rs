@@ -291,6 +291,15 @@ impl ApiServer {
         }
     }
 
+    /// Drops the finalizers of an object, as `kubectl replace` does.
+    pub fn drop_finalizers(&self, kind: &str, name: &str) {
+        let version = self.next_version().to_string();
+        let mut objects = self.objects.lock();
+        let Some(object) = objects.get_mut(&path(kind, name)) else { return };
+        object["metadata"]["finalizers"] = Value::Null;
+        object["metadata"]["resourceVersion"] = json!(version);
+    }
+
     /// Lets an object go at once, finalizer or not, as who may take off finalizers can.
     pub fn drop_object(&self, kind: &str, name: &str) {
         self.objects.lock().remove(&path(kind, name));

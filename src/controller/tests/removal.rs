@@ -1,11 +1,11 @@
-//! Deletion where AWS does not let go, and giving up what it has.
+//! Deletion where AWS does not let go, giving up what it has, and a finalizer that somebody drops.
 
 use serde_json::{Value, json};
 
 use super::lab::Lab;
-use crate::api::Reason;
-use crate::controller::removal::ABANDON;
+use crate::api::{ABANDON, FINALIZER, Reason};
 use crate::core::action::Action;
+use crate::core::world::{ObjectKey, Ref};
 
 fn reader(annotations: &Value) -> Value {
     json!({"kind": "CrossAccountRole", "metadata": {"name": "reader", "annotations": annotations}, "spec": {
@@ -54,4 +54,48 @@ async fn row_49_what_is_given_up_stays_in_aws_and_its_object_goes_without_a_call
         assert_eq!((is_gone, *lab.aws.asked.lock() == before), (value == "true", value == "true"), "{value}");
         assert!(lab.aws.get("222222222222", "role reader").is_some());
     }
+}
+
+/// A role that is Ready, and a user that it trusts.
+async fn ready() -> Lab {
+    let lab = Lab::new().await;
+    lab.apply(json!({"kind": "BastionUser", "metadata": {"name": "alice"}, "spec": {"accountRef": {"name": "utils"}}}));
+    lab.apply(reader(&json!({})));
+    lab.run(3).await;
+    assert_eq!(lab.ready("CrossAccountRole", "reader").0, "Ready");
+    lab
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finalizer_that_is_dropped_comes_back_though_there_is_nothing_else_to_do() {
+    let lab = ready().await;
+    let before = *lab.aws.asked.lock();
+    for (kind, name) in [("BastionUser", "alice"), ("CrossAccountRole", "reader")] {
+        lab.api.drop_finalizers(kind, name);
+        lab.sync();
+        lab.settle().await;
+        assert_eq!(lab.get(kind, name)["metadata"]["finalizers"], json!([FINALIZER]), "{kind}");
+    }
+    assert_eq!(*lab.aws.asked.lock(), before);
+    // As well where its declaration cannot be carried out.
+    let mut broken = reader(&json!({}));
+    broken["spec"]["accountRef"]["name"] = json!("nowhere");
+    lab.api.drop_finalizers("CrossAccountRole", "reader");
+    lab.apply(broken);
+    lab.settle().await;
+    assert_eq!(lab.get("CrossAccountRole", "reader")["metadata"]["finalizers"], json!([FINALIZER]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_holds_out_for_what_lacks_its_finalizer_for_a_moment() {
+    let lab = ready().await;
+    lab.api.drop_finalizers("CrossAccountRole", "reader");
+    lab.delete("AWSAccount", "prod");
+    lab.pass(&Ref::Account(ObjectKey::new("", "prod"))).await;
+    assert!(!lab.get("AWSAccount", "prod").is_null());
+    lab.settle().await;
+    lab.delete("CrossAccountRole", "reader");
+    lab.run(5).await;
+    assert!(lab.get("CrossAccountRole", "reader").is_null() && lab.get("AWSAccount", "prod").is_null());
+    assert!(lab.aws.get("222222222222", "role reader").is_none());
 }
