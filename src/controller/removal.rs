@@ -18,10 +18,11 @@ use super::context::Context;
 use super::history::History;
 use super::observe::read;
 use super::pass::{Pass, Retry, report_with};
-use super::report::remove_finalizer;
+use super::report::{remove_finalizer, tell_given_up};
 use super::resolve::same_account;
 use crate::api::{ABANDON, Managed, Reason};
 use crate::aws::{Account, Gateway};
+use crate::core::abandon::{how_to_give_up, left_behind, may_be_given_up};
 use crate::core::absence::{self, Thing, awaited, look_again};
 use crate::core::desired::owner;
 use crate::core::failure::Failure;
@@ -41,30 +42,20 @@ const LOOK_AGAIN_AT_AWS: Duration = Duration::from_secs(60);
 
 /// Removes a user or role and its policies from AWS.
 pub async fn remove<K: Kind + Subject>(object: K, context: &Context) -> Result<Pass<K>, kube::Error> {
-    let mut facts = object.status().cloned().unwrap_or_default();
-    if object.annotations().get(ABANDON).is_some_and(|v| v == "true") {
-        warn!("given up: what it owns in AWS stays there");
-        remove_finalizer(context, &object).await?;
-        return Ok(Pass::Gone);
-    }
     let of = K::reference(ObjectKey::of(&object));
     let (at, account) = match enter(&object, context) {
         Ok(entered) => entered,
-        Err(problem) => return Ok(report_with(object, facts, vec![abandonable(problem)], None)),
+        Err(problem) => return held_up(object, context, problem, None).await,
     };
-    let history = History::of(&context.memory, &object);
-    if let (Some(made), None, Some(arn)) = (history.identity_id(), object.pinned(), object.declared_arn(&at)) {
-        // Nothing but the status tells a later process of what this one made.
-        K::tell_made(&mut facts, &arn, &made);
-    }
     // Before it is worked out what there is to remove, since those who wait come by again and again.
     let _permit = match account.removal_permit(&of) {
         Ok(permit) => permit,
         Err(pause) => return Ok(Pass::Again(pause)),
     };
+    let history = History::of(&context.memory, &object);
     let removed = match object.removed(&context.world(), &at, owner(&object, &at, &context.settings.installation), history.identity_id()) {
         Ok(removed) => removed,
-        Err(problem) => return Ok(report_with(object, facts, vec![abandonable(problem)], None)),
+        Err(problem) => return held_up(object, context, problem, None).await,
     };
     let held_by = held_by(&context.world(), &object.source(), deleting_for(&object));
     let how_far = if held_by.is_empty() { DeletionPhase::Delete } else { DeletionPhase::CutOff };
@@ -72,25 +63,45 @@ pub async fn remove<K: Kind + Subject>(object: K, context: &Context) -> Result<P
     match take_away(&account, &removed, how_far, policies, &history).await {
         Err(Stop::Failure(failure)) => {
             let failure = if object.says(&[failure.reason]) { failure } else { context.retries.delay_deletion_error(&of, failure, Instant::now()) };
-            let problem = if failure.reason == Reason::DeletionBlocked { failure.problem() } else { abandonable(failure.problem()) };
-            Ok(report_with(object, facts, vec![problem], Some(Retry::after(&failure))))
+            held_up(object, context, failure.problem(), Some(Retry::after(&failure))).await
         }
         Err(Stop::Unproven(things, doubt)) => {
             let message = format!("{}, and nothing is left behind", absence::told(&things, &removed.name));
-            Ok(report_with(object, facts, vec![Problem::new(Reason::Propagating, message)], Some(Retry::in_a_while(look_again(doubt)))))
+            held_up(object, context, Problem::new(Reason::Propagating, message), Some(Retry::in_a_while(look_again(doubt)))).await
         }
         // What blocks is in AWS, where no watch reaches.
-        Err(Stop::Blocked(problem)) => Ok(report_with(object, facts, vec![problem], Some(Retry::in_a_while(LOOK_AGAIN_AT_AWS)))),
+        Err(Stop::Blocked(problem)) => held_up(object, context, problem, Some(Retry::in_a_while(LOOK_AGAIN_AT_AWS))).await,
         Ok(()) if how_far == DeletionPhase::CutOff => {
             context.retries.recover(&of);
             let message = format!("cut off; waiting for these roles to take it out of their trust policies: {}", held_by.join(", "));
-            Ok(report_with(object, facts, vec![Problem::new(Reason::WaitingForRoles, message)], Some(Retry::in_a_while(LOOK_AGAIN))))
+            held_up(object, context, Problem::new(Reason::WaitingForRoles, message), Some(Retry::in_a_while(LOOK_AGAIN))).await
         }
         Ok(()) => {
             remove_finalizer(context, &object).await?;
             Ok(Pass::Gone)
         }
     }
+}
+
+/// Tells what holds a deletion up; or lets the object go, where a person has given up what it has in AWS and that counts.
+async fn held_up<K: Kind + Subject>(object: K, context: &Context, problem: Problem, retry: Option<Retry>) -> Result<Pass<K>, kube::Error> {
+    let made = History::of(&context.memory, &object).identity_id();
+    let is_given_up = object.annotations().get(ABANDON).is_some_and(|value| value == "true");
+    if is_given_up && may_be_given_up(problem.reason) {
+        let stays = left_behind(&object, made.as_ref());
+        warn!(stays, reason = problem.reason.as_str(), "given up: what it owns in AWS stays there");
+        tell_given_up(context, &object, &format!("given up by the annotation {ABANDON}=true: {stays} stays in AWS. {}", problem.message)).await;
+        remove_finalizer(context, &object).await?;
+        return Ok(Pass::Gone);
+    }
+    let mut facts = object.status().cloned().unwrap_or_default();
+    let place = lookup_account(&context.world(), object.account_name()).ok();
+    if let (Some(made), None, Some(arn)) = (&made, object.pinned(), place.and_then(|at| object.declared_arn(&at))) {
+        // Nothing but the status tells a later process of what this one made.
+        K::tell_made(&mut facts, &arn, made);
+    }
+    let message = how_to_give_up(&problem, is_given_up);
+    Ok(report_with(object, facts, vec![Problem { message, ..problem }], retry))
 }
 
 /// For how long an object is being deleted.
@@ -105,16 +116,6 @@ fn enter<K: Subject>(object: &K, context: &Context) -> Result<(ResolvedAccount, 
     same_account(object, &at)?;
     let account = context.account(&at)?;
     Ok((at, account))
-}
-
-fn abandonable(problem: Problem) -> Problem {
-    Problem::new(
-        problem.reason,
-        format!(
-            "{}. If the account cannot be reached any more, a platform administrator can give up what this object owns there, by the annotation {ABANDON}=true",
-            problem.message.trim_end_matches('.')
-        ),
-    )
 }
 
 enum Stop {

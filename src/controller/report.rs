@@ -109,6 +109,11 @@ pub async fn tell_repaired<K: Kind>(context: &Context, object: &K, done: &[Strin
     publish(&context.client, &object.object_ref(&()), "DriftRepaired", &message).await;
 }
 
+/// Tells what stays in AWS of an object that somebody has given up.
+pub async fn tell_given_up<K: Kind>(context: &Context, object: &K, message: &str) {
+    publish(&context.client, &object.object_ref(&()), "GivenUp", message).await;
+}
+
 /// Tells once what a person must act on.
 async fn tell_stalled<K: Kind>(context: &Context, object: &K, outcome: &Outcome, previous: &[Condition]) {
     let Some(worst) = outcome.worst().filter(|_| outcome.class() == Class::Stalled) else { return };

@@ -6,6 +6,7 @@
 //! resource tells. [`subject`] has what a user and a role have in common. [`sweep`] says of many resources at once whether their plan is empty, and [`absence`] when it is believed that something is not
 //! there.
 
+pub mod abandon;
 pub mod absence;
 pub mod access;
 pub mod action;

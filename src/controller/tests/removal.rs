@@ -38,22 +38,43 @@ async fn row_49_a_deletion_that_aws_refuses_waits_and_says_how_to_give_up() {
     assert!(lab.get("CrossAccountRole", "reader").is_null() && lab.aws.get("222222222222", "role reader").is_none());
 }
 
+/// Gives up what the role has, as an annotation with this value says it.
+fn give_up(lab: &Lab, value: &str) {
+    let mut given_up = reader(&json!({ABANDON: value}));
+    let there = lab.get("CrossAccountRole", "reader")["metadata"].clone();
+    for field in ["finalizers", "deletionTimestamp", "uid"] {
+        given_up["metadata"][field] = there[field].clone();
+    }
+    lab.apply(given_up);
+}
+
 #[tokio::test(start_paused = true)]
-async fn row_49_what_is_given_up_stays_in_aws_and_its_object_goes_without_a_call() {
+async fn row_49_what_is_given_up_stays_in_aws_and_its_object_goes() {
     for value in ["yes", "true"] {
         let lab = lab().await;
-        let mut given_up = reader(&json!({ABANDON: value}));
-        let there = lab.get("CrossAccountRole", "reader")["metadata"].clone();
-        for field in ["finalizers", "deletionTimestamp", "uid"] {
-            given_up["metadata"][field] = there[field].clone();
-        }
-        let before = *lab.aws.asked.lock();
-        lab.apply(given_up);
-        lab.settle().await;
-        let is_gone = lab.get("CrossAccountRole", "reader").is_null();
-        assert_eq!((is_gone, *lab.aws.asked.lock() == before), (value == "true", value == "true"), "{value}");
+        give_up(&lab, value);
+        lab.run(5).await;
+        assert_eq!(lab.get("CrossAccountRole", "reader").is_null(), value == "true", "{value}");
         assert!(lab.aws.get("222222222222", "role reader").is_some());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_49_what_passes_by_itself_is_not_given_up() {
+    let lab = lab().await;
+    lab.aws.refused.lock().clear();
+    lab.aws.refuse(|action| matches!(action, Action::DeleteIdentity(_)), Reason::AWSUnavailable, "throttled");
+    give_up(&lab, "true");
+    lab.run(60).await;
+    let (reason, message) = lab.ready("CrossAccountRole", "reader");
+    assert_eq!(reason, "AWSUnavailable");
+    assert!(message.contains("throttled. The annotation") && message.contains("does not count yet"), "{message}");
+    lab.aws.refused.lock().clear();
+    lab.run(600).await;
+    assert!(
+        lab.get("CrossAccountRole", "reader").is_null() && lab.aws.get("222222222222", "role reader").is_none(),
+        "it is removed, not left behind"
+    );
 }
 
 /// A role that is Ready, and a user that it trusts.
