@@ -385,21 +385,27 @@ fn is_source(role: &CrossAccountRole, source: &Source, object: SourceObject<'_>)
     }
 }
 
-/// Whether a role is a source of its own, be it through others: then it cannot wait for its sources.
+/// Most sources of roles that are followed from one role. Whoever may write roles may have each name thousands of others.
+const MOST_FOLLOWED: usize = 10_000;
+
+/// Whether a role is a source of its own, be it through others, or may be: then it cannot wait for its sources.
 pub fn is_its_own_source(world: &dyn World, role: &CrossAccountRole) -> bool {
     let itself = ObjectKey::of(role);
     let of =
         |role: &CrossAccountRole| sources_named(role).into_iter().filter_map(|key| if let SourceKey::Role(key) = key { Some(key) } else { None });
     let mut seen = BTreeSet::new();
     let mut next: Vec<ObjectKey> = of(role).collect();
+    let mut followed = next.len();
     while let Some(key) = next.pop() {
-        if key == itself {
+        if key == itself || followed > MOST_FOLLOWED {
             return true;
         }
         if seen.insert(key.clone())
             && let Some(role) = world.role(&key)
         {
-            next.extend(of(&role));
+            let before = next.len();
+            next.extend(of(&role).filter(|key| !seen.contains(key)));
+            followed += next.len() - before;
         }
     }
     false

@@ -1,8 +1,13 @@
 //! The sources of a role, each with the way in that the trust policy is to have for it.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use super::assume::SessionRights;
 use super::document::wildcard_match;
-use super::grants::{Grant, Intent, Relation, SourceObject, guard_root, is_selected, key_in, parse, relation, searched, told_name};
+use super::grants::{
+    Grant, Intent, Relation, SourceObject, guard_root, is_selected, key_in, namespaces_selected, parse, relation, searched, told_name,
+};
 use super::listed::{is_cut, may_hide_replaced};
 use super::names::Arn;
 use super::outcome::Problem;
@@ -12,10 +17,11 @@ use super::trust::{Conditions, Principal, TrustRule};
 use super::world::{ObjectKey, SourceKey, World};
 use rolebridge_api::role::{GrantState, GrantStatus};
 use rolebridge_api::trust::{GitHubActionsSource, PodIdentitySource, PrincipalForm, SAMLSource, ServiceAccountSource, Source, TrustEntry};
-use rolebridge_api::{AWSAccount, Condition, CrossAccountRole, Managed, Reason};
+use rolebridge_api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed, Reason};
 
 /// The sources of a role, entry by entry, as they stand.
 pub fn grants_of_role(world: &dyn World, role: &CrossAccountRole, at: &ResolvedAccount) -> Vec<Vec<Grant>> {
+    let users: BTreeMap<_, _> = namespaces_selected(role).into_iter().map(|namespace| (namespace.clone(), world.users_in(&namespace))).collect();
     let entry = |(index, entry): (usize, &TrustEntry)| {
         let required = required(index, entry);
         let problem = required.as_ref().err().and_then(|problems| problems.first().cloned());
@@ -23,6 +29,7 @@ pub fn grants_of_role(world: &dyn World, role: &CrossAccountRole, at: &ResolvedA
             world,
             role,
             at,
+            users: &users,
             form: entry.principal,
             rights: session_rights(entry.require.as_ref()),
             required: required.unwrap_or_default(),
@@ -34,7 +41,9 @@ pub fn grants_of_role(world: &dyn World, role: &CrossAccountRole, at: &ResolvedA
         let tags_bounded = Trusting { required: tags_bounded, ..trusting };
         // EKS sets tags of its own beside those that are required.
         let trusting = |source: &Source| if source.pod_identity.is_some() { &trusting } else { &tags_bounded };
-        let grants = entry.from.iter().flat_map(|source| trusting(source).source(source));
+        // One that several sources of an entry mean is one grant.
+        let mut met = BTreeSet::new();
+        let grants = entry.from.iter().flat_map(|source| trusting(source).source(source, &mut met));
         // Of an entry that cannot be understood nothing is added, and nothing is taken away.
         let frozen = |grant: Grant| match &problem {
             Some(problem) if grant.intent == Intent::Grant => {
@@ -123,19 +132,22 @@ struct Trusting<'a> {
     world: &'a dyn World,
     role: &'a CrossAccountRole,
     at: &'a ResolvedAccount,
+    /// The users of the namespaces in which the role selects some.
+    users: &'a BTreeMap<String, Vec<Arc<BastionUser>>>,
     form: PrincipalForm,
     rights: SessionRights,
     required: Conditions,
 }
 
 impl Trusting<'_> {
-    fn source(&self, source: &Source) -> Vec<Grant> {
+    /// The grants that a source of an entry means, but for those of users that another one has `met` already.
+    fn source(&self, source: &Source, met: &mut BTreeSet<ObjectKey>) -> Vec<Grant> {
         let Self { world, role, .. } = *self;
         if let Some(users) = &source.users {
-            let all = searched(role, users).into_iter().flat_map(|namespace| world.users_in(namespace));
-            let selected = all.filter(|user| is_selected(role, users, user));
+            let all = searched(role, users).into_iter().filter_map(|namespace| self.users.get(namespace)).flatten();
+            let selected = all.filter(|user| is_selected(role, users, user)).filter(|user| met.insert(ObjectKey::of(&***user)));
             // A selector asks for nobody by name, so it is no mistake that it meets somebody who does not want to be named, or is about to go.
-            return selected.map(|user| self.resource(SourceObject::User(&user))).filter(|grant| !is_out_of_reach(grant)).collect();
+            return selected.map(|user| self.resource(SourceObject::User(user))).filter(|grant| !is_out_of_reach(grant)).collect();
         }
         vec![match source {
             Source { user: Some(named), .. } => {

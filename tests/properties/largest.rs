@@ -10,12 +10,15 @@ use rolebridge::core::document::Document;
 use rolebridge::core::identity::{Identity, ManagedPolicy};
 use rolebridge::core::names::{Arn, Path};
 use rolebridge::core::observed::{Observed, ObservedIdentity, ObservedPolicy};
+use rolebridge::core::placement::resolve_account;
 use rolebridge::core::plan::plan;
 use rolebridge::core::quotas::Quotas;
+use rolebridge::core::sources::grants_of_role;
+use rolebridge::core::world::{ObjectKey, World};
 use serde_json::{Value, json};
 
 use super::permissions::role;
-use super::support_core::{document, id, unique_id};
+use super::support_core::{Cluster, NAMESPACE, document, id, unique_id};
 use super::{ROLE_ID, managed_arn};
 
 /// The statements of one policy: the statement of each number.
@@ -112,4 +115,20 @@ fn the_largest_policies_are_planned_in_bounded_time() {
             }
         }
     }
+}
+
+/// Whoever may write a role may select the same users thousands of times.
+#[test]
+fn users_that_are_selected_again_and_again_are_one_grant_an_entry() {
+    let mut cluster = Cluster::classic();
+    for n in 0..200 {
+        cluster.apply(json!({"kind": "BastionUser", "metadata": {"name": format!("user-{n}"), "labels": {"team": "data"}}, "spec": {"accountRef": {"name": "utils"}}}));
+    }
+    let selector = json!({"users": {"selector": {"matchExpressions": [{"key": "team", "operator": "Exists"}]}}});
+    let trust: Vec<Value> = (0..32).map(|_| json!({"from": vec![selector.clone(); 100]})).collect();
+    cluster.apply(json!({"kind": "CrossAccountRole", "metadata": {"name": "reader"}, "spec": {"accountRef": {"name": "prod"}, "trust": trust}}));
+    let at = resolve_account(&cluster, "prod").expect("it is there");
+    let role = cluster.role(&ObjectKey::new(NAMESPACE, "reader")).expect("it is there");
+    let grants = grants_of_role(&cluster, &role, &at);
+    assert!(grants.iter().all(|entry| entry.len() == 200), "{:?}", grants.iter().map(Vec::len).collect::<Vec<_>>());
 }

@@ -181,11 +181,12 @@ pub(super) fn managed_arn(name: &str) -> Arn {
 
 impl RoleCase {
     pub(super) fn cluster(&self, pinned: Option<&str>) -> Cluster {
-        let mut cluster = Cluster::classic();
+        let mut cluster = Cluster::taking_over();
         cluster.apply(json!({"kind": "AWSAccount", "metadata": {"name": "prod"}, "spec": {
             "accountID": "222222222222",
             "allowedNamespaces": if self.allowed { json!({"from": "All"}) } else { json!({"from": "Names", "names": ["other"]}) },
             "guardrails": {"accountRootTrust": self.root_trust},
+            "ownership": {"takeOver": "SameInstallation"},
         }}));
         for (name, stage) in USERS.iter().zip(self.stages) {
             let mut meta = json!({"name": name});

@@ -41,7 +41,7 @@ pub(super) fn arb_found_user() -> impl Strategy<Value = FoundUser> {
 }
 
 pub(super) fn desired_of_user(naming: &[Naming], boundary: Option<&str>, tags_: &BTreeMap<&'static str, u8>) -> Desired {
-    let mut cluster = Cluster::classic();
+    let mut cluster = Cluster::taking_over();
     // Another account, since two names for one would be a double.
     cluster.apply(json!({"kind": "AWSAccount", "metadata": {"name": "closed"}, "spec": {"accountID": "333333333333", "allowedNamespaces": {"from": "Names", "names": ["other"]}}}));
     let mut spec = json!({"accountRef": {"name": "utils"}, "tags": tags(tags_)});
@@ -274,8 +274,10 @@ pub(super) fn sized(size: u8) -> Value {
 
 impl Person {
     pub(super) fn desired(&self, found: &FoundPerson) -> Desired {
-        let mut cluster = Cluster::classic();
-        let mut account = json!({"kind": "AWSAccount", "metadata": {"name": "utils"}, "spec": {"accountID": "111111111111", "guardrails": {"joinableGroups": self.joinable}}});
+        let mut cluster = Cluster::taking_over();
+        let mut account = json!({"kind": "AWSAccount", "metadata": {"name": "utils"}, "spec": {
+            "accountID": "111111111111", "guardrails": {"joinableGroups": self.joinable}, "ownership": {"takeOver": "SameInstallation"},
+        }});
         if let Some((attached, groups)) = self.quotas {
             account["status"] = json!({"quotas": {
                 "trustPolicySize": 2048, "attachedPoliciesPerRole": 10, "attachedPoliciesPerUser": attached, "inlinePoliciesSizePerRole": 10240,
