@@ -73,6 +73,10 @@ campaign: tools ## Try every crash point and every order, which takes long; `mak
 simulate: rust ## Run the whole operator in a simulated world: SEED=7 repeats one run, RUNS=100000 or MINUTES=10 goes on
 	$(simulate) -- --nocapture fresh_seeds
 
+.PHONY: fuzz
+fuzz: rust ## Draw objects that the schemas let in, and texts near them, for MINUTES=10, and work out what is wanted of each
+	ROLEBRIDGE_MINUTES=$(or $(MINUTES),10) $(CARGO) test --locked --test properties -- --nocapture the_way_from_text
+
 .PHONY: test-fast
 test-fast: rust ## Run the tests that take seconds and need no control plane
 	$(CARGO) test --locked --workspace --lib --bins $(FAST)

@@ -38,7 +38,7 @@ use rolebridge::core::identity::{ASSUME_POLICY, IdentityName, ManagedPolicy, REV
 use rolebridge::core::names::Arn;
 use rolebridge::core::observed::{Dependents, Observed, ObservedIdentity, ObservedPolicy};
 use rolebridge::core::outcome::{Outcome, Problem};
-use rolebridge::core::ownership::{Owner, Tags};
+use rolebridge::core::ownership::{Earlier, Owner, Tags};
 use rolebridge::core::placement::resolve_account;
 use rolebridge::core::plan::{DeletionPhase, DeletionTarget, Plan, plan, plan_removal};
 use rolebridge::core::quotas::{INLINE_QUOTA, MOST_SHARDS, Quotas, SHARD_QUOTA};

@@ -1,7 +1,11 @@
 //! Whatever the schemas let in is understood. The objects are drawn from the CustomResourceDefinitions, not from the types.
 
+use std::time::{Duration, Instant};
+
+use proptest::test_runner::TestRunner;
 use rolebridge::api::reading::Read;
 use rolebridge::api::{AWSAccount, BastionUser, CrossAccountRole, Managed, crds};
+use rolebridge::core::subject::Subject;
 
 use super::*;
 
@@ -122,4 +126,56 @@ proptest! {
     fn every_role_that_the_schema_lets_in_is_understood(object in any_resource::<CrossAccountRole>()) {
         is_understood::<CrossAccountRole>(&object)?;
     }
+}
+
+/// Takes a user or role through all that is decided of it before AWS is looked at, and to the plan for an account that has nothing.
+fn is_carried_through<K: Subject>(text: &str) {
+    let Ok(read) = serde_json::from_str::<Read<K>>(text) else { return };
+    let object = read.into_object(None);
+    let cluster = Cluster::classic();
+    let at = resolve_account(&cluster, "prod").expect("it is there");
+    let texts = cluster.texts(Some("n"), object.permissions());
+    if let Ok(desired) = object.desired(&cluster, &at, &texts, INSTALLATION) {
+        let _ = plan(&desired, &Observed::default());
+    }
+    let owner = Owner { installation: INSTALLATION.into(), resource: "x".into(), uid: "u".into(), earlier: Earlier::TakenOver };
+    let _ = object.withdraw_revoked(&cluster, &at, owner.clone(), object.pinned(), &Observed::default());
+    let _ = object.removed(&cluster, &at, owner, object.pinned());
+}
+
+/// A text with a few of its bytes changed.
+fn changed(text: &str, changes: &[(usize, u8)]) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    for (place, byte) in changes {
+        let place = place % bytes.len();
+        bytes[place] = *byte;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Nothing that the API server can deliver, and no text near it, makes the operator panic. `ROLEBRIDGE_MINUTES` goes on for longer.
+#[test]
+fn the_way_from_text_to_what_is_wanted_holds_whatever_is_delivered() {
+    let minutes = std::env::var("ROLEBRIDGE_MINUTES").ok().and_then(|minutes| minutes.parse().ok()).unwrap_or(0);
+    let (began, bytes) = (Instant::now(), vec((any::<usize>(), any::<u8>()), 0..4));
+    let cases = (any_resource::<BastionUser>(), any_resource::<CrossAccountRole>(), bytes);
+    let mut count = 0;
+    loop {
+        TestRunner::new(ProptestConfig { failure_persistence: None, ..config(200) })
+            .run(&cases, |(user, role, changes)| {
+                for text in [user.to_string(), changed(&user.to_string(), &changes)] {
+                    is_carried_through::<BastionUser>(&text);
+                }
+                for text in [role.to_string(), changed(&role.to_string(), &changes)] {
+                    is_carried_through::<CrossAccountRole>(&text);
+                }
+                Ok(())
+            })
+            .expect("no case panics");
+        count += 200;
+        if began.elapsed() >= Duration::from_secs(60 * minutes) {
+            break;
+        }
+    }
+    println!("{count} users and as many roles, each as it is and changed");
 }
