@@ -3,6 +3,7 @@
 //!
 //! Calls and writes are exact. Times depend on the machine, and the API server, etcd and the simulator share its cores with the operator.
 
+mod bombs;
 #[allow(dead_code, unused_imports, reason = "the end-to-end tests use the rest")]
 #[path = "../../tests/e2e/support.rs"]
 mod support;
@@ -106,6 +107,7 @@ async fn main() -> Result<()> {
         return Ok(());
     }
     let mut table = Table::default();
+    bombs::measure(&mut table).await?;
     recipe(&mut table).await?;
     fleet(&mut table, &FLEET).await?;
     fleet(&mut table, &LARGE_FLEET).await?;
