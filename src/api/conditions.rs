@@ -88,11 +88,11 @@ pub enum Reason {
     AccountMismatch,
     /// The AWSAccount does not allow this namespace.
     NamespaceNotAllowed,
-    /// A source does not exist.
+    /// A source in the role's own namespace does not exist.
     SourceNotFound,
     /// A source exists and is not ready.
     SourceNotReady,
-    /// A source does not allow this namespace.
+    /// A source in another namespace does not exist or does not allow this namespace: which of both is not told.
     SourceNotAllowed,
     /// A source is in another partition of AWS.
     PartitionMismatch,
@@ -193,14 +193,16 @@ impl Reason {
                 "The AWSAccount's allowedNamespaces leave out this namespace.",
                 "Have a platform administrator add the namespace, or use a namespace that is allowed.",
             ),
-            Self::SourceNotFound => {
-                entry(Waiting, "A source of the role does not exist, or is being deleted.", "Create the source, or take it out of spec.trust.")
-            }
+            Self::SourceNotFound => entry(
+                Waiting,
+                "A source of the role, in its own namespace, does not exist, or is being deleted.",
+                "Create the source, or take it out of spec.trust.",
+            ),
             Self::SourceNotReady => entry(Waiting, "A source of the role exists and is not ready.", "Look at the source's conditions."),
             Self::SourceNotAllowed => entry(
                 Stalled,
-                "A source of the role does not let this namespace name it.",
-                "Have its owner add the namespace to its spec.allowRolesFrom.",
+                "A source of the role, in another namespace, does not exist, is being deleted, or does not let this namespace name it.",
+                "Have its owner create it, or add the namespace to its spec.allowRolesFrom.",
             ),
             Self::PartitionMismatch => entry(
                 Stalled,

@@ -31,7 +31,7 @@ use crate::core::observed::{Dependents, Scope};
 use crate::core::outcome::Problem;
 use crate::core::placement::{ResolvedAccount, lookup_account};
 use crate::core::plan::{DeletionPhase, DeletionTarget, plan_removal};
-use crate::core::release::held_by;
+use crate::core::release::{held_by, told};
 use crate::core::subject::Subject;
 use crate::core::world::ObjectKey;
 
@@ -73,7 +73,8 @@ pub async fn remove<K: Kind + Subject>(object: K, context: &Context) -> Result<P
         Err(Stop::Blocked(problem)) => held_up(object, context, problem, Some(Retry::in_a_while(LOOK_AGAIN_AT_AWS))).await,
         Ok(()) if how_far == DeletionPhase::CutOff => {
             context.retries.recover(&of);
-            let message = format!("cut off; waiting for these roles to take it out of their trust policies: {}", held_by.join(", "));
+            let told = told(&held_by, &ObjectKey::of(&object).namespace);
+            let message = format!("cut off; waiting for these roles to take it out of their trust policies: {told}");
             held_up(object, context, Problem::new(Reason::WaitingForRoles, message), Some(Retry::in_a_while(LOOK_AGAIN))).await
         }
         Ok(()) => {

@@ -503,32 +503,49 @@ pub(super) fn relation(world: &dyn World, role: &CrossAccountRole, at: &Resolved
     let key = source.key();
     let (own, name) = (source.meta().namespace.as_deref().unwrap_or_default(), told_name(&key));
     let namespace = role.metadata.namespace.as_deref().unwrap_or_default();
-    let none = |reason, message: String| Relation { intent: Intent::Revoke, problem: Some(Problem::new(reason, message)), source_at: None };
-    if source.meta().deletion_timestamp.is_some() {
-        return none(Reason::SourceNotFound, format!("{name} is being deleted"));
-    }
-    if !shared_with(source.allow_roles_from(), own, namespace, world.namespace_labels(namespace).as_ref()) {
-        let fix = "have its owner add the namespace to its spec.allowRolesFrom";
-        return none(Reason::SourceNotAllowed, format!("{name} does not let namespace {namespace} name it: {fix}"));
+    let is_shared = shared_with(source.allow_roles_from(), own, namespace, world.namespace_labels(namespace).as_ref());
+    if source.meta().deletion_timestamp.is_some() || !is_shared {
+        let problem = out_of_reach(namespace, &key, format!("{name} is being deleted"));
+        return Relation { intent: Intent::Revoke, problem: Some(problem), source_at: None };
     }
     let source_at = match resolve_account(world, source.account_name()) {
         Ok(placement) => placement,
         Err(problem) => {
-            let problem = Problem::new(Reason::SourceNotReady, format!("{name}: {}", problem.message));
+            let problem = unready(namespace, &key, || format!("{name}: {}", problem.message));
             return Relation { intent: Intent::Freeze, problem: Some(problem), source_at: None };
         }
     };
     if source_at.partition != at.partition {
         let (there, here) = (&source_at.partition, &at.partition);
-        return none(Reason::PartitionMismatch, format!("{name} is in partition {there} and the role in {here}: no trust is possible between them"));
+        let message = format!("{name} is in partition {there} and the role in {here}: no trust is possible between them");
+        let problem = Problem::new(Reason::PartitionMismatch, message);
+        return Relation { intent: Intent::Revoke, problem: Some(problem), source_at: None };
     }
     // From here on the grant may have stood before: it is frozen, not withdrawn.
     let frozen =
         guard_root(form, at).or_else(|| check_namespace(world, at, namespace, SourceObject::Role(role).is_placed(world)).err()).or_else(|| {
             let refused = check_namespace(world, &source_at, own, source.is_placed(world)).err()?;
-            Some(Problem::new(Reason::SourceNotReady, format!("{name}: {}", refused.message)))
+            Some(unready(namespace, &key, || format!("{name}: {}", refused.message)))
         });
     Relation { intent: if frozen.is_some() { Intent::Freeze } else { Intent::Grant }, problem: frozen, source_at: Some(source_at) }
+}
+
+/// Why a role of a namespace gets nothing of a source that is `gone`, as the source's own namespace is told, or does not let that namespace name it. Which of
+/// these it is of a source in another namespace is not told: whoever may write roles could find out what there is in namespaces that they cannot read.
+pub(super) fn out_of_reach(namespace: &str, source: &SourceKey, gone: String) -> Problem {
+    if source.key().namespace == namespace {
+        return Problem::new(Reason::SourceNotFound, gone);
+    }
+    let fix = "have its owner create it, or add the namespace to its spec.allowRolesFrom";
+    let message = format!("{} does not exist or does not let namespace {namespace} name it: {fix}", told_name(source));
+    Problem::new(Reason::SourceNotAllowed, message)
+}
+
+/// That a source is not ready for a role of a namespace. `why` is only for the source's own namespace: it tells of what is there.
+pub(super) fn unready(namespace: &str, source: &SourceKey, why: impl FnOnce() -> String) -> Problem {
+    let is_own = source.key().namespace == namespace;
+    let message = if is_own { why() } else { format!("{} is not ready: its owner sees why in its status", told_name(source)) };
+    Problem::new(Reason::SourceNotReady, message)
 }
 
 /// How messages name a source: `BastionUser namespace/name`.

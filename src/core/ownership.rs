@@ -100,10 +100,14 @@ impl Owner {
                 "{what} was made for this resource, but its owner tags were changed or removed, so it is not touched. Put back {OWNER}={} and {INSTALLATION}={}.",
                 self.resource, self.installation
             ),
-            Some(owner) if tags.get(INSTALLATION) == Some(&self.installation) => {
+            // Whoever may write resources here may not be able to read those of others.
+            Some(_) if tags.get(INSTALLATION) != Some(&self.installation) => {
+                format!("{what} belongs to a resource of another installation of Rolebridge. Choose another name.")
+            }
+            Some(owner) if namespace(owner) == namespace(&self.resource) => {
                 format!("{what} belongs to {owner}. Choose another name, or delete that resource first.")
             }
-            Some(owner) => format!("{what} belongs to {owner} of another installation of Rolebridge. Choose another name."),
+            Some(_) => format!("{what} belongs to a resource of another namespace. Choose another name."),
             None => format!(
                 "{what} exists and was not made by Rolebridge, so it is not touched. Choose another name, or delete it in AWS if nobody needs it."
             ),
@@ -114,6 +118,11 @@ impl Owner {
 /// Whether tags name a resource (`kind/namespace/name`) of an installation as the owner.
 pub fn is_named(tags: &Tags, installation: &str, resource: &str) -> bool {
     tag(tags, INSTALLATION) == Some(installation) && tag(tags, OWNER) == Some(resource)
+}
+
+/// The namespace of a resource that is given as `kind/namespace/name`.
+fn namespace(resource: &str) -> Option<&str> {
+    resource.split('/').nth(1)
 }
 
 fn tag<'t>(tags: &'t Tags, key: &str) -> Option<&'t str> {
@@ -162,13 +171,17 @@ mod tests {
     #[test]
     fn no_tags_another_resource_and_another_installation_are_conflicts() {
         let other = Owner { resource: "CrossAccountRole/data/writer".into(), ..owner() };
-        let elsewhere = Owner { installation: "two".into(), ..owner() };
-        for (tags, says) in
-            [(Tags::new(), "not made by Rolebridge"), (other.tags(), "CrossAccountRole/data/writer"), (elsewhere.tags(), "another installation")]
-        {
+        let hidden = Owner { resource: "CrossAccountRole/other/secret".into(), ..owner() };
+        let elsewhere = Owner { installation: "two".into(), resource: "CrossAccountRole/data/secret".into(), ..owner() };
+        for (tags, says) in [
+            (Tags::new(), "not made by Rolebridge"),
+            (other.tags(), "CrossAccountRole/data/writer"),
+            (hidden.tags(), "another namespace"),
+            (elsewhere.tags(), "another installation"),
+        ] {
             let problem = owner().check("role r", &tags, &id("AROAEXAMPLEROLE00001"), None).unwrap_err();
             assert_eq!(problem.reason, Reason::Conflict);
-            assert!(problem.message.contains(says), "{}", problem.message);
+            assert!(problem.message.contains(says) && !problem.message.contains("secret"), "{}", problem.message);
         }
     }
 

@@ -10,14 +10,22 @@ use rolebridge_api::{CrossAccountRole, Managed};
 const RELEASE_BOUND: Duration = Duration::from_secs(60);
 
 /// The roles that may still trust a source which has been in deletion for so long, and that it waits for, for a while.
-pub fn held_by(world: &dyn World, source: &SourceKey, deleting_for: Duration) -> Vec<String> {
+pub fn held_by(world: &dyn World, source: &SourceKey, deleting_for: Duration) -> Vec<ObjectKey> {
     if deleting_for > RELEASE_BOUND {
         return vec![];
     }
     let told = source.to_string();
     let others = world.roles_naming(source).into_iter().filter(|role| SourceKey::Role(role.clone()) != *source);
     let roles = others.filter_map(|key| world.role(&key)).filter(|role| names_in_aws(role, &told));
-    roles.map(|role| ObjectKey::of(&*role).to_string()).collect()
+    roles.map(|role| ObjectKey::of(&*role)).collect()
+}
+
+/// The roles that a source of this namespace waits for, as its status tells them: those of other namespaces are counted, since who reads it may not be able
+/// to read them.
+pub fn told(roles: &[ObjectKey], namespace: &str) -> String {
+    let (own, others): (Vec<&ObjectKey>, Vec<&ObjectKey>) = roles.iter().partition(|role| role.namespace == namespace);
+    let others = (!others.is_empty()).then(|| format!("{} of other namespaces", others.len()));
+    own.into_iter().map(ObjectKey::to_string).chain(others).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether a role's trust policy may still name a source. A role that carries our finalizer and has not said anything yet may, and so may one that has
@@ -32,5 +40,18 @@ fn names_in_aws(role: &CrossAccountRole, source: &str) -> bool {
             let mut told = status.grants.iter().filter(|told| told.source == source).peekable();
             if told.peek().is_some() { told.any(|told| told.principal.is_some()) } else { is_cut(status.grants.len(), status.grants_total) }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_of_other_namespaces_are_counted_and_not_named() {
+        let [own, other, another] = [("data", "reader"), ("other", "secret"), ("secret", "writer")].map(|(ns, name)| ObjectKey::new(ns, name));
+        assert_eq!(told(std::slice::from_ref(&own), "data"), "data/reader");
+        assert_eq!(told(&[own, other.clone(), another.clone()], "data"), "data/reader, 2 of other namespaces");
+        assert_eq!(told(&[other, another], "data"), "2 of other namespaces");
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::assume::SessionRights;
 use super::document::wildcard_match;
 use super::grants::{
-    Grant, Intent, Relation, SourceObject, guard_root, is_selected, key_in, namespaces_selected, parse, relation, searched, told_name,
+    Grant, Intent, Relation, SourceObject, guard_root, is_selected, key_in, namespaces_selected, out_of_reach, parse, relation, searched, told_name,
+    unready,
 };
 use super::listed::{is_cut, may_hide_replaced};
 use super::names::Arn;
@@ -115,7 +116,12 @@ pub fn why_not_ready(ready: &Condition) -> Option<String> {
     (ready.status == "False").then(|| format!("{}: {message}", ready.reason))
 }
 
-fn not_ready(world: &dyn World, source: SourceObject<'_>) -> Problem {
+fn not_ready(world: &dyn World, namespace: &str, source: SourceObject<'_>) -> Problem {
+    unready(namespace, &source.key(), || lacks(world, source))
+}
+
+/// What a source lacks to be ready.
+fn lacks(world: &dyn World, source: SourceObject<'_>) -> String {
     let why = source.ready().and_then(why_not_ready).map(|why| format!(" ({why})"));
     let what = match source.reported_arn() {
         Some(arn) if source.is_lost(world) => format!("does not own {arn} now"),
@@ -124,7 +130,7 @@ fn not_ready(world: &dyn World, source: SourceObject<'_>) -> Problem {
         }
         _ => "is not in AWS yet".into(),
     };
-    Problem::new(Reason::SourceNotReady, format!("{} {what}{}", told_name(&source.key()), why.unwrap_or_default()))
+    format!("{} {what}{}", told_name(&source.key()), why.unwrap_or_default())
 }
 
 /// A role that trusts the sources of one entry.
@@ -149,14 +155,15 @@ impl Trusting<'_> {
             // A selector asks for nobody by name, so it is no mistake that it meets somebody who does not want to be named, or is about to go.
             return selected.map(|user| self.resource(SourceObject::User(user))).filter(|grant| !is_out_of_reach(grant)).collect();
         }
+        let namespace = self.namespace();
         vec![match source {
             Source { user: Some(named), .. } => {
                 let key = key_in(role, named.namespace.as_deref(), &named.name);
-                world.user(&key).map_or_else(|| missing(SourceKey::User(key)), |user| self.resource(SourceObject::User(&user)))
+                world.user(&key).map_or_else(|| missing(namespace, SourceKey::User(key)), |user| self.resource(SourceObject::User(&user)))
             }
             Source { role: Some(named), .. } => {
                 let key = key_in(role, named.namespace.as_deref(), &named.name);
-                world.role(&key).map_or_else(|| missing(SourceKey::Role(key)), |source| self.resource(SourceObject::Role(&source)))
+                world.role(&key).map_or_else(|| missing(namespace, SourceKey::Role(key)), |source| self.resource(SourceObject::Role(&source)))
             }
             Source { account: Some(name), .. } => self.account(name),
             Source { aws_principal: Some(arn), .. } => self.aws_principal(arn),
@@ -173,6 +180,10 @@ impl Trusting<'_> {
             Source { saml: Some(source), .. } => self.saml(source),
             _ => Grant::absent("none".into(), Problem::new(Reason::InvalidSpec, "spec.trust: a source has exactly one field")),
         }]
+    }
+
+    fn namespace(&self) -> &str {
+        self.role.metadata.namespace.as_deref().unwrap_or_default()
     }
 
     /// What the status of the role tells of a source; several, where it stands in several entries.
@@ -206,13 +217,13 @@ impl Trusting<'_> {
         if intent != Intent::Revoke && form == PrincipalForm::Named && source.is_another(world) {
             // IAM shows the unique ID of who is gone (IAM user guide, "Principal"): the name in a trust policy means whoever bears it now.
             intent = Intent::Revoke;
-            problem = problem.or_else(|| Some(not_ready(world, source)));
+            problem = problem.or_else(|| Some(not_ready(world, self.namespace(), source)));
         } else if intent == Intent::Grant && source_id.is_none() {
             // IAM refuses a principal that does not exist. One that is there already is the same identity, of which we merely do not know yet.
             if form == PrincipalForm::Named {
                 intent = Intent::Freeze;
             }
-            problem = Some(not_ready(world, source));
+            problem = Some(not_ready(world, self.namespace(), source));
         } else if intent == Intent::Grant && !source.allows_role(world, &ObjectKey::of(role)) {
             problem = Some(Problem::new(Reason::SourceNotReady, format!("the assume policy of {} does not have the role yet", told_name(&key))));
         }
@@ -274,8 +285,8 @@ impl Trusting<'_> {
 
     /// A grant that stands unless something is in its way, or the role itself may not be where it is: then it is frozen.
     fn unless(&self, guarded: Option<Problem>, source: String, rule: TrustRule) -> Grant {
-        let namespace = self.role.metadata.namespace.as_deref().unwrap_or_default();
-        let problem = guarded.or_else(|| check_namespace(self.world, self.at, namespace, SourceObject::Role(self.role).is_placed(self.world)).err());
+        let problem =
+            guarded.or_else(|| check_namespace(self.world, self.at, self.namespace(), SourceObject::Role(self.role).is_placed(self.world)).err());
         let intent = if problem.is_some() { Intent::Freeze } else { Intent::Grant };
         Grant { intent, problem, ..Grant::new(source, Some(rule)) }
     }
@@ -367,9 +378,9 @@ fn is_out_of_reach(grant: &Grant) -> bool {
     grant.problem.as_ref().is_some_and(|problem| matches!(problem.reason, Reason::SourceNotAllowed | Reason::SourceNotFound))
 }
 
-fn missing(key: SourceKey) -> Grant {
+fn missing(namespace: &str, key: SourceKey) -> Grant {
     let message = format!("there is no {}: create it, or take it out of spec.trust", told_name(&key));
-    Grant::absent(key.to_string(), Problem::new(Reason::SourceNotFound, message))
+    Grant::absent(key.to_string(), out_of_reach(namespace, &key, message))
 }
 
 /// The issuer of tokens that an OIDC provider stands for, as condition keys name it.

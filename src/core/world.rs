@@ -47,6 +47,14 @@ pub enum SourceKey {
     Role(ObjectKey),
 }
 
+impl SourceKey {
+    /// Namespace and name.
+    pub fn key(&self) -> &ObjectKey {
+        let (Self::User(key) | Self::Role(key)) = self;
+        key
+    }
+}
+
 impl fmt::Display for SourceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
