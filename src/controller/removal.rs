@@ -96,8 +96,9 @@ async fn held_up<K: Kind + Subject>(object: K, context: &Context, problem: Probl
         return Ok(Pass::Gone);
     }
     let mut facts = object.status().cloned().unwrap_or_default();
-    let place = lookup_account(&context.world(), object.account_name()).ok();
-    if let (Some(made), None, Some(arn)) = (&made, object.pinned(), place.and_then(|at| object.declared_arn(&at))) {
+    if let (Some(made), None) = (&made, object.pinned())
+        && let Some(arn) = lookup_account(&context.world(), object.account_name()).ok().and_then(|at| object.declared_arn(&at))
+    {
         // Nothing but the status tells a later process of what this one made.
         K::tell_made(&mut facts, &arn, made);
     }

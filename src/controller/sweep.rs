@@ -97,12 +97,12 @@ impl Look<'_> {
         match self.sweep.of(&desired.identity.name, &desired.known_policies(), known.as_ref().map(|known| &known.observed)) {
             Some(observed) if is_settled(&desired, &observed) && known.as_ref().is_none_or(|known| known.has_same_principals(&principal_ids)) => {
                 // There is nothing to do, but something to tell.
+                let is_first = known.is_none();
                 let facts = |seen: &Observed| object.facts(&self.context.world(), &resolved.at, &desired, seen);
                 let is_news = known.is_some_and(|known| known.observed != observed && facts(&known.observed) != facts(&observed));
                 // Another process may have told last what it knew, which is outdated.
                 let is_news = is_news || !was_ready(object);
                 let seen = Observation { uid: uid(object), arn: desired.arn, observed, principal_ids, read_at: self.began, basis: Basis::Swept };
-                let is_first = memory.observation(&of).is_none();
                 memory.keep_swept(&of, self.began, seen);
                 if let (true, Ref::Role(key)) = (is_first, &of) {
                     self.context.proven(key);

@@ -9,7 +9,6 @@ use super::cluster::kind::Kind;
 use super::state::memory::Memory;
 use crate::api::{AWSAccount, BastionUser, CrossAccountRole};
 use crate::core::desired::owner_tag;
-use crate::core::observed::ObservedIdentity;
 use crate::core::ownership::is_named;
 use crate::core::world::{Labels, ObjectKey, Ref, SourceKey, World};
 
@@ -87,10 +86,7 @@ impl World for Snapshot<'_> {
     }
 
     fn is_proven(&self, role: &CrossAccountRole) -> bool {
-        let of = Ref::Role(ObjectKey::of(role));
-        let is_named = |found: &ObservedIdentity| is_named(&found.identity.tags, self.installation, &owner_tag(role));
-        self.memory.deeds(&of, |deeds| deeds.made.is_some()) == Some(true)
-            || self.memory.observation(&of).and_then(|seen| seen.observed.identity).is_some_and(|found| is_named(&found))
+        self.memory.is_proven(&Ref::Role(ObjectKey::of(role)), |tags| is_named(tags, self.installation, &owner_tag(role)))
     }
 
     fn is_gone(&self, id: &str) -> bool {

@@ -504,9 +504,9 @@ pub(super) fn relation(world: &dyn World, role: &CrossAccountRole, at: &Resolved
     let (own, name) = (source.meta().namespace.as_deref().unwrap_or_default(), told_name(&key));
     let namespace = role.metadata.namespace.as_deref().unwrap_or_default();
     let is_shared = shared_with(source.allow_roles_from(), own, namespace, world.namespace_labels(namespace).as_ref());
+    let none = |problem: Problem| Relation { intent: Intent::Revoke, problem: Some(problem), source_at: None };
     if source.meta().deletion_timestamp.is_some() || !is_shared {
-        let problem = out_of_reach(namespace, &key, format!("{name} is being deleted"));
-        return Relation { intent: Intent::Revoke, problem: Some(problem), source_at: None };
+        return none(out_of_reach(namespace, &key, format!("{name} is being deleted")));
     }
     let source_at = match resolve_account(world, source.account_name()) {
         Ok(placement) => placement,
@@ -518,8 +518,7 @@ pub(super) fn relation(world: &dyn World, role: &CrossAccountRole, at: &Resolved
     if source_at.partition != at.partition {
         let (there, here) = (&source_at.partition, &at.partition);
         let message = format!("{name} is in partition {there} and the role in {here}: no trust is possible between them");
-        let problem = Problem::new(Reason::PartitionMismatch, message);
-        return Relation { intent: Intent::Revoke, problem: Some(problem), source_at: None };
+        return none(Problem::new(Reason::PartitionMismatch, message));
     }
     // From here on the grant may have stood before: it is frozen, not withdrawn.
     let frozen =

@@ -12,6 +12,7 @@ use super::liveness::{IdentityRegistry, SUSPICION};
 use super::observation::{Basis, GROUND, Observation};
 use crate::core::document::SharedDocuments;
 use crate::core::names::UniqueID;
+use crate::core::ownership::Tags;
 use crate::core::world::Ref;
 
 #[derive(Default)]
@@ -86,6 +87,14 @@ impl Memory {
         let seen = entry.observation.as_ref().and_then(|seen| seen.observed.identity.as_ref()).map(|found| &found.id);
         // Where it is not shown yet, it was made all the same.
         seen.or(entry.deeds.made.as_ref()).map(UniqueID::to_string)
+    }
+
+    /// Whether this process has made the user or role of a resource, or what was last seen of it bears the tags of its owner.
+    pub fn is_proven(&self, of: &Ref, is_named: impl FnOnce(&Tags) -> bool) -> bool {
+        self.entries.lock().get(of).is_some_and(|entry| {
+            let seen = entry.observation.as_ref().and_then(|seen| seen.observed.identity.as_ref());
+            entry.deeds.made.is_some() || seen.is_some_and(|found| is_named(&found.identity.tags))
+        })
     }
 
     /// Notes that there is nothing in AWS that was made for a resource. Tells whether that is new.
