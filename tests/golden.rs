@@ -49,9 +49,10 @@ use rolebridge::core::outcome::Problem;
 use rolebridge::core::ownership::{Earlier, INSTALLATION, OWNER, Owner, Tags, UID};
 use rolebridge::core::placement::{ResolvedAccount, check_namespace, resolve_account};
 use rolebridge::core::plan::{DeletionPhase, Plan, plan, plan_removal};
-use rolebridge::core::subject::Subject;
+use rolebridge::core::subject::{Remembered, Subject};
+use rolebridge::core::tenancy::check_quota;
 use rolebridge::core::unmanaged::UnmanagedPolicies;
-use rolebridge::core::world::{ObjectKey, World, uid};
+use rolebridge::core::world::{ObjectKey, Ref, World, uid};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use similar::TextDiff;
@@ -208,6 +209,7 @@ fn desired<K: Subject>(cluster: &Cluster, subject: &K) -> Result<(ResolvedAccoun
     let namespace = subject.meta().namespace.as_deref().unwrap_or_default();
     let at = resolve_account(cluster, subject.account_name()).map_err(|p| vec![p])?;
     check_namespace(cluster, &at, namespace, subject.pinned().is_some()).map_err(|p| vec![p])?;
+    check_quota(cluster, &at, &Ref::from(&subject.source())).map_err(|p| vec![p])?;
     let texts = cluster.texts(Some(namespace), subject.permissions());
     let desired = subject.desired(cluster, &at, &texts, support_core::INSTALLATION)?;
     Ok((at, desired))
@@ -217,7 +219,8 @@ fn desired<K: Subject>(cluster: &Cluster, subject: &K) -> Result<(ResolvedAccoun
 fn withdraw_revoked<K: Subject>(cluster: &Cluster, subject: &K, found: &Observed) -> Option<Desired> {
     let at = resolve_account(cluster, subject.account_name()).ok()?;
     let pinned = subject.pinned().or_else(|| Some(found.identity.as_ref()?.id.clone()));
-    subject.withdraw_revoked(cluster, &at, owner(subject, &at, support_core::INSTALLATION), pinned, found)
+    let remembered = Remembered { pinned, written_trust: None };
+    subject.withdraw_revoked(cluster, &at, owner(subject, &at, support_core::INSTALLATION), remembered, found)
 }
 
 fn key(text: &str) -> ObjectKey {

@@ -9,7 +9,7 @@ use rolebridge::api::{BastionUser, CrossAccountRole};
 use serde_json::{Value, json};
 
 use super::support::World;
-use super::{Table, all_ready, create, is_ready};
+use super::{Table, WIDE, all_ready, create, is_ready};
 
 const USERS: usize = 200;
 const ROLES: usize = 200;
@@ -19,8 +19,11 @@ const BUDGET: f64 = 1.3;
 /// A role's spec without its account, and what Ready says of it.
 type Bomb = (&'static str, fn() -> Value, &'static str);
 
-const BOMBS: [Bomb; 2] =
-    [("a policy of 1.3 MB of small objects", small_objects, "InvalidDocument"), ("3200 selectors of the same 200 users", selectors, "QuotaExceeded")];
+const BOMBS: [Bomb; 3] = [
+    ("a policy of 1.3 MB of small objects", small_objects, "InvalidDocument"),
+    ("32 entries that each select the same 200 users", selectors, "TooManyGrants"),
+    ("3200 sources by name", names, "TooManyGrants"),
+];
 
 fn small_objects() -> Value {
     let statements = vec![json!({"a": {}}); 150_000];
@@ -30,7 +33,13 @@ fn small_objects() -> Value {
 
 fn selectors() -> Value {
     let selector = json!({"users": {"selector": {"matchLabels": {"team": "data"}}}});
-    json!({"trust": vec![json!({"from": vec![selector; 100]}); 32]})
+    let entry = |n: usize| json!({"from": [selector], "require": {"externalID": format!("id-{n}")}});
+    json!({"trust": (0..32).map(entry).collect::<Vec<_>>()})
+}
+
+fn names() -> Value {
+    let user = |n: usize| json!({"user": {"name": format!("user-{n}")}});
+    json!({"trust": vec![json!({"from": (0..100).map(user).collect::<Vec<_>>()}); 32]})
 }
 
 /// Measures each of them beside a small fleet that is Ready.
@@ -39,7 +48,7 @@ pub async fn measure(table: &mut Table) -> Result<()> {
         let world = World::own().await?;
         let operator = world.operator_that_logs("warn")?;
         let team = world.tenant().await?;
-        let (utils, prod) = (team.ready_account("utils", "").await?, team.ready_account("prod", "").await?);
+        let (utils, prod) = (team.ready_account("utils", WIDE).await?, team.ready_account("prod", WIDE).await?);
         let users = (0..USERS)
             .map(|n| json!({"metadata": {"name": format!("user-{n}"), "labels": {"team": "data"}}, "spec": {"accountRef": {"name": utils.name}}}));
         create::<BastionUser>(&team.users(), users).await?;

@@ -40,6 +40,9 @@ const FLEET: Fleet = Fleet { accounts: 20, users: 100, roles: 1000, start: Some(
 /// What the design sets a budget of memory for.
 const LARGE_FLEET: Fleet = Fleet { accounts: 100, users: 1000, roles: 10_000, start: None, memory: Some(200.0) };
 
+/// What an AWSAccount says that takes more of one namespace than by default.
+const WIDE: &str = "guardrails: {quotas: {users: 5000, roles: 10000}}";
+
 impl Fleet {
     /// The users as they are declared; `accounts` has the names of the AWSAccounts.
     fn users(&self, accounts: &[&str]) -> impl Iterator<Item = Value> {
@@ -125,7 +128,7 @@ async fn recipe(table: &mut Table) -> Result<()> {
     let world = World::own().await?;
     let _operator = world.operator()?;
     let team = world.tenant().await?;
-    let (utils, prod) = (team.ready_account("utils", "").await?, team.ready_account("prod", "").await?);
+    let (utils, prod) = (team.ready_account("utils", WIDE).await?, team.ready_account("prod", WIDE).await?);
     let since = world.last_call().await?;
     team.apply(&[user("alice", &utils), role("reader", &prod, &["alice"])].join("\n---\n")).await?;
     team.ready(&team.users(), "alice").await?;

@@ -177,6 +177,31 @@ pub struct Guardrails {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::group_patterns")]
     pub joinable_groups: Vec<String>,
+    /// How much of this account's quotas a namespace may take, and how much one resource may ask for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quotas: Option<TenantQuotas>,
+}
+
+/// How much of an account's quotas a namespace may take, and how much one resource may ask for. What is in AWS already stays, whatever these say.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct TenantQuotas {
+    /// How many BastionUsers of one namespace have a user in this account, 0 to 5000. Default: 200.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 5000))]
+    pub users: Option<u32>,
+    /// How many CrossAccountRoles of one namespace have a role in this account, 0 to 10000. Default: 200.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 10000))]
+    pub roles: Option<u32>,
+    /// How many sources a role in this account has, counted in each entry of its trust, 1 to 10000. Default: 1000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub grants_per_role: Option<u32>,
+    /// How many roles name a user or role of this account as a source, 1 to 10000. Default: 2000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub roles_per_source: Option<u32>,
 }
 
 /// Whose objects in AWS are that carry this installation's tags.

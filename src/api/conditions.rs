@@ -122,6 +122,10 @@ pub enum Reason {
     Propagating,
     /// A quota of IAM is exhausted.
     QuotaExceeded,
+    /// The namespace has as much in the account as the account lets it have.
+    NamespaceQuotaExceeded,
+    /// The resource asks for more than the account lets one have.
+    TooManyGrants,
     /// A policy that is to be attached or to be the boundary does not exist.
     PolicyNotFound,
     /// A group that the user is to be in does not exist.
@@ -262,6 +266,16 @@ impl Reason {
             Self::QuotaExceeded => {
                 entry(Stalled, "A quota of IAM is exhausted.", "Use less of it, or have AWS raise the quota; the resource follows by itself.")
             }
+            Self::NamespaceQuotaExceeded => entry(
+                Stalled,
+                "The namespace has as many users or roles in the account as guardrails.quotas of the AWSAccount lets it have. What it has stays.",
+                "Delete some, or have a platform administrator raise the quota; the resource follows by itself.",
+            ),
+            Self::TooManyGrants => entry(
+                Stalled,
+                "A role has more sources, or a user or role is named by more roles, than guardrails.quotas of the AWSAccount allows. Nothing is added; what is withdrawn ends.",
+                "Name fewer, or have a platform administrator raise the quota.",
+            ),
             Self::PolicyNotFound => entry(
                 Stalled,
                 "A policy to attach, or the permissions boundary, does not exist.",

@@ -38,6 +38,8 @@ use super::user::{AssumableRole, AssumePolicyStatus};
     .message("roleName cannot be changed, set later or unset: make another CrossAccountRole"))]
 #[x_kube(validation = Rule::new("has(self.path) == has(oldSelf.path) && (!has(self.path) || self.path == oldSelf.path)")
     .message("path cannot be changed, set later or unset: make another CrossAccountRole"))]
+#[x_kube(validation = Rule::new("self.trust.map(entry, entry.from.filter(source, has(source.users)).size()).sum() <= 32")
+    .message("a role has at most 32 sources of the form users, over all entries: widen the selectors, or name the users"))]
 #[serde(rename_all = "camelCase")]
 pub struct CrossAccountRoleSpec {
     /// The account that holds the role. Immutable.

@@ -16,7 +16,8 @@ use crate::core::observed::Observed;
 use crate::core::outcome::Problem;
 use crate::core::permissions::ConfigTexts;
 use crate::core::placement::{ResolvedAccount, check_namespace, resolve_account};
-use crate::core::subject::Subject;
+use crate::core::subject::{Remembered, Subject};
+use crate::core::tenancy::check_quota;
 use crate::core::world::Ref;
 
 /// What a resource refers to.
@@ -58,8 +59,8 @@ pub(super) fn withdraw_revoked<K: Subject>(
     found: &Observed,
 ) -> Option<Desired> {
     let owner = owner(object, at, &context.settings.installation);
-    let less = object.withdraw_revoked(&context.world(), at, owner, history.identity_id(), found)?;
-    Some(Desired { written_trust: history.trust_written(), ..less })
+    let remembered = Remembered { pinned: history.identity_id(), written_trust: history.trust_written() };
+    object.withdraw_revoked(&context.world(), at, owner, remembered, found)
 }
 
 /// The account that the object is placed in, where it may be.
@@ -67,6 +68,7 @@ pub(super) fn place<K: Subject>(object: &K, context: &Context) -> Result<Resolve
     let at = resolve_account(&context.world(), object.account_name())?;
     let namespace = object.namespace().unwrap_or_default();
     check_namespace(&context.world(), &at, &namespace, object.reported_arn().is_some())?;
+    check_quota(&context.world(), &at, &Ref::from(&object.source()))?;
     same_account(object, &at)?;
     if !at.account.is_finalized() {
         // Without it the account could go while something of ours is still there.

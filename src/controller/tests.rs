@@ -2,6 +2,7 @@
 
 mod crowded;
 mod lab;
+mod places;
 mod remembered;
 mod removal;
 mod revocation;

@@ -68,8 +68,12 @@ impl World for Snapshot<'_> {
         self.index.stores().users_in(namespace)
     }
 
-    fn roles_naming(&self, source: &SourceKey) -> Vec<ObjectKey> {
-        self.index.roles_naming(source)
+    fn roles_naming(&self, source: &SourceKey, from: &dyn Fn(&str) -> bool) -> Vec<ObjectKey> {
+        self.index.roles_naming(source, from)
+    }
+
+    fn companions(&self, of: &Ref, account: &str) -> Vec<Ref> {
+        self.index.companions(of, account)
     }
 
     fn dependents_of_account(&self, name: &str) -> Vec<String> {

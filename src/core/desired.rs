@@ -17,6 +17,7 @@ use super::placement::ResolvedAccount;
 use super::possible::PolicyHolder;
 use super::quotas::{Quotas, SHARD_QUOTA};
 use super::sources::{grants_of_role, trust_problems};
+use super::tenancy::{too_many_grants, too_many_roles};
 use super::trust::{Principal, Trust, TrustRule, deny_all_trust};
 use super::world::{ObjectKey, SourceKey, World, uid};
 use rolebridge_api::account::TakeOver;
@@ -266,12 +267,13 @@ pub fn desired_user(
     let quotas = Quotas::of(&at.account);
     let status = user.status();
     let former_policies = PolicyHolder::from(user).former(world, at, &identity, &quotas);
+    let assumes = unless_too_many(world, &SourceKey::User(ObjectKey::of(user)), at, &mut problems, || roles_of_user(world, user));
     let desired = Desired {
         arn: Arn::user(&at.partition, &at.id, &path, &name),
         pinned: status.and_then(|s| s.user_id.as_deref()).and_then(|id| id.parse().ok()),
         identity,
         trust: None,
-        assumes: roles_of_user(world, user),
+        assumes,
         policies: declared.managed,
         former_policies,
         memberships: memberships(user, at, &mut problems),
@@ -299,9 +301,28 @@ pub fn unread<K: Managed>(object: &K) -> Option<Problem> {
     Some(Problem::new(Reason::InvalidSpec, message))
 }
 
-/// What no sharing out could hold is refused from the start. What merely does not fit beside what is there turns out in the plan.
+/// The roles that a resource is to be allowed to assume, unless they are more than its account lets it have.
+fn unless_too_many(
+    world: &dyn World,
+    source: &SourceKey,
+    at: &ResolvedAccount,
+    problems: &mut Vec<Problem>,
+    roles: impl FnOnce() -> Vec<AssumableRole>,
+) -> Vec<AssumableRole> {
+    match too_many_roles(world, source, at) {
+        None => roles(),
+        Some(problem) => {
+            problems.push(problem);
+            vec![]
+        }
+    }
+}
+
+/// What no sharing out could hold is refused from the start. What merely does not fit beside what is there turns out in the plan. Roles that are in AWS neither
+/// now nor in a moment take no room: their declaration is refused, whoever's they are.
 fn check_assumes(desired: &Desired) -> Option<Problem> {
-    let all = desired.assumes.iter().filter(|role| role.intent != Intent::Revoke);
+    let takes_room = |role: &&AssumableRole| role.intent == Intent::Grant || (role.intent == Intent::Freeze && (role.is_reported || role.is_coming));
+    let all = desired.assumes.iter().filter(takes_room);
     let all: assume::Roles<'_> = all.map(|role| (role.arn.as_str(), role.rights)).collect();
     let excess = allocate(&all, &Found::default(), Capacity::WHOLE).err()?;
     Some(too_many(&desired.identity.name, all.len(), excess.roles, Capacity::WHOLE.shards))
@@ -327,7 +348,9 @@ pub fn desired_role(
     let max_session_duration =
         role.spec.max_session_duration.as_deref().map_or(Some(DEFAULT_SESSION_SECONDS), |d| seconds(&mut problems, "spec.maxSessionDuration", d));
     problems.extend(trust_problems(role));
+    problems.extend(too_many_grants(world, role, at));
     let declared = declared(role.spec.permissions.as_ref(), &Place { at, path: &path, tags: &tags }, texts, &mut problems);
+    let assumes = unless_too_many(world, &SourceKey::Role(ObjectKey::of(role)), at, &mut problems, || roles_of_role(world, role));
     let (true, Some(max_session_duration)) = (problems.is_empty(), max_session_duration) else { return Err(problems) };
     let status = role.status();
     let identity = Identity {
@@ -351,7 +374,7 @@ pub fn desired_role(
         pinned: status.and_then(|s| s.role_id.as_deref()).and_then(|id| id.parse().ok()),
         identity,
         trust: Some(grants_of_role(world, role, at)),
-        assumes: roles_of_role(world, role),
+        assumes,
         policies: declared.managed,
         former_policies,
         memberships: None,

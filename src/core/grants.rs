@@ -307,6 +307,13 @@ impl SourceObject<'_> {
         }
     }
 
+    /// The roles that name it and may. Those of namespaces that may not are not looked at: whoever may write roles could make any number of them.
+    pub fn roles_naming(&self, world: &dyn World) -> Vec<ObjectKey> {
+        let own = self.meta().namespace.as_deref().unwrap_or_default();
+        let may = |namespace: &str| shared_with(self.allow_roles_from(), own, namespace, world.namespace_labels(namespace).as_ref());
+        world.roles_naming(&self.key(), &may)
+    }
+
     /// Whether its status says that its assume policy has the role. Beyond those that a status lists, that must do that it is ready, or has as many roles as
     /// name it.
     pub fn allows_role(&self, world: &dyn World, role: &ObjectKey) -> bool {
@@ -317,7 +324,7 @@ impl SourceObject<'_> {
         told.is_some_and(|(roles, total)| {
             roles.iter().any(|r| r.namespace == role.namespace && r.name == role.name)
                 || (is_cut(roles.len(), total)
-                    && (self.ready().is_some_and(|ready| ready.status == "True") || total >= count(world.roles_naming(&self.key()).len())))
+                    && (self.ready().is_some_and(|ready| ready.status == "True") || total >= count(self.roles_naming(world).len())))
         })
     }
 }
@@ -422,8 +429,16 @@ pub fn roles_of_role(world: &dyn World, role: &CrossAccountRole) -> Vec<Assumabl
 }
 
 fn roles_of(world: &dyn World, source: SourceObject<'_>) -> Vec<AssumableRole> {
-    let naming = world.roles_naming(&source.key());
+    let naming = source.roles_naming(world);
     naming.into_iter().filter_map(|role| world.role(&role)).filter_map(|role| assumable(world, source, &role)).collect()
+}
+
+/// How many roles name a source and may.
+pub fn count_roles(world: &dyn World, source: &SourceKey) -> usize {
+    match source {
+        SourceKey::User(key) => world.user(key).map_or(0, |user| SourceObject::User(&user).roles_naming(world).len()),
+        SourceKey::Role(key) => world.role(key).map_or(0, |role| SourceObject::Role(&role).roles_naming(world).len()),
+    }
 }
 
 /// Whether the status of a user or role tells of no right to assume this role.
@@ -442,7 +457,7 @@ pub fn arns_naming(world: &dyn World, source: &SourceKey) -> BTreeSet<Arn> {
         let declared = declared.map(|(at, (name, path))| Arn::role(&at.partition, &at.id, &path, &name));
         declared.or_else(|| role.status()?.role_arn.as_deref()?.parse().ok())
     };
-    world.roles_naming(source).iter().filter_map(|key| world.role(key)).filter_map(|role| arn(&role)).collect()
+    world.roles_naming(source, &|_| true).iter().filter_map(|key| world.role(key)).filter_map(|role| arn(&role)).collect()
 }
 
 fn assumable(world: &dyn World, source: SourceObject<'_>, role: &CrossAccountRole) -> Option<AssumableRole> {
@@ -503,9 +518,8 @@ pub(super) fn relation(world: &dyn World, role: &CrossAccountRole, at: &Resolved
     let key = source.key();
     let (own, name) = (source.meta().namespace.as_deref().unwrap_or_default(), told_name(&key));
     let namespace = role.metadata.namespace.as_deref().unwrap_or_default();
-    let is_shared = shared_with(source.allow_roles_from(), own, namespace, world.namespace_labels(namespace).as_ref());
     let none = |problem: Problem| Relation { intent: Intent::Revoke, problem: Some(problem), source_at: None };
-    if source.meta().deletion_timestamp.is_some() || !is_shared {
+    if !is_within_reach(role, world.namespace_labels(namespace).as_ref(), source) {
         return none(out_of_reach(namespace, &key, format!("{name} is being deleted")));
     }
     let source_at = match resolve_account(world, source.account_name()) {
@@ -527,6 +541,13 @@ pub(super) fn relation(world: &dyn World, role: &CrossAccountRole, at: &Resolved
             Some(unready(namespace, &key, || format!("{name}: {}", refused.message)))
         });
     Relation { intent: if frozen.is_some() { Intent::Freeze } else { Intent::Grant }, problem: frozen, source_at: Some(source_at) }
+}
+
+/// Whether a role may have a source at all: it is not about to go, and lets the role's namespace, which has these labels, name it.
+pub(super) fn is_within_reach(role: &CrossAccountRole, labels: Option<&Labels>, source: SourceObject<'_>) -> bool {
+    let namespace = |meta: &ObjectMeta| meta.namespace.clone().unwrap_or_default();
+    let (own, naming) = (namespace(source.meta()), namespace(&role.metadata));
+    source.meta().deletion_timestamp.is_none() && shared_with(source.allow_roles_from(), &own, &naming, labels)
 }
 
 /// Why a role of a namespace gets nothing of a source that is `gone`, as the source's own namespace is told, or does not let that namespace name it. Which of

@@ -37,6 +37,7 @@ pub mod status;
 pub mod step;
 pub mod subject;
 pub mod sweep;
+pub mod tenancy;
 pub mod trust;
 pub mod unmanaged;
 pub mod wanted;

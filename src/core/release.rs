@@ -15,7 +15,7 @@ pub fn held_by(world: &dyn World, source: &SourceKey, deleting_for: Duration) ->
         return vec![];
     }
     let told = source.to_string();
-    let others = world.roles_naming(source).into_iter().filter(|role| SourceKey::Role(role.clone()) != *source);
+    let others = world.roles_naming(source, &|_| true).into_iter().filter(|role| SourceKey::Role(role.clone()) != *source);
     let roles = others.filter_map(|key| world.role(&key)).filter(|role| names_in_aws(role, &told));
     roles.map(|role| ObjectKey::of(&*role)).collect()
 }

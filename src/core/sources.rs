@@ -6,15 +6,15 @@ use std::sync::Arc;
 use super::assume::SessionRights;
 use super::document::wildcard_match;
 use super::grants::{
-    Grant, Intent, Relation, SourceObject, guard_root, is_selected, key_in, namespaces_selected, out_of_reach, parse, relation, searched, told_name,
-    unready,
+    Grant, Intent, Relation, SourceObject, guard_root, is_selected, is_within_reach, key_in, namespaces_selected, out_of_reach, parse, relation,
+    searched, told_name, unready,
 };
 use super::listed::{is_cut, may_hide_replaced};
 use super::names::Arn;
 use super::outcome::Problem;
 use super::placement::{ResolvedAccount, check_namespace, resolve_account};
 use super::require::{Caller, conditions, matching, session_rights, with_tags_bounded};
-use super::trust::{Conditions, Principal, TrustRule};
+use super::trust::{Conditions, Principal, Trust, TrustRule};
 use super::world::{ObjectKey, SourceKey, World};
 use rolebridge_api::role::{GrantState, GrantStatus};
 use rolebridge_api::trust::{GitHubActionsSource, PodIdentitySource, PrincipalForm, SAMLSource, ServiceAccountSource, Source, TrustEntry};
@@ -22,39 +22,116 @@ use rolebridge_api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Manag
 
 /// The sources of a role, entry by entry, as they stand.
 pub fn grants_of_role(world: &dyn World, role: &CrossAccountRole, at: &ResolvedAccount) -> Vec<Vec<Grant>> {
-    let users: BTreeMap<_, _> = namespaces_selected(role).into_iter().map(|namespace| (namespace.clone(), world.users_in(&namespace))).collect();
-    let entry = |(index, entry): (usize, &TrustEntry)| {
-        let required = required(index, entry);
-        let problem = required.as_ref().err().and_then(|problems| problems.first().cloned());
-        let trusting = Trusting {
-            world,
-            role,
-            at,
-            users: &users,
-            form: entry.principal,
-            rights: session_rights(entry.require.as_ref()),
-            required: required.unwrap_or_default(),
-        };
-        let tags_bounded = match problem {
-            None => with_tags_bounded(entry.require.as_ref(), trusting.required.clone()),
-            Some(_) => trusting.required.clone(),
-        };
-        let tags_bounded = Trusting { required: tags_bounded, ..trusting };
-        // EKS sets tags of its own beside those that are required.
-        let trusting = |source: &Source| if source.pod_identity.is_some() { &trusting } else { &tags_bounded };
-        // One that several sources of an entry mean is one grant.
-        let mut met = BTreeSet::new();
-        let grants = entry.from.iter().flat_map(|source| trusting(source).source(source, &mut met));
-        // Of an entry that cannot be understood nothing is added, and nothing is taken away.
-        let frozen = |grant: Grant| match &problem {
-            Some(problem) if grant.intent == Intent::Grant => {
-                Grant { intent: Intent::Freeze, problem: Some(problem.clone()), is_understood: false, ..grant }
+    let grants = |(index, meant): (usize, Vec<Meant<'_>>)| grants_of_entry(world, role, at, index, &meant).collect();
+    meant(world, role).into_iter().enumerate().map(grants).collect()
+}
+
+/// Sources that come in as one of many and are looked at one by one, at most: no trust policy has room for the names of as many.
+const MOST_BY_NAME: usize = 1000;
+
+/// The sources of a role that come in by one of these trust policies, and no others: all that matters where nobody is added. However many there are declared,
+/// those who come in together are kept only as far as it makes a difference.
+pub fn standing_grants_of_role(world: &dyn World, role: &CrossAccountRole, at: &ResolvedAccount, shown: &[Trust]) -> Vec<Vec<Grant>> {
+    let principals = || shown.iter().flat_map(|trust| trust.rules.iter().map(|rule| &rule.principal).chain(&trust.denied));
+    let names: BTreeSet<&str> = principals().map(Principal::as_str).collect();
+    let many: Vec<&Principal> = principals().filter(|principal| principal.is_account() || principal.as_str() == "*").collect();
+    let is_shown = |name: &str| names.contains(name);
+    let mut by_name = 0;
+    let mut standing_of = |(index, meant): (usize, Vec<Meant<'_>>)| {
+        // Thousands may come in by the root of their account: one of them says what all say.
+        let mut roots = BTreeSet::new();
+        let mut stands = |grant: &Grant| {
+            let is_itself = grant.source_id.as_deref().is_some_and(is_shown) || grant.own_name.as_ref().is_some_and(|name| is_shown(name.as_str()));
+            let Some(rule) = grant.rule.as_ref().filter(|_| grant.intent != Intent::Revoke) else { return is_itself };
+            if is_itself || is_shown(rule.principal.as_str()) {
+                return is_itself || !rule.principal.is_account() || roots.insert(rule.clone());
             }
-            problem => Grant { is_understood: problem.is_none(), ..grant },
+            let is_one_of_many = many.iter().any(|many| many.includes(&rule.principal));
+            by_name += usize::from(is_one_of_many);
+            is_one_of_many && by_name <= MOST_BY_NAME
         };
-        grants.map(frozen).collect()
+        grants_of_entry(world, role, at, index, &meant).filter(|grant| stands(grant)).collect()
     };
-    role.spec.trust.iter().enumerate().map(entry).collect()
+    meant(world, role).into_iter().enumerate().map(&mut standing_of).collect()
+}
+
+/// How many grants a role asks for: one for each source in each entry of its trust.
+pub fn count_grants(world: &dyn World, role: &CrossAccountRole) -> usize {
+    meant(world, role).iter().map(Vec::len).sum()
+}
+
+/// A source that an entry means.
+enum Meant<'a> {
+    /// The entry names it.
+    Named(&'a Source),
+    /// A selector of the entry meets it.
+    Selected(Arc<BastionUser>),
+}
+
+/// What each entry of a role's trust means. A user that several selectors meet is meant once by all entries that ask the same of it.
+fn meant<'a>(world: &dyn World, role: &'a CrossAccountRole) -> Vec<Vec<Meant<'a>>> {
+    let labels = world.namespace_labels(role.metadata.namespace.as_deref().unwrap_or_default());
+    // A selector asks for nobody by name, so it is no mistake that it meets somebody who does not want to be named, or is about to go.
+    let reachable = |namespace: &str| {
+        let mut users = world.users_in(namespace);
+        users.retain(|user| is_within_reach(role, labels.as_ref(), SourceObject::User(user)));
+        users
+    };
+    let users: BTreeMap<String, Vec<Arc<BastionUser>>> = namespaces_selected(role).into_iter().map(|name| (name.clone(), reachable(&name))).collect();
+    let asks_same = |a: &TrustEntry, b: &TrustEntry| a.principal == b.principal && a.require == b.require;
+    let mut met: Vec<(&TrustEntry, BTreeSet<*const BastionUser>)> = vec![];
+    let mut meant_by = |entry: &'a TrustEntry| {
+        let place = met.iter().position(|(other, _)| asks_same(other, entry)).unwrap_or_else(|| {
+            met.push((entry, BTreeSet::new()));
+            met.len() - 1
+        });
+        let mut meant = vec![];
+        for source in &entry.from {
+            let Some(selector) = &source.users else {
+                meant.push(Meant::Named(source));
+                continue;
+            };
+            let looked_at = searched(role, selector).into_iter().filter_map(|namespace| users.get(namespace)).flatten();
+            let selected = looked_at.filter(|user| is_selected(role, selector, user)).filter(|user| met[place].1.insert(Arc::as_ptr(user)));
+            meant.extend(selected.cloned().map(Meant::Selected));
+        }
+        meant
+    };
+    role.spec.trust.iter().map(&mut meant_by).collect()
+}
+
+/// The grants of what an entry means.
+fn grants_of_entry<'a>(
+    world: &'a dyn World,
+    role: &'a CrossAccountRole,
+    at: &'a ResolvedAccount,
+    index: usize,
+    meant: &'a [Meant<'a>],
+) -> impl Iterator<Item = Grant> {
+    let entry = role.spec.trust.get(index);
+    let (form, require) = entry.map_or((PrincipalForm::Named, None), |entry| (entry.principal, entry.require.as_ref()));
+    let required = entry.map_or_else(|| Ok(Conditions::default()), |entry| required(index, entry));
+    let problem = required.as_ref().err().and_then(|problems| problems.first().cloned());
+    let trusting = Trusting { world, role, at, form, rights: session_rights(require), required: required.unwrap_or_default() };
+    let tags_bounded = match problem {
+        None => with_tags_bounded(require, trusting.required.clone()),
+        Some(_) => trusting.required.clone(),
+    };
+    let tags_bounded = Trusting { required: tags_bounded, ..trusting.clone() };
+    let grant = move |meant: &Meant<'_>| match meant {
+        Meant::Selected(user) => tags_bounded.resource(SourceObject::User(user)),
+        // EKS sets tags of its own beside those that are required.
+        Meant::Named(source) if source.pod_identity.is_some() => trusting.source(source),
+        Meant::Named(source) => tags_bounded.source(source),
+    };
+    // Of an entry that cannot be understood nothing is added, and nothing is taken away.
+    let frozen = move |grant: Grant| match &problem {
+        Some(problem) if grant.intent == Intent::Grant => {
+            Grant { intent: Intent::Freeze, problem: Some(problem.clone()), is_understood: false, ..grant }
+        }
+        problem => Grant { is_understood: problem.is_none(), ..grant },
+    };
+    meant.iter().map(grant).map(frozen)
 }
 
 /// All that is wrong with what the trust of a role requires.
@@ -134,29 +211,22 @@ fn lacks(world: &dyn World, source: SourceObject<'_>) -> String {
 }
 
 /// A role that trusts the sources of one entry.
+#[derive(Clone)]
 struct Trusting<'a> {
     world: &'a dyn World,
     role: &'a CrossAccountRole,
     at: &'a ResolvedAccount,
-    /// The users of the namespaces in which the role selects some.
-    users: &'a BTreeMap<String, Vec<Arc<BastionUser>>>,
     form: PrincipalForm,
     rights: SessionRights,
     required: Conditions,
 }
 
 impl Trusting<'_> {
-    /// The grants that a source of an entry means, but for those of users that another one has `met` already.
-    fn source(&self, source: &Source, met: &mut BTreeSet<ObjectKey>) -> Vec<Grant> {
+    /// The grant of a source that an entry names.
+    fn source(&self, source: &Source) -> Grant {
         let Self { world, role, .. } = *self;
-        if let Some(users) = &source.users {
-            let all = searched(role, users).into_iter().filter_map(|namespace| self.users.get(namespace)).flatten();
-            let selected = all.filter(|user| is_selected(role, users, user)).filter(|user| met.insert(ObjectKey::of(&***user)));
-            // A selector asks for nobody by name, so it is no mistake that it meets somebody who does not want to be named, or is about to go.
-            return selected.map(|user| self.resource(SourceObject::User(user))).filter(|grant| !is_out_of_reach(grant)).collect();
-        }
         let namespace = self.namespace();
-        vec![match source {
+        match source {
             Source { user: Some(named), .. } => {
                 let key = key_in(role, named.namespace.as_deref(), &named.name);
                 world.user(&key).map_or_else(|| missing(namespace, SourceKey::User(key)), |user| self.resource(SourceObject::User(&user)))
@@ -179,7 +249,7 @@ impl Trusting<'_> {
             }
             Source { saml: Some(source), .. } => self.saml(source),
             _ => Grant::absent("none".into(), Problem::new(Reason::InvalidSpec, "spec.trust: a source has exactly one field")),
-        }]
+        }
     }
 
     fn namespace(&self) -> &str {
@@ -372,10 +442,6 @@ impl Trusting<'_> {
         let own = Conditions::default().with("StringEquals", "SAML:aud", [audience]);
         self.token(name, Principal::Federated(source.provider_arn.clone()), "sts:AssumeRoleWithSAML", &own)
     }
-}
-
-fn is_out_of_reach(grant: &Grant) -> bool {
-    grant.problem.as_ref().is_some_and(|problem| matches!(problem.reason, Reason::SourceNotAllowed | Reason::SourceNotFound))
 }
 
 fn missing(namespace: &str, key: SourceKey) -> Grant {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use kube::ResourceExt;
 
 use super::desired::{Desired, desired_role, desired_user};
+use super::document::Document;
 use super::grants::{Grant, opens_in_console, role_identity, roles_of_role, roles_of_user, user_identity};
 use super::identity::IdentityName;
 use super::listed::{LISTED, count};
@@ -17,15 +18,24 @@ use super::placement::ResolvedAccount;
 use super::plan::DeletionTarget;
 use super::possible::PolicyHolder;
 use super::quotas::Quotas;
-use super::sources::grants_of_role;
+use super::sources::standing_grants_of_role;
 use super::status::{self, Assuming, assuming};
-use super::trust::Principal;
+use super::trust::{Principal, Trust};
 use super::unmanaged::UnmanagedPolicies;
 use super::wanted::Remaining;
 use super::world::{ObjectKey, SourceKey, World};
 use rolebridge_api::permissions::{Permissions, PolicyStatus};
 use rolebridge_api::role::TrustStatus;
 use rolebridge_api::{BastionUser, CrossAccountRole, Managed};
+
+/// What a process remembers of what was made for a resource.
+#[derive(Clone, Debug, Default)]
+pub struct Remembered {
+    /// Its unique ID.
+    pub pinned: Option<UniqueID>,
+    /// The trust policy that was written so lately that IAM may show the one before.
+    pub written_trust: Option<Document>,
+}
 
 /// A resource that stands for a user or role in IAM.
 pub trait Subject: Managed {
@@ -99,8 +109,8 @@ pub trait Subject: Managed {
     fn tell_lost(status: &mut Self::Status, id: &UniqueID);
 
     /// What it wants of AWS while its declaration cannot be carried out: that withdrawn grants end, and nothing else. None where
-    /// nothing was made for it. `pinned` is the unique ID of what was made for it, as far as that is known.
-    fn withdraw_revoked(&self, world: &dyn World, at: &ResolvedAccount, owner: Owner, pinned: Option<UniqueID>, found: &Observed) -> Option<Desired>;
+    /// nothing was made for it. `remembered` is what this process knows of that.
+    fn withdraw_revoked(&self, world: &dyn World, at: &ResolvedAccount, owner: Owner, remembered: Remembered, found: &Observed) -> Option<Desired>;
 
     /// Its status as far as AWS determines it.
     fn facts(&self, world: &dyn World, at: &ResolvedAccount, desired: &Desired, observed: &Observed) -> Self::Status;
@@ -162,9 +172,10 @@ impl Subject for BastionUser {
         (status.user_id, status.deleted_user_id) = (None, Some(id.to_string()));
     }
 
-    fn withdraw_revoked(&self, world: &dyn World, at: &ResolvedAccount, owner: Owner, pinned: Option<UniqueID>, found: &Observed) -> Option<Desired> {
-        let (pinned, arn) = (known_id(pinned, &owner, found)?, self.declared_arn(at)?);
-        let remaining = Remaining { owner, pinned, arn, trust: None, assumes: roles_of_user(world, self), quotas: Quotas::of(&at.account) };
+    fn withdraw_revoked(&self, world: &dyn World, at: &ResolvedAccount, owner: Owner, remembered: Remembered, found: &Observed) -> Option<Desired> {
+        let (pinned, arn) = (known_id(remembered.pinned, &owner, found)?, self.declared_arn(at)?);
+        let (assumes, quotas) = (roles_of_user(world, self), Quotas::of(&at.account));
+        let remaining = Remaining { owner, pinned, arn, trust: None, assumes, quotas, written_trust: None };
         Desired::withdraw_revoked(remaining, found)
     }
 
@@ -233,10 +244,13 @@ impl Subject for CrossAccountRole {
         (status.role_id, status.deleted_role_id) = (None, Some(id.to_string()));
     }
 
-    fn withdraw_revoked(&self, world: &dyn World, at: &ResolvedAccount, owner: Owner, pinned: Option<UniqueID>, found: &Observed) -> Option<Desired> {
-        let (pinned, arn) = (known_id(pinned, &owner, found)?, self.declared_arn(at)?);
-        let (trust, assumes) = (Some(grants_of_role(world, self, at)), roles_of_role(world, self));
-        Desired::withdraw_revoked(Remaining { owner, pinned, arn, trust, assumes, quotas: Quotas::of(&at.account) }, found)
+    fn withdraw_revoked(&self, world: &dyn World, at: &ResolvedAccount, owner: Owner, remembered: Remembered, found: &Observed) -> Option<Desired> {
+        let (pinned, arn) = (known_id(remembered.pinned, &owner, found)?, self.declared_arn(at)?);
+        let shown = found.identity.as_ref().and_then(|found| found.identity.role.as_ref()).map(|role| &role.trust_policy);
+        let shown: Vec<Trust> = shown.into_iter().chain(&remembered.written_trust).map(|document| Trust::of(document, &at.id)).collect();
+        let trust = Some(standing_grants_of_role(world, self, at, &shown));
+        let (assumes, quotas) = (roles_of_role(world, self), Quotas::of(&at.account));
+        Desired::withdraw_revoked(Remaining { owner, pinned, arn, trust, assumes, quotas, written_trust: remembered.written_trust }, found)
     }
 
     fn facts(&self, world: &dyn World, at: &ResolvedAccount, desired: &Desired, observed: &Observed) -> Self::Status {

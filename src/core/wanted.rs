@@ -39,6 +39,8 @@ pub struct Remaining {
     pub assumes: Vec<AssumableRole>,
     /// How much the account lets it have.
     pub quotas: Quotas,
+    /// The trust policy that was written so lately that IAM may show the one before.
+    pub written_trust: Option<Document>,
 }
 
 impl Desired {
@@ -87,7 +89,7 @@ impl Desired {
     /// What is wanted of an identity whose declaration cannot be carried out: that it stays as it is, less the grants that are withdrawn.
     /// Narrowing goes on whatever check fails; nothing is added.
     pub fn withdraw_revoked(remaining: Remaining, found: &Observed) -> Option<Self> {
-        let Remaining { owner, pinned, arn, trust, assumes, quotas } = remaining;
+        let Remaining { owner, pinned, arn, trust, assumes, quotas, written_trust } = remaining;
         let mut identity = found.identity.as_ref()?.identity.clone();
         let kept = |intent| if intent == Intent::Grant { Intent::Freeze } else { intent };
         let grant = |g: Grant| Grant { intent: kept(g.intent), ..g };
@@ -127,7 +129,7 @@ impl Desired {
             quotas,
             is_its_own_source: false,
             is_behind: false,
-            written_trust: None,
+            written_trust,
         })
     }
 

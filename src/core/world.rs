@@ -76,6 +76,16 @@ pub enum Ref {
 }
 
 impl Ref {
+    /// What comes before the first resource of the same kind and namespace.
+    pub fn first_of_namespace(&self) -> Self {
+        let start = ObjectKey::new(&self.key().namespace, "");
+        match self {
+            Self::Account(_) => Self::Account(start),
+            Self::User(_) => Self::User(start),
+            Self::Role(_) => Self::Role(start),
+        }
+    }
+
     /// Namespace and name.
     pub fn key(&self) -> &ObjectKey {
         let (Self::Account(key) | Self::User(key) | Self::Role(key)) = self;
@@ -117,8 +127,11 @@ pub trait World: Send + Sync {
     fn role(&self, key: &ObjectKey) -> Option<Arc<CrossAccountRole>>;
     /// The BastionUsers of a namespace, in order.
     fn users_in(&self, namespace: &str) -> Vec<Arc<BastionUser>>;
-    /// The keys of the roles whose trust names this source, or selects it, in order.
-    fn roles_naming(&self, source: &SourceKey) -> Vec<ObjectKey>;
+    /// The keys of the roles whose trust names this source, or selects it, in order: those of the namespaces for which `from` holds. The others are not looked
+    /// at.
+    fn roles_naming(&self, source: &SourceKey, from: &dyn Fn(&str) -> bool) -> Vec<ObjectKey>;
+    /// The resources of the kind and namespace of this one that refer to an AWSAccount, in order; itself among them.
+    fn companions(&self, of: &Ref, account: &str) -> Vec<Ref>;
     /// The AWSAccounts that are reached through this one, and the users and roles that refer to it, as `Kind/namespace/name`, in order.
     fn dependents_of_account(&self, name: &str) -> Vec<String>;
     /// The unique ID of the IAM user that was made for a BastionUser: from its status, or known already and on its way there. None where it is gone, or

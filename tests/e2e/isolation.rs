@@ -275,3 +275,61 @@ async fn what_was_never_admitted_costs_few_reads_when_it_is_deleted_and_others_h
     ensure!(of_theirs.len() <= 10 * OBJECTS, "{} reads of {OBJECTS} objects", of_theirs.len());
     Ok(())
 }
+
+/// How many calls one resource makes until it is Ready, at most.
+const OWN_CALLS: usize = 8;
+
+#[tokio::test]
+async fn one_of_a_namespace_waits_for_few_calls_of_another_with_hundreds() -> Result<()> {
+    const OBJECTS: usize = 200;
+    let world = World::own().await?;
+    let _operator = world.operator()?;
+    let (busy, other) = (world.tenant().await?, world.tenant().await?);
+    let prod = busy.account("prod").await?;
+    let both = format!("{{from: Names, names: [{}, {}]}}", busy.namespace, other.namespace);
+    busy.apply(&prod.manifest(&both, "limits: {requestsPerSecond: 10, burst: 10}")).await?;
+    busy.ready(&busy.accounts(), &prod.name).await?;
+    let role = |name: &str| manifest("CrossAccountRole", name, &format!("{{accountRef: {{name: {}}}, trust: []}}", prod.name));
+    busy.apply(&(0..OBJECTS).map(|n| role(&format!("busy-{n}"))).collect::<String>()).await?;
+    let at_work = || async {
+        let made = busy.state(&prod).await?.roles.len();
+        Ok(Seen::from_option((made >= 10).then_some(()), || format!("{made} roles are made")))
+    };
+    world.testbed.wait_for("the busy namespace is at work", at_work).await?;
+    let is_foreign = |call: &Call| call.parameters.values().any(|value| value.contains("busy-"));
+    // Made, and deleted again while the others go on: neither waits for more than what is under way and a turn of the other for each of its own.
+    for delete in [false, true] {
+        let since = world.last_call().await?;
+        if delete {
+            other.delete(&["crossaccountrole/single"]).await?;
+        } else {
+            other.apply(&role("single")).await?;
+            other.ready(&other.roles(), "single").await?;
+        }
+        let calls = world.calls_in(&prod, since).await?;
+        let foreign = calls.iter().filter(|call| is_foreign(call)).count();
+        println!("delete {delete}: {foreign} foreign calls of {}", calls.len());
+        ensure!(foreign > 0, "the others are at work");
+        ensure!(foreign <= 2 * (OWN_CALLS + PLACES as usize), "{foreign} foreign calls came before those of a single resource");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_namespace_takes_no_more_than_its_places() -> Result<()> {
+    let world = World::with_operator().await?;
+    let tenant = world.tenant().await?;
+    let prod = tenant.ready_account("prod", "guardrails: {quotas: {roles: 2}}").await?;
+    let role = |name: &str| manifest("CrossAccountRole", name, &format!("{{accountRef: {{name: {}}}, trust: []}}", prod.name));
+    for name in ["first", "second"] {
+        tenant.apply(&role(name)).await?;
+        tenant.ready(&tenant.roles(), name).await?;
+    }
+    tenant.apply(&role("third")).await?;
+    let refused = tenant.concluded(&tenant.roles(), "third", "NamespaceQuotaExceeded").await?;
+    assert_told(&refused, "Stalled", &[&tenant.namespace, &prod.name, "guardrails.quotas.roles", "2", "platform administrator"])?;
+    ensure!(!format!("{:?}", tenant.state(&prod).await?.roles).contains("third"), "nothing was made for it");
+    tenant.delete(&["crossaccountrole/first"]).await?;
+    tenant.ready(&tenant.roles(), "third").await?;
+    Ok(())
+}

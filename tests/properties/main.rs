@@ -42,7 +42,8 @@ use rolebridge::core::ownership::{Earlier, Owner, Tags};
 use rolebridge::core::placement::resolve_account;
 use rolebridge::core::plan::{DeletionPhase, DeletionTarget, Plan, plan, plan_removal};
 use rolebridge::core::quotas::{INLINE_QUOTA, MOST_SHARDS, Quotas, SHARD_QUOTA};
-use rolebridge::core::trust::TrustRule;
+use rolebridge::core::sources::standing_grants_of_role;
+use rolebridge::core::trust::{Trust, TrustRule};
 use rolebridge::core::wanted::Remaining;
 use rolebridge::core::world::{ObjectKey, Ref, World};
 use serde_json::{Value, json};
@@ -80,5 +81,6 @@ fn remaining(desired: &Desired) -> Remaining {
         trust: desired.trust.clone(),
         assumes: desired.assumes.clone(),
         quotas: desired.quotas,
+        written_trust: None,
     }
 }

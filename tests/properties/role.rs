@@ -653,6 +653,22 @@ proptest! {
         prop_assert!(names(now.clone()).is_subset(&names(to_let_in(&desired, &start))), "{now:?} is more than {stands:?}");
     }
 
+    /// Where nothing is added, the sources of which the trust policy has something are all that matters.
+    #[test]
+    fn what_stands_is_all_that_matters_where_nothing_is_added(case in arb_role_case(), found in arb_found()) {
+        let desired = case.desired(&found);
+        let start = found.observed(&desired.owner, &desired);
+        let whole = Desired::withdraw_revoked(Remaining { pinned: id(ROLE_ID), assumes: vec![], ..remaining(&desired) }, &start);
+        let cluster = case.cluster(found.pinned());
+        let role = cluster.role(&ObjectKey::new(NAMESPACE, "reader")).expect("the role");
+        let at = resolve_account(&cluster, "prod").expect("the account");
+        let shown = start.identity.iter().filter_map(|found| found.identity.role.as_ref()).map(|role| Trust::of(&role.trust_policy, &at.id));
+        let trust = Some(standing_grants_of_role(&cluster, &role, &at, &shown.collect::<Vec<_>>()));
+        let less = Desired::withdraw_revoked(Remaining { pinned: id(ROLE_ID), assumes: vec![], trust, ..remaining(&desired) }, &start);
+        let plan_of = |desired: Option<Desired>| desired.map(|desired| plan(&desired, &start));
+        prop_assert_eq!(plan_of(less), plan_of(whole));
+    }
+
     /// A removal leaves nothing of ours and changes nothing of anybody else's.
     #[test]
     fn a_removal_takes_what_is_ours_and_no_more(case in arb_role_case(), found in arb_found(), cut_off_only in any::<bool>()) {

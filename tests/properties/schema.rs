@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use proptest::test_runner::TestRunner;
 use rolebridge::api::reading::Read;
 use rolebridge::api::{AWSAccount, BastionUser, CrossAccountRole, Managed, crds};
-use rolebridge::core::subject::Subject;
+use rolebridge::core::subject::{Remembered, Subject};
 
 use super::*;
 
@@ -139,7 +139,7 @@ fn is_carried_through<K: Subject>(text: &str) {
         let _ = plan(&desired, &Observed::default());
     }
     let owner = Owner { installation: INSTALLATION.into(), resource: "x".into(), uid: "u".into(), earlier: Earlier::TakenOver };
-    let _ = object.withdraw_revoked(&cluster, &at, owner.clone(), object.pinned(), &Observed::default());
+    let _ = object.withdraw_revoked(&cluster, &at, owner.clone(), Remembered { pinned: object.pinned(), written_trust: None }, &Observed::default());
     let _ = object.removed(&cluster, &at, owner, object.pinned());
 }
 

@@ -12,7 +12,7 @@ use rolebridge::core::grants::{selects, sources_named};
 use rolebridge::core::names::UniqueID;
 use rolebridge::core::observed::Observed;
 use rolebridge::core::permissions::{ConfigText, ConfigTexts, config_references};
-use rolebridge::core::world::{Labels, ObjectKey, SourceKey, World};
+use rolebridge::core::world::{Labels, ObjectKey, Ref, SourceKey, World};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -104,7 +104,7 @@ impl Cluster {
     /// Lets a user be in IAM; with `allowed` also its assume policy with every role that names it.
     pub fn make_user(&mut self, key: &ObjectKey, allowed: bool) {
         let roles: Vec<Value> = self
-            .roles_naming(&SourceKey::User(key.clone()))
+            .roles_naming(&SourceKey::User(key.clone()), &|_| true)
             .iter()
             .map(|role| json!({"name": role.name, "namespace": role.namespace, "roleARN": "-"}))
             .collect();
@@ -116,7 +116,7 @@ impl Cluster {
     #[allow(dead_code, reason = "not all tests of the core have chains of roles")]
     /// Lets a role be in IAM; with `allowed` also its assume policy with every role that names it.
     pub fn make_role(&mut self, key: &ObjectKey, allowed: bool) {
-        let naming = self.roles_naming(&SourceKey::Role(key.clone()));
+        let naming = self.roles_naming(&SourceKey::Role(key.clone()), &|_| true);
         let roles: Vec<Value> = naming.iter().map(|role| json!({"name": role.name, "namespace": role.namespace, "roleARN": "-"})).collect();
         let role = self.roles.get_mut(key).unwrap_or_else(|| panic!("there is no CrossAccountRole {key}"));
         let status = json!({"roleID": unique_id("AROA", &key.name), "roles": if allowed { roles } else { vec![] }});
@@ -224,13 +224,19 @@ impl World for Cluster {
         self.users.iter().filter(|(key, _)| key.namespace == namespace).map(|(_, user)| user.clone()).collect()
     }
 
-    fn roles_naming(&self, source: &SourceKey) -> Vec<ObjectKey> {
+    fn roles_naming(&self, source: &SourceKey, from: &dyn Fn(&str) -> bool) -> Vec<ObjectKey> {
         let selected = |role: &CrossAccountRole| match source {
             SourceKey::User(key) => self.users.get(key).is_some_and(|user| selects(role, user)),
             SourceKey::Role(_) => false,
         };
         let naming = self.roles.values().filter(|role| sources_named(role).contains(source) || selected(role));
-        naming.map(|role| ObjectKey::of(&**role)).collect()
+        naming.map(|role| ObjectKey::of(&**role)).filter(|key| from(&key.namespace)).collect()
+    }
+
+    fn companions(&self, of: &Ref, account: &str) -> Vec<Ref> {
+        let users = self.users.iter().filter(|(_, user)| user.spec.account_ref.name == account).map(|(key, _)| Ref::User(key.clone()));
+        let roles = self.roles.iter().filter(|(_, role)| role.spec.account_ref.name == account).map(|(key, _)| Ref::Role(key.clone()));
+        users.chain(roles).filter(|other| other.first_of_namespace() == of.first_of_namespace()).collect()
     }
 
     fn dependents_of_account(&self, name: &str) -> Vec<String> {

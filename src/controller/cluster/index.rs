@@ -8,10 +8,11 @@ use parking_lot::Mutex;
 use super::kind::Kind;
 use super::relations::{Dependency, Relations};
 use super::stores::Stores;
-use crate::api::{BastionUser, CrossAccountRole};
+use crate::api::{BastionUser, Condition, CrossAccountRole, Managed, Reason};
 use crate::core::grants::selects;
 use crate::core::listed::is_cut;
 use crate::core::permissions::config_references;
+use crate::core::placement::shared_with;
 use crate::core::world::{ObjectKey, Ref, SourceKey};
 
 /// What the resources in the stores depend on.
@@ -108,6 +109,7 @@ impl Index {
         self.facets.lock().remove(of);
         let mut others = self.selected_by(of, true);
         others.extend(self.selecting(of));
+        others.extend(self.waiting_for_place_of(of));
         let mut concerned: BTreeSet<Ref> = {
             let mut relations = self.relations.lock();
             let accounts = relations.accounts_of(of);
@@ -169,26 +171,41 @@ impl Index {
         references.filter(|(name, _)| *name == config_map.name).map(|(_, entry)| entry).collect()
     }
 
-    /// The keys of the roles whose trust names this source, or selects it, in order.
-    pub fn roles_naming(&self, source: &SourceKey) -> Vec<ObjectKey> {
+    /// The keys of the roles whose trust names this source, or selects it, in order: those of the namespaces for which `from` holds.
+    pub fn roles_naming(&self, source: &SourceKey, from: &dyn Fn(&str) -> bool) -> Vec<ObjectKey> {
         let (named_as, selecting) = match source {
             SourceKey::User(key) => (Dependency::User(key.clone()), Some(Dependency::UsersOf(key.namespace.clone()))),
             SourceKey::Role(key) => (Dependency::Role(key.clone()), None),
         };
-        let role = |of: &Ref| if let Ref::Role(key) = of { Some(key.clone()) } else { None };
-        let (mut named, looking): (BTreeSet<ObjectKey>, Vec<ObjectKey>) = {
+        let (named, looking): (Vec<ObjectKey>, Vec<ObjectKey>) = {
             let relations = self.relations.lock();
-            (
-                relations.needed_by(&named_as).filter_map(role).collect(),
-                selecting.iter().flat_map(|selecting| relations.needed_by(selecting)).filter_map(role).collect(),
-            )
+            let selecting = selecting.iter().flat_map(|selecting| relations.roles_needing(selecting, from));
+            (relations.roles_needing(&named_as, from), selecting.collect())
         };
+        let mut named: BTreeSet<ObjectKey> = named.into_iter().collect();
         if let SourceKey::User(key) = source
             && let Some(user) = self.stores.user(key)
         {
             named.extend(looking.into_iter().filter(|key| self.stores.role(key).is_some_and(|role| selects(&role, &user))));
         }
         named.into_iter().collect()
+    }
+
+    /// The resources for which the account of this one has no place beside it.
+    fn waiting_for_place_of(&self, of: &Ref) -> Vec<Ref> {
+        let waits = |ready: Option<&Condition>| ready.is_some_and(|ready| ready.reason == Reason::NamespaceQuotaExceeded.as_str());
+        let is_waiting = |other: &Ref| match other {
+            Ref::User(key) => self.stores.user(key).is_some_and(|user| waits(user.ready())),
+            Ref::Role(key) => self.stores.role(key).is_some_and(|role| waits(role.ready())),
+            Ref::Account(_) => false,
+        };
+        let accounts = self.relations.lock().accounts_of(of);
+        accounts.iter().flat_map(|account| self.companions(of, &account.key().name)).filter(is_waiting).collect()
+    }
+
+    /// The resources of the kind and namespace of this one that refer to an AWSAccount, in order.
+    pub fn companions(&self, of: &Ref, account: &str) -> Vec<Ref> {
+        self.relations.lock().companions(of, &Dependency::Account(account.into()))
     }
 
     /// The resources that refer to an AWSAccount, in order.
@@ -216,7 +233,14 @@ impl Index {
                 is_listed || is_cut(status.roles.len(), status.roles_total)
             })
         };
-        let is_concerned = |user: &BastionUser| all || role.as_ref().is_some_and(|role| selects(role, user)) || has_right(user);
+        let labels = self.stores.namespace_labels(&key.namespace);
+        // Of a namespace that may not name a user no change is any of the user's concern, but for taking away what it has.
+        let may_have = |user: &BastionUser| {
+            let own = user.metadata.namespace.as_deref().unwrap_or_default();
+            shared_with(user.spec.allow_roles_from.as_ref(), own, &key.namespace, labels.as_ref())
+        };
+        let is_selected = |user: &BastionUser| all || role.as_ref().is_some_and(|role| selects(role, user));
+        let is_concerned = |user: &BastionUser| (may_have(user) && is_selected(user)) || has_right(user);
         let users = namespaces.iter().flat_map(|namespace| self.stores.users_in(namespace));
         users.filter(|user| is_concerned(user)).map(|user| Ref::User(ObjectKey::of(&*user))).collect()
     }

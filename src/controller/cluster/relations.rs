@@ -65,6 +65,27 @@ impl Relations {
         self.needed_by.get(need).into_iter().flatten()
     }
 
+    /// The roles that need this, in order, of the namespaces for which `from` holds: of others not even the first role is looked at twice.
+    pub fn roles_needing(&self, need: &Dependency, from: &dyn Fn(&str) -> bool) -> Vec<ObjectKey> {
+        let Some(all) = self.needed_by.get(need) else { return vec![] };
+        let mut roles = vec![];
+        let mut next = ObjectKey::new("", "");
+        while let Some(Ref::Role(first)) = all.range(Ref::Role(next)..).next() {
+            let namespace = &first.namespace;
+            if from(namespace) {
+                roles.extend(of_namespace(all, Ref::Role(ObjectKey::new(namespace, ""))).map(|of| of.key().clone()));
+            }
+            // No name of a namespace comes between this and the next.
+            next = ObjectKey::new(format!("{namespace}\0"), "");
+        }
+        roles
+    }
+
+    /// The resources of the kind and namespace of this one that need something, in order.
+    pub fn companions(&self, of: &Ref, need: &Dependency) -> Vec<Ref> {
+        self.needed_by.get(need).into_iter().flat_map(|all| of_namespace(all, of.first_of_namespace())).cloned().collect()
+    }
+
     /// The accounts that a resource refers to.
     pub fn accounts_of(&self, of: &Ref) -> BTreeSet<Ref> {
         self.needs.get(of).into_iter().flat_map(accounts).collect()
@@ -111,6 +132,11 @@ impl Relations {
     }
 }
 
+/// The resources of one kind and namespace, given what comes before the first of them.
+fn of_namespace(all: &BTreeSet<Ref>, start: Ref) -> impl Iterator<Item = &Ref> {
+    all.range(start.clone()..).take_while(move |of| of.first_of_namespace() == start)
+}
+
 fn accounts(needs: &BTreeSet<Dependency>) -> impl Iterator<Item = Ref> {
     needs.iter().filter_map(|need| if let Dependency::Account(name) = need { Some(Ref::Account(ObjectKey::new("", name))) } else { None })
 }
@@ -155,6 +181,27 @@ mod tests {
         relations.set(&role("r"), needs(&["x"], "prod"));
         relations.set(&role("s"), needs(&["y"], "other"));
         assert_eq!(relations.concerned_by(&Dependency::Account("prod".into())), [role("r"), Ref::User(user_key("x"))].into());
+    }
+
+    #[test]
+    fn roles_of_namespaces_without_permission_are_not_looked_at() {
+        let mut relations = Relations::default();
+        for (namespace, name) in [("a", "1"), ("a", "2"), ("a-b", "3"), ("b", "4"), ("b", "5"), ("c", "6")] {
+            relations.set(&Ref::Role(ObjectKey::new(namespace, name)), needs(&["x"], "prod"));
+        }
+        relations.set(&Ref::User(ObjectKey::new("b", "4")), needs(&[], "prod"));
+        let asked = std::cell::RefCell::new(vec![]);
+        let permits = |namespace: &str| {
+            asked.borrow_mut().push(namespace.to_owned());
+            namespace != "b"
+        };
+        let roles = relations.roles_needing(&Dependency::User(user_key("x")), &permits);
+        assert_eq!(roles.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["1", "2", "3", "6"]);
+        assert_eq!(*asked.borrow(), ["a", "a-b", "b", "c"], "each is asked once");
+        let account = Dependency::Account("prod".into());
+        let companions = |of: Ref| relations.companions(&of, &account).iter().map(|of| of.key().name.clone()).collect::<Vec<_>>();
+        assert_eq!(companions(Ref::Role(ObjectKey::new("b", "new"))), ["4", "5"]);
+        assert_eq!(companions(Ref::User(ObjectKey::new("b", "new"))), ["4"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::placement::lookup_account;
-use crate::world::{Labels, ObjectKey, SourceKey};
+use crate::world::{Labels, ObjectKey, Ref, SourceKey};
 use rolebridge_api::{BastionUser, CrossAccountRole};
 
 /// A cluster that has AWSAccounts only.
@@ -31,7 +31,11 @@ impl World for Accounts {
         vec![]
     }
 
-    fn roles_naming(&self, _: &SourceKey) -> Vec<ObjectKey> {
+    fn roles_naming(&self, _: &SourceKey, _: &dyn Fn(&str) -> bool) -> Vec<ObjectKey> {
+        vec![]
+    }
+
+    fn companions(&self, _: &Ref, _: &str) -> Vec<Ref> {
         vec![]
     }
 
