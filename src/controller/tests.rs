@@ -2,6 +2,7 @@
 
 mod crowded;
 mod lab;
+mod quotes;
 mod remembered;
 mod removal;
 mod revocation;
