@@ -187,27 +187,29 @@ impl CallError {
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
-        let silence = |what: String| (Reason::AWSUnavailable, effect_of_silence(operation), format!("{operation}: {what}"));
+        let silence = |said: Said| (Reason::AWSUnavailable, effect_of_silence(operation), said);
+        let ours = |what: &str| Said::ours(format!("{operation}: {what}"));
         let mut credentials_are_refused = false;
-        let (reason, effect, message) = if let Some(none) = chain(error).find_map(|cause| cause.downcast_ref::<NoCredentials>()) {
-            (none.reason, Effect::None, none.message.clone())
+        let (reason, effect, said) = if let Some(none) = chain(error).find_map(|cause| cause.downcast_ref::<NoCredentials>()) {
+            (none.reason, Effect::None, Said::ours(none.message.clone()))
         } else {
             match error {
                 SdkError::ServiceError(answer) => {
                     let refusal = Refusal::of(answer.err(), answer.raw().status().as_u16());
                     let (reason, effect) = refusal.classify(operation);
                     credentials_are_refused = refusal.is_of_credentials();
-                    (reason, effect, refusal.message(operation))
+                    (reason, effect, refusal.said(operation))
                 }
                 SdkError::ConstructionFailure(_) => {
-                    (Reason::RequestRejected, Effect::None, format!("{operation}: the request could not be made: {}", root_cause(error)))
+                    (Reason::RequestRejected, Effect::None, ours("the request could not be made").quoting(&root_cause(error)))
                 }
-                SdkError::TimeoutError(_) => silence("no answer from AWS in time".into()),
+                SdkError::TimeoutError(_) => silence(ours("no answer from AWS in time")),
                 SdkError::ResponseError(answer) => {
-                    silence(format!("AWS's answer (HTTP {}) cannot be read: {}", answer.raw().status().as_u16(), root_cause(error)))
+                    let status = answer.raw().status().as_u16();
+                    silence(ours(&format!("AWS's answer (HTTP {status}) cannot be read")).quoting(&root_cause(error)))
                 }
-                SdkError::DispatchFailure(_) => silence(format!("AWS cannot be reached: {}", root_cause(error))),
-                _ => silence(root_cause(error)),
+                SdkError::DispatchFailure(_) => silence(ours("AWS cannot be reached").quoting(&root_cause(error))),
+                _ => silence(ours("the call failed").quoting(&root_cause(error))),
             }
         };
         let missing = match error {
@@ -215,7 +217,7 @@ impl CallError {
             _ => None,
         };
         Self {
-            failure: Failure { reason, message: redact(&message), effect, retry_after: None },
+            failure: Failure { reason, message: redact(&said.full), without_quotes: redact(&said.without_quotes), effect, retry_after: None },
             no_such_entity: missing.is_some(),
             identity_is_missing: missing.is_some_and(names_identity),
             credentials_are_refused,
@@ -263,17 +265,38 @@ impl Refusal {
         hint(self.code.as_deref()?, &self.text)
     }
 
-    fn message(&self, operation: &str) -> String {
-        let said = self.said(operation);
-        self.hint().map_or(said.clone(), |hint| format!("{said} ({hint})"))
+    fn said(&self, operation: &str) -> Said {
+        let Some(code) = &self.code else { return Said::ours(format!("{operation}: AWS's answer (HTTP {}) cannot be read", self.status)) };
+        let said = Said::ours(format!("{operation}: {code}"));
+        let said = match self.text.as_str() {
+            "" => said,
+            text if repeats_no_document(code) => Said::ours(format!("{}: {text}", said.full)),
+            text => said.quoting(text),
+        };
+        self.hint().map_or(said.clone(), |hint| said.and(&format!(" ({hint})")))
+    }
+}
+
+/// What is told of a call that did not succeed.
+#[derive(Clone)]
+struct Said {
+    full: String,
+    /// The same without what may repeat the request.
+    without_quotes: String,
+}
+
+impl Said {
+    fn ours(text: String) -> Self {
+        Self { full: text.clone(), without_quotes: text }
     }
 
-    fn said(&self, operation: &str) -> String {
-        match &self.code {
-            None => format!("{operation}: AWS's answer (HTTP {}) cannot be read", self.status),
-            Some(code) if self.text.is_empty() => format!("{operation}: {code}"),
-            Some(code) => format!("{operation}: {code}: {}", self.text),
-        }
+    /// Goes on with what may repeat the request.
+    fn quoting(self, text: &str) -> Self {
+        Self { full: format!("{}: {text}", self.full), ..self }
+    }
+
+    fn and(self, text: &str) -> Self {
+        Self { full: self.full + text, without_quotes: self.without_quotes + text }
     }
 }
 
@@ -309,7 +332,7 @@ impl NoCredentials {
         // A provider of the default chain may use others: the innermost refusal is the one to be told.
         if let Some((operation, refusal)) = refusals.last() {
             let (reason, _) = refusal.classify(operation);
-            let mut message = refusal.message(operation);
+            let mut message = refusal.said(operation).full;
             if let ("sts:AssumeRole", Reason::AccessDenied, Some(role), None) = (operation, reason, access.role_arn(), refusal.hint()) {
                 message.push_str(&advice(&refusal.text, role, through));
             }
@@ -354,6 +377,11 @@ fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (d
 /// The text of the last error of the chain; those before it say only in which layer it came up.
 fn root_cause(error: &(dyn StdError + 'static)) -> String {
     chain(error).last().map(|cause| shortened(&cause.to_string())).unwrap_or_default()
+}
+
+/// Whether AWS's texts for this code tell of the caller, of names and of quotas, and repeat no document that was sent.
+fn repeats_no_document(code: &str) -> bool {
+    matches!(code, "AccessDenied" | "AccessDeniedException" | "LimitExceeded" | "NoSuchEntity" | "EntityAlreadyExists")
 }
 
 /// The part of a text of AWS's that may be shown. What AWS says to a signature that it finds wrong goes on, after the first line, with the request

@@ -1,12 +1,14 @@
 //! Carrying out a plan, one action after the other.
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::history::History;
+use crate::api::permissions::Permissions;
 use crate::aws::Gateway;
 use crate::core::action::{Action, Receipt};
 use crate::core::failure::Failure;
 use crate::core::observed::Observed;
+use crate::core::permissions::is_stated;
 use crate::core::plan::Plan;
 
 /// Carries out a plan and records in `observed` what that makes of AWS, action by action, so that it is true also where the plan ends early.
@@ -14,8 +16,14 @@ use crate::core::plan::Plan;
 /// Returns the actions that were to take away what IAM says not to be there, where that proves nothing: `history` tells when it was made.
 ///
 /// # Errors
-/// The first failure. What came before it is done and recorded; what comes after it is not begun.
-pub async fn apply<'p>(gateway: &dyn Gateway, plan: &'p Plan, observed: &mut Observed, history: &History<'_>) -> Result<Vec<&'p Action>, Failure> {
+/// The first failure, which quotes no document but those that `stated` has. What came before it is done and recorded; what comes after it is not begun.
+pub async fn apply<'p>(
+    gateway: &dyn Gateway,
+    plan: &'p Plan,
+    observed: &mut Observed,
+    history: &History<'_>,
+    stated: Option<&Permissions>,
+) -> Result<Vec<&'p Action>, Failure> {
     let mut unproven = vec![];
     for action in &plan.actions {
         let result = gateway.execute(action).await;
@@ -31,6 +39,8 @@ pub async fn apply<'p>(gateway: &dyn Gateway, plan: &'p Plan, observed: &mut Obs
                 observed.record(action, &receipt);
             }
             Err(failure) => {
+                debug!(%action, message = failure.message, "AWS says");
+                let failure = if is_stated(stated, action) { failure } else { failure.quoting_nothing() };
                 let failure = failure.in_the_light_of(action, observed);
                 warn!(%action, reason = %failure.reason, message = failure.message, "not done in AWS");
                 return Err(failure);

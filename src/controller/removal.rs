@@ -157,7 +157,8 @@ async fn take_away(
     };
     let (plan, blocked) = plan_removal(removed, &observed, &dependents, how_far);
     let awaited = awaited(removed, &observed, how_far, policies);
-    apply(gateway, &plan, &mut observed, history).await?;
+    // What is written here, if anything, is Rolebridge's own.
+    apply(gateway, &plan, &mut observed, history, None).await?;
     if let Some(problem) = blocked {
         return Err(Stop::Blocked(problem));
     }

@@ -3,6 +3,7 @@
 mod crowded;
 mod lab;
 mod places;
+mod quotes;
 mod remembered;
 mod removal;
 mod revocation;

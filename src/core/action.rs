@@ -128,6 +128,16 @@ pub enum Receipt {
 }
 
 impl Action {
+    /// The permissions that it writes: the name of the policy, and the document.
+    pub fn permissions(&self) -> Option<(&str, &Document)> {
+        match self {
+            Self::CreatePolicy(policy) => Some((policy.name.as_str(), &policy.document)),
+            Self::CreatePolicyVersion(arn, document) => Some((arn.iam_entity().map_or(arn.as_str(), |entity| entity.name), document)),
+            Self::PutInlinePolicy(_, name, document) => Some((name.as_str(), document)),
+            _ => None,
+        }
+    }
+
     /// Whether it takes permissions off an identity.
     pub fn withdraws(&self) -> bool {
         matches!(self, Self::DetachPolicy(..) | Self::DeleteInlinePolicy(..) | Self::RemoveFromGroup(..))

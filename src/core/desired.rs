@@ -186,7 +186,9 @@ impl Desired {
             .then(|| "spec.maxSessionDuration does not count for sessions that another role's session opens: those last one hour at most".to_owned());
         let inline = self.identity.inline_policies.iter();
         let documents = inline.chain(self.policies.values().map(|policy| (&policy.name, &policy.document)));
-        let doubtful = documents.flat_map(|(name, document)| document.warnings().into_iter().map(move |warning| format!("policy {name}: {warning}")));
+        // A document may come from a ConfigMap, which not everybody may read who reads the status.
+        let warnings = |document: &Document| document.warnings().into_iter().map(|warning| warning.without_quotes());
+        let doubtful = documents.flat_map(|(name, document)| warnings(document).map(move |warning| format!("policy {name}: {warning}")));
         full.into_iter().chain(short_chain).chain(self.passed_by()).chain(doubtful).collect()
     }
 

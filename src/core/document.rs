@@ -5,6 +5,7 @@
 //! another question, answered by [`Document::lint`], since what is read from an account is to be modelled whatever it says. Whether two documents
 //! *mean* the same is answered by [`crate::canonical`]; `==` compares what is written.
 
+mod message;
 mod parse;
 mod shared;
 mod statement;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+pub use message::Message;
 pub use rolebridge_api::document::MAX_TEXT_BYTES;
 pub use shared::SharedDocuments;
 pub use statement::{ConditionRef, Effect, Statement, StatementRef};
@@ -65,7 +67,7 @@ pub struct DocumentProblem {
     /// Where in the document.
     pub location: Location,
     /// What is wrong and what to write.
-    pub message: String,
+    pub message: Message,
 }
 
 /// A place in a document.
@@ -80,8 +82,8 @@ pub enum Location {
         /// The column.
         column: usize,
     },
-    /// An element, such as `Statement[0].Principal.AWS`.
-    Element(String),
+    /// An element, such as `Statement[0].Principal.AWS`. Keys that are no words of the policy language are quotes in it.
+    Element(Message),
 }
 
 impl fmt::Display for Location {
@@ -89,29 +91,41 @@ impl fmt::Display for Location {
         match self {
             Self::Document => f.write_str("document"),
             Self::Text { line, column } => write!(f, "line {line}, column {column}"),
-            Self::Element(path) => f.write_str(path),
+            Self::Element(path) => path.fmt(f),
         }
     }
 }
 
 impl DocumentProblem {
-    fn document(message: impl Into<String>) -> Self {
+    fn document(message: impl Into<Message>) -> Self {
         Self { location: Location::Document, message: message.into() }
     }
 
-    fn element(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { location: Location::Element(path.into()), message: message.into() }
+    fn element(path: Message, message: impl Into<Message>) -> Self {
+        Self { location: Location::Element(path), message: message.into() }
+    }
+
+    /// The problem for those who may not read the document: the place, and the kind of mistake.
+    #[must_use]
+    pub fn without_quotes(&self) -> String {
+        let message = self.message.without_quotes();
+        match &self.location {
+            Location::Element(path) => format!("{}: {message}", path.without_quotes()),
+            place @ (Location::Document | Location::Text { .. }) => format!("{place}: {message}"),
+        }
     }
 
     /// That of a text of so many bytes, more than [`MAX_TEXT_BYTES`]: it is not looked at.
     #[must_use]
     pub fn too_large(bytes: usize) -> Self {
-        Self::document(format!("{bytes} bytes are too many to be a policy: at most {MAX_TEXT_BYTES} are read, and IAM takes far fewer"))
+        let message = Message::default().number(bytes).words(" bytes are too many to be a policy: at most ");
+        Self::document(message.number(MAX_TEXT_BYTES).words(" are read, and IAM takes far fewer"))
     }
 
     /// That of a text of so many characters, white space aside, more than [`MAX_CHARACTERS`]: it is not looked at.
     fn too_long(characters: usize) -> Self {
-        Self::document(format!("{characters} characters are too many to be a policy: IAM takes 10240 at most, white space aside"))
+        let message = Message::default().number(characters);
+        Self::document(message.words(" characters are too many to be a policy: IAM takes 10240 at most, white space aside"))
     }
 }
 
@@ -133,7 +147,8 @@ impl Document {
         if let Some(problem) = parse::too_long(text) {
             return Err(vec![problem]);
         }
-        let value = serde_json::from_str(text).map_err(|error| vec![DocumentProblem::document(format!("cannot be read: {error}"))])?;
+        let unreadable = |error| vec![DocumentProblem::document(Message::from("cannot be read: ").mistake(&error))];
+        let value = serde_json::from_str(text).map_err(unreadable)?;
         Self::from_value(value)
     }
 
@@ -333,15 +348,29 @@ impl Problems {
     fn into_list(mut self) -> Vec<DocumentProblem> {
         if self.more > 0 {
             self.shown.truncate(MAX_PROBLEMS - 1);
-            self.shown.push(DocumentProblem::document(format!("{} more problems are not shown", self.more + 1)));
+            self.shown.push(DocumentProblem::document(Message::default().number(self.more + 1).words(" more problems are not shown")));
         }
         self.shown
     }
 }
 
 /// The path of a member of the element at `path`.
-fn member(path: &str, key: &str) -> String {
-    if path.is_empty() { shown(key) } else { format!("{path}.{}", shown(key)) }
+fn member(path: &Message, key: &str) -> Message {
+    let path = if path.is_empty() { path.clone() } else { path.clone().words(".") };
+    match structure::word(key) {
+        Some(word) => path.words(word),
+        None => path.quote(&shown(key), "…"),
+    }
+}
+
+/// The path of an item of the list at `path`.
+fn item(path: &Message, index: usize) -> Message {
+    path.clone().words("[").number(index).words("]")
+}
+
+/// A text of the document as it stands in a message, in quotation marks.
+fn quoted(text: &str) -> String {
+    format!("{:?}", shown(text))
 }
 
 /// As much of a text as a message should hold.

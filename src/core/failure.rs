@@ -26,6 +26,8 @@ pub struct Failure {
     pub reason: Reason,
     /// Operation, error code and text as AWS gave them, for people. Never holds credentials.
     pub message: String,
+    /// The same without what may repeat the request, such as a policy that was sent.
+    pub without_quotes: String,
     /// What is known of the state of AWS.
     pub effect: Effect,
     /// When there is budget for the next try, where that is known.
@@ -35,7 +37,13 @@ pub struct Failure {
 impl Failure {
     /// A failure that changed nothing.
     pub fn refused(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), effect: Effect::None, retry_after: None }
+        let message = message.into();
+        Self { reason, without_quotes: message.clone(), message, effect: Effect::None, retry_after: None }
+    }
+
+    /// The failure for those who may not read what was sent.
+    pub fn quoting_nothing(self) -> Self {
+        Self { message: self.without_quotes.clone(), ..self }
     }
 
     /// The failure of an action, in the light of what is known to be there: a policy that exists and is said not to is not shown

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::action::Action;
 use super::assume;
 use super::document::{Document, DocumentKind, DocumentProblem, MAX_TEXT_BYTES, VERSION_2012};
 use super::grants::parse;
@@ -13,7 +14,7 @@ use super::ownership::Tags;
 use super::placement::ResolvedAccount;
 use rolebridge_api::Reason;
 use rolebridge_api::common::ConfigMapKeyReference;
-use rolebridge_api::permissions::{DocumentSource, Permissions};
+use rolebridge_api::permissions::{CustomerManagedPolicy, DocumentSource, InlinePolicy, Permissions};
 
 /// The texts that a resource takes from ConfigMaps; None where the ConfigMap or the key does not exist.
 pub type ConfigTexts = BTreeMap<(String, String), Option<ConfigText>>;
@@ -105,12 +106,16 @@ fn keep<T>(problems: &mut Vec<Problem>, result: Result<T, Problem>) -> Option<T>
 /// Some names are spoken for: by Rolebridge itself, and by AWS's console for revoking sessions, which no declaration may undo.
 fn policy_name(field: &str, name: &str) -> Result<PolicyName, Problem> {
     let name: PolicyName = parse(&format!("{field}.name"), name)?;
-    let lower_case = name.as_str().to_ascii_lowercase();
-    let is_assume_policy = [ASSUME_POLICY, assume::ROLE_SHARD].iter().any(|reserved| lower_case.starts_with(reserved));
-    if is_assume_policy || [CUT_OFF_POLICY, REVOKE_SESSIONS_POLICY].iter().any(|reserved| same_name(reserved, name.as_str())) {
+    if is_reserved(name.as_str()) {
         return Err(Problem::new(Reason::InvalidSpec, format!("{field}.name: {name} is reserved; choose another name")));
     }
     Ok(name)
+}
+
+fn is_reserved(name: &str) -> bool {
+    let lower_case = name.to_ascii_lowercase();
+    let is_assume_policy = [ASSUME_POLICY, assume::ROLE_SHARD].iter().any(|reserved| lower_case.starts_with(reserved));
+    is_assume_policy || [CUT_OFF_POLICY, REVOKE_SESSIONS_POLICY].iter().any(|reserved| same_name(reserved, name))
 }
 
 fn attached(policy: &str, at: &ResolvedAccount) -> Result<Arn, Problem> {
@@ -133,21 +138,47 @@ fn is_of_a_service(policy: &Arn) -> bool {
     policy.account() == "aws" && policy.iam_entity().is_some_and(|entity| entity.path.starts_with("/aws-service-role/"))
 }
 
-fn document(problems: &mut Vec<Problem>, field: &str, source: Option<DocumentSource<'_>>, texts: &ConfigTexts) -> Option<Document> {
-    let (place, parsed) = match source {
-        Some(DocumentSource::Document(value)) => {
-            (format!("{field}.document"), value.text().map_or_else(|bytes| Err(vec![DocumentProblem::too_large(bytes)]), Document::from_structure))
-        }
-        Some(DocumentSource::Json(text)) => (format!("{field}.json"), Document::parse(text)),
-        Some(DocumentSource::ConfigMap(reference)) => {
-            (format!("{field}: ConfigMap {} key {}", reference.name, reference.key), config_text(problems, field, reference, texts)?.parse())
-        }
-        None => {
-            problems.push(Problem::new(Reason::InvalidSpec, format!("{field}: set exactly one of document, json and configMapKeyRef")));
-            return None;
-        }
+/// Whether all that an action sends to AWS stands in the resource itself, or is made by Rolebridge. A document that does not may come from a ConfigMap, now or
+/// before, which those who read the resource may not be able to read.
+pub fn is_stated(permissions: Option<&Permissions>, action: &Action) -> bool {
+    let Some((name, sent)) = action.permissions() else { return true };
+    let inline = permissions.into_iter().flat_map(|permissions| &permissions.inline_policies).filter_map(InlinePolicy::source);
+    let managed = permissions.into_iter().flat_map(|permissions| &permissions.customer_managed_policies).filter_map(CustomerManagedPolicy::source);
+    let no_config_maps = ConfigTexts::new();
+    is_reserved(name) || inline.chain(managed).any(|source| read(source, &no_config_maps).is_ok_and(|stated| stated == *sent))
+}
+
+/// Why there is no document where it is written.
+enum Unread<'a> {
+    /// There is no such ConfigMap, or no such entry in it.
+    Missing(&'a ConfigMapKeyReference),
+    /// It is none.
+    Invalid(Vec<DocumentProblem>),
+}
+
+fn read<'a>(source: DocumentSource<'a>, texts: &ConfigTexts) -> Result<Document, Unread<'a>> {
+    let read = match source {
+        DocumentSource::Document(value) => value.text().map_or_else(|bytes| Err(vec![DocumentProblem::too_large(bytes)]), Document::from_structure),
+        DocumentSource::Json(text) => Document::parse(text),
+        DocumentSource::ConfigMap(reference) => match texts.get(&(reference.name.clone(), reference.key.clone())) {
+            Some(Some(text)) => text.parse(),
+            Some(None) | None => return Err(Unread::Missing(reference)),
+        },
     };
-    let found = match parsed {
+    read.map_err(Unread::Invalid)
+}
+
+fn document(problems: &mut Vec<Problem>, field: &str, source: Option<DocumentSource<'_>>, texts: &ConfigTexts) -> Option<Document> {
+    let Some(source) = source else {
+        problems.push(Problem::new(Reason::InvalidSpec, format!("{field}: set exactly one of document, json and configMapKeyRef")));
+        return None;
+    };
+    let place = match source {
+        DocumentSource::Document(_) => format!("{field}.document"),
+        DocumentSource::Json(_) => format!("{field}.json"),
+        DocumentSource::ConfigMap(reference) => format!("{field}: ConfigMap {} key {}", reference.name, reference.key),
+    };
+    let found = match read(source, texts) {
         Ok(document) => {
             let wrong = document.lint(DocumentKind::Permissions);
             match (wrong.is_empty(), misleading(&document)) {
@@ -159,9 +190,20 @@ fn document(problems: &mut Vec<Problem>, field: &str, source: Option<DocumentSou
                 (false, _) => wrong,
             }
         }
-        Err(wrong) => wrong,
+        Err(Unread::Invalid(wrong)) => wrong,
+        Err(Unread::Missing(ConfigMapKeyReference { name, key })) => {
+            let message =
+                format!("{field}: there is no ConfigMap {name} with the key {key} in this namespace; create it. What is in AWS stays as it is.");
+            problems.push(Problem::new(Reason::ConfigMapNotFound, message));
+            return None;
+        }
     };
-    problems.extend(found.iter().map(|p| Problem::new(Reason::InvalidDocument, format!("{place}: {p}"))));
+    // Who may write the resource may not be able to read the ConfigMap.
+    let told = |problem: &DocumentProblem| match source {
+        DocumentSource::ConfigMap(_) => problem.without_quotes(),
+        DocumentSource::Document(_) | DocumentSource::Json(_) => problem.to_string(),
+    };
+    problems.extend(found.iter().map(|problem| Problem::new(Reason::InvalidDocument, format!("{place}: {}", told(problem)))));
     None
 }
 
@@ -175,14 +217,36 @@ fn misleading(document: &Document) -> Option<&'static str> {
     (!is_current).then_some(": Version: write \"2012-10-17\": to any other, and to none, `${...}` is plain text, and managed policies cannot have it")
 }
 
-fn config_text<'a>(problems: &mut Vec<Problem>, field: &str, reference: &ConfigMapKeyReference, texts: &'a ConfigTexts) -> Option<&'a ConfigText> {
-    let text = texts.get(&(reference.name.clone(), reference.key.clone())).and_then(Option::as_ref);
-    if text.is_none() {
-        let message = format!(
-            "{field}: there is no ConfigMap {} with the key {} in this namespace; create it. What is in AWS stays as it is.",
-            reference.name, reference.key
-        );
-        problems.push(Problem::new(Reason::ConfigMapNotFound, message));
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::identity::IdentityName;
+
+    #[test]
+    fn what_a_resource_states_is_told_from_what_a_config_map_has() {
+        let text = |action: &str| json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": action, "Resource": "*"}});
+        let permissions = json!({
+            "inlinePolicies": [
+                {"name": "structured", "document": text("s3:*")},
+                {"name": "mapped", "configMapKeyRef": {"name": "policies", "key": "p.json"}},
+            ],
+            "customerManagedPolicies": [{"name": "written", "json": text("ec2:*").to_string()}],
+        });
+        let permissions: Permissions = serde_json::from_value(permissions).unwrap();
+        let document = |action: &str| Document::from_value(text(action)).unwrap();
+        let put = |name: &str, action: &str| {
+            Action::PutInlinePolicy(IdentityName::Role("reader".parse().unwrap()), name.parse().unwrap(), document(action))
+        };
+        let version = |action: &str| Action::CreatePolicyVersion("arn:aws:iam::111111111111:policy/a/written".parse().unwrap(), document(action));
+        for stated in [put("structured", "s3:*"), version("ec2:*"), put(ASSUME_POLICY, "sts:AssumeRole"), put(CUT_OFF_POLICY, "iam:*")] {
+            assert!(is_stated(Some(&permissions), &stated), "{stated:?}");
+        }
+        // What is written on the way from one document to another may have something of a ConfigMap that was named before.
+        for other in [put("mapped", "iam:*"), put("structured", "iam:*"), version("iam:*")] {
+            assert!(!is_stated(Some(&permissions), &other), "{other:?}");
+        }
+        assert!(!is_stated(None, &put("structured", "s3:*")));
     }
-    text
 }

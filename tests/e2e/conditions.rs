@@ -165,10 +165,15 @@ async fn row_35_a_user_of_another_namespace_must_be_shared() -> Result<()> {
     let world = World::with_operator().await?;
     let (people, tenant) = (world.tenant().await?, world.tenant().await?);
     let (utils, prod) = (people.ready_account("utils", "").await?, tenant.ready_account("prod", "").await?);
+    let reader = |fields: &str| cross_account_role("reader", &prod, &format!("{{user: {{name: alice, namespace: {}}}}}", people.namespace), fields);
+    tenant.apply(&reader("")).await?;
+    let missing = tenant.concluded(&tenant.roles(), "reader", "SourceNotAllowed").await?;
     people.apply(&bastion_user("alice", &utils, "")).await?;
     people.ready(&people.users(), "alice").await?;
-    tenant.apply(&cross_account_role("reader", &prod, &format!("{{user: {{name: alice, namespace: {}}}}}", people.namespace), "")).await?;
+    tenant.apply(&reader("description: looked at again")).await?;
     let refused = tenant.concluded(&tenant.roles(), "reader", "SourceNotAllowed").await?;
+    let told = |role| condition(role, "Ready").map(|ready| ready.message.clone());
+    assert_eq!(told(&missing), told(&refused), "who may not name a user is not told whether there is one");
     assert_told(&refused, "Stalled", &[&format!("{}/alice", people.namespace), &tenant.namespace, "allowRolesFrom"])?;
     assert_untouched(world, &[&prod]).await?;
     let (writes, _) = world.counts_in(&[&utils], 0).await?;

@@ -7,6 +7,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod assume;
+mod document;
 mod evaluator;
 mod index;
 mod largest;

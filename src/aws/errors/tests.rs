@@ -186,7 +186,7 @@ const TOO_EARLY: &str = "Signature not yet current: 20260101T001000Z is still la
 
 fn told(code: &str, text: &str) -> (Refusal, String) {
     let refusal = Refusal { code: Some(code.into()), text: text.into(), status: 403 };
-    let message = refusal.message("iam:CreateRole");
+    let message = refusal.said("iam:CreateRole").full;
     (refusal, message)
 }
 
@@ -242,4 +242,18 @@ fn statement_32_row_59_a_refusal_to_assume_names_the_side_to_look_at() {
     assert!(permission.contains("policies of arn:aws:iam::111111111111:role/hub refuse") && !permission.contains("external ID"), "{permission}");
     let either = advice("", &role, Some(&hub));
     assert!(either.contains("exists") && either.contains("external ID") && either.contains("that role may call"), "{either}");
+}
+
+#[test]
+fn what_may_repeat_a_document_is_told_apart() {
+    let said = |code: &str, text: &str| Refusal { code: Some(code.into()), text: text.into(), status: 400 }.said("iam:PutRolePolicy");
+    for code in ["MalformedPolicyDocument", "ValidationError", "InvalidInput", "SomethingNew"] {
+        let said = said(code, "secret");
+        assert_eq!(said.full, format!("iam:PutRolePolicy: {code}: secret"));
+        assert_eq!(said.without_quotes, format!("iam:PutRolePolicy: {code}"));
+    }
+    let hinted = said("MalformedPolicyDocument", "Invalid principal in policy: secret");
+    assert!(hinted.full.contains("secret (A principal") && hinted.without_quotes.contains("MalformedPolicyDocument (A principal"));
+    let whole = said("LimitExceeded", "Maximum policy size of 10240 bytes exceeded for role reader");
+    assert!(whole.without_quotes == whole.full && whole.full.ends_with("role reader"));
 }

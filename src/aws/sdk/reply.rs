@@ -8,7 +8,7 @@ use aws_sdk_iam::error::BoxError;
 use aws_sdk_iam::types::Tag;
 
 use rolebridge_api::Reason;
-use rolebridge_core::document::Document;
+use rolebridge_core::document::{Document, DocumentProblem};
 use rolebridge_core::encoding::decode_document;
 use rolebridge_core::failure::Failure;
 use rolebridge_core::identity::DEFAULT_SESSION_SECONDS;
@@ -85,7 +85,7 @@ pub(super) fn document(operation: &str, text: Option<&str>) -> Result<Document, 
         // IAM takes some that we would not write, with a number for an account for example. They are there, and differ from all that is wanted.
         Err(_) if serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text).is_ok() => Ok(Document::unreadable()),
         Err(problems) => {
-            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            let problems: Vec<String> = problems.iter().map(DocumentProblem::without_quotes).collect();
             Err(unreadable(operation, &format!("the policy document is none: {}", problems.join("; "))))
         }
     }

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::{DocumentProblem, Location, MAX_CHARACTERS, MAX_DEPTH, MAX_TEXT_BYTES, Problems, member, shown};
+use super::structure::word;
+use super::{DocumentProblem, Location, MAX_CHARACTERS, MAX_DEPTH, MAX_TEXT_BYTES, Message, Problems, item, member, quoted};
 
 /// What IAM has for characters (`policyDocumentType`), in words.
 const CHARACTERS: &str = "a policy document holds tab, line feed, carriage return and U+0020 to U+00FF only";
@@ -20,12 +21,12 @@ pub(super) fn from_text(text: &str) -> Result<Value, Problems> {
         return Err(Problems::one(problem));
     }
     let (mut problems, foreign) = foreign_characters(text);
-    let reader = Reader { read: Cell::new(0), duplicates: RefCell::default() };
+    let reader = Reader { read: Cell::new(0), duplicates: RefCell::default(), is_too_deep: Cell::new(false) };
     let value = reader.value(text);
     for (key, offset) in reader.duplicates.into_inner() {
         problems.add(|| DocumentProblem {
             location: position(text, offset),
-            message: format!("the key {:?} stands twice in one object, and only one of them would count: remove one", shown(&key)),
+            message: named(Message::from("the key "), &key).words(" stands twice in one object, and only one of them would count: remove one"),
         });
     }
     match value {
@@ -66,8 +67,18 @@ fn is_foreign(character: char) -> bool {
     !matches!(character, '\t' | '\n' | '\r' | '\u{20}'..='\u{FF}')
 }
 
-fn name(character: char) -> String {
-    format!("{character:?} (U+{:04X})", u32::from(character))
+/// Adds a key in quotation marks: as a word of the policy language, or as a quote.
+fn named(message: Message, key: &str) -> Message {
+    match word(key) {
+        Some(word) => message.words("\"").words(word).words("\""),
+        None => message.quote(&quoted(key), "here"),
+    }
+}
+
+/// That a character is not allowed. `place` says where it stands, or how often.
+fn not_allowed(character: char, place: impl FnOnce(Message) -> Message) -> Message {
+    let name = format!("{character:?} (U+{:04X})", u32::from(character));
+    place(Message::from("the character ").quote(&name, "here")).words(" is not allowed: ").words(CHARACTERS)
 }
 
 /// The characters of the text that IAM does not take: a problem for each kind, where it stands first.
@@ -82,10 +93,10 @@ fn foreign_characters(text: &str) -> (Problems, BTreeSet<char>) {
     for (offset, count, character) in places {
         problems.add(|| DocumentProblem {
             location: position(text, offset),
-            message: match count {
-                1 => format!("the character {} is not allowed: {CHARACTERS}", name(character)),
-                _ => format!("the character {} ({count} times) is not allowed: {CHARACTERS}", name(character)),
-            },
+            message: not_allowed(character, |message| match count {
+                1 => message,
+                _ => message.words(" (").number(count).words(" times)"),
+            }),
         });
     }
     (problems, found.into_keys().collect())
@@ -104,6 +115,8 @@ struct Reader {
     read: Cell<usize>,
     /// Keys that their object had already, and where each stands.
     duplicates: RefCell<Vec<(String, usize)>>,
+    /// Whether it ended at a value that stands too deep.
+    is_too_deep: Cell<bool>,
 }
 
 impl Reader {
@@ -114,10 +127,10 @@ impl Reader {
         let value = Node { reader: self, depth: 0 }.deserialize(&mut deserializer);
         value.and_then(|value| deserializer.end().map(|()| value)).map_err(|error| {
             let line_start: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
-            let full = error.to_string();
-            // The position that ends the text of the error counts bytes and stands in the problem's location already.
-            let message = full.rsplit_once(" at line ").map_or(full.as_str(), |(message, _)| message);
-            DocumentProblem { location: position(text, line_start + error.column().saturating_sub(1)), message: format!("not valid JSON: {message}") }
+            let message = Message::from("not valid JSON: ");
+            let message = if self.is_too_deep.get() { message.then(&too_deep()) } else { message.mistake(&error) };
+            // The column of the parser counts bytes.
+            DocumentProblem { location: position(text, line_start + error.column().saturating_sub(1)), message }
         })
     }
 }
@@ -146,14 +159,16 @@ struct Node<'a> {
 impl Node<'_> {
     fn inner<E: Error>(self) -> Result<Self, E> {
         if self.depth == MAX_DEPTH {
+            self.reader.is_too_deep.set(true);
             return Err(E::custom(too_deep()));
         }
         Ok(Self { depth: self.depth + 1, ..self })
     }
 }
 
-fn too_deep() -> String {
-    format!("objects and lists stand within each other more than {MAX_DEPTH} levels deep, which no policy does")
+fn too_deep() -> Message {
+    let message = Message::from("objects and lists stand within each other more than ");
+    message.number(MAX_DEPTH).words(" levels deep, which no policy does")
 }
 
 impl<'de> DeserializeSeed<'de> for Node<'_> {
@@ -246,12 +261,12 @@ impl Scan {
             self.problems.add(|| DocumentProblem::document("a policy document is a JSON object: write {\"Version\": ..., \"Statement\": [...]}"));
             return;
         }
-        self.value(value, "", 0, false);
+        self.value(value, &Message::default(), 0, false);
         self.sids(value);
     }
 
     /// Characters, depth and numbers, all the way down.
-    fn value(&mut self, value: &Value, path: &str, depth: usize, in_condition: bool) {
+    fn value(&mut self, value: &Value, path: &Message, depth: usize, in_condition: bool) {
         match value {
             Value::Object(_) | Value::Array(_) if depth == MAX_DEPTH => self.report(path, too_deep()),
             Value::Object(object) => {
@@ -262,22 +277,23 @@ impl Scan {
                 }
             }
             Value::Array(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    self.value(item, &format!("{path}[{index}]"), depth + 1, in_condition);
+                for (index, inner) in items.iter().enumerate() {
+                    self.value(inner, &item(path, index), depth + 1, in_condition);
                 }
             }
             Value::Number(number) if !in_condition => {
-                self.report(path, format!("{number} is a number where IAM has a string: quote it, with all its digits, as leading zeros count"));
+                let message = Message::default().quote(&number.to_string(), "this");
+                self.report(path, message.words(" is a number where IAM has a string: quote it, with all its digits, as leading zeros count"));
             }
             Value::String(text) => self.characters(text, path),
             Value::Number(_) | Value::Bool(_) | Value::Null => {}
         }
     }
 
-    fn characters(&mut self, text: &str, path: &str) {
+    fn characters(&mut self, text: &str, path: &Message) {
         let foreign = text.chars().enumerate().find(|(_, character)| is_foreign(*character) && !self.known.contains(character));
         if let Some((index, character)) = foreign {
-            self.report(path, format!("the character {} at position {} is not allowed: {CHARACTERS}", name(character), index + 1));
+            self.report(path, not_allowed(character, |message| message.words(" at position ").number(index + 1)));
         }
     }
 
@@ -289,10 +305,9 @@ impl Scan {
         for (index, sid) in sids.filter(|(_, sid)| !sid.is_empty()) {
             match seen.get(sid) {
                 Some(first) => {
-                    self.report(
-                        format!("Statement[{index}].Sid"),
-                        format!("{:?} is the Sid of Statement[{first}] already: write another one", shown(sid)),
-                    );
+                    let statement = |index| item(&Message::from("Statement"), index);
+                    let message = Message::default().quote(&quoted(sid), "this").words(" is the Sid of ").then(&statement(*first));
+                    self.report(&statement(index).words(".Sid"), message.words(" already: write another one"));
                 }
                 None => {
                     seen.insert(sid, index);
@@ -301,7 +316,7 @@ impl Scan {
         }
     }
 
-    fn report(&mut self, path: impl Into<String>, message: String) {
-        self.problems.add(|| DocumentProblem::element(path, message));
+    fn report(&mut self, path: &Message, message: Message) {
+        self.problems.add(|| DocumentProblem::element(path.clone(), message));
     }
 }

@@ -1,9 +1,9 @@
 //! The grammar of the policy language (IAM user guide, "Grammar of the IAM JSON policy language"): what IAM would refuse, found before it is asked.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::statement::{Effect, items};
-use super::{Document, DocumentKind, DocumentProblem, Problems, VERSION_2008, VERSION_2012, member, shown};
+use super::{Document, DocumentKind, DocumentProblem, Message, Problems, VERSION_2008, VERSION_2012, item, member, quoted};
 use crate::names::{AccountID, Arn, is_unique_id};
 
 /// The condition operators, without prefix and suffix. IAM compares them without regard to case.
@@ -37,8 +37,19 @@ const OPERATORS: [&str; 27] = [
     "Null",
 ];
 
+/// The elements of a document.
+const DOCUMENT: [&str; 3] = ["Version", "Id", "Statement"];
+
+/// The elements of a statement.
+const STATEMENT: [&str; 9] = ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"];
+
 /// The kinds of principals.
 const PRINCIPALS: [&str; 4] = ["AWS", "Service", "Federated", "CanonicalUser"];
+
+/// The word of the policy language that a key is, if it is one.
+pub(super) fn word(key: &str) -> Option<&'static str> {
+    [DOCUMENT.as_slice(), &STATEMENT, &PRINCIPALS, &OPERATORS].into_iter().flatten().find(|word| **word == key).copied()
+}
 
 /// All that is wrong with the structure of `document`, an object, as a document of `kind`.
 pub(super) fn lint(document: &Value, kind: DocumentKind) -> Problems {
@@ -53,12 +64,13 @@ pub(super) fn lint(document: &Value, kind: DocumentKind) -> Problems {
 pub(super) fn warnings(document: &Document) -> Problems {
     let mut warnings = Problems::default();
     for (index, statement) in document.statements().into_iter().enumerate() {
-        let path = format!("Statement[{index}]");
+        let path = item(&Message::from("Statement"), index);
         let resources = [statement.resources(), statement.not_resources()].into_iter().flatten().flatten();
         let conditions = statement.conditions();
         let mut patterns = resources.chain(conditions.iter().flat_map(|condition| condition.values.iter().map(AsRef::as_ref)));
         if document.version() != Some(VERSION_2012) && patterns.any(|pattern| pattern.contains("${")) {
-            warnings.add(|| DocumentProblem::element(&path, format!("`${{...}}` is plain text unless Version is \"{VERSION_2012}\": set it")));
+            let message = Message::from("`${...}` is plain text unless Version is \"").words(VERSION_2012).words("\": set it");
+            warnings.add(|| DocumentProblem::element(path.clone(), message));
         }
         let without_mfa = |condition: &super::ConditionRef<'_>| {
             condition.operator.eq_ignore_ascii_case("Bool")
@@ -67,7 +79,7 @@ pub(super) fn warnings(document: &Document) -> Problems {
         };
         if statement.effect() == Some(Effect::Deny) && conditions.iter().any(without_mfa) {
             let message = "requests with long-term keys do not carry aws:MultiFactorAuthPresent and pass this denial: write BoolIfExists for Bool";
-            warnings.add(|| DocumentProblem::element(format!("{path}.Condition"), message));
+            warnings.add(|| DocumentProblem::element(path.words(".Condition"), message));
         }
     }
     warnings
@@ -79,23 +91,23 @@ struct Lint {
 }
 
 impl Lint {
-    fn report(&mut self, path: impl Into<String>, message: impl Into<String>) {
-        self.problems.add(|| DocumentProblem::element(path, message));
+    fn report(&mut self, path: impl Into<Message>, message: impl Into<Message>) {
+        self.problems.add(|| DocumentProblem::element(path.into(), message));
     }
 
     fn document(&mut self, document: &Map<String, Value>) {
-        self.known(document, "", &["Version", "Id", "Statement"]);
+        self.known(document, &Message::default(), &DOCUMENT);
         if document.get("Version").is_some_and(|version| ![VERSION_2012, VERSION_2008].iter().any(|known| version == known)) {
-            self.report("Version", format!("write \"{VERSION_2012}\", the current version of the policy language"));
+            self.report("Version", Message::from("write \"").words(VERSION_2012).words("\", the current version of the policy language"));
         }
         if document.get("Id").is_some_and(|id| !id.is_string()) {
             self.report("Id", "write a string");
         }
         match document.get("Statement") {
-            Some(Value::Object(statement)) => self.statement(statement, "Statement"),
+            Some(Value::Object(statement)) => self.statement(statement, &Message::from("Statement")),
             Some(Value::Array(statements)) if !statements.is_empty() => {
                 for (index, statement) in statements.iter().enumerate() {
-                    let path = format!("Statement[{index}]");
+                    let path = item(&Message::from("Statement"), index);
                     match statement {
                         Value::Object(statement) => self.statement(statement, &path),
                         _ => self.report(path, "a statement is an object: write {\"Effect\": \"Allow\", ...}"),
@@ -106,16 +118,15 @@ impl Lint {
         }
     }
 
-    fn statement(&mut self, statement: &Map<String, Value>, path: &str) {
-        const ELEMENTS: [&str; 9] = ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"];
-        self.known(statement, path, &ELEMENTS);
+    fn statement(&mut self, statement: &Map<String, Value>, path: &Message) {
+        self.known(statement, path, &STATEMENT);
         let is_sid = |sid: &Value| sid.as_str().is_some_and(|sid| sid.bytes().all(|byte| byte.is_ascii_alphanumeric()));
         if statement.get("Sid").is_some_and(|sid| !is_sid(sid)) {
-            self.report(format!("{path}.Sid"), "a Sid is made of ASCII letters and digits only");
+            self.report(member(path, "Sid"), "a Sid is made of ASCII letters and digits only");
         }
         let is_effect = |effect: &Value| [Effect::Allow, Effect::Deny].iter().any(|known| effect == known.as_str());
         if !statement.get("Effect").is_some_and(is_effect) {
-            self.report(format!("{path}.Effect"), "write exactly \"Allow\" or \"Deny\"");
+            self.report(member(path, "Effect"), "write exactly \"Allow\" or \"Deny\"");
         }
         self.one_of(statement, path, ["Action", "NotAction"]);
         for element in ["Action", "NotAction"] {
@@ -130,8 +141,8 @@ impl Lint {
                 self.absent(statement, path, ["Resource", "NotResource"], "a trust policy has none: it applies to its role");
                 self.absent(statement, path, ["NotPrincipal"], "a role's trust policy names who may assume it: write Principal");
                 match statement.get("Principal") {
-                    Some(principal) => self.principal(principal, &format!("{path}.Principal")),
-                    None => self.report(format!("{path}.Principal"), "a trust policy's statement names who it is about: write Principal"),
+                    Some(principal) => self.principal(principal, &member(path, "Principal")),
+                    None => self.report(member(path, "Principal"), "a trust policy's statement names who it is about: write Principal"),
                 }
             }
         }
@@ -139,49 +150,50 @@ impl Lint {
             self.strings(statement, path, element, resource_problem);
         }
         if let Some(condition) = statement.get("Condition") {
-            self.condition(condition, &format!("{path}.Condition"));
+            self.condition(condition, &member(path, "Condition"));
         }
     }
 
     /// Refuses the members of `object` that are not among `elements`, whose spelling counts.
-    fn known(&mut self, object: &Map<String, Value>, path: &str, elements: &[&str]) {
+    fn known(&mut self, object: &Map<String, Value>, path: &Message, elements: &[&'static str]) {
         for key in object.keys().filter(|key| !elements.contains(&key.as_str())) {
             let path = member(path, key);
             match elements.iter().find(|element| element.eq_ignore_ascii_case(key)) {
-                Some(element) => self.report(path, format!("no element of a policy: write {element}")),
-                None => self.report(path, format!("no element of a policy: remove it (there are {})", elements.join(", "))),
+                Some(element) => self.report(path, Message::from("no element of a policy: write ").words(element)),
+                None => self.report(path, Message::from("no element of a policy: remove it (there are ").then(&list(elements)).words(")")),
             }
         }
     }
 
-    fn one_of(&mut self, statement: &Map<String, Value>, path: &str, [positive, negative]: [&str; 2]) {
-        match (statement.contains_key(positive), statement.contains_key(negative)) {
-            (true, true) => self.report(path, format!("{positive} and {negative} exclude each other: remove one")),
-            (false, false) => self.report(path, format!("write {positive} or {negative}")),
-            _ => {}
-        }
+    fn one_of(&mut self, statement: &Map<String, Value>, path: &Message, [positive, negative]: [&'static str; 2]) {
+        let message = match (statement.contains_key(positive), statement.contains_key(negative)) {
+            (true, true) => Message::from(positive).words(" and ").words(negative).words(" exclude each other: remove one"),
+            (false, false) => Message::from("write ").words(positive).words(" or ").words(negative),
+            _ => return,
+        };
+        self.report(path, message);
     }
 
-    fn absent<const N: usize>(&mut self, statement: &Map<String, Value>, path: &str, elements: [&str; N], message: &str) {
+    fn absent<const N: usize>(&mut self, statement: &Map<String, Value>, path: &Message, elements: [&str; N], message: &'static str) {
         for element in elements.into_iter().filter(|element| statement.contains_key(*element)) {
-            self.report(format!("{path}.{element}"), message);
+            self.report(member(path, element), message);
         }
     }
 
     /// A string or a list of strings, each of which `problem` passes.
-    fn strings(&mut self, object: &Map<String, Value>, path: &str, element: &str, problem: fn(&str) -> Option<&'static str>) {
+    fn strings(&mut self, object: &Map<String, Value>, path: &Message, element: &str, problem: fn(&str) -> Option<&'static str>) {
         let Some(value) = object.get(element) else { return };
         let path = member(path, element);
         let items = items(value);
         if items.is_empty() {
             self.report(&path, "the list is empty: write at least one, or remove what has nothing to say");
         }
-        for (index, item) in items.iter().enumerate() {
-            let path = if value.is_array() { format!("{path}[{index}]") } else { path.clone() };
-            match item.as_str() {
+        for (index, inner) in items.iter().enumerate() {
+            let path = if value.is_array() { item(&path, index) } else { path.clone() };
+            match inner.as_str() {
                 Some(text) => {
                     if let Some(message) = problem(text) {
-                        self.report(path, format!("{:?}: {message}", shown(text)));
+                        self.report(path, Message::default().quote(&format!("{}: ", quoted(text)), "").words(message));
                     }
                 }
                 None => self.report(path, "write a string"),
@@ -189,7 +201,7 @@ impl Lint {
         }
     }
 
-    fn principal(&mut self, principal: &Value, path: &str) {
+    fn principal(&mut self, principal: &Value, path: &Message) {
         match principal {
             Value::String(everyone) if everyone == "*" => {}
             Value::Object(kinds) => {
@@ -205,7 +217,7 @@ impl Lint {
         }
     }
 
-    fn condition(&mut self, condition: &Value, path: &str) {
+    fn condition(&mut self, condition: &Value, path: &Message) {
         let Some(operators) = condition.as_object() else {
             return self.report(path, "write {\"operator\": {\"key\": \"value\"}}");
         };
@@ -228,9 +240,9 @@ impl Lint {
         }
     }
 
-    fn condition_values(&mut self, operator: &str, values: &Value, path: &str) {
+    fn condition_values(&mut self, operator: &str, values: &Value, path: &Message) {
         for (index, value) in items(values).iter().enumerate() {
-            let path = if values.is_array() { format!("{path}[{index}]") } else { path.to_owned() };
+            let path = if values.is_array() { item(path, index) } else { path.clone() };
             if let Some(problem) = condition_value_problem(operator, value) {
                 self.report(path, problem);
             }
@@ -238,16 +250,23 @@ impl Lint {
     }
 }
 
+fn list(words: &[&'static str]) -> Message {
+    let separated = words.iter().enumerate().flat_map(|(index, word)| [if index == 0 { "" } else { ", " }, *word]);
+    separated.fold(Message::default(), Message::words)
+}
+
 /// What is wrong with a value of a condition with this operator, if anything.
-pub(crate) fn condition_value_problem(operator: &str, value: &Value) -> Option<String> {
+pub(crate) fn condition_value_problem(operator: &str, value: &Value) -> Option<Message> {
+    let quote = |number: &Number| Message::from("quote ").quote(&number.to_string(), "this number");
     match value {
         // Other tools may write 1.10 as 1.1, and then it is another text.
-        Value::Number(number) if number.is_f64() => Some(format!("quote {number}: a fraction may change on its way")),
+        Value::Number(number) if number.is_f64() => Some(quote(number).words(": a fraction may change on its way")),
         Value::Number(number) if !takes_numbers(operator) => {
-            Some(format!("quote {number}: {operator} compares text, and YAML changes numbers such as account ids on the way"))
+            let message = quote(number).words(": ").quote(operator, "the operator");
+            Some(message.words(" compares text, and YAML changes numbers such as account ids on the way"))
         }
         Value::String(_) | Value::Bool(_) | Value::Number(_) => None,
-        Value::Null | Value::Array(_) | Value::Object(_) => Some("write a string, a number or a boolean, or a list of them".to_owned()),
+        Value::Null | Value::Array(_) | Value::Object(_) => Some("write a string, a number or a boolean, or a list of them".into()),
     }
 }
 

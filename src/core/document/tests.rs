@@ -122,6 +122,30 @@ fn size_and_depth_are_bounded() {
 }
 
 #[test]
+fn the_place_and_the_kind_of_mistake_are_told_without_quotes() {
+    let told = |text: &str| -> Vec<String> { Document::parse(text).unwrap_err().iter().map(DocumentProblem::without_quotes).collect() };
+    assert_eq!(told("{\"a\": secret}"), ["line 1, column 7: not valid JSON: expected value"]);
+    let twice = "stands twice in one object, and only one of them would count: remove one";
+    assert_eq!(
+        told("{\"Sid\": \"\", \"Sid\": \"\",\n\"secret\": \"\", \"secret\": \"\"}"),
+        [format!("line 1, column 13: the key \"Sid\" {twice}"), format!("line 2, column 15: the key here {twice}")]
+    );
+    assert!(told("€€")[0].starts_with("line 1, column 1: the character here (2 times) is not allowed"));
+    assert!(told(&"[".repeat(20))[0].ends_with("more than 16 levels deep, which no policy does"));
+    let number = "this is a number where IAM has a string: quote it, with all its digits, as leading zeros count";
+    assert_eq!(told("{\"Statement\": [{\"Principal\": {\"secret\": [1]}}]}"), [format!("Statement[0].Principal.…[0]: {number}")]);
+    let condition = with(permissions(), "/Statement/0/Condition", json!({"StringEquals": {"aws:secret": 7}, "StringLike": {"secret": "x"}}));
+    let found: Vec<String> = document(condition).lint(DocumentKind::Permissions).iter().map(DocumentProblem::without_quotes).collect();
+    assert_eq!(
+        found,
+        [
+            "Statement[0].Condition.StringEquals.…: quote this number: the operator compares text, and YAML changes numbers such as account ids on the way",
+            "Statement[0].Condition.StringLike.…: a condition key has a prefix, as in aws:SourceIp"
+        ]
+    );
+}
+
+#[test]
 fn problems_are_bounded_in_number_and_length() {
     let keys: Vec<String> = (0..200).map(|_| format!("\"{}\":0", "k".repeat(90))).collect();
     let problems = refused(&format!("{{\"Condition\":{{{}}}}}", keys.join(",")));

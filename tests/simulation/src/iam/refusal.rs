@@ -85,7 +85,7 @@ impl Refusal {
             Code::UnmodifiableEntity | Code::InvalidInput | Code::ValidationError => (Reason::RequestRejected, Effect::None),
             Code::InvalidClientTokenID => (Reason::AccessDenied, Effect::None),
         };
-        Failure { reason, message: format!("iam:{operation}: {}: {}", self.code.name(), self.text), effect, retry_after: None }
+        Failure { effect, ..Failure::refused(reason, format!("iam:{operation}: {}: {}", self.code.name(), self.text)) }
     }
 }
 
