@@ -50,6 +50,10 @@ fn tidy(schema: &mut Value) {
             if map.get("format").is_some_and(|f| matches!(f.as_str(), Some("uint32" | "uint16" | "uint8" | "uint"))) {
                 map.insert("format".into(), "int32".into());
             }
+            // A rule of ours says the same of the fields, and its message says what to do.
+            if map.contains_key("x-kubernetes-validations") {
+                map.remove("oneOf");
+            }
             // schemars breaks descriptions where the source does.
             if let Some(Value::String(description)) = map.get_mut("description") {
                 *description = description.split("\n\n").map(|p| p.replace('\n', " ")).collect::<Vec<_>>().join("\n");

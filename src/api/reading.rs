@@ -200,7 +200,7 @@ mod tests {
         assert_eq!((object.spec.role_name.as_deref(), object.spec.path.as_deref()), (Some("Reader"), Some("/data/")));
         assert_eq!((object.metadata.uid.as_deref(), object.is_finalized()), (Some("u"), true));
         assert_eq!(object.status.unwrap().role_id.as_deref(), Some("AROAEXAMPLE"));
-        let sources: Vec<_> = object.spec.trust.iter().flat_map(|entry| &entry.from).map(|s| s.user.as_ref().unwrap().name.as_str()).collect();
+        let sources: Vec<_> = object.spec.trust.iter().flat_map(|entry| &entry.from).map(|s| s.user().unwrap().name.as_str()).collect();
         assert_eq!(sources, ["alice", "bob"]);
         // What is required of alice is not known, and that must not read as nothing.
         assert!(

@@ -38,51 +38,66 @@ pub enum PrincipalForm {
 }
 
 /// Who may assume a role. Exactly one of the fields is set.
-#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
-#[x_kube(validation = Rule::new("[has(self.user), has(self.users), has(self.role), has(self.account), has(self.awsPrincipal), has(self.service), has(self.serviceAccount), has(self.podIdentity), has(self.githubActions), has(self.oidc), has(self.saml)].exists_one(x, x)")
-    .message("set exactly one of user, users, role, account, awsPrincipal, service, serviceAccount, podIdentity, githubActions, oidc and saml"))]
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
-pub struct Source {
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "[has(self.user), has(self.users), has(self.role), has(self.account), has(self.awsPrincipal), has(self.service), has(self.serviceAccount), has(self.podIdentity), has(self.githubActions), has(self.oidc), has(self.saml)].exists_one(x, x)",
+    "message": "set exactly one of user, users, role, account, awsPrincipal, service, serviceAccount, podIdentity, githubActions, oidc and saml",
+}]))]
+pub enum Source {
     /// A BastionUser. It gets the right to assume the role in its assume policy.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user: Option<UserReference>,
+    User(UserReference),
     /// All BastionUsers whose labels match. Each gets the right to assume the role in its assume policy. One that does not allow this namespace in
     /// its allowRolesFrom is not selected.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub users: Option<UsersSelector>,
+    Users(Box<UsersSelector>),
     /// Another CrossAccountRole, for chaining. It gets the right to assume this role in its assume policy. Sessions opened this way last one
     /// hour at most.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub role: Option<RoleReference>,
+    Role(RoleReference),
     /// Name of an AWSAccount: everyone there whose own policies allow it. Needs guardrails.accountRootTrust on the role's account.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::resource_name")]
-    pub account: Option<String>,
+    Account(#[schemars(schema_with = "schema::resource_name")] String),
     /// ARN of a user, role, session or account root that Rolebridge does not manage. Needs a pattern in guardrails.principals on the role's account
     /// that matches. The other half of the grant is somebody else's to write.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::aws_principal")]
-    pub aws_principal: Option<String>,
+    AwsPrincipal(#[schemars(schema_with = "schema::aws_principal")] String),
     /// A service of AWS, for example lambda.amazonaws.com. Have it name the account or resource that it works for under require.conditions
     /// (aws:SourceAccount, aws:SourceArn) where the service supports that.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::service_principal")]
-    pub service: Option<String>,
+    Service(#[schemars(schema_with = "schema::service_principal")] String),
     /// A Kubernetes service account, by the OIDC provider of its cluster (IRSA).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub service_account: Option<ServiceAccountSource>,
+    ServiceAccount(Box<ServiceAccountSource>),
     /// A Kubernetes service account, by EKS Pod Identity.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pod_identity: Option<PodIdentitySource>,
+    PodIdentity(Box<PodIdentitySource>),
     /// Workflows of a repository on GitHub.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub github_actions: Option<GitHubActionsSource>,
+    GithubActions(Box<GitHubActionsSource>),
     /// Tokens of an OIDC provider.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub oidc: Option<OIDCSource>,
+    Oidc(Box<OIDCSource>),
     /// Users of a SAML provider.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub saml: Option<SAMLSource>,
+    Saml(SAMLSource),
+}
+
+impl Source {
+    /// The BastionUser that it names.
+    pub fn user(&self) -> Option<&UserReference> {
+        if let Self::User(user) = self { Some(user) } else { None }
+    }
+
+    /// The BastionUsers that it selects.
+    pub fn users(&self) -> Option<&UsersSelector> {
+        if let Self::Users(users) = self { Some(users) } else { None }
+    }
+
+    /// The CrossAccountRole that it names.
+    pub fn role(&self) -> Option<&RoleReference> {
+        if let Self::Role(role) = self { Some(role) } else { None }
+    }
+
+    /// The AWSAccount that it names.
+    pub fn account(&self) -> Option<&str> {
+        if let Self::Account(name) = self { Some(name) } else { None }
+    }
+
+    /// The ARN of a principal that Rolebridge does not manage.
+    pub fn aws_principal(&self) -> Option<&str> {
+        if let Self::AwsPrincipal(arn) = self { Some(arn) } else { None }
+    }
 }
 
 /// BastionUsers by their labels.
@@ -272,4 +287,14 @@ pub(super) fn readable_part(trust: &RawValue) -> Option<Box<RawValue>> {
         to_raw_value(&fields).ok()
     });
     to_raw_value(&readable.collect::<Option<Vec<_>>>()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_takes_little_more_than_its_text() {
+        assert!(size_of::<Source>() <= 56, "{} bytes: put what is large into a box", size_of::<Source>());
+    }
 }

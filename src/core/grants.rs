@@ -341,21 +341,22 @@ pub fn opens_in_console(role: &CrossAccountRole) -> bool {
 
 /// The users and roles that a role names each by itself.
 pub fn sources_named(role: &CrossAccountRole) -> BTreeSet<SourceKey> {
-    let named = |source: &Source| {
-        let user = source.user.as_ref().map(|user| SourceKey::User(key_in(role, user.namespace.as_deref(), &user.name)));
-        user.or_else(|| Some(SourceKey::Role(source.role.as_ref().map(|named| key_in(role, named.namespace.as_deref(), &named.name))?)))
+    let named = |source: &Source| match source {
+        Source::User(user) => Some(SourceKey::User(key_in(role, user.namespace.as_deref(), &user.name))),
+        Source::Role(named) => Some(SourceKey::Role(key_in(role, named.namespace.as_deref(), &named.name))),
+        _ => None,
     };
     sources(role).filter_map(named).collect()
 }
 
 /// The namespaces in which a role selects users by their labels.
 pub fn namespaces_selected(role: &CrossAccountRole) -> BTreeSet<String> {
-    sources(role).filter_map(|source| source.users.as_ref()).flat_map(|users| searched(role, users)).map(str::to_owned).collect()
+    sources(role).filter_map(Source::users).flat_map(|users| searched(role, users)).map(str::to_owned).collect()
 }
 
 /// Whether a role selects a user by its labels.
 pub fn selects(role: &CrossAccountRole, user: &BastionUser) -> bool {
-    sources(role).filter_map(|source| source.users.as_ref()).any(|users| is_selected(role, users, user))
+    sources(role).filter_map(Source::users).any(|users| is_selected(role, users, user))
 }
 
 fn sources(role: &CrossAccountRole) -> impl Iterator<Item = &Source> {
@@ -381,14 +382,11 @@ pub(super) fn key_in(role: &CrossAccountRole, namespace: Option<&str>, name: &st
 
 /// Whether a source of a role is this user or role, by name or by labels.
 fn is_source(role: &CrossAccountRole, source: &Source, object: SourceObject<'_>) -> bool {
-    match object {
-        SourceObject::User(user) => {
-            source.user.as_ref().is_some_and(|named| key_in(role, named.namespace.as_deref(), &named.name) == ObjectKey::of(user))
-                || source.users.as_ref().is_some_and(|users| is_selected(role, users, user))
-        }
-        SourceObject::Role(other) => {
-            source.role.as_ref().is_some_and(|named| key_in(role, named.namespace.as_deref(), &named.name) == ObjectKey::of(other))
-        }
+    match (object, source) {
+        (SourceObject::User(user), Source::User(named)) => key_in(role, named.namespace.as_deref(), &named.name) == ObjectKey::of(user),
+        (SourceObject::User(user), Source::Users(users)) => is_selected(role, users, user),
+        (SourceObject::Role(other), Source::Role(named)) => key_in(role, named.namespace.as_deref(), &named.name) == ObjectKey::of(other),
+        _ => false,
     }
 }
 

@@ -29,7 +29,7 @@ pub fn grants_of_role(world: &dyn World, role: &CrossAccountRole, at: &ResolvedA
 /// Sources that come in as one of many and are looked at one by one, at most: no trust policy has room for the names of as many.
 const MOST_BY_NAME: usize = 1000;
 
-/// The sources of a role that come in by one of these trust policies, and no others: all that matters where nobody is added. However many there are declared,
+/// The sources of a role that come in by one of these trust policies, and principals of others that did: all that matters where nobody is added. However many there are declared,
 /// those who come in together are kept only as far as it makes a difference.
 pub fn standing_grants_of_role(world: &dyn World, role: &CrossAccountRole, at: &ResolvedAccount, shown: &[Trust]) -> Vec<Vec<Grant>> {
     let principals = || shown.iter().flat_map(|trust| trust.rules.iter().map(|rule| &rule.principal).chain(&trust.denied));
@@ -41,7 +41,11 @@ pub fn standing_grants_of_role(world: &dyn World, role: &CrossAccountRole, at: &
         // Thousands may come in by the root of their account: one of them says what all say.
         let mut roots = BTreeSet::new();
         let mut stands = |grant: &Grant| {
-            let is_itself = grant.source_id.as_deref().is_some_and(is_shown) || grant.own_name.as_ref().is_some_and(|name| is_shown(name.as_str()));
+            // What only the status remembers stays in it.
+            let is_remembered = grant.may_be_replaced || matches!(grant.reported, Some(GrantState::Replaced | GrantState::Granted));
+            let is_itself = is_remembered
+                || grant.source_id.as_deref().is_some_and(is_shown)
+                || grant.own_name.as_ref().is_some_and(|name| is_shown(name.as_str()));
             let Some(rule) = grant.rule.as_ref().filter(|_| grant.intent != Intent::Revoke) else { return is_itself };
             if is_itself || is_shown(rule.principal.as_str()) {
                 return is_itself || !rule.principal.is_account() || roots.insert(rule.clone());
@@ -87,7 +91,7 @@ fn meant<'a>(world: &dyn World, role: &'a CrossAccountRole) -> Vec<Vec<Meant<'a>
         });
         let mut meant = vec![];
         for source in &entry.from {
-            let Some(selector) = &source.users else {
+            let Source::Users(selector) = source else {
                 meant.push(Meant::Named(source));
                 continue;
             };
@@ -121,7 +125,7 @@ fn grants_of_entry<'a>(
     let grant = move |meant: &Meant<'_>| match meant {
         Meant::Selected(user) => tags_bounded.resource(SourceObject::User(user)),
         // EKS sets tags of its own beside those that are required.
-        Meant::Named(source) if source.pod_identity.is_some() => trusting.source(source),
+        Meant::Named(source @ Source::PodIdentity(_)) => trusting.source(source),
         Meant::Named(source) => tags_bounded.source(source),
     };
     // Of an entry that cannot be understood nothing is added, and nothing is taken away.
@@ -161,11 +165,9 @@ fn required(index: usize, entry: &TrustEntry) -> Result<Conditions, Vec<Problem>
 fn caller(source: &Source) -> Caller {
     let is_role = |arn: &str| arn.contains(":role/") || arn.contains(":assumed-role/");
     match source {
-        Source { role: Some(_), .. } => Caller::Role,
-        Source { aws_principal: Some(arn), .. } if is_role(arn) => Caller::Role,
-        Source { user: Some(_), .. } | Source { users: Some(_), .. } | Source { account: Some(_), .. } | Source { aws_principal: Some(_), .. } => {
-            Caller::Person
-        }
+        Source::Role(_) => Caller::Role,
+        Source::AwsPrincipal(arn) if is_role(arn) => Caller::Role,
+        Source::User(_) | Source::Users(_) | Source::Account(_) | Source::AwsPrincipal(_) => Caller::Person,
         _ => Caller::Token,
     }
 }
@@ -227,28 +229,29 @@ impl Trusting<'_> {
         let Self { world, role, .. } = *self;
         let namespace = self.namespace();
         match source {
-            Source { user: Some(named), .. } => {
+            Source::User(named) => {
                 let key = key_in(role, named.namespace.as_deref(), &named.name);
                 world.user(&key).map_or_else(|| missing(namespace, SourceKey::User(key)), |user| self.resource(SourceObject::User(&user)))
             }
-            Source { role: Some(named), .. } => {
+            Source::Role(named) => {
                 let key = key_in(role, named.namespace.as_deref(), &named.name);
                 world.role(&key).map_or_else(|| missing(namespace, SourceKey::Role(key)), |source| self.resource(SourceObject::Role(&source)))
             }
-            Source { account: Some(name), .. } => self.account(name),
-            Source { aws_principal: Some(arn), .. } => self.aws_principal(arn),
-            Source { service: Some(service), .. } => {
+            Source::Account(name) => self.account(name),
+            Source::AwsPrincipal(arn) => self.aws_principal(arn),
+            Source::Service(service) => {
                 self.token(format!("service/{service}"), Principal::Service(service.clone()), "sts:AssumeRole", &Conditions::default())
             }
-            Source { service_account: Some(source), .. } => self.service_account(source),
-            Source { pod_identity: Some(source), .. } => self.pod_identity(source),
-            Source { github_actions: Some(source), .. } => self.github_actions(source),
-            Source { oidc: Some(source), .. } => {
+            Source::ServiceAccount(source) => self.service_account(source),
+            Source::PodIdentity(source) => self.pod_identity(source),
+            Source::GithubActions(source) => self.github_actions(source),
+            Source::Oidc(source) => {
                 let name = format!("oidc/{} of {}", source.subject, issuer(&source.provider_arn));
                 self.web_identity(name, &source.provider_arn, &source.audience, &source.subject)
             }
-            Source { saml: Some(source), .. } => self.saml(source),
-            _ => Grant::absent("none".into(), Problem::new(Reason::InvalidSpec, "spec.trust: a source has exactly one field")),
+            Source::Saml(source) => self.saml(source),
+            // What a selector meets makes grants of its own.
+            Source::Users(_) => Grant::absent("users".into(), Problem::new(Reason::SourceNotFound, "spec.trust: nobody is selected")),
         }
     }
 

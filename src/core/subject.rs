@@ -18,8 +18,9 @@ use super::placement::ResolvedAccount;
 use super::plan::DeletionTarget;
 use super::possible::PolicyHolder;
 use super::quotas::Quotas;
-use super::sources::standing_grants_of_role;
+use super::sources::{grants_of_role, standing_grants_of_role};
 use super::status::{self, Assuming, assuming};
+use super::tenancy::too_many_grants;
 use super::trust::{Principal, Trust};
 use super::unmanaged::UnmanagedPolicies;
 use super::wanted::Remaining;
@@ -246,11 +247,19 @@ impl Subject for CrossAccountRole {
 
     fn withdraw_revoked(&self, world: &dyn World, at: &ResolvedAccount, owner: Owner, remembered: Remembered, found: &Observed) -> Option<Desired> {
         let (pinned, arn) = (known_id(remembered.pinned, &owner, found)?, self.declared_arn(at)?);
-        let shown = found.identity.as_ref().and_then(|found| found.identity.role.as_ref()).map(|role| &role.trust_policy);
-        let shown: Vec<Trust> = shown.into_iter().chain(&remembered.written_trust).map(|document| Trust::of(document, &at.id)).collect();
-        let trust = Some(standing_grants_of_role(world, self, at, &shown));
+        let trust = match too_many_grants(world, self, at) {
+            None => grants_of_role(world, self, at),
+            Some(_) => {
+                let shown = found.identity.as_ref().and_then(|found| found.identity.role.as_ref()).map(|role| &role.trust_policy);
+                let shown: Vec<Trust> = shown.into_iter().chain(&remembered.written_trust).map(|document| Trust::of(document, &at.id)).collect();
+                standing_grants_of_role(world, self, at, &shown)
+            }
+        };
         let (assumes, quotas) = (roles_of_role(world, self), Quotas::of(&at.account));
-        Desired::withdraw_revoked(Remaining { owner, pinned, arn, trust, assumes, quotas, written_trust: remembered.written_trust }, found)
+        Desired::withdraw_revoked(
+            Remaining { owner, pinned, arn, trust: Some(trust), assumes, quotas, written_trust: remembered.written_trust },
+            found,
+        )
     }
 
     fn facts(&self, world: &dyn World, at: &ResolvedAccount, desired: &Desired, observed: &Observed) -> Self::Status {

@@ -211,8 +211,8 @@ fn trust_drift(role: &CrossAccountRole, arn: &str, found: &Value, declared: &Dec
     let mut wanted = BTreeSet::new();
     for (entry, source) in role.spec.trust.iter().flat_map(|entry| entry.from.iter().map(move |source| (entry, source))) {
         let root = |name: &str| declared.accounts.get(name).map(|id| format!("arn:aws:iam::{id}:root"));
-        wanted.extend(source.account.as_deref().and_then(root));
-        let Some(reference) = &source.user else { continue };
+        wanted.extend(source.account().and_then(root));
+        let Some(reference) = source.user() else { continue };
         let namespace = reference.namespace.clone().or_else(|| role.namespace()).unwrap_or_default();
         let Some(user) = declared.user(&namespace, &reference.name) else {
             // It was deleted after the status was written, and the role will say so.

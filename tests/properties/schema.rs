@@ -42,6 +42,9 @@ fn anything(schema: &Value) -> BoxedStrategy<Value> {
 }
 
 fn any_object(schema: &Value) -> BoxedStrategy<Value> {
+    if let Some(alternatives) = alternatives(schema) {
+        return alternatives;
+    }
     let required: BTreeSet<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let properties = schema["properties"].as_object().into_iter().flatten();
     let named: Vec<BoxedStrategy<Option<(String, Value)>>> = properties
@@ -58,6 +61,19 @@ fn any_object(schema: &Value) -> BoxedStrategy<Value> {
         _ => Just(BTreeMap::new()).boxed(),
     };
     (named, more).prop_map(|(named, more)| named.into_iter().flatten().chain(more).collect::<serde_json::Map<_, _>>().into()).boxed()
+}
+
+/// One field of an object that has exactly one of all its fields, as a rule of its schema says.
+fn alternatives(schema: &Value) -> Option<BoxedStrategy<Value>> {
+    let properties = schema["properties"].as_object().filter(|properties| properties.len() > 1)?;
+    let rules = schema["x-kubernetes-validations"].as_array().into_iter().flatten().filter_map(|rule| rule["rule"].as_str());
+    let is_of_all = |rule: &str| rule.ends_with(".exists_one(x, x)") && properties.keys().all(|name| rule.contains(&format!("has(self.{name})")));
+    rules.into_iter().find(|rule| is_of_all(rule))?;
+    let one = |(name, schema): (&String, &Value)| {
+        let name = name.clone();
+        any_of(schema).prop_map(move |value| json!({&name: value})).boxed()
+    };
+    Some(proptest::strategy::Union::new(properties.iter().map(one)).boxed())
 }
 
 fn any_list(schema: &Value) -> BoxedStrategy<Value> {

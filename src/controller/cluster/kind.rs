@@ -10,6 +10,7 @@ use super::stores::Stores;
 use crate::api::conditions::condition_types;
 use crate::api::permissions::Permissions;
 use crate::api::reading::Read;
+use crate::api::trust::Source;
 use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
 use crate::core::access::{LONG_LIVED_KEYS, via};
 use crate::core::grants::{namespaces_selected, sources_named};
@@ -177,7 +178,7 @@ impl Kind for CrossAccountRole {
 
     fn dependencies(&self) -> BTreeSet<Dependency> {
         let namespace = self.namespace().unwrap_or_default();
-        let trusted = self.spec.trust.iter().flat_map(|entry| &entry.from).filter_map(|s| s.account.clone()).map(Dependency::Account);
+        let trusted = self.spec.trust.iter().flat_map(|entry| &entry.from).filter_map(Source::account).map(|name| Dependency::Account(name.into()));
         let sources = sources_named(self).into_iter().map(|source| match source {
             SourceKey::User(key) => Dependency::User(key),
             SourceKey::Role(key) => Dependency::Role(key),

@@ -272,7 +272,7 @@ impl Resources {
             let trusts_roots = self.account(account).and_then(|a| a.spec.guardrails.as_ref()).is_some_and(|g| g.account_root_trust);
             let is_allowed = self.is_allowed(account, &namespace);
             for (entry, source) in role.spec.trust.iter().flat_map(|entry| entry.from.iter().map(move |source| (entry, source))) {
-                let by_root = entry.principal == PrincipalForm::AccountRoot || source.account.is_some();
+                let by_root = entry.principal == PrincipalForm::AccountRoot || source.account().is_some();
                 let is_free = is_allowed && (!by_root || trusts_roots);
                 for Named { who, is_placed, is_leaving } in self.sources(role, &namespace, source, entry.principal) {
                     if is_leaving {
@@ -299,7 +299,7 @@ impl Resources {
                 found.push(Named { who: format!("account:{id}"), is_placed, is_leaving });
             }
         };
-        if let Some(named) = &source.user {
+        if let Some(named) = source.user() {
             let own = named.namespace.as_deref().unwrap_or(namespace);
             let key = format!("BastionUser/{own}/{}", named.name);
             if let Some((_, user)) = self.users.get(&key)
@@ -308,7 +308,7 @@ impl Resources {
                 add(&key, &user.metadata, &user.spec.account_ref.name, own);
             }
         }
-        if let Some(named) = &source.role {
+        if let Some(named) = source.role() {
             let own = named.namespace.as_deref().unwrap_or(namespace);
             let key = format!("CrossAccountRole/{own}/{}", named.name);
             if let Some((_, named)) = self.roles.get(&key)
@@ -318,7 +318,7 @@ impl Resources {
                 add(&key, &named.metadata, &named.spec.account_ref.name, own);
             }
         }
-        if let Some(selector) = &source.users {
+        if let Some(selector) = source.users() {
             let searched = |own: &str| if selector.namespaces.is_empty() { own == namespace } else { selector.namespaces.iter().any(|n| n == own) };
             for (key, (_, user)) in &self.users {
                 let own = user.namespace().unwrap_or_default();
@@ -328,8 +328,8 @@ impl Resources {
                 }
             }
         }
-        let account = source.account.as_ref().and_then(|name| self.account_id(name));
-        let others = account.map(|id| format!("account:{id}")).into_iter().chain(source.aws_principal.clone());
+        let account = source.account().and_then(|name| self.account_id(name));
+        let others = account.map(|id| format!("account:{id}")).into_iter().chain(source.aws_principal().map(str::to_owned));
         found.extend(others.map(|who| Named { who, is_placed: true, is_leaving: false }));
         found
     }

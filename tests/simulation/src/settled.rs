@@ -391,7 +391,7 @@ impl Settled<'_> {
         let names_principals = self
             .resources()
             .roles()
-            .any(|(there, role)| there == key && role.spec.trust.iter().flat_map(|entry| &entry.from).any(|source| source.aws_principal.is_some()));
+            .any(|(there, role)| there == key && role.spec.trust.iter().flat_map(|entry| &entry.from).any(|source| source.aws_principal().is_some()));
         has_groups || names_principals || self.lacks_a_source(key)
     }
 
@@ -441,24 +441,23 @@ impl Settled<'_> {
         let namespace = role.namespace().unwrap_or_default();
         let guardrails =
             self.resources().account(&role.spec.account_ref.name).and_then(|account| account.spec.guardrails.clone()).unwrap_or_default();
-        if (form == PrincipalForm::AccountRoot || source.account.is_some()) && !guardrails.account_root_trust {
+        if (form == PrincipalForm::AccountRoot || source.account().is_some()) && !guardrails.account_root_trust {
             return false;
         }
         // Of those whom nobody here manages it is not known who they were.
-        if source.aws_principal.is_some() || source.users.is_some() {
+        if source.aws_principal().is_some() || source.users().is_some() {
             return false;
         }
         let declared = |who: &str| {
             let pair = (who.to_owned(), key.to_owned());
             self.checker.declaration().is_some_and(|declaration| declaration.wanted.contains(&pair))
         };
-        let named = source.user.as_ref().map(|user| format!("BastionUser/{}/{}", user.namespace.as_deref().unwrap_or(&namespace), user.name));
-        let named = named.or_else(|| {
-            source.role.as_ref().map(|role| format!("CrossAccountRole/{}/{}", role.namespace.as_deref().unwrap_or(&namespace), role.name))
-        });
+        let named = source.user().map(|user| format!("BastionUser/{}/{}", user.namespace.as_deref().unwrap_or(&namespace), user.name));
+        let named =
+            named.or_else(|| source.role().map(|role| format!("CrossAccountRole/{}/{}", role.namespace.as_deref().unwrap_or(&namespace), role.name)));
         match named {
             Some(who) => declared(&who) && self.can_be_ready(&who, seen),
-            None => source.account.as_ref().is_some_and(|name| self.is_usable(name)),
+            None => source.account().is_some_and(|name| self.is_usable(name)),
         }
     }
 
