@@ -201,6 +201,27 @@ pub fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(field: &str, value: &
     value.parse().map_err(|e| Problem::new(Reason::InvalidSpec, format!("{field}: {e}")))
 }
 
+/// What the deletion of a user or role means to the other halves of its grants.
+#[derive(Clone, Copy, PartialEq)]
+enum Leaving {
+    /// It is not being deleted.
+    Stays,
+    /// Its deletion waits until a person confirms it: what stands stays, and nothing new is granted.
+    Waits,
+    /// It goes.
+    Goes,
+}
+
+impl Leaving {
+    fn of(world: &dyn World, meta: &ObjectMeta, of: &Ref) -> Self {
+        match meta.deletion_timestamp {
+            None => Self::Stays,
+            Some(_) if world.is_held(of) => Self::Waits,
+            Some(_) => Self::Goes,
+        }
+    }
+}
+
 /// A resource that can be the source of grants.
 #[derive(Clone, Copy)]
 pub(super) enum SourceObject<'a> {
@@ -214,6 +235,11 @@ impl SourceObject<'_> {
             Self::User(user) => &user.metadata,
             Self::Role(role) => &role.metadata,
         }
+    }
+
+    /// What its deletion means to those who trust it.
+    fn leaving(&self, world: &dyn World) -> Leaving {
+        Leaving::of(world, self.meta(), &Ref::from(&self.key()))
     }
 
     pub fn key(&self) -> SourceKey {
@@ -446,7 +472,8 @@ pub fn arns_naming(world: &dyn World, source: &SourceKey) -> BTreeSet<Arn> {
 }
 
 fn assumable(world: &dyn World, source: SourceObject<'_>, role: &CrossAccountRole) -> Option<AssumableRole> {
-    if role.metadata.deletion_timestamp.is_some() {
+    let leaving = Leaving::of(world, &role.metadata, &Ref::Role(ObjectKey::of(role)));
+    if leaving == Leaving::Goes {
         return None;
     }
     let (name, path) = role_identity(role).ok()?;
@@ -485,6 +512,7 @@ fn assumable(world: &dyn World, source: SourceObject<'_>, role: &CrossAccountRol
     let arn = Arn::role(&at.partition, &at.id, &path, &name);
     Some(match intent {
         _ if is_another => of(arn, Intent::Revoke, !stalled),
+        Intent::Grant if leaving == Leaving::Waits => of(arn, Intent::Freeze, false),
         Intent::Grant if !own => of(arn, Intent::Freeze, !stalled),
         Intent::Grant if !world.is_proven(role) => of(arn, Intent::Freeze, false),
         intent => of(arn, intent, false),
@@ -505,7 +533,8 @@ pub(super) fn relation(world: &dyn World, role: &CrossAccountRole, at: &Resolved
     let namespace = role.metadata.namespace.as_deref().unwrap_or_default();
     let is_shared = shared_with(source.allow_roles_from(), own, namespace, world.namespace_labels(namespace).as_ref());
     let none = |problem: Problem| Relation { intent: Intent::Revoke, problem: Some(problem), source_at: None };
-    if source.meta().deletion_timestamp.is_some() || !is_shared {
+    let leaving = source.leaving(world);
+    if leaving == Leaving::Goes || !is_shared {
         return none(out_of_reach(namespace, &key, format!("{name} is being deleted")));
     }
     let source_at = match resolve_account(world, source.account_name()) {
@@ -526,6 +555,10 @@ pub(super) fn relation(world: &dyn World, role: &CrossAccountRole, at: &Resolved
             let refused = check_namespace(world, &source_at, own, source.is_placed(world)).err()?;
             Some(unready(namespace, &key, || format!("{name}: {}", refused.message)))
         });
+    let frozen = frozen.or_else(|| {
+        let waits = || format!("{name} is being deleted, which waits until a person confirms it: what it may assume stays until then");
+        (leaving == Leaving::Waits).then(|| unready(namespace, &key, waits))
+    });
     Relation { intent: if frozen.is_some() { Intent::Freeze } else { Intent::Grant }, problem: frozen, source_at: Some(source_at) }
 }
 

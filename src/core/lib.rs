@@ -12,6 +12,7 @@ pub mod access;
 pub mod action;
 pub mod assume;
 pub mod bootstrap;
+pub mod brake;
 pub mod canonical;
 pub mod desired;
 pub mod document;

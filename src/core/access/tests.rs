@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::placement::lookup_account;
-use crate::world::{Labels, ObjectKey, SourceKey};
+use crate::world::{Labels, ObjectKey, Ref, SourceKey};
 use rolebridge_api::{BastionUser, CrossAccountRole};
 
 /// A cluster that has AWSAccounts only.
@@ -56,6 +56,10 @@ impl World for Accounts {
     }
 
     fn is_unmade(&self, _: &ObjectKey) -> bool {
+        false
+    }
+
+    fn is_held(&self, _: &Ref) -> bool {
         false
     }
 

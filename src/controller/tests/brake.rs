@@ -1,0 +1,148 @@
+//! The brake for mass deletions: what it holds stays as it is, on both sides of every grant, until a person confirms.
+
+use serde_json::{Value, json};
+
+use super::lab::Lab;
+use crate::api::{CONFIRM_DELETIONS, CrossAccountRole};
+use crate::controller::reconcile::reconcile;
+use crate::core::world::ObjectKey;
+
+const PROD: &str = "222222222222";
+
+fn user(name: &str) -> Value {
+    json!({"kind": "BastionUser", "metadata": {"name": name}, "spec": {"accountRef": {"name": "utils"}}})
+}
+
+fn role(name: &str, users: &[&str]) -> Value {
+    let from: Vec<Value> = users.iter().map(|user| json!({"user": {"name": user}})).collect();
+    json!({"kind": "CrossAccountRole", "metadata": {"name": name}, "spec": {"accountRef": {"name": "prod"}, "trust": [{"from": from}]}})
+}
+
+/// Sets or takes out the brake of an account, and what is confirmed.
+fn brake(lab: &Lab, account: &str, brake: &Value, confirmed: &Value) {
+    let mut object = lab.get("AWSAccount", account);
+    object["spec"]["deletionBrake"] = brake.clone();
+    object["metadata"]["annotations"] = if confirmed.is_null() { Value::Null } else { json!({CONFIRM_DELETIONS: confirmed}) };
+    lab.apply(object);
+}
+
+/// Two users and six roles that trust both, in accounts of which one deletion passes.
+async fn lab() -> Lab {
+    let lab = Lab::new().await;
+    let one = json!({"share": 1, "number": 1});
+    brake(&lab, "utils", &one, &Value::Null);
+    brake(&lab, "prod", &one, &Value::Null);
+    for name in ["alice", "bob"] {
+        lab.apply(user(name));
+    }
+    for number in 0..6 {
+        lab.apply(role(&format!("role-{number}"), &["alice", "bob"]));
+    }
+    lab.run(5).await;
+    assert_eq!(lab.ready("CrossAccountRole", "role-5").0, "Ready");
+    lab
+}
+
+/// All that stands in AWS of the roles and users that are named.
+fn state(lab: &Lab, names: &[&str]) -> Vec<String> {
+    let account = |name: &str| if name.starts_with("user") { "111111111111" } else { PROD };
+    names.iter().map(|name| format!("{:?}", lab.aws.get(account(name), name))).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_stays_as_it_is_with_its_grants_until_it_is_confirmed() {
+    let lab = lab().await;
+    let held = ["role role-1", "role role-2", "user bob"];
+    let before = state(&lab, &held);
+    for (kind, name) in [("CrossAccountRole", "role-0"), ("CrossAccountRole", "role-1"), ("CrossAccountRole", "role-2")] {
+        lab.delete(kind, name);
+    }
+    lab.delete("BastionUser", "alice");
+    lab.delete("BastionUser", "bob");
+    lab.run(120).await;
+    assert!(lab.aws.get(PROD, "role role-0").is_none() && lab.aws.get("111111111111", "user alice").is_none(), "these pass");
+    let after = state(&lab, &held);
+    assert!(!after[0].contains("user/alice") && after[0].contains("user/bob"), "who goes is let in no more: {}", after[0]);
+    let bob = |text: &str| ["role-1", "role-2", "role-3"].map(|role| text.contains(&format!("role/{role}")));
+    assert_eq!((bob(&after[2]), bob(&before[2])), ([true; 3], [true; 3]));
+    assert!(!after[2].contains("role/role-0"));
+    let trust = json!(lab.aws.get(PROD, "role role-3").unwrap().identity.role.unwrap().trust_policy).to_string();
+    assert!(trust.contains("user/bob"), "whom the brake holds is let in by those who stay: {trust}");
+
+    for (kind, name) in [("CrossAccountRole", "role-1"), ("CrossAccountRole", "role-2"), ("BastionUser", "bob")] {
+        let (reason, message) = lab.ready(kind, name);
+        assert_eq!(reason, "DeletionHeld", "{kind} {name}: {message}");
+    }
+    let (reason, message) = lab.ready("AWSAccount", "prod");
+    assert!(reason == "Ready" && message.contains("holds 2 deletions"), "{message}");
+    assert_eq!(lab.get("AWSAccount", "prod")["status"]["deletionsHeld"], json!(2));
+    // A live role goes on, but for what would be new to somebody who is held.
+    lab.apply(role("role-6", &["bob"]));
+    lab.run(30).await;
+    assert!(lab.aws.get(PROD, "role role-6").is_none() && lab.ready("CrossAccountRole", "role-6").0 == "SourceNotReady");
+
+    brake(&lab, "prod", &json!({"share": 1, "number": 1}), &json!("2026-01-02T00:00:00Z"));
+    brake(&lab, "utils", &Value::Null, &Value::Null);
+    lab.run(120).await;
+    assert_eq!(state(&lab, &held), ["None"; 3]);
+    assert!(lab.get("AWSAccount", "prod")["status"]["deletionsHeld"].is_null());
+    assert_eq!(lab.ready("AWSAccount", "prod"), ("Ready".to_owned(), "as declared".to_owned()));
+    let trust = json!(lab.aws.get(PROD, "role role-3").unwrap().identity.role.unwrap().trust_policy).to_string();
+    assert!(!trust.contains("user/") && !trust.contains("AIDA"), "{trust}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_that_is_withdrawn_ends_while_its_role_is_held() {
+    let lab = lab().await;
+    for number in 0..2 {
+        lab.delete("CrossAccountRole", &format!("role-{number}"));
+    }
+    lab.run(3).await;
+    let mut narrowed = lab.get("CrossAccountRole", "role-1");
+    narrowed["spec"]["trust"] = json!([{"from": [{"user": {"name": "alice"}}]}]);
+    lab.apply(narrowed);
+    lab.run(5).await;
+    let trust = json!(lab.aws.get(PROD, "role role-1").unwrap().identity.role.unwrap().trust_policy).to_string();
+    assert!(trust.contains("user/alice") && !trust.contains("user/bob"), "{trust}");
+    assert_eq!(lab.ready("CrossAccountRole", "role-1").0, "DeletionHeld");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_confirmation_that_is_no_time_is_told() {
+    let lab = lab().await;
+    brake(&lab, "prod", &json!({"share": 1, "number": 1}), &json!("yes"));
+    lab.settle().await;
+    let (reason, message) = lab.ready("AWSAccount", "prod");
+    assert!(reason == "Ready" && message.contains("confirms nothing: \"yes\" is no time"), "{message}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_can_see_to_wait_passes() {
+    let lab = lab().await;
+    for number in 0..2 {
+        lab.delete("CrossAccountRole", &format!("role-{number}"));
+    }
+    // It is gone at the API server before anything was told of it; the store has it still.
+    lab.api.drop_object("CrossAccountRole", "role-1");
+    assert_eq!(lab.context.deletions.held_in("prod").map(|held| held.count), Some(1));
+    for _ in 0..2 {
+        reconcile::<CrossAccountRole>(ObjectKey::new("data", "role-1"), lab.context.clone()).await;
+    }
+    assert!(lab.aws.get(PROD, "role role-1").is_none() && lab.context.deletions.held_in("prod").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_in_an_account_that_goes_waits_for_nobody() {
+    let lab = lab().await;
+    for number in 0..2 {
+        lab.delete("CrossAccountRole", &format!("role-{number}"));
+    }
+    lab.run(3).await;
+    assert_eq!(lab.ready("CrossAccountRole", "role-1").0, "DeletionHeld");
+    lab.api.drop_object("AWSAccount", "prod");
+    lab.sync();
+    lab.run(3).await;
+    let (reason, message) = lab.ready("CrossAccountRole", "role-1");
+    assert!(reason == "AccountNotFound" && message.contains("give up"), "{message}");
+    assert!(lab.context.deletions.held_in("prod").is_none());
+}
