@@ -60,7 +60,12 @@ fn telling_held(mut pass: Pass<AWSAccount>, context: &Context) -> Pass<AWSAccoun
         outcome.alarm = message.clone().map(|message| Problem::new(Reason::DeletionHeld, message));
     }
     facts.deletions_held = held.map(|held| count(held.count));
-    outcome.warnings.extend(message.into_iter().chain(unclear_confirmation(object)));
+    let told = message.into_iter().chain(unclear_confirmation(object));
+    match outcome.worst().map(|worst| worst.reason) {
+        None => outcome.warnings.extend(told),
+        // With the same reason it is told in the same message.
+        Some(reason) => outcome.problems.extend(told.map(|message| Problem::new(reason, message))),
+    }
     pass
 }
 

@@ -1,6 +1,7 @@
 //! The brake for mass deletions: a prune that takes away more than it should is held, and everything goes on working until a person has decided.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
@@ -80,11 +81,6 @@ async fn type_command(tenant: &Tenant<'_>, message: &str) -> Result<()> {
 async fn events_of(tenant: &Tenant<'_>, account: &Account) -> Result<Vec<String>> {
     let events = tenant.world.testbed.kubectl(&["get", "events", "--namespace=default", "--output=json"]).await?;
     let events: Vec<Value> = serde_json::from_value(serde_json::from_str::<Value>(&events)?["items"].take())?;
-    let own = events.iter().filter(|event| event["reason"] == "DeletionHeld" && event["regarding"]["name"].as_str() == Some(&account.name));
-    let own: Vec<String> = own.map(|event| event["note"].as_str().unwrap_or_default().to_owned()).collect();
-    if !own.is_empty() {
-        return Ok(own);
-    }
     let own = events.iter().filter(|event| event["reason"] == "DeletionHeld" && event["involvedObject"]["name"].as_str() == Some(&account.name));
     Ok(own.map(|event| event["message"].as_str().unwrap_or_default().to_owned()).collect())
 }
@@ -134,17 +130,21 @@ async fn a_prune_is_held_beyond_the_brake_and_what_waits_works_until_it_is_confi
         Ok(())
     };
     unchanged().await?;
+    let waiting = tenant.concluded(&tenant.roles(), "audit", "SourceNotReady").await?;
+    assert_told(&waiting, "Reconciling", &["user-0 is being deleted, which waits until a person confirms it"])?;
+    tenant.quiet(Duration::from_secs(2)).await?;
     let written = tenant.operator_writes().await?;
     first.terminate().await?;
     let since = world.last_call().await?;
     let second = world.operator()?;
-    let swept = || async {
+    let read = || async {
         second.ensure_running()?;
-        let (_, reads) = world.counts_in(&[&prod, &utils], since).await?;
-        Ok(Seen::from_option((reads.get("GetAccountAuthorizationDetails") == Some(&2)).then_some(()), || format!("{reads:?}")))
+        let (_, reads) = world.counts_in(&[&prod], since).await?;
+        let has_read = reads.get("GetUser") == Some(&4) && reads.get("GetRole") == Some(&5);
+        Ok(Seen::from_option(has_read.then_some(()), || format!("{reads:?}")))
     };
-    world.testbed.wait_for("the new operator has swept", swept).await?;
-    tenant.quiet(std::time::Duration::from_secs(2)).await?;
+    world.testbed.wait_for("the new operator has read what waits", read).await?;
+    tenant.quiet(Duration::from_secs(2)).await?;
     unchanged().await?;
     holds(&tenant, &prod, Some(9)).await?;
     exactly_held(&tenant, &users, &roles).await?;
@@ -177,7 +177,7 @@ async fn a_prune_is_held_beyond_the_brake_and_what_waits_works_until_it_is_confi
     exactly_held(&tenant, &[], &[]).await?;
     ensure!(holds(&tenant, &prod, None).await? == "as declared");
     let now = tenant.state(&prod).await?;
-    ensure!(now.users.is_empty() && now.roles.len() == 2, "{now:?}");
+    ensure!(parts(&now, &users, &roles).iter().all(Option::is_none) && role(&now, "new").is_some(), "{now:?}");
     ensure!(trusted(role(&tenant.state(&utils).await?, "audit").context("no role")?).is_empty());
     ensure!(world.may_assume(&carol, &prod.arn("role/new")).await? && !world.may_assume(&carol, &prod.arn("role/role-4")).await?);
     Ok(())

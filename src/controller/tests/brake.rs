@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::lab::Lab;
 use crate::api::{CONFIRM_DELETIONS, CrossAccountRole};
 use crate::controller::reconcile::reconcile;
-use crate::core::world::ObjectKey;
+use crate::core::world::{ObjectKey, Ref};
 
 const PROD: &str = "222222222222";
 
@@ -114,6 +114,38 @@ async fn a_confirmation_that_is_no_time_is_told() {
     lab.settle().await;
     let (reason, message) = lab.ready("AWSAccount", "prod");
     assert!(reason == "Ready" && message.contains("confirms nothing: \"yes\" is no time"), "{message}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_is_pruned_with_the_rest_tells_what_waits_and_takes_the_confirmation() {
+    let lab = lab().await;
+    for number in 0..6 {
+        lab.delete("CrossAccountRole", &format!("role-{number}"));
+    }
+    lab.delete("AWSAccount", "prod");
+    lab.run(5).await;
+    let (reason, message) = lab.ready("AWSAccount", "prod");
+    assert!(reason == "InUse" && message.contains("holds 5 deletions") && message.contains("kubectl annotate awsaccount prod"), "{message}");
+    let mut object = lab.get("AWSAccount", "prod");
+    object["metadata"]["annotations"] = json!({CONFIRM_DELETIONS: "2026-01-02T00:00:00Z"});
+    lab.apply(object);
+    lab.run(120).await;
+    assert!(lab.get("AWSAccount", "prod").is_null() && lab.aws.get(PROD, "role role-5").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_it_is_decided_nothing_is_removed_and_nobody_lets_go() {
+    let lab = lab().await;
+    let names = ["role role-0", "user alice"];
+    let before = state(&lab, &names);
+    lab.delete("CrossAccountRole", "role-0");
+    let role_0 = Ref::Role(ObjectKey::new("data", "role-0"));
+    // The store has it, and what follows from that is still to come.
+    lab.context.deletions.forget(&role_0);
+    for of in [&role_0, &Ref::User(ObjectKey::new("data", "alice")), &role_0] {
+        lab.pass(of).await;
+    }
+    assert_eq!((state(&lab, &names), lab.ready("CrossAccountRole", "role-0").0), (before, "Ready".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]
