@@ -36,11 +36,12 @@ impl Snapshot<'_> {
 
     /// How it stands with the deletion of an object that is being deleted.
     pub fn passage<K: Kind>(&self, object: &K) -> Passage {
-        // Without a brake nothing waits, nor is there anything to decide.
-        if !self.account(object.account_name()).is_some_and(|account| Brake::of(&account).is_set()) {
-            return Passage::Passes(None);
+        let has_brake = || self.account(object.account_name()).is_some_and(|account| Brake::of(&account).is_set());
+        match self.deletions.passage(&K::reference(ObjectKey::of(object)), &uid(object)) {
+            // There is nothing to decide.
+            Passage::Undecided if !has_brake() => Passage::Passes(None),
+            passage => passage,
         }
-        self.deletions.passage(&K::reference(ObjectKey::of(object)), &uid(object))
     }
 
     /// Whether a resource carries the finalizer, or may: of what this process has written lately the store may not know yet, and what has something in AWS

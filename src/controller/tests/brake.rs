@@ -81,8 +81,15 @@ async fn what_is_held_stays_as_it_is_with_its_grants_until_it_is_confirmed() {
     lab.run(30).await;
     assert!(lab.aws.get(PROD, "role role-6").is_none() && lab.ready("CrossAccountRole", "role-6").0 == "SourceNotReady");
 
-    brake(&lab, "prod", &json!({"share": 1, "number": 1}), &json!("2026-01-02T00:00:00Z"));
+    // Its partners are woken with it, and let go before it is deleted, however long it has waited.
+    lab.aws.take_done();
     brake(&lab, "utils", &Value::Null, &Value::Null);
+    lab.settle().await;
+    let done = lab.aws.take_done();
+    let position = |what: &str| done.iter().position(|action| action == what);
+    let (let_go, deleted) = (position("set the trust policy of role role-3"), position("delete user bob"));
+    assert!(let_go.is_some() && let_go < deleted, "{done:?}");
+    brake(&lab, "prod", &json!({"share": 1, "number": 1}), &json!("2026-01-02T00:00:00Z"));
     lab.run(120).await;
     assert_eq!(state(&lab, &held), ["None"; 3]);
     assert!(lab.get("AWSAccount", "prod")["status"]["deletionsHeld"].is_null());
@@ -123,7 +130,8 @@ async fn an_account_that_is_pruned_with_the_rest_tells_what_waits_and_takes_the_
         lab.delete("CrossAccountRole", &format!("role-{number}"));
     }
     lab.delete("AWSAccount", "prod");
-    lab.run(5).await;
+    lab.run(15).await;
+    lab.pass(&Ref::Account(ObjectKey::new("", "prod"))).await;
     let (reason, message) = lab.ready("AWSAccount", "prod");
     assert!(reason == "InUse" && message.contains("holds 5 deletions") && message.contains("kubectl annotate awsaccount prod"), "{message}");
     let mut object = lab.get("AWSAccount", "prod");
@@ -161,6 +169,19 @@ async fn what_nobody_can_see_to_wait_passes() {
         reconcile::<CrossAccountRole>(ObjectKey::new("data", "role-1"), lab.context.clone()).await;
     }
     assert!(lab.aws.get(PROD, "role role-1").is_none() && lab.context.deletions.held_in("prod").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_was_made_anew_behind_the_back_of_the_watch_counts_no_more() {
+    let lab = lab().await;
+    for number in 0..2 {
+        lab.delete("CrossAccountRole", &format!("role-{number}"));
+    }
+    lab.run(3).await;
+    assert_eq!(lab.context.deletions.held_in("prod").map(|held| held.count), Some(1));
+    lab.api.drop_object("CrossAccountRole", "role-1");
+    lab.apply(role("role-1", &["alice"]));
+    assert_eq!(lab.context.deletions.held_in("prod"), None);
 }
 
 #[tokio::test(start_paused = true)]
