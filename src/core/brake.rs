@@ -68,7 +68,8 @@ impl Deletion {
         let is_of_now = object.ready().is_some_and(|ready| Some(ready.observed_generation) == object.meta().generation);
         let told = match object.says(&[Reason::DeletionHeld]) {
             true => Told::Held,
-            false if is_of_now => Told::Passed,
+            // Nothing else says that it waits for roles to let go.
+            false if is_of_now || object.says(&[Reason::WaitingForRoles]) => Told::Passed,
             false => Told::Nothing,
         };
         Some(Self { since, is_made, told })

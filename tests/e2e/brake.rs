@@ -117,10 +117,13 @@ async fn a_prune_is_held_beyond_the_brake_and_what_waits_works_until_it_is_confi
     ensure!(message.contains("warning: spec.deletionBrake holds 9 deletions") && message.contains(&command), "{message}");
     assert_told(&tenant.roles().get("role-3").await?, "Stalled", &["its deletion waits", &command])?;
     assert_told(&tenant.users().get("user-3").await?, "Stalled", &["its deletion waits", &command])?;
-    let events = events_of(&tenant, &prod).await?;
-    ensure!(events.len() == 1 && events[0].contains(&command), "{events:?}");
-    let told = tenant.events().await?.iter().filter(|event| event["reason"] == "DeletionHeld").count();
-    ensure!(told == 9, "{told} Events");
+    let told = || async {
+        let events = events_of(&tenant, &prod).await?;
+        let each = tenant.events().await?.iter().filter(|event| event["reason"] == "DeletionHeld").count();
+        let is_told = each == 9 && events.len() == 1 && events[0].contains(&command);
+        Ok(Seen::from_option(is_told.then_some(()), || format!("{each} and {events:?}")))
+    };
+    world.testbed.wait_for("Events tell of what waits", told).await?;
 
     // What waits is as it was, and a new operator leaves it so.
     let unchanged = async || -> Result<()> {

@@ -104,7 +104,8 @@ fn user(status_generation: i64, reason: &str) -> rolebridge_api::BastionUser {
 fn a_status_tells_whether_an_earlier_process_let_the_deletion_pass() {
     let told = |generation, reason: &str| Deletion::of(&user(generation, reason), true).unwrap().told;
     assert_eq!(told(2, "Ready"), Told::Nothing, "it was written before the deletion");
-    assert_eq!(told(3, "WaitingForRoles"), Told::Passed);
+    assert_eq!(told(3, "AccessDenied"), Told::Passed);
+    assert_eq!((told(2, "AccessDenied"), told(2, "WaitingForRoles")), (Told::Nothing, Told::Passed), "the object was changed since");
     assert_eq!(told(3, "DeletionHeld"), Told::Held);
     let mut living = user(2, "Ready");
     living.metadata.deletion_timestamp = None;
