@@ -1,7 +1,7 @@
 //! Which deletions pass and which wait: decided once for each, in the order in which they come, and kept until the object is gone. What is half removed is
 //! never held, and what is held stays so until a person confirms it. A new process goes by what the statuses say ([`crate::core::brake`]).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -43,8 +43,8 @@ struct Entry {
 struct State {
     /// Whether everything is listed: before that nobody knows how many there are.
     has_begun: bool,
-    entries: HashMap<Ref, Entry>,
-    accounts: HashMap<String, InAccount>,
+    entries: BTreeMap<Ref, Entry>,
+    accounts: BTreeMap<String, InAccount>,
 }
 
 /// What is remembered of an account in which something was deleted.
@@ -136,7 +136,7 @@ impl Deletions {
 
 impl InAccount {
     /// Decides what is not decided yet, in order of time: first what an earlier process let pass, which counts.
-    fn decide(&mut self, brake: &Brake, entries: &mut HashMap<Ref, Entry>, total: impl Fn(&[(Ref, Timestamp)]) -> usize) {
+    fn decide(&mut self, brake: &Brake, entries: &mut BTreeMap<Ref, Entry>, total: impl Fn(&[(Ref, Timestamp)]) -> usize) {
         let order = |of: &Ref| entries.get(of).map(|Entry { noted, .. }| (noted.deletion.told, noted.deletion.since, noted.version));
         self.undecided.sort_by_cached_key(order);
         for of in std::mem::take(&mut self.undecided) {
