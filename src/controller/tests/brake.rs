@@ -115,6 +115,24 @@ async fn a_grant_that_is_withdrawn_ends_while_its_role_is_held() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_share_is_one_of_all_that_are_placed_in_the_account_and_of_those_that_went_lately() {
+    let lab = lab().await;
+    brake(&lab, "prod", &json!({"share": 50, "number": 1}), &Value::Null);
+    // These refer to the account, and are not in it.
+    for name in ["audit-0", "audit-1"] {
+        let spec = json!({"accountRef": {"name": "utils"}, "trust": [{"principal": "AccountRoot", "from": [{"account": "prod"}]}]});
+        lab.apply(json!({"kind": "CrossAccountRole", "metadata": {"name": name}, "spec": spec}));
+    }
+    for number in 0..6 {
+        lab.delete("CrossAccountRole", &format!("role-{number}"));
+        lab.run(3).await;
+    }
+    let held = |number| lab.ready("CrossAccountRole", &format!("role-{number}")).0 == "DeletionHeld";
+    assert_eq!((0..6).map(held).collect::<Vec<_>>(), [false, false, false, true, true, true]);
+    assert!(lab.aws.get(PROD, "role role-2").is_none());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_confirmation_that_is_no_time_is_told() {
     let lab = lab().await;
     brake(&lab, "prod", &json!({"share": 1, "number": 1}), &json!("yes"));
