@@ -12,6 +12,7 @@ use rolebridge::api::{AWSAccount, BastionUser, CrossAccountRole, FINALIZER, Mana
 use rolebridge::controller::cluster::index::Index;
 use rolebridge::controller::cluster::kind::Kind;
 use rolebridge::controller::cluster::stores::Stores;
+use rolebridge::controller::state::deletions::Deletions;
 use rolebridge::controller::state::memory::Memory;
 use rolebridge::controller::world::Snapshot;
 use rolebridge::core::action::{Action, Receipt};
@@ -47,12 +48,12 @@ pub fn measure(table: &mut Table, fleet: &Fleet) -> Result<()> {
 pub fn plan(fleet: &Fleet) -> Result<()> {
     let names: Vec<String> = (0..fleet.accounts).map(|n| format!("account-{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let (stores, memory) = (stores(fleet, &names)?, Memory::default());
+    let (stores, memory, deletions) = (stores(fleet, &names)?, Memory::default(), Deletions::default());
     let index = Index::new(stores.clone());
     note_all::<AWSAccount>(&index);
     note_all::<BastionUser>(&index);
     note_all::<CrossAccountRole>(&index);
-    let world = Snapshot { index: &index, memory: &memory, installation: "bench" };
+    let world = Snapshot { index: &index, memory: &memory, deletions: &deletions, installation: "bench" };
     let wanted = |account: &str| -> Result<Vec<Desired>> {
         let at = resolve_account(&world, account).map_err(|problem| anyhow!(problem.message))?;
         let texts = ConfigTexts::default();

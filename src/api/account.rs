@@ -30,6 +30,7 @@ use super::schema;
     printcolumn(name = "Caller ARN", type_ = "string", json_path = ".status.callerARN"),
     printcolumn(name = "Orphans", type_ = "integer", json_path = ".status.orphansTotal", priority = 1),
     printcolumn(name = "Shadow grants", type_ = "integer", json_path = ".status.shadowGrantsTotal", priority = 1),
+    printcolumn(name = "Deletions held", type_ = "integer", json_path = ".status.deletionsHeld", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
@@ -69,6 +70,11 @@ pub struct AWSAccountSpec {
     /// How often the account is read in bulk, to put right what others changed there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sweep: Option<SweepSettings>,
+    /// How many users and roles of this account may be deleted within ten minutes, in all namespaces together: the larger of share and number. What those
+    /// beyond have in AWS stays, until the annotation rolebridge.io/confirm-deletions of this AWSAccount has a time that is not before their deletion, such as
+    /// 2026-11-28T08:00:00Z, or until deletionBrake is taken out. Default: no brake. Deleting is revoking, at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_brake: Option<DeletionBrake>,
 }
 
 fn default_partition() -> String {
@@ -253,6 +259,17 @@ pub struct SweepSettings {
     pub interval: String,
 }
 
+/// How many users and roles may be deleted within ten minutes: the larger of both.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeletionBrake {
+    /// A share of all users and roles of this account, in percent, 1 to 100.
+    #[schemars(range(min = 1, max = 100))]
+    pub share: u32,
+    /// A number of users and roles, 1 to 10000.
+    #[schemars(range(min = 1, max = 10000))]
+    pub number: u32,
+}
+
 /// The quotas of IAM in this account, as it says them itself. AWS raises most of them on request.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -333,6 +350,10 @@ pub struct AWSAccountStatus {
     /// How many of them there are.
     #[serde(default)]
     pub shadow_grants_total: i64,
+    /// How many deletions of users and roles wait until a person confirms them; absent where none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub deletions_held: Option<i64>,
     /// Ready sums up the others; each has a reason and a message that says what to do.
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]

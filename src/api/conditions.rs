@@ -138,6 +138,8 @@ pub enum Reason {
     WaitingForRoles,
     /// Something in AWS keeps the object from being deleted.
     DeletionBlocked,
+    /// So many users and roles of the account were deleted at once that a person is to confirm it.
+    DeletionHeld,
     /// Users, roles or other accounts still refer to the account that is being deleted.
     InUse,
 }
@@ -297,6 +299,11 @@ impl Reason {
                 Stalled,
                 "Something in AWS keeps the object from being deleted.",
                 "Remove in AWS what the message names; the deletion goes on by itself.",
+            ),
+            Self::DeletionHeld => entry(
+                Stalled,
+                "More users and roles of the account were deleted within ten minutes than its deletionBrake lets pass. What is in AWS stays as it is, but for grants that are withdrawn.",
+                "If it was meant, have a platform administrator confirm it by the command that the message has. If not, apply the resource again under another name first.",
             ),
             Self::InUse => entry(
                 Waiting,

@@ -38,5 +38,7 @@ pub const ABANDON: &str = "rolebridge.io/abandon";
 /// The annotation that tells, together with the finalizer, the names of the customer-managed policies that are about to be made: IAM finds a policy by its ARN
 /// alone. Those that are made later are told in the status.
 pub const ANNOUNCED: &str = "rolebridge.io/policies";
+/// The annotation of an AWSAccount by which a platform administrator confirms the deletions of its users and roles that were asked for until a time.
+pub const CONFIRM_DELETIONS: &str = "rolebridge.io/confirm-deletions";
 /// The field manager of every write that the operator makes, and the reporter of its Events.
 pub const MANAGER: &str = "rolebridge";

@@ -16,6 +16,7 @@ use super::sweep::{resources_of, sweep};
 use crate::api::conditions::Class;
 use crate::api::{AWSAccount, AWSAccountStatus, Managed, Reason};
 use crate::aws::Account;
+use crate::core::brake::{held_in_account, unclear_confirmation};
 use crate::core::desired::unread;
 use crate::core::failure::Failure;
 use crate::core::listed::{LISTED, count};
@@ -32,11 +33,11 @@ const NAMED: usize = 10;
 pub async fn converge(object: AWSAccount, context: &Context) -> Result<Pass<AWSAccount>, kube::Error> {
     if let Some(problem) = duplicate_of(&context.world(), &object) {
         let facts = object.status.clone().unwrap_or_default();
-        return Ok(report_with(object, without_caller(facts), vec![problem], None));
+        return Ok(telling_held(report_with(object, without_caller(facts), vec![problem], None), context));
     }
     let object = if object.is_finalized() { object } else { add_finalizer(context, &object, &BTreeMap::new()).await? };
     let unread = unread(&object);
-    Ok(telling_first(unread, look_after(object, context).await))
+    Ok(telling_held(look_after(object, context).await.telling_first(unread), context))
 }
 
 /// Lets an account go once nothing refers to it any more. What is still in it is looked after until then.
@@ -46,13 +47,24 @@ pub async fn remove(object: AWSAccount, context: &Context) -> Result<Pass<AWSAcc
         remove_finalizer(context, &object).await?;
         return Ok(Pass::Gone);
     }
-    Ok(telling_first(Some(in_use(&dependents)), look_after(object, context).await))
+    Ok(telling_held(look_after(object, context).await.telling_first(Some(in_use(&dependents))), context))
 }
 
-/// The pass, which tells this before all else.
-fn telling_first(problem: Option<Problem>, mut pass: Pass<AWSAccount>) -> Pass<AWSAccount> {
-    if let (Some(problem), Pass::Report { outcome, .. }) = (problem, &mut pass) {
-        outcome.problems.insert(0, problem);
+/// The pass, which tells of the deletions that wait, too: by an Event when they begin to.
+fn telling_held(mut pass: Pass<AWSAccount>, context: &Context) -> Pass<AWSAccount> {
+    let Pass::Report { object, facts, outcome, .. } = &mut pass else { return pass };
+    let name = object.name_any();
+    let held = context.deletions.held_in(&name);
+    let message = held.map(|held| held_in_account(&name, held));
+    if facts.deletions_held.is_none() {
+        outcome.alarm = message.clone().map(|message| Problem::new(Reason::DeletionHeld, message));
+    }
+    facts.deletions_held = held.map(|held| count(held.count));
+    let told = message.into_iter().chain(unclear_confirmation(object));
+    match outcome.worst().map(|worst| worst.reason) {
+        None => outcome.warnings.extend(told),
+        // With the same reason it is told in the same message.
+        Some(reason) => outcome.problems.extend(told.map(|message| Problem::new(reason, message))),
     }
     pass
 }

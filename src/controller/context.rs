@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kube::Client;
 use tokio::time::Instant;
 
@@ -14,6 +15,7 @@ use super::cluster::queue::WorkQueue;
 use super::cluster::relations::Dependency;
 use super::cluster::stores::Stores;
 use super::state::accounts::Accounts;
+use super::state::deletions::{Deletions, Noted};
 use super::state::memory::Memory;
 use super::state::observation::Observation;
 use super::state::retry::Retries;
@@ -21,12 +23,13 @@ use super::state::sweeps::Sweeps;
 use super::world::Snapshot;
 use crate::api::AWSAccount;
 use crate::aws::{Account, BaseConfig};
+use crate::core::brake::{Brake, Deletion};
 use crate::core::grants::lacks_right;
 use crate::core::names::Arn;
 use crate::core::outcome::Problem;
 use crate::core::placement::ResolvedAccount;
 use crate::core::quotas::Quotas;
-use crate::core::world::{ObjectKey, Ref};
+use crate::core::world::{ObjectKey, Ref, uid};
 
 /// How many sweeps may be missed before what is remembered counts for nothing.
 const FRESH: u32 = 2;
@@ -60,6 +63,8 @@ pub struct Context {
     pub retries: Retries,
     /// When accounts are read in bulk.
     pub sweeps: Sweeps,
+    /// Which deletions pass.
+    pub deletions: Deletions,
     /// The accounts that were gone into.
     pub accounts: Accounts,
     /// What the operator was told.
@@ -78,6 +83,7 @@ impl Context {
             memory: Memory::default(),
             retries: Retries::default(),
             sweeps: Sweeps::default(),
+            deletions: Deletions::default(),
             accounts: Accounts::new(aws),
             settings,
         }
@@ -85,7 +91,7 @@ impl Context {
 
     /// What the decisions may look at, as it is now.
     pub fn world(&self) -> Snapshot<'_> {
-        Snapshot { index: &self.index, memory: &self.memory, installation: &self.settings.installation }
+        Snapshot { index: &self.index, memory: &self.memory, deletions: &self.deletions, installation: &self.settings.installation }
     }
 
     /// The client of an account.
@@ -150,11 +156,50 @@ impl Context {
         if let Some(id) = object.status().and_then(K::unique_id).filter(|_| changed.shown) {
             self.memory.identities.forget_others(&of, id);
         }
+        // Before anybody is woken who goes by it.
+        self.note_deletion(&of, object);
         self.wake_all(&changed.concerned);
         if changed.itself {
             self.wake(&of);
         }
         self.config_maps.forget_unnamed(&self.index, named);
+    }
+
+    /// Takes note that everything is listed, and decides which deletions pass of those that were asked for before.
+    pub fn all_listed(&self) {
+        self.deletions.begin().iter().for_each(|account| self.settle_deletions(account));
+    }
+
+    /// Takes note of whether a resource is being deleted, and decides what that changes, as does a change of an account.
+    fn note_deletion<K: Kind>(&self, of: &Ref, object: &K) {
+        let is_made = object.status().is_some_and(|status| K::unique_id(status).or_else(|| K::deleted_id(status)).is_some());
+        if !matches!(of, Ref::Account(_)) {
+            let Some(deletion) = Deletion::of(object, is_made) else { return self.deletions.forget(of) };
+            let version = object.meta().resource_version.as_ref().and_then(|version| version.parse().ok());
+            self.deletions.note(of, Noted { uid: uid(object), account: object.account_name().to_owned(), deletion, version });
+        }
+        self.settle_deletions(object.account_name());
+    }
+
+    /// Decides which deletions pass in an account, and wakes those that do now and had to wait, with their partners.
+    fn settle_deletions(&self, account: &str) {
+        let brake = self.stores.account(account).map(|account| Brake::of(&account)).unwrap_or_default();
+        let gone = |counted: &[(Ref, Timestamp)]| counted.iter().filter(|(of, _)| !self.stores.has(of)).count();
+        let released = self.deletions.settle(account, &brake, |counted| self.index.placed_in(account) + gone(counted));
+        released.iter().for_each(|of| self.passes_now(of, account));
+    }
+
+    /// Wakes an object whose deletion had to wait, and whom it concerns that it passes now.
+    fn passes_now(&self, of: &Ref, account: &str) {
+        self.wake_all(&self.index.partners(of));
+        self.wake_all([of, &Ref::Account(ObjectKey::new("", account))]);
+    }
+
+    /// Lets the deletion of an object pass of which nobody can see that it waits.
+    pub fn let_pass(&self, of: &Ref, account: &str) {
+        if self.deletions.let_pass(of) {
+            self.passes_now(of, account);
+        }
     }
 
     /// Takes note of a resource that is gone, and wakes whom that concerns.
@@ -163,6 +208,10 @@ impl Context {
         let named = self.index.config_maps_of(&of);
         self.forget(&of);
         self.wake_all(&self.index.deleted::<K>(key));
+        if matches!(of, Ref::Account(_)) {
+            // Its brake is gone with it.
+            self.settle_deletions(&key.name);
+        }
         self.config_maps.forget_unnamed(&self.index, named);
     }
 
@@ -174,6 +223,7 @@ impl Context {
     /// Forgets all that is remembered of a resource that is gone.
     fn forget(&self, of: &Ref) {
         self.memory.forget(of);
+        self.deletions.forget(of);
         self.retries.forget(of);
         self.queue.dequeue(of);
         self.accounts.forget(of);
@@ -194,6 +244,7 @@ impl Context {
     pub fn remembered(&self) -> BTreeMap<&'static str, usize> {
         let own = [
             ("config_maps", self.config_maps.count()),
+            ("deletions", self.deletions.count()),
             ("queued", self.queue.count()),
             ("retries", self.retries.count()),
             ("sweeps", self.sweeps.count()),

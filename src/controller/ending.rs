@@ -68,7 +68,7 @@ impl<K: Kind + Subject> Work<'_, K> {
         let basis = |seen: &Observation| if hidden.is_empty() { seen.basis } else { Basis::Doubtful };
         let seen = self.observation.take().map(|seen| Observation { basis: basis(&seen), ..seen });
         self.keep(seen);
-        Pass::Report { object: Box::new(self.object), facts, outcome: Outcome { problems, warnings }, retry, at_once: false }
+        Pass::Report { object: Box::new(self.object), facts, outcome: Outcome { problems, warnings, ..Outcome::default() }, retry, at_once: false }
     }
 
     /// Something is to stand in the status before more is done: these policies, and what `problems` say.

@@ -70,7 +70,7 @@ async fn with_finalizer_back<K: Kind + Subject>(object: K, context: &Context) ->
 }
 
 /// Ends the grants that are withdrawn from a user or role whose declaration cannot be carried out. What was never made needs none of that.
-async fn only_withdraw<K: Kind + Subject>(object: K, context: &Context, problems: Vec<Problem>) -> Result<Pass<K>, kube::Error> {
+pub(super) async fn only_withdraw<K: Kind + Subject>(object: K, context: &Context, problems: Vec<Problem>) -> Result<Pass<K>, kube::Error> {
     let before = object.status().cloned().unwrap_or_default();
     let history = History::of(&context.memory, &object);
     let found = lookup_account(&context.world(), object.account_name())

@@ -8,6 +8,7 @@ pub mod cluster;
 mod context;
 mod ending;
 mod health;
+mod held;
 mod history;
 mod identity;
 mod observe;

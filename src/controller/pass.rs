@@ -59,6 +59,16 @@ impl Retry {
     }
 }
 
+impl<K: Managed> Pass<K> {
+    /// The pass, which tells this before all else.
+    pub fn telling_first(mut self, problem: Option<Problem>) -> Self {
+        if let (Some(problem), Self::Report { outcome, .. }) = (problem, &mut self) {
+            outcome.problems.insert(0, problem);
+        }
+        self
+    }
+}
+
 /// A pass that ends with problems, or without any.
 pub fn report_with<K: Managed>(object: K, facts: K::Status, problems: Vec<Problem>, retry: Option<Retry>) -> Pass<K> {
     Pass::Report { object: Box::new(object), facts, outcome: Outcome { problems, ..Outcome::default() }, retry, at_once: false }

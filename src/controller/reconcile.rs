@@ -101,7 +101,10 @@ async fn conclude<K: Kind>(context: &Context, of: &Ref, pass: Pass<K>) -> Next {
             Next::requeue(pause)
         }
         // It went past its finalizer: there is nobody to tell, and something to remove.
-        Err(kube::Error::Api(status)) if status.code == 404 && object.meta().deletion_timestamp.is_some() => Next::requeue(pause),
+        Err(kube::Error::Api(status)) if status.code == 404 && object.meta().deletion_timestamp.is_some() => {
+            context.let_pass(of, object.account_name());
+            Next::requeue(pause)
+        }
         Err(error) => again_after(context, of, &error),
     }
 }

@@ -15,11 +15,13 @@ use tracing::warn;
 use super::apply::apply;
 use super::cluster::kind::Kind;
 use super::context::Context;
+use super::held::hold;
 use super::history::History;
 use super::observe::read;
-use super::pass::{Pass, Retry, report_with};
+use super::pass::{Pass, Retry, SOON, report_with};
 use super::report::{remove_finalizer, tell_given_up};
 use super::resolve::same_account;
+use super::state::deletions::Passage;
 use crate::api::{ABANDON, Managed, Reason};
 use crate::aws::{Account, Gateway};
 use crate::core::abandon::{how_to_give_up, left_behind, may_be_given_up};
@@ -40,9 +42,15 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// How often AWS is looked at for whether what blocks a deletion is gone.
 const LOOK_AGAIN_AT_AWS: Duration = Duration::from_secs(60);
 
-/// Removes a user or role and its policies from AWS.
+/// Removes a user or role and its policies from AWS, unless its deletion waits until a person confirms it.
 pub async fn remove<K: Kind + Subject>(object: K, context: &Context) -> Result<Pass<K>, kube::Error> {
     let of = K::reference(ObjectKey::of(&object));
+    let passage = context.world().passage(&object);
+    match passage {
+        Passage::Undecided => return Ok(Pass::Again(SOON)),
+        Passage::Held => return hold(object, context).await,
+        Passage::Passes(_) => {}
+    }
     let (at, account) = match enter(&object, context) {
         Ok(entered) => entered,
         Err(problem) => return held_up(object, context, problem, None).await,
@@ -57,7 +65,7 @@ pub async fn remove<K: Kind + Subject>(object: K, context: &Context) -> Result<P
         Ok(removed) => removed,
         Err(problem) => return held_up(object, context, problem, None).await,
     };
-    let held_by = held_by(&context.world(), &object.source(), deleting_for(&object));
+    let held_by = held_by(&context.world(), &object.source(), going_for(&object, passage));
     let how_far = if held_by.is_empty() { DeletionPhase::Delete } else { DeletionPhase::CutOff };
     let policies = object.likely_policies(&context.world(), &at);
     match take_away(&account, &removed, how_far, policies, &history).await {
@@ -106,10 +114,11 @@ async fn held_up<K: Kind + Subject>(object: K, context: &Context, problem: Probl
     Ok(report_with(object, facts, vec![Problem { message, ..problem }], retry))
 }
 
-/// For how long an object is being deleted.
-fn deleting_for<K: Managed>(object: &K) -> Duration {
+/// For how long an object is being deleted, without the time for which that had to wait.
+fn going_for<K: Managed>(object: &K, passage: Passage) -> Duration {
     let since = object.meta().deletion_timestamp.as_ref().map(|since| Timestamp::now().duration_since(since.0));
-    since.and_then(|age| age.try_into().ok()).unwrap_or_default()
+    let deleting = since.and_then(|age| age.try_into().ok()).unwrap_or_default();
+    passage.passing_for().map_or(deleting, |passing| passing.min(deleting))
 }
 
 /// The account that the object is in.

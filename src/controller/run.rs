@@ -94,6 +94,7 @@ pub async fn run(client: Client, aws: BaseConfig, settings: Settings, health: &H
         synced = try_join_all(listed) => { synced?; }
         () = stopped.clone() => return Ok(()),
     }
+    context.all_listed();
     info!(accounts = accounts.len(), users = users.len(), roles = roles.len(), "everything is listed; reconciling begins");
 
     let health_of = |kind| health.queue(kind, concurrency);

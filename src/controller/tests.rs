@@ -1,5 +1,6 @@
 //! What passes make of an API server and of AWS, one after the other.
 
+mod brake;
 mod crowded;
 mod lab;
 mod places;

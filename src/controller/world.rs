@@ -6,11 +6,13 @@ use tokio::time::Instant;
 
 use super::cluster::index::Index;
 use super::cluster::kind::Kind;
+use super::state::deletions::{Deletions, Passage};
 use super::state::memory::Memory;
 use crate::api::{AWSAccount, BastionUser, CrossAccountRole};
+use crate::core::brake::Brake;
 use crate::core::desired::owner_tag;
 use crate::core::ownership::is_named;
-use crate::core::world::{Labels, ObjectKey, Ref, SourceKey, World};
+use crate::core::world::{Labels, ObjectKey, Ref, SourceKey, World, uid};
 
 /// The stores, what depends on what in them, and what this process remembers.
 pub struct Snapshot<'a> {
@@ -18,6 +20,8 @@ pub struct Snapshot<'a> {
     pub index: &'a Index,
     /// What is remembered of each resource.
     pub memory: &'a Memory,
+    /// Which deletions pass.
+    pub deletions: &'a Deletions,
     /// The ID of this installation, which owner tags name.
     pub installation: &'a str,
 }
@@ -28,6 +32,16 @@ impl Snapshot<'_> {
         let id = reported.or_else(|| self.memory.made(&K::reference(ObjectKey::of(object))))?;
         let is_deleted = object.status().and_then(K::deleted_id) == Some(id.as_str());
         Some(id).filter(|id| !is_deleted && self.memory.identities.counts_as_living(id, Instant::now()))
+    }
+
+    /// How it stands with the deletion of an object that is being deleted.
+    pub fn passage<K: Kind>(&self, object: &K) -> Passage {
+        let has_brake = || self.account(object.account_name()).is_some_and(|account| Brake::of(&account).is_set());
+        match self.deletions.passage(&K::reference(ObjectKey::of(object)), &uid(object)) {
+            // There is nothing to decide.
+            Passage::Undecided if !has_brake() => Passage::Passes(None),
+            passage => passage,
+        }
     }
 
     /// Whether a resource carries the finalizer, or may: of what this process has written lately the store may not know yet, and what has something in AWS
@@ -99,6 +113,18 @@ impl World for Snapshot<'_> {
 
     fn is_unmade(&self, role: &ObjectKey) -> bool {
         self.memory.is_unmade(&Ref::Role(role.clone()))
+    }
+
+    fn is_held(&self, of: &Ref) -> bool {
+        // What is not decided yet may be held, too.
+        fn is_held<K: Kind>(world: &Snapshot<'_>, object: &K) -> bool {
+            object.meta().deletion_timestamp.is_some() && !matches!(world.passage(object), Passage::Passes(_))
+        }
+        match of {
+            Ref::User(key) => self.user(key).is_some_and(|user| is_held(self, &*user)),
+            Ref::Role(key) => self.role(key).is_some_and(|role| is_held(self, &*role)),
+            Ref::Account(_) => false,
+        }
     }
 
     fn namespace_labels(&self, name: &str) -> Option<Labels> {

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::assume::{self, Capacity, Found, allocate};
 use super::document::Document;
-use super::grants::{AssumableRole, Grant, Intent, is_its_own_source, parse, role_identity, roles_of_role, roles_of_user, user_identity};
+use super::grants::{AssumableRole, Grant, Intent, parse, role_identity, roles_of_role, roles_of_user, user_identity};
 use super::groups::{Membership, memberships};
 use super::identity::{DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, RoleSettings};
 use super::listed::LISTED;
 use super::names::{Arn, UniqueID};
+use super::naming::is_its_own_source;
 use super::observed::{Observed, Scope};
 use super::outcome::Problem;
 use super::ownership::{Earlier, Owner, Tags};

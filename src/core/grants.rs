@@ -10,15 +10,16 @@ use kube::core::ObjectMeta;
 use super::assume::SessionRights;
 use super::listed::{count, is_cut};
 use super::names::{Arn, Path, RoleName, UserName};
+use super::naming::{is_selected, key_in};
 use super::outcome::Problem;
-use super::placement::{ResolvedAccount, check_namespace, matches, resolve_account, shared_with};
+use super::placement::{ResolvedAccount, check_namespace, resolve_account, shared_with};
 use super::require::{is_met_by_console, session_rights};
 use super::trust::{Conditions, Principal, Trust, TrustRule};
 use super::world::{Labels, ObjectKey, Ref, SourceKey, World};
 use rolebridge_api::common::AllowRolesFrom;
 use rolebridge_api::conditions::{Class, condition_types};
 use rolebridge_api::role::GrantState;
-use rolebridge_api::trust::{PrincipalForm, Source, TrustEntry, UsersSelector};
+use rolebridge_api::trust::{PrincipalForm, Source, TrustEntry};
 use rolebridge_api::{BastionUser, Condition, CrossAccountRole, Managed, Reason};
 
 /// Whether one half of a grant is to be in its policy document.
@@ -201,6 +202,27 @@ pub fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(field: &str, value: &
     value.parse().map_err(|e| Problem::new(Reason::InvalidSpec, format!("{field}: {e}")))
 }
 
+/// What the deletion of a user or role means to the other halves of its grants.
+#[derive(Clone, Copy, PartialEq)]
+enum Leaving {
+    /// It is not being deleted.
+    Stays,
+    /// Its deletion waits until a person confirms it: what stands stays, and nothing new is granted.
+    Waits,
+    /// It goes.
+    Goes,
+}
+
+impl Leaving {
+    fn of(world: &dyn World, meta: &ObjectMeta, of: &Ref) -> Self {
+        match meta.deletion_timestamp {
+            None => Self::Stays,
+            Some(_) if world.is_held(of) => Self::Waits,
+            Some(_) => Self::Goes,
+        }
+    }
+}
+
 /// A resource that can be the source of grants.
 #[derive(Clone, Copy)]
 pub(super) enum SourceObject<'a> {
@@ -214,6 +236,11 @@ impl SourceObject<'_> {
             Self::User(user) => &user.metadata,
             Self::Role(role) => &role.metadata,
         }
+    }
+
+    /// What its deletion means to those who trust it.
+    fn leaving(&self, world: &dyn World) -> Leaving {
+        Leaving::of(world, self.meta(), &Ref::from(&self.key()))
     }
 
     pub fn key(&self) -> SourceKey {
@@ -339,47 +366,6 @@ pub fn opens_in_console(role: &CrossAccountRole) -> bool {
     role.spec.trust.iter().any(|entry| is_met_by_console(entry.require.as_ref()))
 }
 
-/// The users and roles that a role names each by itself.
-pub fn sources_named(role: &CrossAccountRole) -> BTreeSet<SourceKey> {
-    let named = |source: &Source| match source {
-        Source::User(user) => Some(SourceKey::User(key_in(role, user.namespace.as_deref(), &user.name))),
-        Source::Role(named) => Some(SourceKey::Role(key_in(role, named.namespace.as_deref(), &named.name))),
-        _ => None,
-    };
-    sources(role).filter_map(named).collect()
-}
-
-/// The namespaces in which a role selects users by their labels.
-pub fn namespaces_selected(role: &CrossAccountRole) -> BTreeSet<String> {
-    sources(role).filter_map(Source::users).flat_map(|users| searched(role, users)).map(str::to_owned).collect()
-}
-
-/// Whether a role selects a user by its labels.
-pub fn selects(role: &CrossAccountRole, user: &BastionUser) -> bool {
-    sources(role).filter_map(Source::users).any(|users| is_selected(role, users, user))
-}
-
-fn sources(role: &CrossAccountRole) -> impl Iterator<Item = &Source> {
-    role.spec.trust.iter().flat_map(|entry| &entry.from)
-}
-
-pub(super) fn searched<'a>(role: &'a CrossAccountRole, users: &'a UsersSelector) -> Vec<&'a str> {
-    match users.namespaces.as_slice() {
-        [] => role.metadata.namespace.as_deref().into_iter().collect(),
-        named => named.iter().map(String::as_str).collect(),
-    }
-}
-
-pub(super) fn is_selected(role: &CrossAccountRole, users: &UsersSelector, user: &BastionUser) -> bool {
-    let labels = user.metadata.labels.as_ref();
-    searched(role, users).contains(&user.metadata.namespace.as_deref().unwrap_or_default())
-        && matches(&users.selector, labels.unwrap_or(&Labels::new()))
-}
-
-pub(super) fn key_in(role: &CrossAccountRole, namespace: Option<&str>, name: &str) -> ObjectKey {
-    ObjectKey::new(namespace.or(role.metadata.namespace.as_deref()).unwrap_or_default(), name)
-}
-
 /// Whether a source of a role is this user or role, by name or by labels.
 fn is_source(role: &CrossAccountRole, source: &Source, object: SourceObject<'_>) -> bool {
     match (object, source) {
@@ -388,32 +374,6 @@ fn is_source(role: &CrossAccountRole, source: &Source, object: SourceObject<'_>)
         (SourceObject::Role(other), Source::Role(named)) => key_in(role, named.namespace.as_deref(), &named.name) == ObjectKey::of(other),
         _ => false,
     }
-}
-
-/// Most sources of roles that are followed from one role. Whoever may write roles may have each name thousands of others.
-const MOST_FOLLOWED: usize = 10_000;
-
-/// Whether a role is a source of its own, be it through others, or may be: then it cannot wait for its sources.
-pub fn is_its_own_source(world: &dyn World, role: &CrossAccountRole) -> bool {
-    let itself = ObjectKey::of(role);
-    let of =
-        |role: &CrossAccountRole| sources_named(role).into_iter().filter_map(|key| if let SourceKey::Role(key) = key { Some(key) } else { None });
-    let mut seen = BTreeSet::new();
-    let mut next: Vec<ObjectKey> = of(role).collect();
-    let mut followed = next.len();
-    while let Some(key) = next.pop() {
-        if key == itself || followed > MOST_FOLLOWED {
-            return true;
-        }
-        if seen.insert(key.clone())
-            && let Some(role) = world.role(&key)
-        {
-            let before = next.len();
-            next.extend(of(&role).filter(|key| !seen.contains(key)));
-            followed += next.len() - before;
-        }
-    }
-    false
 }
 
 /// The roles that a user is to be allowed to assume, in the order of their keys.
@@ -459,7 +419,8 @@ pub fn arns_naming(world: &dyn World, source: &SourceKey) -> BTreeSet<Arn> {
 }
 
 fn assumable(world: &dyn World, source: SourceObject<'_>, role: &CrossAccountRole) -> Option<AssumableRole> {
-    if role.metadata.deletion_timestamp.is_some() {
+    let leaving = Leaving::of(world, &role.metadata, &Ref::Role(ObjectKey::of(role)));
+    if leaving == Leaving::Goes {
         return None;
     }
     let (name, path) = role_identity(role).ok()?;
@@ -498,6 +459,7 @@ fn assumable(world: &dyn World, source: SourceObject<'_>, role: &CrossAccountRol
     let arn = Arn::role(&at.partition, &at.id, &path, &name);
     Some(match intent {
         _ if is_another => of(arn, Intent::Revoke, !stalled),
+        Intent::Grant if leaving == Leaving::Waits => of(arn, Intent::Freeze, false),
         Intent::Grant if !own => of(arn, Intent::Freeze, !stalled),
         Intent::Grant if !world.is_proven(role) => of(arn, Intent::Freeze, false),
         intent => of(arn, intent, false),
@@ -517,7 +479,7 @@ pub(super) fn relation(world: &dyn World, role: &CrossAccountRole, at: &Resolved
     let (own, name) = (source.meta().namespace.as_deref().unwrap_or_default(), told_name(&key));
     let namespace = role.metadata.namespace.as_deref().unwrap_or_default();
     let none = |problem: Problem| Relation { intent: Intent::Revoke, problem: Some(problem), source_at: None };
-    if !is_within_reach(role, world.namespace_labels(namespace).as_ref(), source) {
+    if !is_within_reach(world, role, world.namespace_labels(namespace).as_ref(), source) {
         return none(out_of_reach(namespace, &key, format!("{name} is being deleted")));
     }
     let source_at = match resolve_account(world, source.account_name()) {
@@ -538,14 +500,18 @@ pub(super) fn relation(world: &dyn World, role: &CrossAccountRole, at: &Resolved
             let refused = check_namespace(world, &source_at, own, source.is_placed(world)).err()?;
             Some(unready(namespace, &key, || format!("{name}: {}", refused.message)))
         });
+    let frozen = frozen.or_else(|| {
+        let waits = || format!("{name} is being deleted, which waits until a person confirms it: what it may assume stays until then");
+        (source.leaving(world) == Leaving::Waits).then(|| unready(namespace, &key, waits))
+    });
     Relation { intent: if frozen.is_some() { Intent::Freeze } else { Intent::Grant }, problem: frozen, source_at: Some(source_at) }
 }
 
 /// Whether a role may have a source at all: it is not about to go, and lets the role's namespace, which has these labels, name it.
-pub(super) fn is_within_reach(role: &CrossAccountRole, labels: Option<&Labels>, source: SourceObject<'_>) -> bool {
+pub(super) fn is_within_reach(world: &dyn World, role: &CrossAccountRole, labels: Option<&Labels>, source: SourceObject<'_>) -> bool {
     let namespace = |meta: &ObjectMeta| meta.namespace.clone().unwrap_or_default();
     let (own, naming) = (namespace(source.meta()), namespace(&role.metadata));
-    source.meta().deletion_timestamp.is_none() && shared_with(source.allow_roles_from(), &own, &naming, labels)
+    source.leaving(world) != Leaving::Goes && shared_with(source.allow_roles_from(), &own, &naming, labels)
 }
 
 /// Why a role of a namespace gets nothing of a source that is `gone`, as the source's own namespace is told, or does not let that namespace name it. Which of

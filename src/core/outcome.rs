@@ -45,6 +45,8 @@ pub struct Outcome {
     pub problems: Vec<Problem>,
     /// What works and is worth knowing; told where there is no problem.
     pub warnings: Vec<String>,
+    /// What a person is to hear of at once, by an Event.
+    pub alarm: Option<Problem>,
 }
 
 impl Outcome {

@@ -5,12 +5,10 @@ use std::sync::Arc;
 
 use super::assume::SessionRights;
 use super::document::wildcard_match;
-use super::grants::{
-    Grant, Intent, Relation, SourceObject, guard_root, is_selected, is_within_reach, key_in, namespaces_selected, out_of_reach, parse, relation,
-    searched, told_name, unready,
-};
+use super::grants::{Grant, Intent, Relation, SourceObject, guard_root, is_within_reach, out_of_reach, parse, relation, told_name, unready};
 use super::listed::{is_cut, may_hide_replaced};
 use super::names::Arn;
+use super::naming::{is_selected, key_in, namespaces_selected, searched};
 use super::outcome::Problem;
 use super::placement::{ResolvedAccount, check_namespace, resolve_account};
 use super::require::{Caller, conditions, matching, session_rights, with_tags_bounded};
@@ -78,7 +76,7 @@ fn meant<'a>(world: &dyn World, role: &'a CrossAccountRole) -> Vec<Vec<Meant<'a>
     // A selector asks for nobody by name, so it is no mistake that it meets somebody who does not want to be named, or is about to go.
     let reachable = |namespace: &str| {
         let mut users = world.users_in(namespace);
-        users.retain(|user| is_within_reach(role, labels.as_ref(), SourceObject::User(user)));
+        users.retain(|user| is_within_reach(world, role, labels.as_ref(), SourceObject::User(user)));
         users
     };
     let users: BTreeMap<String, Vec<Arc<BastionUser>>> = namespaces_selected(role).into_iter().map(|name| (name.clone(), reachable(&name))).collect();

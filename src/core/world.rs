@@ -146,6 +146,8 @@ pub trait World: Send + Sync {
     fn is_gone(&self, id: &str) -> bool;
     /// Whether a read has shown, when that was certain, that there is nothing in AWS that was made for a CrossAccountRole of whose role no status tells.
     fn is_unmade(&self, role: &ObjectKey) -> bool;
+    /// Whether the deletion of a user or role waits until a person confirms it: what it has in AWS stays as it is.
+    fn is_held(&self, of: &Ref) -> bool;
     /// The labels of a namespace, or None where there is no such namespace.
     fn namespace_labels(&self, name: &str) -> Option<Labels>;
 }

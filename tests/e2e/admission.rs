@@ -218,6 +218,22 @@ async fn statement_18_row_20_descriptions_have_the_characters_that_iam_stores() 
 }
 
 #[tokio::test]
+async fn a_brake_for_deletions_has_a_share_and_a_number() -> Result<()> {
+    let braked = |brake: &str| {
+        account(&format!("accountID: '222222222222', deletionBrake: {brake}, access: {{ambient: {{}}}}, allowedNamespaces: {{from: All}}"))
+    };
+    refused(&[
+        (braked("{share: 0, number: 1}"), &["spec.deletionBrake.share", "greater than or equal to 1"]),
+        (braked("{share: 101, number: 1}"), &["spec.deletionBrake.share", "less than or equal to 100"]),
+        (braked("{share: 1, number: 0}"), &["spec.deletionBrake.number", "greater than or equal to 1"]),
+        (braked("{share: 1, number: 10001}"), &["spec.deletionBrake.number", "less than or equal to 10000"]),
+        (braked("{share: 1}"), &["spec.deletionBrake.number", "Required value"]),
+        (braked("{number: 1}"), &["spec.deletionBrake.share", "Required value"]),
+    ])
+    .await
+}
+
+#[tokio::test]
 async fn an_account_has_one_kind_of_access() -> Result<()> {
     let one = "set exactly one of ambient, assumeRole and secretRef";
     let through = |via: &str, fields: &str| {
@@ -593,7 +609,7 @@ async fn everything_that_is_valid_is_accepted() -> Result<()> {
                 "accountID: '222222222222', partition: aws-us-gov, region: us-gov-west-1, allowedNamespaces: {from: Names, names: [team-a, team-b]}, \
                  access: {assumeRole: {roleARN: 'arn:aws-us-gov:iam::222222222222:role/ops/rolebridge', externalID: 'a:b/c=d,e.f@g-h+i_j', \
                  sessionName: rolebridge@test, duration: 15m}}, guardrails: {accountRootTrust: true}, \
-                 limits: {requestsPerSecond: 100, burst: 1000, concurrency: 64}, consoleAlias: gov-2-prod",
+                 limits: {requestsPerSecond: 100, burst: 1000, concurrency: 64}, consoleAlias: gov-2-prod, deletionBrake: {share: 100, number: 10000}",
             ),
             allowing("{from: Selector, selector: {matchLabels: {team: data}}}"),
             allowing("{from: Selector, selector: {matchExpressions: [{key: team, operator: In, values: [a, b]}, {key: x, operator: Exists}]}}"),

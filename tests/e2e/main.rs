@@ -6,6 +6,7 @@ mod api_model;
 mod api_server;
 mod assume;
 mod bootstrap;
+mod brake;
 mod campaign;
 mod change;
 mod chart;

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rolebridge::api::permissions::Permissions;
-use rolebridge::api::{AWSAccount, BastionUser, CrossAccountRole, FINALIZER, Managed};
+use rolebridge::api::{AWSAccount, BastionUser, CrossAccountRole, FINALIZER, Managed, Reason};
 use rolebridge::core::access::via;
 use rolebridge::core::action::{Action, Receipt};
 use rolebridge::core::document::Document;
-use rolebridge::core::grants::{selects, sources_named};
 use rolebridge::core::names::UniqueID;
+use rolebridge::core::naming::{selects, sources_named};
 use rolebridge::core::observed::Observed;
 use rolebridge::core::permissions::{ConfigText, ConfigTexts, config_references};
 use rolebridge::core::world::{Labels, ObjectKey, Ref, SourceKey, World};
@@ -264,6 +264,15 @@ impl World for Cluster {
 
     fn is_unmade(&self, role: &ObjectKey) -> bool {
         self.unmade.contains(role)
+    }
+
+    fn is_held(&self, of: &Ref) -> bool {
+        // A new process knows it by that, too.
+        match of {
+            Ref::User(key) => self.users.get(key).is_some_and(|user| user.says(&[Reason::DeletionHeld])),
+            Ref::Role(key) => self.roles.get(key).is_some_and(|role| role.says(&[Reason::DeletionHeld])),
+            Ref::Account(_) => false,
+        }
     }
 
     fn namespace_labels(&self, name: &str) -> Option<Labels> {

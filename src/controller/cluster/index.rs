@@ -9,8 +9,8 @@ use super::kind::Kind;
 use super::relations::{Dependency, Relations};
 use super::stores::Stores;
 use crate::api::{BastionUser, Condition, CrossAccountRole, Managed, Reason};
-use crate::core::grants::selects;
 use crate::core::listed::is_cut;
+use crate::core::naming::selects;
 use crate::core::permissions::config_references;
 use crate::core::placement::shared_with;
 use crate::core::world::{ObjectKey, Ref, SourceKey};
@@ -211,6 +211,16 @@ impl Index {
     /// The resources that refer to an AWSAccount, in order.
     pub fn referring_to(&self, account: &str) -> Vec<Ref> {
         self.relations.lock().needed_by(&Dependency::Account(account.into())).cloned().collect()
+    }
+
+    /// How many users and roles are placed in an AWSAccount.
+    pub fn placed_in(&self, account: &str) -> usize {
+        let is_placed = |of: &&Ref| match of {
+            Ref::User(key) => self.stores.user(key).is_some_and(|user| user.account_name() == account),
+            Ref::Role(key) => self.stores.role(key).is_some_and(|role| role.account_name() == account),
+            Ref::Account(_) => false,
+        };
+        self.relations.lock().needed_by(&Dependency::Account(account.into())).filter(is_placed).count()
     }
 
     /// How much is kept beside the stores, by kind.

@@ -13,7 +13,7 @@ use crate::api::reading::Read;
 use crate::api::trust::Source;
 use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
 use crate::core::access::{LONG_LIVED_KEYS, via};
-use crate::core::grants::{namespaces_selected, sources_named};
+use crate::core::naming::{namespaces_selected, sources_named};
 use crate::core::permissions::config_references;
 use crate::core::sources::why_not_ready;
 use crate::core::world::{ObjectKey, Ref, SourceKey};

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod deeds;
+pub mod deletions;
 pub mod liveness;
 pub mod memory;
 pub mod observation;

@@ -94,6 +94,7 @@ impl Lab {
             woken: Mutex::new(woken),
         };
         let lab = Self { context, api, aws, watches: Arc::new(watches) };
+        lab.context.all_listed();
         lab.apply(json!({"kind": "Namespace", "metadata": {"name": "data"}}));
         for (name, id) in [("utils", "111111111111"), ("prod", "222222222222")] {
             lab.apply(json!({"kind": "AWSAccount", "metadata": {"name": name}, "spec": {
@@ -284,8 +285,10 @@ impl ApiServer {
         let is_held = object["metadata"]["finalizers"].as_array().is_some_and(|held| !held.is_empty());
         if is_held {
             // Long ago, so that nobody is waited for.
+            let version = self.next_version();
             object["metadata"]["deletionTimestamp"] = json!("2026-01-02T00:00:00Z");
-            object["metadata"]["resourceVersion"] = json!(self.next_version().to_string());
+            object["metadata"]["resourceVersion"] = json!(version.to_string());
+            object["metadata"]["generation"] = json!(version);
         } else {
             objects.remove(&path(kind, name));
         }

@@ -63,6 +63,10 @@ impl World for Accounts {
         false
     }
 
+    fn is_held(&self, _: &Ref) -> bool {
+        false
+    }
+
     fn namespace_labels(&self, _: &str) -> Option<Labels> {
         None
     }

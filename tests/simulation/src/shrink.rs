@@ -170,7 +170,9 @@ fn collect(value: &Value, path: &str, found: &mut Vec<String>) {
         Value::Object(fields) => {
             for (name, field) in fields {
                 let path = format!("{path}/{name}");
-                if !REQUIRED.contains(&name.as_str()) {
+                // A source has one of its forms.
+                let is_form = path.rsplit('/').nth(2) == Some("from");
+                if !is_form && !REQUIRED.contains(&name.as_str()) {
                     found.push(path.clone());
                 }
                 if matches!(name.as_str(), "trust" | "from" | "permissions") || path.contains("/trust/") {
