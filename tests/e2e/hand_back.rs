@@ -1,0 +1,325 @@
+//! `rolebridge release --all`: everything is handed back before an uninstall. Users, roles, policies and trust stay in AWS as they are, without owner tags, and
+//! the resources can be deleted without anything happening there.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use rolebridge::api::{FINALIZER, Managed};
+use rolebridge::core::subject::Subject;
+use rolebridge_testbed::{
+    Credentials, Operator, Seen,
+    aws_sim::{AccountState, Fault, FaultKind, FaultWhen},
+    charts,
+};
+use serde_json::{Value, json};
+
+use crate::support::{
+    Account, Counts, INSTALLATION, LIST, Rights, Tenant, World, bastion_user, condition, config_map, cross_account_role, new_key, role,
+};
+
+const NOBODY: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"}}"#;
+
+/// A user that may assume a role with a customer-managed policy, in two accounts, and a role of somebody else.
+struct Scene<'w> {
+    tenant: Tenant<'w>,
+    utils: Account,
+    prod: Account,
+    alice: Credentials,
+    /// What the accounts held when all was ready.
+    before: [AccountState; 2],
+}
+
+impl<'w> Scene<'w> {
+    async fn new(world: &'w World) -> Result<Self> {
+        let tenant = world.tenant().await?;
+        let (utils, prod) = (tenant.ready_account("utils", "").await?, tenant.ready_account("prod", "").await?);
+        prod.iam.create_role().role_name("theirs").assume_role_policy_document(NOBODY).send().await?;
+        let permissions = "permissions: {customerManagedPolicies: [{name: list, configMapKeyRef: {name: policies, key: list.json}}]}";
+        let reader = cross_account_role("reader", &prod, "{user: {name: alice}}", &format!("tags: {{team: data}}, {permissions}"));
+        let theirs = cross_account_role("theirs", &prod, "{user: {name: alice}}", "");
+        let users = bastion_user("alice", &utils, "tags: {team: data}");
+        tenant.apply(&format!("{}\n{users}{reader}{theirs}", config_map("policies", "list.json", LIST))).await?;
+        tenant.ready(&tenant.roles(), "reader").await?;
+        tenant.ready(&tenant.users(), "alice").await?;
+        tenant.concluded(&tenant.roles(), "theirs", "Conflict").await?;
+        let alice = new_key(&utils.iam, "alice").await?;
+        tenant.quiet(Duration::from_secs(1)).await?;
+        let before = [tenant.state(&utils).await?, tenant.state(&prod).await?];
+        Ok(Self { tenant, utils, prod, alice, before })
+    }
+
+    async fn state(&self) -> Result<[AccountState; 2]> {
+        Ok([self.tenant.state(&self.utils).await?, self.tenant.state(&self.prod).await?])
+    }
+
+    /// Asserts that AWS is as it was when all was ready, but for the owner tags, and that the grant works.
+    async fn is_handed_back(&self) -> Result<()> {
+        assert_eq!(self.state().await?, self.before.clone().map(without_owner_tags));
+        ensure!(self.tenant.world.may_assume(&self.alice, &self.prod.arn("role/reader")).await?);
+        Ok(())
+    }
+
+    /// Every resource of the scene as the API server has it, by kind and name.
+    async fn objects(&self) -> Result<BTreeMap<String, Value>> {
+        let (tenant, mut all) = (&self.tenant, BTreeMap::new());
+        for kind in ["awsaccounts", "bastionusers", "crossaccountroles"] {
+            let list = tenant.world.testbed.kubectl(&["get", kind, "--namespace", &tenant.namespace, "--output", "json"]).await?;
+            let list: Value = serde_json::from_str(&list)?;
+            let name = |object: &Value| format!("{kind}/{}", object["metadata"]["name"].as_str().unwrap_or_default());
+            all.extend(list["items"].as_array().context("no items")?.iter().map(|object| (name(object), object.clone())));
+        }
+        Ok(all)
+    }
+
+    /// Asserts that no resource is held any more, and that each says what has become of it.
+    async fn is_let_go(&self) -> Result<()> {
+        for (name, object) in self.objects().await? {
+            ensure!(object["metadata"]["finalizers"].is_null(), "{name}: {object}");
+            let arns = ["userARN", "userID", "roleARN", "roleID", "callerARN", "policies"];
+            ensure!(arns.iter().all(|field| object["status"][field].is_null()), "{name}: {object}");
+            let ready = object["status"]["conditions"].as_array().into_iter().flatten().find(|condition| condition["type"] == "Ready");
+            assert_eq!(ready.map(|ready| (&ready["status"], &ready["reason"])), Some((&json!("False"), &json!("Released"))), "{name}");
+        }
+        Ok(())
+    }
+
+    /// Deletes everything as the tenant and an administrator do, after which AWS is as it was.
+    async fn is_deleted_at_once(&self) -> Result<()> {
+        let since = self.tenant.world.last_call().await?;
+        let member = self.tenant.member(Rights::Edit).await?;
+        member.kubectl(&["delete", "--timeout=20s", "--all", "crossaccountroles,bastionusers"], None).await?;
+        self.tenant.delete(&[&format!("awsaccount/{}", self.utils.name), &format!("awsaccount/{}", self.prod.name)]).await?;
+        assert_eq!(self.tenant.world.last_call().await?, since);
+        self.is_handed_back().await
+    }
+}
+
+fn without_owner_tags(mut state: AccountState) -> AccountState {
+    let all = state.users.iter_mut().chain(&mut state.roles).chain(&mut state.policies);
+    for tags in all.filter_map(|object| object["tags"].as_object_mut()) {
+        tags.retain(|key, _| !key.starts_with("rolebridge.io/"));
+    }
+    state
+}
+
+/// Starts `rolebridge release --all` with the rights of the operator.
+fn start(world: &World, kubeconfig: &Path, installation: &str, more: &[&str]) -> Result<Operator> {
+    let env = world.testbed.aws.environment_for(world.operator_credentials());
+    let args = ["release", "--all", "--installation", installation, "--namespace", charts::NAMESPACE];
+    world.testbed.operator(Path::new(env!("CARGO_BIN_EXE_rolebridge")), kubeconfig, &env, &[args.as_slice(), more].concat())
+}
+
+/// Whether it has succeeded, and all that it has said.
+async fn end(world: &World, release: Operator) -> Result<(bool, String)> {
+    let ended = || async { Ok(Seen::from_option(release.exit_status(), || release.log())) };
+    let status = world.testbed.wait_for("rolebridge release ends", ended).await?;
+    Ok((status.success(), release.log()))
+}
+
+async fn release(world: &World, more: &[&str]) -> Result<(bool, String)> {
+    end(world, start(world, world.operator_kubeconfig(), INSTALLATION, more)?).await
+}
+
+/// Asserts that it has ended like this, and has said each of `words`.
+fn assert_said((good, said): &(bool, String), is_good: bool, words: &[&str]) -> Result<()> {
+    ensure!(*good == is_good, "{said}");
+    for word in words {
+        ensure!(said.contains(word), "it does not say {word:?}:\n{said}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn everything_is_handed_back_and_stays_in_aws_as_it_is() -> Result<()> {
+    let world = World::own().await?;
+    let operator = world.operator()?;
+    let scene = Scene::new(&world).await?;
+    let accounts = [&scene.utils, &scene.prod];
+
+    // Neither what would be done nor a running operator changes anything.
+    let (objects, since) = (scene.objects().await?, world.last_call().await?);
+    let would = release(&world, &["--dry-run"]).await?;
+    let tags = "remove tags rolebridge.io/installation, rolebridge.io/owner, rolebridge.io/uid of";
+    let mut words: Vec<String> =
+        ["role reader", &format!("policy {}", scene.prod.arn("policy/list")), "user alice"].iter().map(|what| format!("{tags} {what}")).collect();
+    words.extend([scene.utils.name.clone(), "leave role theirs as it is".to_owned(), "nothing was changed".to_owned()]);
+    assert_said(&would, true, &words.iter().map(String::as_str).collect::<Vec<_>>())?;
+    assert_eq!(world.counts_in(&accounts, since).await?.0, Counts::new());
+    assert_eq!(scene.objects().await?, objects);
+    let stopped = release(&world, &[]).await?;
+    assert_said(&stopped, false, &["an operator is at work", "--replicas=0", "Nothing was changed"])?;
+    assert_eq!((world.counts_in(&accounts, since).await?.0, scene.state().await?), (Counts::new(), scene.before.clone()));
+    scene.tenant.ready(&scene.tenant.roles(), "reader").await?;
+    let is_held = |object: &Value| object["metadata"]["finalizers"] == json!([FINALIZER]);
+    let held = objects.values().filter(|object| is_held(object)).count();
+    assert_eq!(scene.objects().await?.values().filter(|object| is_held(object)).count(), held);
+
+    ensure!(operator.terminate().await?.success());
+    // Under another ID it would find nothing of its own, and must not let go of what it does not find.
+    let elsewhere = end(&world, start(&world, world.operator_kubeconfig(), "another", &["--dry-run"])?).await?;
+    assert_said(&elsewhere, false, &[&format!("rolebridge.io/installation={INSTALLATION}"), "Give --installation as the operator has it"])?;
+
+    let done = release(&world, &[]).await?;
+    assert_said(&done, true, &words[..3].iter().map(String::as_str).chain(["take its finalizer off", "done"]).collect::<Vec<_>>())?;
+    let (writes, _) = world.counts_in(&accounts, since).await?;
+    assert_eq!(writes, [("UntagPolicy", 1), ("UntagRole", 1), ("UntagUser", 1)].map(|(name, count)| (name.to_owned(), count)).into());
+    ensure!(role(&scene.before[1], "theirs") == role(&scene.state().await?[1], "theirs"));
+    scene.is_handed_back().await?;
+    scene.is_let_go().await?;
+    let again = release(&world, &[]).await?;
+    assert_said(&again, true, &["nothing is left to hand back"])?;
+    scene.is_deleted_at_once().await
+}
+
+/// Waits until what the command asks for is held, kills it, and waits until that is given up. `is` tells whether all of it is held, or nothing.
+async fn kill(world: &World, release: &Operator, is: impl AsyncFn(bool) -> Result<bool>) -> Result<()> {
+    let held = |wanted: bool| {
+        let is = &is;
+        move || async move { Ok(Seen::from_option(is(wanted).await?.then_some(()), || release.log())) }
+    };
+    world.testbed.wait_for("it is held", held(true)).await?;
+    release.kill();
+    world.testbed.wait_for("what it asked for is given up", held(false)).await
+}
+
+#[tokio::test]
+async fn it_may_die_anywhere_and_goes_on_when_it_is_run_again() -> Result<()> {
+    let world = World::own().await?;
+    let gate = world.gate().await?;
+    let operator = world.operator()?;
+    let scene = Scene::new(&world).await?;
+    ensure!(operator.terminate().await?.success());
+    let (tenant, aws) = (&scene.tenant, &world.testbed.aws);
+
+    // While it looks whether an operator is at work: what has lost its finalizer for that can be deleted by nobody.
+    gate.hold(1, FaultWhen::After);
+    let release = start(&world, gate.kubeconfig(), INSTALLATION, &[])?;
+    kill(&world, &release, async |wanted| Ok(gate.is_holding() == wanted)).await?;
+    gate.open();
+    let member = tenant.member(Rights::Edit).await?;
+    member.kubectl_refused(&["delete", "bastionuser/alice"], None, &["something in AWS"]).await?;
+    assert_eq!(scene.state().await?, scene.before);
+
+    // Right after AWS has done it, in both accounts.
+    for operations in [&["UntagUser", "UntagPolicy"][..], &["UntagRole"]] {
+        let mut faults = vec![];
+        for operation in operations {
+            faults.push(aws.inject(&Fault::of(FaultKind::Hold, operation).after()).await?);
+        }
+        let release = start(&world, gate.kubeconfig(), INSTALLATION, &[])?;
+        let held = async |wanted: bool| -> Result<bool> {
+            let all = aws.faults().await?;
+            Ok(all.iter().filter(|status| faults.contains(&status.id)).all(|status| (status.held > 0) == wanted))
+        };
+        kill(&world, &release, held).await?;
+        aws.clear_faults().await?;
+    }
+    assert_eq!(scene.state().await?, scene.before.clone().map(without_owner_tags));
+    // Two writes find out whether an operator is at work. Then the status of the role is emptied; and its finalizer goes, in the next run.
+    for what in ["status", "finalizer"] {
+        gate.hold(3, FaultWhen::After);
+        let release = start(&world, gate.kubeconfig(), INSTALLATION, &[])?;
+        kill(&world, &release, async |wanted| Ok(gate.is_holding() == wanted)).await?;
+        gate.open();
+        let reader = tenant.roles().get("reader").await?;
+        ensure!(reader.reported_arn().is_none() && reader.is_finalized() == (what == "status"), "{what}: {reader:?}");
+    }
+    let done = end(&world, start(&world, gate.kubeconfig(), INSTALLATION, &[])?).await?;
+    assert_said(&done, true, &[])?;
+    scene.is_let_go().await?;
+    scene.is_deleted_at_once().await
+}
+
+#[tokio::test]
+async fn an_operator_that_starts_meanwhile_is_noticed() -> Result<()> {
+    let world = World::own().await?;
+    let operator = world.operator()?;
+    let scene = Scene::new(&world).await?;
+    let (tenant, aws) = (&scene.tenant, &world.testbed.aws);
+    ensure!(operator.terminate().await?.success());
+    let fault = aws.inject(&Fault::of(FaultKind::Hold, "UntagPolicy")).await?;
+    let release = start(&world, world.operator_kubeconfig(), INSTALLATION, &[])?;
+    let is_held = |wanted: bool| {
+        move || async move {
+            let alice = tenant.users().get("alice").await?;
+            let has_come_about = alice.is_finalized() == wanted && alice.reported_arn().is_none();
+            Ok(Seen::from_option(has_come_about.then_some(()), || format!("{alice:?}")))
+        }
+    };
+    world.testbed.wait_for("the user is handed back", is_held(false)).await?;
+    let operator = world.operator()?;
+    world.testbed.wait_for("the operator holds the user again", is_held(true)).await?;
+    aws.release(fault).await?;
+    let said = end(&world, release).await?;
+    assert_said(&said, false, &["BastionUser", "has its finalizer again: an operator is at work"])?;
+    ensure!(world.may_assume(&scene.alice, &scene.prod.arn("role/reader")).await?);
+
+    ensure!(operator.terminate().await?.success());
+    assert_said(&self::release(&world, &[]).await?, true, &["done"])?;
+    scene.is_handed_back().await?;
+    scene.is_let_go().await
+}
+
+#[tokio::test]
+async fn what_cannot_be_handed_back_is_told_and_stays_held() -> Result<()> {
+    let world = World::own().await?;
+    let operator = world.operator()?;
+    let scene = Scene::new(&world).await?;
+    let (tenant, aws) = (&scene.tenant, &world.testbed.aws);
+    // An account that lets the operator in no more, and one that is no more.
+    let closed = tenant.ready_account("closed", "").await?;
+    tenant.apply(&(bastion_user("carol", &closed, "") + &bastion_user("dave", &closed, ""))).await?;
+    tenant.ready(&tenant.users(), "carol").await?;
+    tenant.ready(&tenant.users(), "dave").await?;
+    // One that is being deleted, and is not yet gone.
+    tenant.apply(&bastion_user("bob", &scene.utils, "")).await?;
+    tenant.ready(&tenant.users(), "bob").await?;
+    ensure!(operator.terminate().await?.success());
+    closed.iam.delete_role_policy().role_name("rolebridge").policy_name("manage-iam").send().await?;
+    world.testbed.kubectl(&["delete", "bastionuser/bob", "--namespace", &tenant.namespace, "--wait=false"]).await?;
+    let state = tenant.state(&scene.utils).await?;
+    aws.inject(&Fault::error("UntagRole", "AccessDenied", 403).in_account(&scene.prod.id).times(100)).await?;
+
+    let said = release(&world, &[]).await?;
+    let of = |kind: &str, name: &str| format!("not handed back: {kind}/{name}");
+    let in_team = |kind: &str, name: &str| of(kind, &format!("{}/{name}", tenant.namespace));
+    let words = [
+        in_team("CrossAccountRole", "reader") + ": AccessDenied",
+        in_team("BastionUser", "carol") + ": AccessDenied",
+        in_team("BastionUser", "dave") + ": AccessDenied",
+        of("AWSAccount", &scene.prod.name),
+        of("AWSAccount", &closed.name),
+        "by the annotation rolebridge.io/abandon=true".to_owned(),
+        "being deleted, and is gone by that".to_owned(),
+        "5 of the resources were not handed back".to_owned(),
+    ];
+    assert_said(&said, false, &words.iter().map(String::as_str).collect::<Vec<_>>())?;
+    for (object, is_held) in scene.objects().await? {
+        let stays = ["crossaccountroles/reader", "bastionusers/carol", "bastionusers/dave"].map(str::to_owned);
+        let accounts = [&scene.prod, &closed].map(|account| format!("awsaccounts/{}", account.name));
+        let stays = stays.iter().chain(&accounts).any(|name| *name == object);
+        assert_eq!(is_held["metadata"]["finalizers"] == json!([FINALIZER]), stays, "{object}");
+    }
+    ensure!(tenant.users().get_opt("bob").await?.is_none());
+    assert_eq!(tenant.state(&scene.utils).await?, without_owner_tags(state));
+    let reader = tenant.roles().get("reader").await?;
+    ensure!(
+        condition(&reader, "Ready").is_some_and(|ready| ready.status == "True") && reader.status().is_some_and(|status| status.role_arn.is_some())
+    );
+
+    // Once AWS lets it, the rest goes; and what a person gives up, without a word to AWS.
+    aws.clear_faults().await?;
+    world
+        .testbed
+        .kubectl(&["annotate", "bastionuser/carol", "bastionuser/dave", "--namespace", &tenant.namespace, "rolebridge.io/abandon=true"])
+        .await?;
+    let before = tenant.state(&closed).await?;
+    let said = release(&world, &[]).await?;
+    assert_said(&said, true, &[&format!("give up {}", closed.arn("user/carol")), "done"])?;
+    assert_eq!(tenant.state(&closed).await?, before);
+    scene.is_let_go().await?;
+    let state = scene.state().await?;
+    assert_eq!(state[1], without_owner_tags(scene.before[1].clone()));
+    ensure!(world.may_assume(&scene.alice, &scene.prod.arn("role/reader")).await?);
+    Ok(())
+}
