@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     authorization::v1::{SelfSubjectRulesReview, SelfSubjectRulesReviewSpec},
+    batch::v1::Job,
     core::v1::{Container, EnvVar, Pod},
     networking::v1::{NetworkPolicy, NetworkPolicySpec},
     rbac::v1::{ClusterRole, ClusterRoleBinding},
@@ -288,6 +289,35 @@ async fn the_operator_runs_as_the_deployment_says_and_answers_its_probes() -> Re
     wait_for_absence(&Api::<ClusterRole>::all(client.clone()), charts::RELEASE).await?;
     wait_for_absence(&Api::<ClusterRoleBinding>::all(client), charts::RELEASE).await?;
     testbed.kubectl(&["get", "crossaccountroles", "--all-namespaces"]).await.context("the resources went with the operator")?;
+    Ok(())
+}
+
+/// What the guide on uninstalling makes a Job of: the Pod of the Deployment, with other arguments.
+#[tokio::test]
+async fn a_job_with_the_pod_of_the_deployment_hands_everything_back() -> Result<()> {
+    let world = World::own().await?;
+    let testbed = &world.testbed;
+    let mut pod = serde_json::to_value(deployment(testbed).await?.spec.context("no spec")?.template)?;
+    let mut spec = pod["spec"].take();
+    spec["restartPolicy"] = json!("Never");
+    let container = spec["containers"][0].as_object_mut().context("no container")?;
+    ["livenessProbe", "readinessProbe", "ports"].iter().for_each(|field| drop(container.remove(*field)));
+    container.insert("args".to_owned(), json!(["release", "--all"]));
+    pod["spec"] = spec;
+    let job: Job = serde_json::from_value(json!({"metadata": {"name": "rolebridge-release"}, "spec": {"backoffLimit": 0, "template": pod}}))?;
+    let jobs = Api::<Job>::namespaced(testbed.control_plane.client().await?, charts::NAMESPACE);
+    let try_it = PostParams { dry_run: true, ..PostParams::default() };
+    let taken = jobs.create(&try_it, &job).await.context("the Job is refused")?;
+
+    let pod = taken.spec.and_then(|spec| spec.template.spec).context("no Pod")?;
+    let container = pod.containers.first().context("no container")?;
+    let environment: Vec<_> = container.env.iter().flatten().map(|variable| (variable.name.clone(), value_of(variable))).collect();
+    let arguments: Vec<_> = container.args.iter().flatten().map(String::as_str).collect();
+    let release = testbed.operator(Path::new(BINARY), world.operator_kubeconfig(), &environment, &arguments)?;
+    let ended = || async { Ok(Seen::from_option(release.exit_status(), || release.log())) };
+    let status = testbed.wait_for("the command ends", ended).await?;
+    let said = release.log();
+    ensure!(status.success() && said.contains(&format!("installation {INSTALLATION}")) && said.contains("nothing is left"), "{status}: {said}");
     Ok(())
 }
 

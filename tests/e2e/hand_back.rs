@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
+use kube::ResourceExt;
 use rolebridge::api::{FINALIZER, Managed};
 use rolebridge::core::subject::Subject;
 use rolebridge_testbed::{
@@ -258,6 +259,40 @@ async fn an_operator_that_starts_meanwhile_is_noticed() -> Result<()> {
     assert_said(&self::release(&world, &[]).await?, true, &["done"])?;
     scene.is_handed_back().await?;
     scene.is_let_go().await
+}
+
+/// Puts the owner tags of a resource on something in an account, as a person does.
+async fn tag_by_hand<K: Managed>(scene: &Scene<'_>, account: &Account, object: &K, on: &[&str]) -> Result<()> {
+    let owner = format!("Key=rolebridge.io/owner,Value={}/{}/{}", K::KIND, scene.tenant.namespace, object.name_any());
+    let uid = format!("Key=rolebridge.io/uid,Value={}", object.uid().context("no UID")?);
+    let installation = format!("Key=rolebridge.io/installation,Value={INSTALLATION}");
+    let args = [&["iam"], on, &["--tags", &owner, &uid, &installation]].concat();
+    scene.tenant.world.aws(&account.administrator, &args).await.map(drop)
+}
+
+#[tokio::test]
+async fn what_was_handed_back_is_given_back_by_its_tags_alone() -> Result<()> {
+    let world = World::own().await?;
+    let operator = world.operator()?;
+    let scene = Scene::new(&world).await?;
+    let (tenant, utils, prod) = (&scene.tenant, &scene.utils, &scene.prod);
+    ensure!(operator.terminate().await?.success());
+    assert_said(&release(&world, &[]).await?, true, &["done"])?;
+
+    let operator = world.operator()?;
+    tenant.concluded(&tenant.users(), "alice", "Conflict").await?;
+    tenant.concluded(&tenant.roles(), "theirs", "SourceNotReady").await?;
+    scene.is_handed_back().await?;
+    ensure!(operator.terminate().await?.success());
+    let (reader, alice) = (tenant.roles().get("reader").await?, tenant.users().get("alice").await?);
+    tag_by_hand(&scene, utils, &alice, &["tag-user", "--user-name=alice"]).await?;
+    tag_by_hand(&scene, prod, &reader, &["tag-role", "--role-name=reader"]).await?;
+    tag_by_hand(&scene, prod, &reader, &["tag-policy", "--policy-arn", &prod.arn("policy/list")]).await?;
+    let operator = world.operator()?;
+    tenant.ready(&tenant.users(), "alice").await?;
+    tenant.ready(&tenant.roles(), "reader").await?;
+    assert_eq!(scene.state().await?, scene.before);
+    operator.ensure_running()
 }
 
 #[tokio::test]
