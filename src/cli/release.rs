@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::{Context, bail};
 
 use super::connect::{Connected, Connection};
-use crate::controller::{HandedBack, Order, hand_back};
+use crate::controller::{HandedBack, Order, Tally, hand_back};
 use crate::runtime::telemetry;
 
 /// What is handed back, and how.
@@ -63,11 +63,33 @@ fn summary(handed_back: &HandedBack, is_dry_run: bool) -> Vec<String> {
         return vec!["nothing is left to hand back".to_owned()];
     }
     let done = if is_dry_run { "would be handed back" } else { "handed back" };
-    let account = |(name, tally): (&String, &crate::controller::Tally)| {
+    let account = |(name, tally): (&String, &Tally)| {
         let left = if tally.left == 0 { String::new() } else { format!(", {} not", tally.left) };
         format!("account {name}: {} {done}{left}", tally.done)
     };
     let left = handed_back.left.iter().map(|(of, why)| format!("not handed back: {of}: {why}"));
-    let end = if is_dry_run { "nothing was changed" } else { "done" };
-    handed_back.accounts.iter().map(account).chain(left).chain([end.to_owned()]).collect()
+    let end = if is_dry_run { Some("nothing was changed") } else { handed_back.left.is_empty().then_some("done") };
+    handed_back.accounts.iter().map(account).chain(left).chain(end.map(str::to_owned)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::world::{ObjectKey, Ref};
+
+    #[test]
+    fn it_is_told_what_was_done_in_each_account_and_what_was_not_done() {
+        let left = vec![(Ref::User(ObjectKey::new("data", "alice")), "AccessDenied: no".to_owned())];
+        let handed_back =
+            HandedBack { accounts: [("prod".to_owned(), Tally { done: 2, left: 0 }), ("utils".to_owned(), Tally { done: 1, left: 1 })].into(), left };
+        let not = "not handed back: BastionUser/data/alice: AccessDenied: no";
+        assert_eq!(summary(&handed_back, false), ["account prod: 2 handed back", "account utils: 1 handed back, 1 not", not]);
+        assert_eq!(
+            summary(&handed_back, true),
+            ["account prod: 2 would be handed back", "account utils: 1 would be handed back, 1 not", not, "nothing was changed"]
+        );
+        let all = HandedBack { accounts: [("prod".to_owned(), Tally { done: 2, left: 0 })].into(), left: vec![] };
+        assert_eq!(summary(&all, false), ["account prod: 2 handed back", "done"]);
+        assert_eq!(summary(&HandedBack::default(), false), ["nothing is left to hand back"]);
+    }
 }

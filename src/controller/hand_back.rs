@@ -90,7 +90,7 @@ impl Run<'_> {
         let works = by_account.into_iter().map(|(account, all)| self.in_account(account, all));
         let works = futures::stream::iter(works).buffer_unordered(ACCOUNTS_AT_ONCE.into());
         let handed_back = works.try_fold(HandedBack::default(), |all, part| std::future::ready(Ok(all.and(part)))).await?;
-        let handed_back = self.accounts(accounts, handed_back).await;
+        let handed_back = self.accounts(accounts, handed_back).await?;
         let released = std::mem::take(&mut *self.released.lock());
         if !self.is_dry_run {
             operator::ensure_none_held_again(&self.context, &released.into_iter().collect()).await?;
@@ -109,8 +109,15 @@ impl Run<'_> {
         by_account
     }
 
-    /// Hands back what is in one account. What passes by itself is waited for after all others had their turn.
-    async fn in_account(&self, account: String, mut all: Vec<Ref>) -> anyhow::Result<HandedBack> {
+    /// Hands back what is in one account.
+    async fn in_account(&self, account: String, all: Vec<Ref>) -> anyhow::Result<HandedBack> {
+        let (done, left) = self.one_by_one(all).await?;
+        Ok(HandedBack { accounts: [(account, Tally { done, left: left.len() })].into(), left })
+    }
+
+    /// Hands back one resource after the other. What passes by itself is waited for after all others had their turn. Returns how many were handed back, and
+    /// which were not.
+    async fn one_by_one(&self, mut all: Vec<Ref>) -> anyhow::Result<(usize, Vec<(Ref, String)>)> {
         let (mut done, mut left) = (0, vec![]);
         let mut last_done = Instant::now();
         let mut awaited = BTreeSet::new();
@@ -136,8 +143,7 @@ impl Run<'_> {
             }
             all = later.into_iter().map(|(of, _)| of).collect();
         }
-        let tally = Tally { done, left: left.len() };
-        Ok(HandedBack { accounts: [(account, tally)].into(), left })
+        Ok((done, left))
     }
 
     /// Makes sure that nobody works against this.
@@ -164,19 +170,17 @@ impl Run<'_> {
     }
 
     /// Lets the AWSAccounts go in which nothing is left, and by which no account is reached in which something is left.
-    async fn accounts(&self, accounts: BTreeSet<String>, mut handed_back: HandedBack) -> HandedBack {
+    async fn accounts(&self, accounts: BTreeSet<String>, mut handed_back: HandedBack) -> anyhow::Result<HandedBack> {
         let needed = self.needed(&handed_back.accounts);
-        for name in accounts {
-            let of = Ref::Account(ObjectKey::new("", &name));
+        for name in &accounts {
             handed_back.accounts.entry(name.clone()).or_default();
-            if needed.contains(&name) {
-                let message = "stays, since users or roles in it, or in an account that is reached through it, were not handed back";
-                handed_back.left.push((of, message.to_owned()));
-            } else if let Err(setback) = self.one(&of).await {
-                handed_back.left.push((of, setback.told()));
-            }
         }
-        handed_back
+        let (needed, free): (Vec<Ref>, Vec<Ref>) =
+            accounts.iter().map(|name| Ref::Account(ObjectKey::new("", name))).partition(|of| needed.contains(&of.key().name));
+        let (_, left) = self.one_by_one(free).await?;
+        let why = "users or roles in it, or in an account that is reached through it, were not handed back";
+        handed_back.left.extend(needed.into_iter().map(|of| (of, why.to_owned())).chain(left));
+        Ok(handed_back)
     }
 
     /// The accounts in which something is left, and those by which these are reached.

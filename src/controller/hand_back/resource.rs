@@ -19,8 +19,9 @@ use crate::core::absence::{look_again, told};
 use crate::core::desired::owner;
 use crate::core::failure::Failure;
 use crate::core::hand_back::{plan_hand_back, unseen};
+use crate::core::observed::Observed;
 use crate::core::outcome::{Outcome, Problem};
-use crate::core::plan::DeletionTarget;
+use crate::core::plan::{DeletionTarget, Plan};
 use crate::core::subject::Subject;
 use crate::core::world::{ObjectKey, Ref};
 
@@ -124,7 +125,7 @@ async fn free_in_aws<K: Kind + Subject>(context: &Context, object: &K, is_dry_ru
             return Err(Setback { again: Some(look_again(doubt)), ..Setback::from(problem) });
         }
     }
-    Ok(steps(&target, plan.actions.iter().map(ToString::to_string).collect()))
+    Ok(steps(&target, &observed, &plan))
 }
 
 /// The turn of a resource in its account.
@@ -137,8 +138,13 @@ async fn permit(account: &Account, of: &Ref) -> Permit {
     }
 }
 
-fn steps(target: &DeletionTarget, actions: Vec<String>) -> Vec<String> {
-    if actions.is_empty() { vec![format!("leave {} as it is, since no owner tags of this resource are on it", target.name)] } else { actions }
+/// What is done in AWS, or why nothing is.
+fn steps(target: &DeletionTarget, found: &Observed, plan: &Plan) -> Vec<String> {
+    let nothing = || match &found.identity {
+        Some(found) => format!("leave {} as it is, which bears no owner tags that make it this resource's own", found.identity.name),
+        None => format!("find no {} in AWS", target.name),
+    };
+    if plan.actions.is_empty() { vec![nothing()] } else { plan.actions.iter().map(ToString::to_string).collect() }
 }
 
 /// Empties the status of an object, which told what it has in AWS, and takes its finalizer off. The API server deletes no object that tells of something in
