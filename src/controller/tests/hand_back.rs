@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::lab::Lab;
 use crate::api::{FINALIZER, Reason};
 use crate::controller::hand_back::{HandedBack, Order, hand_back};
-use crate::core::action::Action;
+use crate::core::action::{Action, Tagged};
 
 const PROD: &str = "222222222222";
 
@@ -92,4 +92,25 @@ async fn what_passes_is_tried_again_for_a_while_and_then_told() {
         assert_eq!(handed_back.left.iter().filter(|(_, why)| why == "AWSUnavailable: throttled").count(), if passes { 0 } else { 2 });
         assert_eq!(has_owner_tags(&lab, PROD, "role reader"), !passes);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_stays_while_something_is_left_in_it_or_behind_it() {
+    let lab = lab().await;
+    lab.apply(json!({"kind": "AWSAccount", "metadata": {"name": "behind"}, "spec": {
+        "accountID": "333333333333", "allowedNamespaces": {"from": "All"},
+        "access": {"assumeRole": {"roleARN": "arn:aws:iam::333333333333:role/rolebridge", "via": {"name": "prod"}}},
+    }}));
+    lab.apply(json!({"kind": "BastionUser", "metadata": {"name": "bob"}, "spec": {"accountRef": {"name": "behind"}}}));
+    lab.run(3).await;
+    assert_eq!(lab.ready("BastionUser", "bob").0, "Ready");
+    let is_of_bob = |action: &Action| matches!(action, Action::Untag(Tagged::Identity(who), _) if who.as_str() == "bob");
+    lab.aws.refuse(is_of_bob, Reason::AccessDenied, "not allowed to untag");
+    let (handed_back, _, _) = run(&lab).await;
+    let left: Vec<String> = handed_back.left.iter().map(|(of, _)| of.to_string()).collect();
+    assert_eq!(left, ["BastionUser/data/bob", "AWSAccount/behind", "AWSAccount/prod"]);
+    assert!(handed_back.left[0].1.contains("AccessDenied: not allowed to untag. A platform administrator can give up"), "{:?}", handed_back.left);
+    let held = ["behind", "prod", "utils"].map(|name| is_held(&lab, "AWSAccount", name));
+    assert_eq!(held, [true, true, false]);
+    assert!(!is_held(&lab, "CrossAccountRole", "reader") && is_held(&lab, "BastionUser", "bob"));
 }
