@@ -1,7 +1,13 @@
 //! Handing everything back, before Rolebridge is uninstalled: our tags come off in AWS, then the finalizers in the cluster, and nothing else changes.
 //!
 //! It is no pass of the controller and has no watches: it looks at the cluster once, goes through all that is held there, and ends. It may be broken off
-//! anywhere and run again. Users and roles go first, each by itself; an AWSAccount goes when nothing is left in it.
+//! anywhere and run again.
+//!
+//! The order is such that an operator that starts meanwhile does no harm. What has lost its tags is somebody else's to it, and it tells so and writes nothing:
+//! - First the tags come off the users, then off the roles. As long as the statuses tell who was made for a resource, grants to it stay.
+//! - Then it is looked again whether an operator is at work.
+//! - Only then are the statuses emptied and the finalizers taken off. By then nothing in AWS is the operator's to change.
+//! - An AWSAccount goes when nothing is left in it.
 
 mod listing;
 mod operator;
@@ -22,7 +28,7 @@ use crate::aws::BaseConfig;
 use crate::core::access::access_chain;
 use crate::core::placement::lookup_account;
 use crate::core::world::{ObjectKey, Ref};
-use resource::Setback;
+use resource::{Setback, is_held};
 
 /// How many accounts are worked in at the same time. In each account one resource follows the other.
 const ACCOUNTS_AT_ONCE: u16 = 8;
@@ -77,20 +83,43 @@ struct Run<'a> {
     released: Mutex<Vec<Ref>>,
 }
 
+/// Resources by the AWSAccounts that they are in.
+type ByAccount = BTreeMap<String, Vec<Ref>>;
+/// Resources that are not handed back, and why.
+type Left = Vec<(Ref, String)>;
+
+/// What is done with a resource.
+#[derive(Clone, Copy)]
+enum Step {
+    /// Its tags come off in AWS.
+    Free,
+    /// Its status is emptied, and its finalizer taken off.
+    LetGo,
+}
+
 impl Run<'_> {
     async fn all(&self) -> anyhow::Result<HandedBack> {
-        let by_account = self.held();
-        let accounts: BTreeSet<String> = held::<AWSAccount>(&self.context, Managed::is_finalized).map(|(_, name)| name).collect();
-        if by_account.is_empty() && accounts.is_empty() {
+        let (users, roles) = (held::<BastionUser>(&self.context, is_held), held::<CrossAccountRole>(&self.context, is_held));
+        let accounts = held::<AWSAccount>(&self.context, Managed::is_finalized);
+        if users.is_empty() && roles.is_empty() && accounts.is_empty() {
             return Ok(HandedBack::default());
         }
         if !self.is_dry_run {
-            operator::ensure_stopped(&self.context, self.tell).await?;
+            operator::ensure_stopped(&self.context, "Nothing was changed", self.tell).await?;
         }
-        let works = by_account.into_iter().map(|(account, all)| self.in_account(account, all));
-        let works = futures::stream::iter(works).buffer_unordered(ACCOUNTS_AT_ONCE.into());
-        let handed_back = works.try_fold(HandedBack::default(), |all, part| std::future::ready(Ok(all.and(part)))).await?;
-        let handed_back = self.accounts(accounts, handed_back).await?;
+        let mut left = vec![];
+        let freed_users = self.everywhere(Step::Free, &users, &mut left).await?;
+        let freed_roles = self.everywhere(Step::Free, &roles, &mut left).await?;
+        let freed = together(&freed_users, &freed_roles);
+        if !self.is_dry_run && !freed.is_empty() {
+            let so_far = "Owner tags are off in AWS, and the resources are as they were";
+            operator::ensure_stopped(&self.context, so_far, self.tell).await?;
+        }
+        let gone = self.everywhere(Step::LetGo, &freed, &mut left).await?;
+        let held = together(&users, &roles);
+        let done = |account: &String| gone.get(account).map_or(0, Vec::len);
+        let tallies = held.iter().map(|(account, all)| (account.clone(), Tally { done: done(account), left: all.len() - done(account) }));
+        let handed_back = self.accounts(&accounts, HandedBack { accounts: tallies.collect(), left }).await?;
         let released = std::mem::take(&mut *self.released.lock());
         if !self.is_dry_run {
             operator::ensure_none_held_again(&self.context, &released.into_iter().collect()).await?;
@@ -98,35 +127,31 @@ impl Run<'_> {
         Ok(handed_back)
     }
 
-    /// The users and roles that may have something in AWS, by their AWSAccounts.
-    fn held(&self) -> BTreeMap<String, Vec<Ref>> {
-        let mut by_account: BTreeMap<String, Vec<Ref>> = BTreeMap::new();
-        let users = held::<BastionUser>(&self.context, resource::is_held);
-        for (of, account) in users.chain(held::<CrossAccountRole>(&self.context, resource::is_held)) {
-            by_account.entry(account).or_default().push(of);
+    /// Does this with all of these resources, in some accounts at the same time. Returns those with which it is done.
+    async fn everywhere(&self, step: Step, all: &ByAccount, left: &mut Left) -> anyhow::Result<ByAccount> {
+        let works = all.iter().map(|(account, all)| async { anyhow::Ok((account.clone(), self.one_by_one(step, all.clone()).await?)) });
+        let works: Vec<_> = futures::stream::iter(works).buffer_unordered(ACCOUNTS_AT_ONCE.into()).try_collect().await?;
+        let mut done = ByAccount::new();
+        for (account, (done_there, left_there)) in works {
+            done.insert(account, done_there);
+            left.extend(left_there);
         }
-        by_account.values_mut().for_each(|all| all.sort());
-        by_account
+        Ok(done)
     }
 
-    /// Hands back what is in one account.
-    async fn in_account(&self, account: String, all: Vec<Ref>) -> anyhow::Result<HandedBack> {
-        let (done, left) = self.one_by_one(all).await?;
-        Ok(HandedBack { accounts: [(account, Tally { done, left: left.len() })].into(), left })
-    }
-
-    /// Hands back one resource after the other. What passes by itself is waited for after all others had their turn. Returns how many were handed back, and
-    /// which were not.
-    async fn one_by_one(&self, mut all: Vec<Ref>) -> anyhow::Result<(usize, Vec<(Ref, String)>)> {
-        let (mut done, mut left) = (0, vec![]);
+    /// Does this with one resource after the other. What passes by itself is waited for after all others had their turn. Returns those with which it is done,
+    /// and the others.
+    async fn one_by_one(&self, step: Step, mut all: Vec<Ref>) -> anyhow::Result<(Vec<Ref>, Left)> {
+        let (mut done, mut left) = (vec![], vec![]);
         let mut last_done = Instant::now();
         let mut awaited = BTreeSet::new();
         while !all.is_empty() {
             let mut later: Vec<(Ref, Duration)> = vec![];
             for of in all {
-                match self.one(&of).await {
+                match self.one(step, &of).await {
                     Ok(()) => {
-                        (done, last_done) = (done + 1, Instant::now());
+                        done.push(of);
+                        last_done = Instant::now();
                         self.ensure_undisturbed().await?;
                     }
                     Err(Setback { again: Some(pause), message, .. }) if last_done.elapsed() < PATIENCE => {
@@ -155,29 +180,33 @@ impl Run<'_> {
         }
     }
 
-    /// Hands back one resource, and tells how.
-    async fn one(&self, of: &Ref) -> Result<(), Setback> {
-        let steps = match of {
-            Ref::User(key) => resource::hand_back::<BastionUser>(&self.context, key, self.is_dry_run).await?,
-            Ref::Role(key) => resource::hand_back::<CrossAccountRole>(&self.context, key, self.is_dry_run).await?,
-            Ref::Account(key) => resource::let_account_go(&self.context, key, self.is_dry_run).await?,
+    /// Does this with one resource, and tells it.
+    async fn one(&self, step: Step, of: &Ref) -> Result<(), Setback> {
+        let (context, is_dry_run) = (&self.context, self.is_dry_run);
+        let told = match (step, of) {
+            (Step::Free, Ref::User(key)) => resource::free::<BastionUser>(context, key, is_dry_run).await?,
+            (Step::Free, Ref::Role(key)) => resource::free::<CrossAccountRole>(context, key, is_dry_run).await?,
+            (Step::LetGo, Ref::User(key)) => resource::let_go::<BastionUser>(context, key, is_dry_run).await?,
+            (Step::LetGo, Ref::Role(key)) => resource::let_go::<CrossAccountRole>(context, key, is_dry_run).await?,
+            (_, Ref::Account(key)) => resource::let_go::<AWSAccount>(context, key, is_dry_run).await?,
         };
-        if !steps.is_empty() {
-            (self.tell)(&format!("{of}: {}{}", if self.is_dry_run { "would " } else { "" }, steps.join("; ")));
-            self.released.lock().push(of.clone());
+        if let Some(told) = told {
+            (self.tell)(&format!("{of}: {}{told}", if is_dry_run { "would " } else { "" }));
+            if let Step::LetGo = step {
+                self.released.lock().push(of.clone());
+            }
         }
         Ok(())
     }
 
     /// Lets the AWSAccounts go in which nothing is left, and by which no account is reached in which something is left.
-    async fn accounts(&self, accounts: BTreeSet<String>, mut handed_back: HandedBack) -> anyhow::Result<HandedBack> {
+    async fn accounts(&self, accounts: &ByAccount, mut handed_back: HandedBack) -> anyhow::Result<HandedBack> {
         let needed = self.needed(&handed_back.accounts);
-        for name in &accounts {
+        for name in accounts.keys() {
             handed_back.accounts.entry(name.clone()).or_default();
         }
-        let (needed, free): (Vec<Ref>, Vec<Ref>) =
-            accounts.iter().map(|name| Ref::Account(ObjectKey::new("", name))).partition(|of| needed.contains(&of.key().name));
-        let (_, left) = self.one_by_one(free).await?;
+        let (needed, free): (Vec<Ref>, Vec<Ref>) = accounts.values().flatten().cloned().partition(|of| needed.contains(&of.key().name));
+        let (_, left) = self.one_by_one(Step::LetGo, free).await?;
         let why = "users or roles in it, or in an account that is reached through it, were not handed back";
         handed_back.left.extend(needed.into_iter().map(|of| (of, why.to_owned())).chain(left));
         Ok(handed_back)
@@ -193,19 +222,23 @@ impl Run<'_> {
     }
 }
 
-/// The objects of a kind that are held, with the AWSAccount that each is in or is.
-fn held<K: Kind>(context: &Context, is_held: fn(&K) -> bool) -> impl Iterator<Item = (Ref, String)> {
-    let all = K::all(&context.stores).into_iter().filter(move |object| is_held(object));
-    all.map(|object| (K::reference(ObjectKey::of(&*object)), object.account_name().to_owned()))
+/// The objects of a kind that are held.
+fn held<K: Kind>(context: &Context, is_held: fn(&K) -> bool) -> ByAccount {
+    let mut by_account = ByAccount::new();
+    for object in K::all(&context.stores).into_iter().filter(|object| is_held(object)) {
+        by_account.entry(object.account_name().to_owned()).or_default().push(K::reference(ObjectKey::of(&*object)));
+    }
+    by_account.values_mut().for_each(|all| all.sort());
+    by_account
+}
+
+fn together(some: &ByAccount, others: &ByAccount) -> ByAccount {
+    let mut all = some.clone();
+    others.iter().for_each(|(account, more)| all.entry(account.clone()).or_default().extend(more.iter().cloned()));
+    all
 }
 
 impl HandedBack {
-    fn and(mut self, other: Self) -> Self {
-        self.accounts.extend(other.accounts);
-        self.left.extend(other.left);
-        self
-    }
-
     /// Whether there was nothing to be handed back.
     pub fn is_nothing(&self) -> bool {
         self.accounts.is_empty() && self.left.is_empty()

@@ -6,7 +6,6 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
 use rolebridge::api::{FINALIZER, Managed};
-use rolebridge::core::subject::Subject;
 use rolebridge_testbed::{
     Credentials, Operator, Seen,
     aws_sim::{AccountState, Fault, FaultKind, FaultWhen},
@@ -15,7 +14,7 @@ use rolebridge_testbed::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    Account, Counts, INSTALLATION, LIST, Rights, Tenant, World, bastion_user, condition, config_map, cross_account_role, new_key, role,
+    Account, Counts, INSTALLATION, LIST, Rights, Tenant, World, assert_told, bastion_user, condition, config_map, cross_account_role, new_key, role,
 };
 
 const NOBODY: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"}}"#;
@@ -72,12 +71,19 @@ impl<'w> Scene<'w> {
         Ok(all)
     }
 
-    /// Asserts that no resource is held any more, and that each says what has become of it.
+    /// Asserts that no resource is held any more, and that none tells of anything in AWS.
     async fn is_let_go(&self) -> Result<()> {
         for (name, object) in self.objects().await? {
             ensure!(object["metadata"]["finalizers"].is_null(), "{name}: {object}");
-            let arns = ["userARN", "userID", "roleARN", "roleID", "callerARN", "policies"];
-            ensure!(arns.iter().all(|field| object["status"][field].is_null()), "{name}: {object}");
+            let facts = ["userARN", "userID", "roleARN", "roleID", "callerARN", "policies"];
+            ensure!(facts.iter().all(|field| object["status"][field].is_null()), "{name}: {object}");
+        }
+        Ok(())
+    }
+
+    /// Asserts that each resource says what has become of it.
+    async fn says_so(&self) -> Result<()> {
+        for (name, object) in self.objects().await? {
             let ready = object["status"]["conditions"].as_array().into_iter().flatten().find(|condition| condition["type"] == "Ready");
             assert_eq!(ready.map(|ready| (&ready["status"], &ready["reason"])), Some((&json!("False"), &json!("Released"))), "{name}");
         }
@@ -143,7 +149,7 @@ async fn everything_is_handed_back_and_stays_in_aws_as_it_is() -> Result<()> {
     let tags = "remove tags rolebridge.io/installation, rolebridge.io/owner, rolebridge.io/uid of";
     let mut words: Vec<String> =
         ["role reader", &format!("policy {}", scene.prod.arn("policy/list")), "user alice"].iter().map(|what| format!("{tags} {what}")).collect();
-    words.extend([scene.utils.name.clone(), "leave role theirs as it is".to_owned(), "nothing was changed".to_owned()]);
+    words.extend([scene.utils.name.clone(), "would leave role theirs as it is".to_owned(), "nothing was changed".to_owned()]);
     assert_said(&would, true, &words.iter().map(String::as_str).collect::<Vec<_>>())?;
     assert_eq!(world.counts_in(&accounts, since).await?.0, Counts::new());
     assert_eq!(scene.objects().await?, objects);
@@ -167,6 +173,7 @@ async fn everything_is_handed_back_and_stays_in_aws_as_it_is() -> Result<()> {
     ensure!(role(&scene.before[1], "theirs") == role(&scene.state().await?[1], "theirs"));
     scene.is_handed_back().await?;
     scene.is_let_go().await?;
+    scene.says_so().await?;
     let again = release(&world, &[]).await?;
     assert_said(&again, true, &["nothing is left to hand back"])?;
     scene.is_deleted_at_once().await
@@ -201,64 +208,79 @@ async fn it_may_die_anywhere_and_goes_on_when_it_is_run_again() -> Result<()> {
     member.kubectl_refused(&["delete", "bastionuser/alice"], None, &["something in AWS"]).await?;
     assert_eq!(scene.state().await?, scene.before);
 
-    // Right after AWS has done it, in both accounts.
-    for operations in [&["UntagUser", "UntagPolicy"][..], &["UntagRole"]] {
-        let mut faults = vec![];
-        for operation in operations {
-            faults.push(aws.inject(&Fault::of(FaultKind::Hold, operation).after()).await?);
-        }
+    // Right after AWS has done it.
+    for operation in ["UntagUser", "UntagPolicy", "UntagRole"] {
+        let fault = aws.inject(&Fault::of(FaultKind::Hold, operation).after()).await?;
         let release = start(&world, gate.kubeconfig(), INSTALLATION, &[])?;
-        let held = async |wanted: bool| -> Result<bool> {
-            let all = aws.faults().await?;
-            Ok(all.iter().filter(|status| faults.contains(&status.id)).all(|status| (status.held > 0) == wanted))
-        };
+        let held = async |wanted: bool| Ok(aws.faults().await?.iter().any(|status| status.id == fault && status.held > 0) == wanted);
         kill(&world, &release, held).await?;
         aws.clear_faults().await?;
     }
     assert_eq!(scene.state().await?, scene.before.clone().map(without_owner_tags));
-    // Two writes find out whether an operator is at work. Then the status of the role is emptied; and its finalizer goes, in the next run.
-    for what in ["status", "finalizer"] {
-        gate.hold(3, FaultWhen::After);
+    // Four writes find out whether an operator is at work, two at the beginning and two after all tags are off. Then statuses are emptied and finalizers go.
+    for when in [FaultWhen::After, FaultWhen::Before] {
+        gate.hold(5, when);
         let release = start(&world, gate.kubeconfig(), INSTALLATION, &[])?;
         kill(&world, &release, async |wanted| Ok(gate.is_holding() == wanted)).await?;
         gate.open();
-        let reader = tenant.roles().get("reader").await?;
-        ensure!(reader.reported_arn().is_none() && reader.is_finalized() == (what == "status"), "{what}: {reader:?}");
     }
     let done = end(&world, start(&world, gate.kubeconfig(), INSTALLATION, &[])?).await?;
     assert_said(&done, true, &[])?;
     scene.is_let_go().await?;
+    scene.says_so().await?;
     scene.is_deleted_at_once().await
 }
 
 #[tokio::test]
-async fn an_operator_that_starts_meanwhile_is_noticed() -> Result<()> {
+async fn an_operator_that_starts_meanwhile_is_noticed_and_does_no_harm() -> Result<()> {
     let world = World::own().await?;
+    let gate = world.gate().await?;
     let operator = world.operator()?;
     let scene = Scene::new(&world).await?;
     let (tenant, aws) = (&scene.tenant, &world.testbed.aws);
     ensure!(operator.terminate().await?.success());
-    let fault = aws.inject(&Fault::of(FaultKind::Hold, "UntagPolicy")).await?;
-    let release = start(&world, world.operator_kubeconfig(), INSTALLATION, &[])?;
-    let is_held = |wanted: bool| {
+
+    // When the tags are off the user, and not yet off the role that trusts it.
+    let fault = aws.inject(&Fault::of(FaultKind::Hold, "UntagPolicy").times(100)).await?;
+    let release = start(&world, gate.kubeconfig(), INSTALLATION, &[])?;
+    let held = || async { Ok(Seen::from_option(aws.faults().await?.iter().any(|fault| fault.held > 0).then_some(()), || release.log())) };
+    world.testbed.wait_for("the tags are off the user", held).await?;
+    let operator = world.operator()?;
+    let told = tenant.concluded(&tenant.users(), "alice", "Conflict").await?;
+    assert_told(&told, "Stalled", &["user alice was made for this resource", "rolebridge.io/owner=BastionUser"])?;
+    tenant.quiet(Duration::from_secs(3)).await?;
+    assert_eq!(scene.state().await?, [without_owner_tags(scene.before[0].clone()), scene.before[1].clone()]);
+    aws.remove_fault(fault).await?;
+    assert_said(&end(&world, release).await?, false, &["an operator is at work", "Owner tags are off in AWS"])?;
+    scene.is_handed_back().await?;
+    ensure!(operator.terminate().await?.success());
+
+    // When the first resource has been let go.
+    gate.hold(7, FaultWhen::Before);
+    let release = start(&world, gate.kubeconfig(), INSTALLATION, &[])?;
+    let let_go = |is_again: bool| {
+        let scene = &scene;
         move || async move {
-            let alice = tenant.users().get("alice").await?;
-            let has_come_about = alice.is_finalized() == wanted && alice.reported_arn().is_none();
-            Ok(Seen::from_option(has_come_about.then_some(()), || format!("{alice:?}")))
+            let objects = scene.objects().await?;
+            let is = |object: &Value| object["status"]["roleARN"].is_null() && object["status"]["userARN"].is_null();
+            let held = |name: &str| objects.get(name).is_some_and(|object| is(object) && object["metadata"]["finalizers"].is_null() != is_again);
+            let has_come_about = ["bastionusers/alice", "crossaccountroles/reader"].map(held);
+            Ok(Seen::from_option(has_come_about.contains(&true).then_some(()), || format!("{objects:?}")))
         }
     };
-    world.testbed.wait_for("the user is handed back", is_held(false)).await?;
+    world.testbed.wait_for("a resource is let go", let_go(false)).await?;
     let operator = world.operator()?;
-    world.testbed.wait_for("the operator holds the user again", is_held(true)).await?;
-    aws.release(fault).await?;
-    let said = end(&world, release).await?;
-    assert_said(&said, false, &["BastionUser", "has its finalizer again: an operator is at work"])?;
-    ensure!(world.may_assume(&scene.alice, &scene.prod.arn("role/reader")).await?);
-
-    ensure!(operator.terminate().await?.success());
-    assert_said(&self::release(&world, &[]).await?, true, &["done"])?;
+    tenant.concluded(&tenant.users(), "alice", "Conflict").await?;
+    world.testbed.wait_for("the operator holds it again", let_go(true)).await?;
+    gate.open();
+    assert_said(&end(&world, release).await?, false, &["has its finalizer again: an operator is at work"])?;
     scene.is_handed_back().await?;
-    scene.is_let_go().await
+    ensure!(operator.terminate().await?.success());
+
+    // What the operator did not hold again tells of the conflict that it saw.
+    assert_said(&self::release(&world, &[]).await?, true, &["done"])?;
+    scene.is_let_go().await?;
+    scene.is_deleted_at_once().await
 }
 
 /// Puts the owner tags of a resource on something in an account, as a person does.
@@ -353,6 +375,7 @@ async fn what_cannot_be_handed_back_is_told_and_stays_held() -> Result<()> {
     assert_said(&said, true, &[&format!("give up {}", closed.arn("user/carol")), "done"])?;
     assert_eq!(tenant.state(&closed).await?, before);
     scene.is_let_go().await?;
+    scene.says_so().await?;
     let state = scene.state().await?;
     assert_eq!(state[1], without_owner_tags(scene.before[1].clone()));
     ensure!(world.may_assume(&scene.alice, &scene.prod.arn("role/reader")).await?);

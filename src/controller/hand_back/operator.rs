@@ -31,8 +31,8 @@ const STOP: &str = "an operator is at work: stop it first (kubectl --namespace r
 /// is lost by that. What tells of something in AWS and lacks the finalizer cannot be deleted, and if nobody puts the finalizer back, this does.
 ///
 /// # Errors
-/// Where it comes back.
-pub async fn ensure_stopped(context: &Context, tell: &(dyn Fn(&str) + Sync)) -> anyhow::Result<()> {
+/// Where it comes back. The error tells what was done `so_far`.
+pub async fn ensure_stopped(context: &Context, so_far: &str, tell: &(dyn Fn(&str) + Sync)) -> anyhow::Result<()> {
     let answers = if let Some(user) = first::<BastionUser>(context, is_made) {
         answers::<BastionUser>(context, &user, tell).await?
     } else if let Some(role) = first::<CrossAccountRole>(context, is_made) {
@@ -43,7 +43,7 @@ pub async fn ensure_stopped(context: &Context, tell: &(dyn Fn(&str) + Sync)) -> 
         tell("whether an operator is at work cannot be seen, since all is being deleted: make sure that it is stopped");
         false
     };
-    if answers { bail!("{STOP}. Nothing was changed") } else { Ok(()) }
+    if answers { bail!("{STOP}. {so_far}") } else { Ok(()) }
 }
 
 /// Makes sure that a resource that was let go is not held again.

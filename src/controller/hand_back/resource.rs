@@ -1,4 +1,4 @@
-//! Handing back one resource.
+//! Handing back one resource: what is done with it in AWS, and then in the cluster.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::super::observe::read_all;
 use super::super::report::{remove_finalizer, report};
 use super::super::resolve::whereabouts;
 use crate::api::conditions::Class;
-use crate::api::{ABANDON, AWSAccount, Managed, Reason};
+use crate::api::{ABANDON, Managed, Reason};
 use crate::aws::{Account, Permit};
 use crate::core::abandon::{how_to_give_up, left_behind, may_be_given_up};
 use crate::core::absence::{look_again, told};
@@ -76,24 +76,33 @@ pub fn is_held<K: Subject>(object: &K) -> bool {
     object.is_finalized() || object.reported_arn().is_some()
 }
 
-/// Hands back a user or role, and lets its object go. Returns what was done, or would be done; nothing where it is not held any more.
-pub async fn hand_back<K: Kind + Subject>(context: &Context, key: &ObjectKey, is_dry_run: bool) -> Result<Vec<String>, Setback> {
-    let Some(object) = current::<K>(context, key).await?.filter(is_held) else { return Ok(vec![]) };
-    let mut steps = match free_in_aws(context, &object, is_dry_run).await {
+/// Takes our tags off what a user or role has in AWS. Returns what was done, or would be done; nothing where the object is not held any more.
+pub async fn free<K: Kind + Subject>(context: &Context, key: &ObjectKey, is_dry_run: bool) -> Result<Option<String>, Setback> {
+    let Some(object) = current::<K>(context, key).await?.filter(is_held) else { return Ok(None) };
+    match free_in_aws(context, &object, is_dry_run).await {
         Err(Setback { reason: Some(reason), message, .. }) if is_given_up(&object) && may_be_given_up(reason) => {
             let stays = left_behind(&object, History::of(&context.memory, &object).identity_id().as_ref());
-            vec![format!("give up {stays}, as the annotation {ABANDON} says, with any owner tags that are there ({message})")]
+            Ok(Some(format!("give up {stays}, as the annotation {ABANDON} says, with any owner tags that are there ({message})")))
         }
-        steps => steps?,
-    };
-    steps.push(let_go(context, object, is_dry_run).await?);
-    Ok(steps)
+        freed => freed.map(Some),
+    }
 }
 
-/// Lets an AWSAccount go, in which nothing is left. Returns what was done, or would be done.
-pub async fn let_account_go(context: &Context, key: &ObjectKey, is_dry_run: bool) -> Result<Vec<String>, Setback> {
-    let Some(object) = current::<AWSAccount>(context, key).await?.filter(Managed::is_finalized) else { return Ok(vec![]) };
-    Ok(vec![let_go(context, object, is_dry_run).await?])
+/// Lets an object go that has nothing in AWS any more which is ours: empties its status, which told what it has there, and takes its finalizer off. The API
+/// server deletes no object that tells of something in AWS and has no finalizer. Returns what was done, or would be done.
+pub async fn let_go<K: Kind>(context: &Context, key: &ObjectKey, is_dry_run: bool) -> Result<Option<String>, Setback> {
+    let Some(object) = current::<K>(context, key).await? else { return Ok(None) };
+    let is_deleted = object.meta().deletion_timestamp.is_some();
+    if !is_dry_run {
+        let outcome = Outcome { problems: vec![Problem::new(Reason::Released, RELEASED)], ..Outcome::default() };
+        report(context, &object, K::Status::default(), &outcome).await?;
+        if let Some(object) = current::<K>(context, key).await?.filter(K::is_finalized) {
+            remove_finalizer(context, &object).await?;
+        }
+    }
+    let more =
+        if is_deleted { ". It is being deleted, and is gone by that; what it had in AWS stays, cut off as far as the deletion had come" } else { "" };
+    Ok(Some(format!("{LETS_GO}{more}")))
 }
 
 /// The object as the API server has it now.
@@ -107,7 +116,7 @@ fn is_given_up<K: Managed>(object: &K) -> bool {
 }
 
 /// Takes our tags off what the resource has in AWS. Returns what was done, or would be done.
-async fn free_in_aws<K: Kind + Subject>(context: &Context, object: &K, is_dry_run: bool) -> Result<Vec<String>, Setback> {
+async fn free_in_aws<K: Kind + Subject>(context: &Context, object: &K, is_dry_run: bool) -> Result<String, Setback> {
     let (at, account) = whereabouts(object, context)?;
     let _permit = permit(&account, &K::reference(ObjectKey::of(object))).await;
     let history = History::of(&context.memory, object);
@@ -125,7 +134,7 @@ async fn free_in_aws<K: Kind + Subject>(context: &Context, object: &K, is_dry_ru
             return Err(Setback { again: Some(look_again(doubt)), ..Setback::from(problem) });
         }
     }
-    Ok(steps(&target, &observed, &plan))
+    Ok(told_of(&target, &observed, &plan))
 }
 
 /// The turn of a resource in its account.
@@ -139,26 +148,10 @@ async fn permit(account: &Account, of: &Ref) -> Permit {
 }
 
 /// What is done in AWS, or why nothing is.
-fn steps(target: &DeletionTarget, found: &Observed, plan: &Plan) -> Vec<String> {
-    let nothing = || match &found.identity {
+fn told_of(target: &DeletionTarget, found: &Observed, plan: &Plan) -> String {
+    match &found.identity {
+        _ if !plan.actions.is_empty() => plan.actions.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
         Some(found) => format!("leave {} as it is, which bears no owner tags that make it this resource's own", found.identity.name),
         None => format!("find no {} in AWS", target.name),
-    };
-    if plan.actions.is_empty() { vec![nothing()] } else { plan.actions.iter().map(ToString::to_string).collect() }
-}
-
-/// Empties the status of an object, which told what it has in AWS, and takes its finalizer off. The API server deletes no object that tells of something in
-/// AWS and has no finalizer.
-async fn let_go<K: Kind>(context: &Context, object: K, is_dry_run: bool) -> Result<String, Setback> {
-    let is_deleted = object.meta().deletion_timestamp.is_some();
-    if !is_dry_run {
-        let outcome = Outcome { problems: vec![Problem::new(Reason::Released, RELEASED)], ..Outcome::default() };
-        report(context, &object, K::Status::default(), &outcome).await?;
-        if let Some(object) = current::<K>(context, &ObjectKey::of(&object)).await?.filter(K::is_finalized) {
-            remove_finalizer(context, &object).await?;
-        }
     }
-    let more =
-        if is_deleted { ". It is being deleted, and is gone by that; what it had in AWS stays, cut off as far as the deletion had come" } else { "" };
-    Ok(format!("{LETS_GO}{more}"))
 }

@@ -83,8 +83,9 @@ async fn what_passes_is_tried_again_for_a_while_and_then_told() {
             }
         });
         let (handed_back, told, took) = run(&lab).await;
-        assert_eq!(told.matches("waits: throttled").count(), 2, "each is told once: {told}");
-        assert!(took < Duration::from_secs(200), "{took:?}");
+        // Users come first, and the roles have their turn after that.
+        assert_eq!(told.matches("waits: throttled").count(), if passes { 1 } else { 2 }, "each is told once: {told}");
+        assert!(took < Duration::from_secs(400), "{took:?}");
         for (kind, name) in [("CrossAccountRole", "reader"), ("BastionUser", "alice"), ("AWSAccount", "prod"), ("AWSAccount", "utils")] {
             assert_eq!(is_held(&lab, kind, name), !passes, "{kind} {name}");
         }
