@@ -142,6 +142,8 @@ pub enum Reason {
     DeletionHeld,
     /// Users, roles or other accounts still refer to the account that is being deleted.
     InUse,
+    /// It was handed back: what it had in AWS stays there, without owner tags.
+    Released,
 }
 
 /// What a reason means and what to do about it, as the reference documentation says it.
@@ -309,6 +311,11 @@ impl Reason {
                 Waiting,
                 "Users, roles or other AWSAccounts still refer to the account that is being deleted.",
                 "Delete those first; the message names them.",
+            ),
+            Self::Released => entry(
+                Stalled,
+                "`rolebridge release` has handed it back: what it had in AWS stays as it is, without owner tags.",
+                "Delete the resource: nothing happens in AWS. While Rolebridge does not run, nothing follows from what it declares.",
             ),
         }
     }

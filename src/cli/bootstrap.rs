@@ -42,7 +42,7 @@ pub struct Arguments {
     permissions_boundary: Option<Arn>,
 
     /// Limits the role to objects whose owner tags name this installation, as in `rolebridge run`. Default: those of any installation.
-    #[arg(long, value_name = "ID", value_parser = super::run::installation)]
+    #[arg(long, value_name = "ID", value_parser = super::connect::installation)]
     installation: Option<String>,
 
     /// What to print.

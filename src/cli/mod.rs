@@ -1,8 +1,10 @@
 //! The command line: raw arguments in, results out. Each command is one module.
 
 mod bootstrap;
+mod connect;
 mod crds;
 mod reference;
+mod release;
 mod run;
 
 use clap::{Parser, Subcommand};
@@ -24,6 +26,10 @@ enum Command {
     Run(run::Arguments),
     /// Print the management role of an AWS account: who may assume it (the operator) and what it may do.
     Bootstrap(bootstrap::Arguments),
+    /// Hand everything back before Rolebridge is uninstalled: owner tags off in AWS, finalizers off in the cluster, and nothing else touched. Stop the operator
+    /// first. Users, roles, policies and trust stay in AWS as they are; the resources can then be deleted without anything happening there. It can be broken off
+    /// and run again at any point. The exit status is 0 only if all was handed back.
+    Release(release::Arguments),
     /// Print the CustomResourceDefinitions, and a policy that protects them, as YAML for kubectl apply.
     Crds(crds::Arguments),
     /// Print the reference of conditions as Markdown, for the documentation of Rolebridge itself.
@@ -40,6 +46,7 @@ impl Arguments {
         match self.command {
             Command::Run(arguments) => run::run(arguments),
             Command::Bootstrap(arguments) => bootstrap::run(arguments),
+            Command::Release(arguments) => release::run(arguments),
             Command::Crds(arguments) => crds::run(&arguments),
             Command::Reference => reference::run(),
         }

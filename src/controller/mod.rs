@@ -7,6 +7,7 @@ mod apply;
 pub mod cluster;
 mod context;
 mod ending;
+mod hand_back;
 mod health;
 mod held;
 mod history;
@@ -27,5 +28,6 @@ pub mod world;
 
 pub use cluster::secrets::NamespaceSecrets;
 pub use context::Settings;
+pub use hand_back::{HandedBack, Order, Tally, hand_back};
 pub use health::Health;
 pub use run::{run, watched};

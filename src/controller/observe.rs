@@ -14,6 +14,7 @@ use crate::core::grants::{Grant, Intent};
 use crate::core::names::UniqueID;
 use crate::core::observed::{Observed, Scope};
 use crate::core::ownership::Owner;
+use crate::core::plan::DeletionTarget;
 use crate::core::world::{Ref, SourceKey, World};
 
 /// Whose things are read.
@@ -38,6 +39,20 @@ pub async fn read(gateway: &dyn Gateway, scope: &Scope, history: &History<'_>) -
             Err(Failure::refused(Reason::Propagating, message))
         }
         None => Ok(observed),
+    }
+}
+
+/// Reads all that a resource has or had in AWS, whatever it declares.
+///
+/// # Errors
+/// As [`read`].
+pub async fn read_all(gateway: &dyn Gateway, target: &DeletionTarget, history: &History<'_>) -> Result<Observed, Failure> {
+    match read(gateway, &target.scope(), history).await {
+        // It is where we make nothing (a path of AWS's own), so it is not ours. Policies may have been made before its name turned out to be taken.
+        Err(failure) if failure.reason == Reason::Conflict && target.pinned.is_none() => {
+            read(gateway, &Scope { name: None, ..target.scope() }, history).await
+        }
+        observed => observed,
     }
 }
 

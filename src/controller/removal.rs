@@ -4,7 +4,6 @@
 //! holds it up.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,10 +16,10 @@ use super::cluster::kind::Kind;
 use super::context::Context;
 use super::held::hold;
 use super::history::History;
-use super::observe::read;
+use super::observe::read_all;
 use super::pass::{Pass, Retry, SOON, report_with};
 use super::report::{remove_finalizer, tell_given_up};
-use super::resolve::same_account;
+use super::resolve::whereabouts;
 use super::state::deletions::Passage;
 use crate::api::{ABANDON, Managed, Reason};
 use crate::aws::{Account, Gateway};
@@ -29,9 +28,9 @@ use crate::core::absence::{self, Thing, awaited, look_again};
 use crate::core::desired::owner;
 use crate::core::failure::Failure;
 use crate::core::names::Arn;
-use crate::core::observed::{Dependents, Scope};
+use crate::core::observed::Dependents;
 use crate::core::outcome::Problem;
-use crate::core::placement::{ResolvedAccount, lookup_account};
+use crate::core::placement::lookup_account;
 use crate::core::plan::{DeletionPhase, DeletionTarget, plan_removal};
 use crate::core::release::{held_by, told};
 use crate::core::subject::Subject;
@@ -51,7 +50,7 @@ pub async fn remove<K: Kind + Subject>(object: K, context: &Context) -> Result<P
         Passage::Held => return hold(object, context).await,
         Passage::Passes(_) => {}
     }
-    let (at, account) = match enter(&object, context) {
+    let (at, account) = match whereabouts(&object, context) {
         Ok(entered) => entered,
         Err(problem) => return held_up(object, context, problem, None).await,
     };
@@ -121,14 +120,6 @@ fn going_for<K: Managed>(object: &K, passage: Passage) -> Duration {
     passage.passing_for().map_or(deleting, |passing| passing.min(deleting))
 }
 
-/// The account that the object is in.
-fn enter<K: Subject>(object: &K, context: &Context) -> Result<(ResolvedAccount, Arc<Account>), Problem> {
-    let at = lookup_account(&context.world(), object.account_name())?;
-    same_account(object, &at)?;
-    let account = context.account(&at)?;
-    Ok((at, account))
-}
-
 enum Stop {
     Blocked(Problem),
     Failure(Failure),
@@ -152,13 +143,7 @@ async fn take_away(
 ) -> Result<(), Stop> {
     account.verify().await?;
     let gateway: &dyn Gateway = account.gateway();
-    let mut observed = match read(gateway, &removed.scope(), history).await {
-        // It is where we make nothing (a path of AWS's own), so it is not ours. Policies may have been made before its name turned out to be taken.
-        Err(failure) if failure.reason == Reason::Conflict && removed.pinned.is_none() => {
-            read(gateway, &Scope { name: None, ..removed.scope() }, history).await?
-        }
-        observed => observed?,
-    };
+    let mut observed = read_all(gateway, removed, history).await?;
     // By the name that it bears: somebody may have renamed it.
     let dependents = match observed.identity.as_ref().filter(|_| how_far == DeletionPhase::Delete) {
         Some(found) => gateway.dependents(&found.identity.name).await?,

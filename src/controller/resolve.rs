@@ -15,7 +15,7 @@ use crate::core::failure::Failure;
 use crate::core::observed::Observed;
 use crate::core::outcome::Problem;
 use crate::core::permissions::ConfigTexts;
-use crate::core::placement::{ResolvedAccount, check_namespace, resolve_account};
+use crate::core::placement::{ResolvedAccount, check_namespace, lookup_account, resolve_account};
 use crate::core::subject::{Remembered, Subject};
 use crate::core::tenancy::check_quota;
 use crate::core::world::Ref;
@@ -77,8 +77,16 @@ pub(super) fn place<K: Subject>(object: &K, context: &Context) -> Result<Resolve
     Ok(at)
 }
 
+/// The account that a resource is in, whether or not it may be there.
+pub(super) fn whereabouts<K: Subject>(object: &K, context: &Context) -> Result<(ResolvedAccount, Arc<Account>), Problem> {
+    let at = lookup_account(&context.world(), object.account_name())?;
+    same_account(object, &at)?;
+    let account = context.account(&at)?;
+    Ok((at, account))
+}
+
 /// An AWSAccount that was deleted and made again for another account of AWS does not take along what was made in the first.
-pub(super) fn same_account<K: Subject>(object: &K, at: &ResolvedAccount) -> Result<(), Problem> {
+fn same_account<K: Subject>(object: &K, at: &ResolvedAccount) -> Result<(), Problem> {
     match object.reported_arn() {
         Some(arn) if arn.account_id().as_ref() != Some(&at.id) => Err(Problem::new(
             Reason::AccountMismatch,

@@ -20,6 +20,7 @@ pub mod encoding;
 pub mod failure;
 pub mod grants;
 pub mod groups;
+pub mod hand_back;
 pub mod identity;
 pub mod listed;
 pub mod names;

@@ -58,6 +58,11 @@ impl Owner {
         self.is_named_by(tags) && tag(tags, UID) == Some(&self.uid)
     }
 
+    /// Whether tags tell of the very Kubernetes object, under the ID of another installation.
+    pub fn is_of_another_installation(&self, tags: &Tags) -> bool {
+        tag(tags, UID) == Some(&self.uid) && tag(tags, OWNER) == Some(&self.resource) && tag(tags, INSTALLATION) != Some(&self.installation)
+    }
+
     /// Checks that an object of IAM may be written to for this owner.
     ///
     /// `what` names the object for people, `id` is its unique ID, `pinned` the one in the resource's status, if any.

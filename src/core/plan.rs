@@ -318,13 +318,16 @@ pub fn plan_removal(removed: &DeletionTarget, observed: &Observed, dependents: &
 }
 
 /// The customer-managed policies that go with an identity.
-fn own_policies<'a>(removed: &DeletionTarget, observed: &'a Observed) -> Vec<&'a ObservedPolicy> {
+pub(super) fn own_policies<'a>(removed: &'a DeletionTarget, observed: &'a Observed) -> Vec<&'a ObservedPolicy> {
+    let is_own = |found: &&ObservedPolicy| removed.owner.check("", &found.policy.tags, &found.id, None).is_ok();
+    policies_of(removed, observed).filter(is_own).collect()
+}
+
+/// The customer-managed policies that bear the names of those that a resource has or had, whosever they are.
+pub(super) fn policies_of<'a>(removed: &'a DeletionTarget, observed: &'a Observed) -> impl Iterator<Item = &'a ObservedPolicy> {
     let attached: BTreeSet<&Arn> = observed.identity.iter().flat_map(|found| assume::attached(&found.identity)).collect();
-    let is_own = |found: &&ObservedPolicy| {
-        let arn = &found.policy.arn;
-        (removed.policies.contains(arn) || attached.contains(arn)) && removed.owner.check("", &found.policy.tags, &found.id, None).is_ok()
-    };
-    observed.policies.values().filter(is_own).collect()
+    let is_among = move |found: &&ObservedPolicy| removed.policies.contains(&found.policy.arn) || attached.contains(&found.policy.arn);
+    observed.policies.values().filter(is_among)
 }
 
 /// Takes all policies off an identity that is cut off, but for what cuts a user off.

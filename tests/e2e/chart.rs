@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     authorization::v1::{SelfSubjectRulesReview, SelfSubjectRulesReviewSpec},
+    batch::v1::Job,
     core::v1::{Container, EnvVar, Pod},
     networking::v1::{NetworkPolicy, NetworkPolicySpec},
     rbac::v1::{ClusterRole, ClusterRoleBinding},
@@ -15,7 +16,7 @@ use kube::{Api, Client, api::PostParams, core::ObjectMeta};
 use rolebridge_testbed::{Sandbox, Seen, Testbed, TestbedOptions, Tool, charts, command::output, run, wait_for_absence};
 use serde_json::{Value, json};
 
-use crate::support::{Counts, INSTALLATION, LIST, World, assert_told, bastion_user, config_map, cross_account_role, new_key, user};
+use crate::support::{Account, Counts, INSTALLATION, LIST, Rights, World, assert_told, bastion_user, config_map, cross_account_role, new_key, user};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_rolebridge");
 
@@ -291,6 +292,35 @@ async fn the_operator_runs_as_the_deployment_says_and_answers_its_probes() -> Re
     Ok(())
 }
 
+/// What the guide on uninstalling makes a Job of: the Pod of the Deployment, with other arguments.
+#[tokio::test]
+async fn a_job_with_the_pod_of_the_deployment_hands_everything_back() -> Result<()> {
+    let world = World::own().await?;
+    let testbed = &world.testbed;
+    let mut pod = serde_json::to_value(deployment(testbed).await?.spec.context("no spec")?.template)?;
+    let mut spec = pod["spec"].take();
+    spec["restartPolicy"] = json!("Never");
+    let container = spec["containers"][0].as_object_mut().context("no container")?;
+    ["livenessProbe", "readinessProbe", "ports"].iter().for_each(|field| drop(container.remove(*field)));
+    container.insert("args".to_owned(), json!(["release", "--all"]));
+    pod["spec"] = spec;
+    let job: Job = serde_json::from_value(json!({"metadata": {"name": "rolebridge-release"}, "spec": {"backoffLimit": 0, "template": pod}}))?;
+    let jobs = Api::<Job>::namespaced(testbed.control_plane.client().await?, charts::NAMESPACE);
+    let try_it = PostParams { dry_run: true, ..PostParams::default() };
+    let taken = jobs.create(&try_it, &job).await.context("the Job is refused")?;
+
+    let pod = taken.spec.and_then(|spec| spec.template.spec).context("no Pod")?;
+    let container = pod.containers.first().context("no container")?;
+    let environment: Vec<_> = container.env.iter().flatten().map(|variable| (variable.name.clone(), value_of(variable))).collect();
+    let arguments: Vec<_> = container.args.iter().flatten().map(String::as_str).collect();
+    let release = testbed.operator(Path::new(BINARY), world.operator_kubeconfig(), &environment, &arguments)?;
+    let ended = || async { Ok(Seen::from_option(release.exit_status(), || release.log())) };
+    let status = testbed.wait_for("the command ends", ended).await?;
+    let said = release.log();
+    ensure!(status.success() && said.contains(&format!("installation {INSTALLATION}")) && said.contains("nothing is left"), "{status}: {said}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn definitions_are_not_deleted_in_passing_and_what_hangs_on_them_survives() -> Result<()> {
     let world = World::own_with(TestbedOptions::default()).await?;
@@ -350,6 +380,44 @@ async fn definitions_are_not_deleted_in_passing_and_what_hangs_on_them_survives(
     ensure!(!kubectl("delete crd awsaccounts.rolebridge.io").await?.status.success(), "one annotation allows one");
     testbed.explain(testbed.kubectl(&["delete", "crd", "bastionusers.rolebridge.io", "--timeout=170s"]).await)?;
     ensure!(user(&tenant.state(&utils).await?, "alice").is_none());
+    Ok(())
+}
+
+/// A chart of a tenant's own: a user, a role that trusts it, and the policy of that role.
+fn chart_of_resources(folder: &Path, utils: &Account, prod: &Account) -> Result<()> {
+    let permissions = "permissions: {customerManagedPolicies: [{name: list, configMapKeyRef: {name: policies, key: list.json}}]}";
+    let templates = folder.join("templates");
+    std::fs::create_dir_all(&templates)?;
+    std::fs::write(folder.join("Chart.yaml"), "{apiVersion: v2, name: access, version: 0.1.0}")?;
+    std::fs::write(templates.join("policies.yaml"), config_map("policies", "list.json", LIST))?;
+    std::fs::write(templates.join("user.yaml"), bastion_user("alice", utils, ""))?;
+    Ok(std::fs::write(templates.join("role.yaml"), cross_account_role("reader", prod, "{user: {name: alice}}", permissions))?)
+}
+
+#[tokio::test]
+async fn uninstalling_a_tenants_chart_takes_everything_out_of_aws_and_leaves_nothing_behind() -> Result<()> {
+    let world = World::with_operator().await?;
+    let tenant = world.tenant().await?;
+    let (utils, prod) = (tenant.ready_account("utils", "").await?, tenant.ready_account("prod", "").await?);
+    let before = (tenant.state(&utils).await?, tenant.state(&prod).await?);
+    let chart = world.testbed.dir().join(format!("chart-of-{}", tenant.namespace));
+    chart_of_resources(&chart, &utils, &prod)?;
+    let member = tenant.member(Rights::Everything).await?;
+    // Twice: what Helm removes without waiting for, and what it waits for.
+    for wait in [&[][..], &["--wait", "--timeout=170s"]] {
+        member.helm(&["install", "access", &chart.to_string_lossy()]).await?;
+        tenant.ready(&tenant.roles(), "reader").await?;
+        tenant.ready(&tenant.users(), "alice").await?;
+        ensure!(world.may_assume(&new_key(&utils.iam, "alice").await?, &prod.arn("role/reader")).await?);
+        world.testbed.explain(member.helm(&[&["uninstall", "access"], wait].concat()).await)?;
+        if wait.is_empty() {
+            wait_for_absence(&tenant.roles(), "reader").await?;
+            wait_for_absence(&tenant.users(), "alice").await?;
+        }
+        ensure!(tenant.roles().get_opt("reader").await?.is_none() && tenant.users().get_opt("alice").await?.is_none());
+        assert_eq!((tenant.state(&utils).await?, tenant.state(&prod).await?), before);
+        assert_eq!(member.kubectl(&["get", "secrets,configmaps", "--output=name"], None).await?.trim(), "");
+    }
     Ok(())
 }
 

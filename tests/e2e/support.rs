@@ -130,6 +130,11 @@ impl World {
         ApiGate::start(kube::Client::try_from(config)?, self.testbed.dir()).await
     }
 
+    /// The way to the API server with the operator's rights.
+    pub fn operator_kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
     /// ARN of the operator's own principal.
     pub fn operator_arn(&self) -> String {
         format!("arn:aws:iam::{OPERATOR_ACCOUNT}:user/operator")

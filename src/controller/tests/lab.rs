@@ -35,6 +35,8 @@ use crate::core::quotas::Quotas;
 use crate::core::sweep::Sweep;
 use crate::core::world::{ObjectKey, Ref};
 
+/// The kinds of Rolebridge.
+const OUR_KINDS: [&str; 3] = ["AWSAccount", "BastionUser", "CrossAccountRole"];
 /// More passes than any test takes: what goes on for longer has no end.
 const MOST_PASSES: usize = 3000;
 
@@ -83,7 +85,7 @@ impl Lab {
             async move { Ok::<_, std::convert::Infallible>(api.answer(request).await) }
         });
         let settings = Settings { installation: "main".into(), sweep_interval: Duration::from_secs(900), concurrency: 4 };
-        let base = BaseConfig::with_backend(Arc::new(AwsBackend(aws.clone())), Arc::new(NoSecrets));
+        let base = aws.clone().base();
         let context = Arc::new(Context::new(Client::new(service, "default"), stores, queue, base, settings));
         let watches = Watches {
             accounts: accounts_writer,
@@ -260,7 +262,7 @@ impl ApiServer {
         let mut objects = self.objects.lock();
         let before = objects.get(&path(&kind, &name)).cloned().unwrap_or_default();
         let version = self.next_version();
-        let is_ours = ["AWSAccount", "BastionUser", "CrossAccountRole"].contains(&kind.as_str());
+        let is_ours = OUR_KINDS.contains(&kind.as_str());
         manifest["apiVersion"] = json!(if is_ours { "rolebridge.io/v1alpha1" } else { "v1" });
         let meta = &mut manifest["metadata"];
         if !["AWSAccount", "Namespace"].contains(&kind.as_str()) {
@@ -325,6 +327,10 @@ impl ApiServer {
         }
         let (of, is_status) = uri.strip_suffix("/status").map_or((uri, false), |of| (of, true));
         let mut objects = self.objects.lock();
+        if let Some(kind) = OUR_KINDS.iter().find(|kind| uri == format!("/apis/rolebridge.io/v1alpha1/{}", plural(kind))) {
+            let items: Vec<&Value> = objects.values().filter(|object| object["kind"] == **kind).collect();
+            return (StatusCode::OK, json!({"apiVersion": "rolebridge.io/v1alpha1", "kind": "List", "metadata": {}, "items": items}));
+        }
         let Some(object) = objects.get_mut(of) else { return failure(StatusCode::NOT_FOUND) };
         if *method == Method::GET {
             return (StatusCode::OK, object.clone());
@@ -389,6 +395,16 @@ impl Aws {
     /// Lets somebody delete a user or role by hand.
     pub fn remove(&self, account: &str, name: &str) {
         self.identities.lock().remove(&(account.to_owned(), name.to_owned()));
+    }
+
+    /// Lets IAM show what it did not show for a while.
+    pub fn show(&self, account: &str, found: ObservedIdentity) {
+        self.identities.lock().insert((account.to_owned(), found.identity.name.to_string()), found);
+    }
+
+    /// The way to it.
+    pub fn base(self: Arc<Self>) -> BaseConfig {
+        BaseConfig::with_backend(Arc::new(AwsBackend(self)), Arc::new(NoSecrets))
     }
 
     /// Lets somebody delete a user or role and make another of its name, without owner tags.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use hyper::{Method, Request};
 use kube::Client;
 use rolebridge::api::protection::RESOURCE_POLICY;
-use rolebridge_testbed::{Seen, command::output};
+use rolebridge_testbed::{Seen, command::output, run};
 use serde_json::{Value, json};
 
 use super::{Tenant, World};
@@ -121,6 +121,13 @@ impl Member<'_> {
             Ok(said) => Ok(said),
             Err(error) => bail!("kubectl {}: {error}", args.join(" ")),
         }
+    }
+
+    /// Helm as this service account, which succeeds.
+    pub async fn helm(&self, args: &[&str]) -> Result<String> {
+        let mut command = self.world.testbed.control_plane.helm().await?;
+        command.env("KUBECONFIG", &self.kubeconfig).args(args).args(["--namespace", &self.namespace]);
+        run(command).await
     }
 
     /// Asserts that kubectl is refused with an error that holds each of `words`.
