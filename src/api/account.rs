@@ -204,7 +204,7 @@ pub struct TenantQuotas {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub grants_per_role: Option<u32>,
-    /// How many roles name a user or role of this account as a source, 1 to 10000. Default: 2000.
+    /// How many roles in AWS name a user or role of this account as a source, 1 to 10000. Further ones are not added to what it may assume. Default: 2000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub roles_per_source: Option<u32>,

@@ -277,7 +277,7 @@ impl Reason {
             ),
             Self::TooManyGrants => entry(
                 Stalled,
-                "A role has more sources, or a user or role is named by more roles, than guardrails.quotas of the AWSAccount allows. Nothing is added; what is withdrawn ends.",
+                "A role has more sources, or a user or role is named by more roles, than guardrails.quotas of the AWSAccount allows. Nothing more is added; what is withdrawn ends.",
                 "Name fewer, or have a platform administrator raise the quota.",
             ),
             Self::PolicyNotFound => entry(

@@ -174,7 +174,8 @@ impl Context {
     fn note_deletion<K: Kind>(&self, of: &Ref, object: &K) {
         let is_made = object.status().is_some_and(|status| K::unique_id(status).or_else(|| K::deleted_id(status)).is_some());
         if !matches!(of, Ref::Account(_)) {
-            let Some(deletion) = Deletion::of(object, is_made) else { return self.deletions.forget(of) };
+            // Without our finalizer nothing is left to be done, whoever else it waits for.
+            let Some(deletion) = Deletion::of(object, is_made).filter(|_| object.is_finalized()) else { return self.deletions.forget(of) };
             let version = object.meta().resource_version.as_ref().and_then(|version| version.parse().ok());
             self.deletions.note(of, Noted { uid: uid(object), account: object.account_name().to_owned(), deletion, version });
         }

@@ -6,7 +6,8 @@
 //! The order is such that an operator that starts meanwhile does no harm. What has lost its tags is somebody else's to it, and it tells so and writes nothing:
 //! - First the tags come off the users, then off the roles. As long as the statuses tell who was made for a resource, grants to it stay.
 //! - Then it is looked again whether an operator is at work.
-//! - Only then are the statuses emptied and the finalizers taken off. By then nothing in AWS is the operator's to change.
+//! - Only then, and only where the tags have come off everything, are the statuses emptied and the finalizers taken off. By then nothing in AWS is the
+//!   operator's to change.
 //! - An AWSAccount goes when nothing is left in it.
 
 mod listing;
@@ -110,7 +111,11 @@ impl Run<'_> {
         let mut left = vec![];
         let freed_users = self.everywhere(Step::Free, &users, &mut left).await?;
         let freed_roles = self.everywhere(Step::Free, &roles, &mut left).await?;
-        let freed = together(&freed_users, &freed_roles);
+        // What keeps its tags is still the operator's to change, and goes by the statuses of the others.
+        let freed = if left.is_empty() { together(&freed_users, &freed_roles) } else { ByAccount::new() };
+        if !left.is_empty() {
+            (self.tell)("Nothing is let go while something is left: put that right, and run this again");
+        }
         if !self.is_dry_run && !freed.is_empty() {
             let so_far = "Owner tags are off in AWS, and the resources are as they were";
             operator::ensure_stopped(&self.context, so_far, self.tell).await?;

@@ -39,7 +39,7 @@ impl Snapshot<'_> {
         let has_brake = || self.account(object.account_name()).is_some_and(|account| Brake::of(&account).is_set());
         match self.deletions.passage(&K::reference(ObjectKey::of(object)), &uid(object)) {
             // There is nothing to decide.
-            Passage::Undecided if !has_brake() => Passage::Passes(None),
+            Passage::Undecided if !has_brake() || !object.is_finalized() => Passage::Passes(None),
             passage => passage,
         }
     }

@@ -1,6 +1,6 @@
 //! The brake for mass deletions: which deletions pass, and which wait until a person confirms them.
 //!
-//! Only times of the API server are compared with each other: no clock of the operator's takes part, and a new process comes to the same.
+//! The times are those at which the API server was asked to delete. Only where an object went past its finalizer is it the operator's own.
 
 use jiff::{SignedDuration, Timestamp};
 

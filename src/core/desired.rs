@@ -18,7 +18,7 @@ use super::placement::ResolvedAccount;
 use super::possible::PolicyHolder;
 use super::quotas::{Quotas, SHARD_QUOTA};
 use super::sources::{grants_of_role, trust_problems};
-use super::tenancy::{too_many_grants, too_many_roles};
+use super::tenancy::{roles_per_source, too_many_grants, too_many_roles};
 use super::trust::{Principal, Trust, TrustRule, deny_all_trust};
 use super::world::{ObjectKey, SourceKey, World, uid};
 use rolebridge_api::account::TakeOver;
@@ -44,6 +44,8 @@ pub struct Desired {
     pub trust: Option<Vec<Vec<Grant>>>,
     /// The roles that the identity may assume.
     pub assumes: Vec<AssumableRole>,
+    /// That more roles name it than it may have, if so. It holds nothing else up.
+    pub crowded: Option<Problem>,
     /// The customer-managed policies that belong to the resource, by ARN, except for assume policies: see [`Wanted`](super::wanted::Wanted).
     pub policies: BTreeMap<Arn, ManagedPolicy>,
     /// Customer-managed policies that may be there besides: those that it had when its status was last written, and what a pass that died may have
@@ -94,10 +96,11 @@ impl Desired {
         self.memberships.is_none() || observed.identity.as_ref().is_none_or(|found| found.identity.groups.is_some())
     }
 
-    /// What keeps parts of the declaration from standing, and holds nothing else up: grants and memberships.
+    /// What keeps parts of the declaration from standing, and holds nothing else up: grants, memberships, and roles beyond those that a source may have.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
         let grants = self.trust.iter().flatten().flatten().filter_map(|grant| grant.problem.as_ref());
-        grants.chain(self.memberships.iter().flatten().filter_map(|membership| membership.problem.as_ref()))
+        let memberships = self.memberships.iter().flatten().filter_map(|membership| membership.problem.as_ref());
+        grants.chain(memberships).chain(&self.crowded)
     }
 
     /// The sources of the role with their unique IDs, by principal. A principal whose ID is another than when the trust policy was
@@ -270,12 +273,13 @@ pub fn desired_user(
     let quotas = Quotas::of(&at.account);
     let status = user.status();
     let former_policies = PolicyHolder::from(user).former(world, at, &identity, &quotas);
-    let assumes = unless_too_many(world, &SourceKey::User(ObjectKey::of(user)), at, &mut problems, || roles_of_user(world, user));
+    let assumes = roles_of_user(world, user, roles_per_source(at));
     let desired = Desired {
         arn: Arn::user(&at.partition, &at.id, &path, &name),
         pinned: status.and_then(|s| s.user_id.as_deref()).and_then(|id| id.parse().ok()),
         identity,
         trust: None,
+        crowded: too_many_roles(world, &SourceKey::User(ObjectKey::of(user)), at),
         assumes,
         policies: declared.managed,
         former_policies,
@@ -302,23 +306,6 @@ pub fn unread<K: Managed>(object: &K) -> Option<Problem> {
     let why = object.unread()?;
     let message = format!("the object cannot be read: {why}. Correct the field; what is in AWS stays as it is, and withdrawn grants end.");
     Some(Problem::new(Reason::InvalidSpec, message))
-}
-
-/// The roles that a resource is to be allowed to assume, unless they are more than its account lets it have.
-fn unless_too_many(
-    world: &dyn World,
-    source: &SourceKey,
-    at: &ResolvedAccount,
-    problems: &mut Vec<Problem>,
-    roles: impl FnOnce() -> Vec<AssumableRole>,
-) -> Vec<AssumableRole> {
-    match too_many_roles(world, source, at) {
-        None => roles(),
-        Some(problem) => {
-            problems.push(problem);
-            vec![]
-        }
-    }
 }
 
 /// What no sharing out could hold is refused from the start. What merely does not fit beside what is there turns out in the plan. Roles that are in AWS neither
@@ -353,7 +340,7 @@ pub fn desired_role(
     problems.extend(trust_problems(role));
     problems.extend(too_many_grants(world, role, at));
     let declared = declared(role.spec.permissions.as_ref(), &Place { at, path: &path, tags: &tags }, texts, &mut problems);
-    let assumes = unless_too_many(world, &SourceKey::Role(ObjectKey::of(role)), at, &mut problems, || roles_of_role(world, role));
+    let assumes = roles_of_role(world, role, roles_per_source(at));
     let (true, Some(max_session_duration)) = (problems.is_empty(), max_session_duration) else { return Err(problems) };
     let status = role.status();
     let identity = Identity {
@@ -377,6 +364,7 @@ pub fn desired_role(
         pinned: status.and_then(|s| s.role_id.as_deref()).and_then(|id| id.parse().ok()),
         identity,
         trust: Some(grants_of_role(world, role, at)),
+        crowded: too_many_roles(world, &SourceKey::Role(ObjectKey::of(role)), at),
         assumes,
         policies: declared.managed,
         former_policies,

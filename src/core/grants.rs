@@ -4,6 +4,7 @@
 //! [`relation`], so that they always mean the same.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use kube::core::ObjectMeta;
 
@@ -336,22 +337,30 @@ impl SourceObject<'_> {
 
     /// The roles that name it and may. Those of namespaces that may not are not looked at: whoever may write roles could make any number of them.
     pub fn roles_naming(&self, world: &dyn World) -> Vec<ObjectKey> {
+        world.roles_naming(&self.key(), &|namespace| self.may_be_named_from(world, namespace))
+    }
+
+    /// Whether roles of a namespace may name it.
+    fn may_be_named_from(&self, world: &dyn World, namespace: &str) -> bool {
         let own = self.meta().namespace.as_deref().unwrap_or_default();
-        let may = |namespace: &str| shared_with(self.allow_roles_from(), own, namespace, world.namespace_labels(namespace).as_ref());
-        world.roles_naming(&self.key(), &may)
+        shared_with(self.allow_roles_from(), own, namespace, world.namespace_labels(namespace).as_ref())
     }
 
     /// Whether its status says that its assume policy has the role. Beyond those that a status lists, that must do that it is ready, or has as many roles as
     /// name it.
     pub fn allows_role(&self, world: &dyn World, role: &ObjectKey) -> bool {
+        self.reports_role(role, || self.roles_naming(world).len())
+    }
+
+    /// The same, where it is known how many roles name it and may.
+    fn reports_role(&self, role: &ObjectKey, naming: impl FnOnce() -> usize) -> bool {
         let told = match self {
             Self::User(user) => user.status().map(|s| (&s.roles, s.roles_total)),
             Self::Role(role) => role.status().map(|s| (&s.roles, s.roles_total)),
         };
         told.is_some_and(|(roles, total)| {
             roles.iter().any(|r| r.namespace == role.namespace && r.name == role.name)
-                || (is_cut(roles.len(), total)
-                    && (self.ready().is_some_and(|ready| ready.status == "True") || total >= count(self.roles_naming(world).len())))
+                || (is_cut(roles.len(), total) && (self.ready().is_some_and(|ready| ready.status == "True") || total >= count(naming())))
         })
     }
 }
@@ -377,26 +386,47 @@ fn is_source(role: &CrossAccountRole, source: &Source, object: SourceObject<'_>)
 }
 
 /// The roles that a user is to be allowed to assume, in the order of their keys.
-pub fn roles_of_user(world: &dyn World, user: &BastionUser) -> Vec<AssumableRole> {
-    roles_of(world, SourceObject::User(user))
+pub fn roles_of_user(world: &dyn World, user: &BastionUser, most: usize) -> Vec<AssumableRole> {
+    roles_of(world, SourceObject::User(user), most)
 }
 
 /// The roles that a role is to be allowed to assume, in the order of their keys.
-pub fn roles_of_role(world: &dyn World, role: &CrossAccountRole) -> Vec<AssumableRole> {
-    roles_of(world, SourceObject::Role(role))
+pub fn roles_of_role(world: &dyn World, role: &CrossAccountRole, most: usize) -> Vec<AssumableRole> {
+    roles_of(world, SourceObject::Role(role), most)
 }
 
-fn roles_of(world: &dyn World, source: SourceObject<'_>) -> Vec<AssumableRole> {
+/// Beyond so many roles none is added, whoever's they are, and those that stand stay: first come those that are in AWS, of the source's own namespace before
+/// others.
+fn roles_of(world: &dyn World, source: SourceObject<'_>, most: usize) -> Vec<AssumableRole> {
     let naming = source.roles_naming(world);
-    naming.into_iter().filter_map(|role| world.role(&role)).filter_map(|role| assumable(world, source, &role)).collect()
+    let (count, own) = (naming.len(), source.meta().namespace.clone());
+    let naming: Vec<_> = naming.into_iter().filter_map(|role| world.role(&role)).collect();
+    let mut order: Vec<usize> = (0..naming.len()).collect();
+    if count > most {
+        order.sort_by_cached_key(|n| (!SourceObject::Role(&naming[*n]).is_placed(world), naming[*n].metadata.namespace != own));
+    }
+    let beyond: BTreeSet<usize> = order.into_iter().skip(most).collect();
+    let role = |(n, role): (usize, &Arc<CrossAccountRole>)| assumable(world, source, role, Crowd { count, is_beyond: beyond.contains(&n) });
+    naming.iter().enumerate().filter_map(role).collect()
 }
 
-/// How many roles name a source and may.
+/// The roles that name a source.
+#[derive(Clone, Copy)]
+struct Crowd {
+    /// How many there are.
+    count: usize,
+    /// Whether this one is beyond those that the source may have.
+    is_beyond: bool,
+}
+
+/// How many roles that are in AWS name a source and may.
 pub fn count_roles(world: &dyn World, source: &SourceKey) -> usize {
-    match source {
-        SourceKey::User(key) => world.user(key).map_or(0, |user| SourceObject::User(&user).roles_naming(world).len()),
-        SourceKey::Role(key) => world.role(key).map_or(0, |role| SourceObject::Role(&role).roles_naming(world).len()),
-    }
+    let naming = match source {
+        SourceKey::User(key) => world.user(key).map(|user| SourceObject::User(&user).roles_naming(world)),
+        SourceKey::Role(key) => world.role(key).map(|role| SourceObject::Role(&role).roles_naming(world)),
+    };
+    let is_placed = |key: &ObjectKey| world.role(key).is_some_and(|role| SourceObject::Role(&role).is_placed(world));
+    naming.into_iter().flatten().filter(is_placed).count()
 }
 
 /// Whether the status of a user or role tells of no right to assume this role.
@@ -408,17 +438,24 @@ pub fn lacks_right(world: &dyn World, source: &Ref, role: &ObjectKey) -> bool {
     }
 }
 
-/// ARNs of all roles that name a source, whatever else is to be said of them.
+/// ARNs of the roles that name a source and may, or did so when they were made, whatever else is to be said of them.
 pub fn arns_naming(world: &dyn World, source: &SourceKey) -> BTreeSet<Arn> {
     let arn = |role: &CrossAccountRole| {
         let declared = resolve_account(world, &role.spec.account_ref.name).ok().zip(role_identity(role).ok());
         let declared = declared.map(|(at, (name, path))| Arn::role(&at.partition, &at.id, &path, &name));
         declared.or_else(|| role.status()?.role_arn.as_deref()?.parse().ok())
     };
-    world.roles_naming(source, &|_| true).iter().filter_map(|key| world.role(key)).filter_map(|role| arn(&role)).collect()
+    let may = |namespace: &str| match source {
+        SourceKey::User(key) => world.user(key).is_some_and(|user| SourceObject::User(&user).may_be_named_from(world, namespace)),
+        SourceKey::Role(key) => world.role(key).is_some_and(|role| SourceObject::Role(&role).may_be_named_from(world, namespace)),
+    };
+    let naming = world.roles_naming(source, &|_| true).into_iter().filter_map(|key| world.role(&key));
+    let counts =
+        |role: &CrossAccountRole| SourceObject::Role(role).reported_arn().is_some() || may(role.metadata.namespace.as_deref().unwrap_or_default());
+    naming.filter(|role| counts(role)).filter_map(|role| arn(&role)).collect()
 }
 
-fn assumable(world: &dyn World, source: SourceObject<'_>, role: &CrossAccountRole) -> Option<AssumableRole> {
+fn assumable(world: &dyn World, source: SourceObject<'_>, role: &CrossAccountRole, crowd: Crowd) -> Option<AssumableRole> {
     let leaving = Leaving::of(world, &role.metadata, &Ref::Role(ObjectKey::of(role)));
     if leaving == Leaving::Goes {
         return None;
@@ -437,7 +474,7 @@ fn assumable(world: &dyn World, source: SourceObject<'_>, role: &CrossAccountRol
         opens_in_console,
         intent,
         is_coming,
-        is_reported: source.allows_role(world, &ObjectKey::of(role)),
+        is_reported: source.reports_role(&ObjectKey::of(role), || crowd.count),
     };
     let itself = SourceObject::Role(role);
     let stalled = role.status().is_some_and(|status| status.conditions.iter().any(|c| c.type_ == condition_types::STALLED));
@@ -460,6 +497,7 @@ fn assumable(world: &dyn World, source: SourceObject<'_>, role: &CrossAccountRol
     Some(match intent {
         _ if is_another => of(arn, Intent::Revoke, !stalled),
         Intent::Grant if leaving == Leaving::Waits => of(arn, Intent::Freeze, false),
+        Intent::Grant if crowd.is_beyond => of(arn, Intent::Freeze, false),
         Intent::Grant if !own => of(arn, Intent::Freeze, !stalled),
         Intent::Grant if !world.is_proven(role) => of(arn, Intent::Freeze, false),
         intent => of(arn, intent, false),

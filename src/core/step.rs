@@ -182,6 +182,7 @@ mod tests {
             role: None,
         };
         Desired {
+            crowded: None,
             owner,
             pinned: None,
             identity,

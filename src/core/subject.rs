@@ -20,7 +20,7 @@ use super::possible::PolicyHolder;
 use super::quotas::Quotas;
 use super::sources::{grants_of_role, standing_grants_of_role};
 use super::status::{self, Assuming, assuming};
-use super::tenancy::too_many_grants;
+use super::tenancy::{roles_per_source, too_many_grants};
 use super::trust::{Principal, Trust};
 use super::unmanaged::UnmanagedPolicies;
 use super::wanted::Remaining;
@@ -175,7 +175,7 @@ impl Subject for BastionUser {
 
     fn withdraw_revoked(&self, world: &dyn World, at: &ResolvedAccount, owner: Owner, remembered: Remembered, found: &Observed) -> Option<Desired> {
         let (pinned, arn) = (known_id(remembered.pinned, &owner, found)?, self.declared_arn(at)?);
-        let (assumes, quotas) = (roles_of_user(world, self), Quotas::of(&at.account));
+        let (assumes, quotas) = (roles_of_user(world, self, roles_per_source(at)), Quotas::of(&at.account));
         let remaining = Remaining { owner, pinned, arn, trust: None, assumes, quotas, written_trust: None };
         Desired::withdraw_revoked(remaining, found)
     }
@@ -255,7 +255,7 @@ impl Subject for CrossAccountRole {
                 standing_grants_of_role(world, self, at, &shown)
             }
         };
-        let (assumes, quotas) = (roles_of_role(world, self), Quotas::of(&at.account));
+        let (assumes, quotas) = (roles_of_role(world, self, roles_per_source(at)), Quotas::of(&at.account));
         Desired::withdraw_revoked(
             Remaining { owner, pinned, arn, trust: Some(trust), assumes, quotas, written_trust: remembered.written_trust },
             found,

@@ -80,13 +80,18 @@ pub fn too_many_grants(world: &dyn World, role: &CrossAccountRole, at: &Resolved
     (grants > quota).then(|| Problem::new(Reason::TooManyGrants, message))
 }
 
-/// That more roles name a source than its account lets one have, if so. They are counted before any is looked at. Roles of namespaces that may not name it do
-/// not count.
+/// How many roles a source of this account has at most.
+pub fn roles_per_source(at: &ResolvedAccount) -> usize {
+    quota(at, |quotas| quotas.roles_per_source, ROLES_PER_SOURCE)
+}
+
+/// That more roles in AWS name a source than its account lets one have, if so. Roles of namespaces that may not name it do not count. It holds nothing else of the
+/// source up: roles may be other tenants'.
 pub fn too_many_roles(world: &dyn World, source: &SourceKey, at: &ResolvedAccount) -> Option<Problem> {
-    let (roles, quota) = (count_roles(world, source), quota(at, |quotas| quotas.roles_per_source, ROLES_PER_SOURCE));
+    let (roles, quota) = (count_roles(world, source), roles_per_source(at));
     let message = format!(
-        "{roles} roles name it, and guardrails.quotas.rolesPerSource of AWSAccount {} lets {quota} do that: let fewer name it, or have a platform \
-         administrator raise it; the roles it has stay",
+        "{roles} roles in AWS name it, and guardrails.quotas.rolesPerSource of AWSAccount {} lets it have {quota}: those that are in AWS come first, and of \
+         the others none is added. Let fewer name it, or have a platform administrator raise it",
         at.name
     );
     (roles > quota).then(|| Problem::new(Reason::TooManyGrants, message))

@@ -123,6 +123,7 @@ impl Desired {
             assumes,
             policies,
             former_policies: BTreeSet::new(),
+            crowded: None,
             memberships: None,
             unmanaged: None,
             has_assume_policies: true,

@@ -213,11 +213,14 @@ impl Index {
         self.relations.lock().needed_by(&Dependency::Account(account.into())).cloned().collect()
     }
 
-    /// How many users and roles are placed in an AWSAccount.
+    /// How many users and roles with something in AWS are placed in an AWSAccount. Others are as many as tenants like.
     pub fn placed_in(&self, account: &str) -> usize {
+        fn has_id<K: Kind>(object: &K, account: &str) -> bool {
+            object.account_name() == account && object.status().and_then(K::unique_id).is_some()
+        }
         let is_placed = |of: &&Ref| match of {
-            Ref::User(key) => self.stores.user(key).is_some_and(|user| user.account_name() == account),
-            Ref::Role(key) => self.stores.role(key).is_some_and(|role| role.account_name() == account),
+            Ref::User(key) => self.stores.user(key).is_some_and(|user| has_id(&*user, account)),
+            Ref::Role(key) => self.stores.role(key).is_some_and(|role| has_id(&*role, account)),
             Ref::Account(_) => false,
         };
         self.relations.lock().needed_by(&Dependency::Account(account.into())).filter(is_placed).count()

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::core::brake::{Brake, Deletion, Held, Verdict, WINDOW};
+use crate::core::brake::{Brake, Deletion, Held, Told, Verdict, WINDOW};
 use crate::core::world::Ref;
 
 /// An object that is being deleted, as it was first seen to be.
@@ -146,7 +146,12 @@ impl InAccount {
             }
             self.counted.retain(|(_, at)| deletion.since.duration_since(*at) < WINDOW);
             let verdict = brake.decide(deletion, self.counted.iter().map(|(_, at)| *at), || total(&self.counted));
-            *passage = if verdict == Verdict::Held { Passage::Held } else { Passage::Passes(None) };
+            *passage = match (verdict, deletion.told) {
+                (Verdict::Held, _) => Passage::Held,
+                // It waited, as its status says, and was confirmed since.
+                (_, Told::Held) => Passage::Passes(Some(Instant::now())),
+                _ => Passage::Passes(None),
+            };
             if verdict == Verdict::Counted {
                 self.counted.push((of, deletion.since));
             }
@@ -164,7 +169,6 @@ impl Passage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::brake::Told;
     use crate::core::world::ObjectKey;
 
     fn role(number: i64) -> Ref {

@@ -8,6 +8,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be carried out ends")]
 
+#[path = "simulation/turns.rs"]
+mod turns;
+
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
