@@ -117,6 +117,13 @@ impl<'a> History<'a> {
         self.look(|deeds| deeds.traces(thing, Some(others), Instant::now()).doubt(thing))
     }
 
+    /// Which of these it proves nothing of that IAM does not show them, and for how much longer that is so of the last; None where all are known to be absent.
+    pub fn unproven(&self, things: impl IntoIterator<Item = Thing>) -> Option<(Vec<Thing>, Duration)> {
+        let doubts = things.into_iter().map(|thing| (self.doubt(&thing), thing)).filter(|(doubt, _)| !doubt.is_zero());
+        let (doubts, things): (Vec<Duration>, Vec<Thing>) = doubts.unzip();
+        Some((things, doubts.into_iter().max()?))
+    }
+
     /// What a direct read shows, but for what is known to be deleted, and with what this process wrote in the last minute.
     pub fn as_known(&self, shown: Observed) -> Observed {
         let shown = without_deleted(shown, self.deleted.as_ref().map(|(id, since)| (id, *since)));

@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::ResourceExt;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -23,7 +22,7 @@ use super::resolve::whereabouts;
 use super::state::deletions::Passage;
 use crate::api::{ABANDON, Managed, Reason};
 use crate::aws::{Account, Gateway};
-use crate::core::abandon::{how_to_give_up, left_behind, may_be_given_up};
+use crate::core::abandon::{how_to_give_up, is_given_up, left_behind, may_be_given_up};
 use crate::core::absence::{self, Thing, awaited, look_again};
 use crate::core::desired::owner;
 use crate::core::failure::Failure;
@@ -94,7 +93,7 @@ pub async fn remove<K: Kind + Subject>(object: K, context: &Context) -> Result<P
 /// Tells what holds a deletion up; or lets the object go, where a person has given up what it has in AWS and that counts.
 async fn held_up<K: Kind + Subject>(object: K, context: &Context, problem: Problem, retry: Option<Retry>) -> Result<Pass<K>, kube::Error> {
     let made = History::of(&context.memory, &object).identity_id();
-    let is_given_up = object.annotations().get(ABANDON).is_some_and(|value| value == "true");
+    let is_given_up = is_given_up(&object);
     if is_given_up && may_be_given_up(problem.reason) {
         let stays = left_behind(&object, made.as_ref());
         warn!(stays, reason = problem.reason.as_str(), "given up: what it owns in AWS stays there");
@@ -156,7 +155,5 @@ async fn take_away(
     if let Some(problem) = blocked {
         return Err(Stop::Blocked(problem));
     }
-    let doubts = awaited.into_iter().map(|thing| (history.doubt(&thing), thing)).filter(|(doubt, _)| !doubt.is_zero());
-    let (doubts, things): (Vec<Duration>, Vec<Thing>) = doubts.unzip();
-    doubts.into_iter().max().map_or(Ok(()), |doubt| Err(Stop::Unproven(things, doubt)))
+    history.unproven(awaited).map_or(Ok(()), |(things, doubt)| Err(Stop::Unproven(things, doubt)))
 }

@@ -6,7 +6,12 @@
 use super::names::UniqueID;
 use super::outcome::Problem;
 use super::subject::Subject;
-use rolebridge_api::{ABANDON, Reason};
+use rolebridge_api::{ABANDON, Managed, Reason};
+
+/// Whether somebody has given up what a resource has in AWS. That alone does not make it count.
+pub fn is_given_up<K: Managed>(object: &K) -> bool {
+    object.meta().annotations.as_ref().is_some_and(|annotations| annotations.get(ABANDON).is_some_and(|value| value == "true"))
+}
 
 /// Whether what holds a deletion up lets a person give up what is there: it was cut off, AWS refuses the operator, or there is no way into the account any
 /// more. What passes by itself, such as throttling, does not.

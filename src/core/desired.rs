@@ -17,7 +17,7 @@ use super::permissions::{ConfigTexts, Place, declared};
 use super::placement::ResolvedAccount;
 use super::possible::PolicyHolder;
 use super::quotas::{Quotas, SHARD_QUOTA};
-use super::sources::{grants_of_role, trust_problems};
+use super::sources::{Sources, trust_problems};
 use super::tenancy::{roles_per_source, too_many_grants, too_many_roles};
 use super::trust::{Principal, Trust, TrustRule, deny_all_trust};
 use super::world::{ObjectKey, SourceKey, World, uid};
@@ -279,8 +279,8 @@ pub fn desired_user(
         pinned: status.and_then(|s| s.user_id.as_deref()).and_then(|id| id.parse().ok()),
         identity,
         trust: None,
-        crowded: too_many_roles(world, &SourceKey::User(ObjectKey::of(user)), at),
-        assumes,
+        crowded: too_many_roles(assumes.placed, at),
+        assumes: assumes.roles,
         policies: declared.managed,
         former_policies,
         memberships: memberships(user, at, &mut problems),
@@ -338,7 +338,8 @@ pub fn desired_role(
     let max_session_duration =
         role.spec.max_session_duration.as_deref().map_or(Some(DEFAULT_SESSION_SECONDS), |d| seconds(&mut problems, "spec.maxSessionDuration", d));
     problems.extend(trust_problems(role));
-    problems.extend(too_many_grants(world, role, at));
+    let sources = Sources::of(world, role);
+    problems.extend(too_many_grants(sources.count(), at));
     let declared = declared(role.spec.permissions.as_ref(), &Place { at, path: &path, tags: &tags }, texts, &mut problems);
     let assumes = roles_of_role(world, role, roles_per_source(at));
     let (true, Some(max_session_duration)) = (problems.is_empty(), max_session_duration) else { return Err(problems) };
@@ -363,9 +364,9 @@ pub fn desired_role(
         arn: Arn::role(&at.partition, &at.id, &path, &name),
         pinned: status.and_then(|s| s.role_id.as_deref()).and_then(|id| id.parse().ok()),
         identity,
-        trust: Some(grants_of_role(world, role, at)),
-        crowded: too_many_roles(world, &SourceKey::Role(ObjectKey::of(role)), at),
-        assumes,
+        trust: Some(sources.grants(at)),
+        crowded: too_many_roles(assumes.placed, at),
+        assumes: assumes.roles,
         policies: declared.managed,
         former_policies,
         memberships: None,

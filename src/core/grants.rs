@@ -337,13 +337,9 @@ impl SourceObject<'_> {
 
     /// The roles that name it and may. Those of namespaces that may not are not looked at: whoever may write roles could make any number of them.
     pub fn roles_naming(&self, world: &dyn World) -> Vec<ObjectKey> {
-        world.roles_naming(&self.key(), &|namespace| self.may_be_named_from(world, namespace))
-    }
-
-    /// Whether roles of a namespace may name it.
-    fn may_be_named_from(&self, world: &dyn World, namespace: &str) -> bool {
         let own = self.meta().namespace.as_deref().unwrap_or_default();
-        shared_with(self.allow_roles_from(), own, namespace, world.namespace_labels(namespace).as_ref())
+        let may = |namespace: &str| shared_with(self.allow_roles_from(), own, namespace, world.namespace_labels(namespace).as_ref());
+        world.roles_naming(&self.key(), &may)
     }
 
     /// Whether its status says that its assume policy has the role. Beyond those that a status lists, that must do that it is ready, or has as many roles as
@@ -386,28 +382,37 @@ fn is_source(role: &CrossAccountRole, source: &Source, object: SourceObject<'_>)
 }
 
 /// The roles that a user is to be allowed to assume, in the order of their keys.
-pub fn roles_of_user(world: &dyn World, user: &BastionUser, most: usize) -> Vec<AssumableRole> {
+pub fn roles_of_user(world: &dyn World, user: &BastionUser, most: usize) -> Assumes {
     roles_of(world, SourceObject::User(user), most)
 }
 
 /// The roles that a role is to be allowed to assume, in the order of their keys.
-pub fn roles_of_role(world: &dyn World, role: &CrossAccountRole, most: usize) -> Vec<AssumableRole> {
+pub fn roles_of_role(world: &dyn World, role: &CrossAccountRole, most: usize) -> Assumes {
     roles_of(world, SourceObject::Role(role), most)
 }
 
 /// Beyond so many roles none is added, whoever's they are, and those that stand stay: first come those that are in AWS, of the source's own namespace before
 /// others.
-fn roles_of(world: &dyn World, source: SourceObject<'_>, most: usize) -> Vec<AssumableRole> {
+fn roles_of(world: &dyn World, source: SourceObject<'_>, most: usize) -> Assumes {
     let naming = source.roles_naming(world);
     let (count, own) = (naming.len(), source.meta().namespace.clone());
     let naming: Vec<_> = naming.into_iter().filter_map(|role| world.role(&role)).collect();
+    let are_placed: Vec<bool> = naming.iter().map(|role| SourceObject::Role(role).is_placed(world)).collect();
     let mut order: Vec<usize> = (0..naming.len()).collect();
     if count > most {
-        order.sort_by_cached_key(|n| (!SourceObject::Role(&naming[*n]).is_placed(world), naming[*n].metadata.namespace != own));
+        order.sort_by_cached_key(|n| (!are_placed[*n], naming[*n].metadata.namespace != own));
     }
     let beyond: BTreeSet<usize> = order.into_iter().skip(most).collect();
     let role = |(n, role): (usize, &Arc<CrossAccountRole>)| assumable(world, source, role, Crowd { count, is_beyond: beyond.contains(&n) });
-    naming.iter().enumerate().filter_map(role).collect()
+    Assumes { roles: naming.iter().enumerate().filter_map(role).collect(), placed: are_placed.into_iter().filter(|is_placed| *is_placed).count() }
+}
+
+/// What a source is to be allowed to assume.
+pub struct Assumes {
+    /// The roles, in the order of their keys.
+    pub roles: Vec<AssumableRole>,
+    /// How many roles that are in AWS name it and may.
+    pub placed: usize,
 }
 
 /// The roles that name a source.
@@ -419,23 +424,18 @@ struct Crowd {
     is_beyond: bool,
 }
 
-/// How many roles that are in AWS name a source and may.
-pub fn count_roles(world: &dyn World, source: &SourceKey) -> usize {
-    let naming = match source {
-        SourceKey::User(key) => world.user(key).map(|user| SourceObject::User(&user).roles_naming(world)),
-        SourceKey::Role(key) => world.role(key).map(|role| SourceObject::Role(&role).roles_naming(world)),
-    };
-    let is_placed = |key: &ObjectKey| world.role(key).is_some_and(|role| SourceObject::Role(&role).is_placed(world));
-    naming.into_iter().flatten().filter(is_placed).count()
+/// What is to be said of the user or role of this key, if there is one.
+pub(super) fn on_source<T>(world: &dyn World, of: &Ref, say: impl FnOnce(SourceObject<'_>) -> T) -> Option<T> {
+    match of {
+        Ref::User(key) => world.user(key).map(|user| say(SourceObject::User(&user))),
+        Ref::Role(key) => world.role(key).map(|role| say(SourceObject::Role(&role))),
+        Ref::Account(_) => None,
+    }
 }
 
 /// Whether the status of a user or role tells of no right to assume this role.
 pub fn lacks_right(world: &dyn World, source: &Ref, role: &ObjectKey) -> bool {
-    match source {
-        Ref::User(key) => world.user(key).is_some_and(|user| !SourceObject::User(&user).allows_role(world, role)),
-        Ref::Role(key) => world.role(key).is_some_and(|source| !SourceObject::Role(&source).allows_role(world, role)),
-        Ref::Account(_) => false,
-    }
+    on_source(world, source, |source| !source.allows_role(world, role)).unwrap_or(false)
 }
 
 /// ARNs of the roles that name a source and may, or did so when they were made, whatever else is to be said of them.
@@ -445,13 +445,9 @@ pub fn arns_naming(world: &dyn World, source: &SourceKey) -> BTreeSet<Arn> {
         let declared = declared.map(|(at, (name, path))| Arn::role(&at.partition, &at.id, &path, &name));
         declared.or_else(|| role.status()?.role_arn.as_deref()?.parse().ok())
     };
-    let may = |namespace: &str| match source {
-        SourceKey::User(key) => world.user(key).is_some_and(|user| SourceObject::User(&user).may_be_named_from(world, namespace)),
-        SourceKey::Role(key) => world.role(key).is_some_and(|role| SourceObject::Role(&role).may_be_named_from(world, namespace)),
-    };
+    let may: BTreeSet<ObjectKey> = on_source(world, &Ref::from(source), |source| source.roles_naming(world)).into_iter().flatten().collect();
+    let counts = |role: &CrossAccountRole| SourceObject::Role(role).reported_arn().is_some() || may.contains(&ObjectKey::of(role));
     let naming = world.roles_naming(source, &|_| true).into_iter().filter_map(|key| world.role(&key));
-    let counts =
-        |role: &CrossAccountRole| SourceObject::Role(role).reported_arn().is_some() || may(role.metadata.namespace.as_deref().unwrap_or_default());
     naming.filter(|role| counts(role)).filter_map(|role| arn(&role)).collect()
 }
 

@@ -18,27 +18,43 @@ use rolebridge_api::role::{GrantState, GrantStatus};
 use rolebridge_api::trust::{GitHubActionsSource, PodIdentitySource, PrincipalForm, SAMLSource, ServiceAccountSource, Source, TrustEntry};
 use rolebridge_api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed, Reason};
 
-/// The sources of a role, entry by entry, as they stand.
-pub fn grants_of_role(world: &dyn World, role: &CrossAccountRole, at: &ResolvedAccount) -> Vec<Vec<Grant>> {
-    let grants = |(index, meant): (usize, Vec<Meant<'_>>)| grants_of_entry(world, role, at, index, &meant).collect();
-    meant(world, role).into_iter().enumerate().map(grants).collect()
-}
-
 /// Sources that come in as one of many and are looked at one by one, at most: no trust policy has room for the names of as many.
 const MOST_BY_NAME: usize = 1000;
 
-/// The sources of a role that come in by one of these trust policies, and principals of others that did: all that matters where nobody is added. However many there are declared,
-/// those who come in together are kept only as far as it makes a difference.
-pub fn standing_grants_of_role(world: &dyn World, role: &CrossAccountRole, at: &ResolvedAccount, shown: &[Trust]) -> Vec<Vec<Grant>> {
-    let principals = || shown.iter().flat_map(|trust| trust.rules.iter().map(|rule| &rule.principal).chain(&trust.denied));
-    let names: BTreeSet<&str> = principals().map(Principal::as_str).collect();
-    let many: Vec<&Principal> = principals().filter(|principal| principal.is_account() || principal.as_str() == "*").collect();
-    let is_shown = |name: &str| names.contains(name);
-    let mut by_name = 0;
-    let mut standing_of = |(index, meant): (usize, Vec<Meant<'_>>)| {
-        // Thousands may come in by the root of their account: one of them says what all say.
+/// The sources of a role, entry by entry: one for each grant that it asks for.
+pub struct Sources<'a> {
+    world: &'a dyn World,
+    role: &'a CrossAccountRole,
+    entries: Vec<Vec<Meant<'a>>>,
+}
+
+impl<'a> Sources<'a> {
+    /// Those that a role names or selects. No grant is built yet.
+    pub fn of(world: &'a dyn World, role: &'a CrossAccountRole) -> Self {
+        Self { world, role, entries: meant(world, role) }
+    }
+
+    /// How many grants the role asks for: one for each source in each entry of its trust.
+    pub fn count(&self) -> usize {
+        self.entries.iter().map(Vec::len).sum()
+    }
+
+    /// The grants, entry by entry, as they stand.
+    pub fn grants(&self, at: &ResolvedAccount) -> Vec<Vec<Grant>> {
+        self.grants_that(at, |_, _| true)
+    }
+
+    /// The grants of those that come in by one of these trust policies, and principals of others that did: all that matters where nobody is added. However
+    /// many there are declared, those who come in together are kept only as far as it makes a difference.
+    pub fn standing(&self, at: &ResolvedAccount, shown: &[Trust]) -> Vec<Vec<Grant>> {
+        let principals = || shown.iter().flat_map(|trust| trust.rules.iter().map(|rule| &rule.principal).chain(&trust.denied));
+        let names: BTreeSet<&str> = principals().map(Principal::as_str).collect();
+        let many: Vec<&Principal> = principals().filter(|principal| principal.is_account() || principal.as_str() == "*").collect();
+        let is_shown = |name: &str| names.contains(name);
+        let mut by_name = 0;
+        // Thousands may come in by the root of their account: one of them says in each entry what all say.
         let mut roots = BTreeSet::new();
-        let mut stands = |grant: &Grant| {
+        let stands = |index: usize, grant: &Grant| {
             // What only the status remembers stays in it.
             let is_remembered = grant.may_be_replaced || matches!(grant.reported, Some(GrantState::Replaced | GrantState::Granted));
             let is_itself = is_remembered
@@ -46,20 +62,22 @@ pub fn standing_grants_of_role(world: &dyn World, role: &CrossAccountRole, at: &
                 || grant.own_name.as_ref().is_some_and(|name| is_shown(name.as_str()));
             let Some(rule) = grant.rule.as_ref().filter(|_| grant.intent != Intent::Revoke) else { return is_itself };
             if is_itself || is_shown(rule.principal.as_str()) {
-                return is_itself || !rule.principal.is_account() || roots.insert(rule.clone());
+                return is_itself || !rule.principal.is_account() || roots.insert((index, rule.clone()));
             }
             let is_one_of_many = many.iter().any(|many| many.includes(&rule.principal));
             by_name += usize::from(is_one_of_many);
             is_one_of_many && by_name <= MOST_BY_NAME
         };
-        grants_of_entry(world, role, at, index, &meant).filter(|grant| stands(grant)).collect()
-    };
-    meant(world, role).into_iter().enumerate().map(&mut standing_of).collect()
-}
+        self.grants_that(at, stands)
+    }
 
-/// How many grants a role asks for: one for each source in each entry of its trust.
-pub fn count_grants(world: &dyn World, role: &CrossAccountRole) -> usize {
-    meant(world, role).iter().map(Vec::len).sum()
+    /// The grants for which this holds, given the number of their entry.
+    fn grants_that(&self, at: &ResolvedAccount, mut holds: impl FnMut(usize, &Grant) -> bool) -> Vec<Vec<Grant>> {
+        let mut of_entry = |(index, meant): (usize, &Vec<Meant<'_>>)| {
+            grants_of_entry(self.world, self.role, at, index, meant).filter(|grant| holds(index, grant)).collect()
+        };
+        self.entries.iter().enumerate().map(&mut of_entry).collect()
+    }
 }
 
 /// A source that an entry means.

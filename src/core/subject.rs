@@ -18,7 +18,7 @@ use super::placement::ResolvedAccount;
 use super::plan::DeletionTarget;
 use super::possible::PolicyHolder;
 use super::quotas::Quotas;
-use super::sources::{grants_of_role, standing_grants_of_role};
+use super::sources::Sources;
 use super::status::{self, Assuming, assuming};
 use super::tenancy::{roles_per_source, too_many_grants};
 use super::trust::{Principal, Trust};
@@ -175,7 +175,7 @@ impl Subject for BastionUser {
 
     fn withdraw_revoked(&self, world: &dyn World, at: &ResolvedAccount, owner: Owner, remembered: Remembered, found: &Observed) -> Option<Desired> {
         let (pinned, arn) = (known_id(remembered.pinned, &owner, found)?, self.declared_arn(at)?);
-        let (assumes, quotas) = (roles_of_user(world, self, roles_per_source(at)), Quotas::of(&at.account));
+        let (assumes, quotas) = (roles_of_user(world, self, roles_per_source(at)).roles, Quotas::of(&at.account));
         let remaining = Remaining { owner, pinned, arn, trust: None, assumes, quotas, written_trust: None };
         Desired::withdraw_revoked(remaining, found)
     }
@@ -247,15 +247,16 @@ impl Subject for CrossAccountRole {
 
     fn withdraw_revoked(&self, world: &dyn World, at: &ResolvedAccount, owner: Owner, remembered: Remembered, found: &Observed) -> Option<Desired> {
         let (pinned, arn) = (known_id(remembered.pinned, &owner, found)?, self.declared_arn(at)?);
-        let trust = match too_many_grants(world, self, at) {
-            None => grants_of_role(world, self, at),
+        let sources = Sources::of(world, self);
+        let trust = match too_many_grants(sources.count(), at) {
+            None => sources.grants(at),
             Some(_) => {
                 let shown = found.identity.as_ref().and_then(|found| found.identity.role.as_ref()).map(|role| &role.trust_policy);
                 let shown: Vec<Trust> = shown.into_iter().chain(&remembered.written_trust).map(|document| Trust::of(document, &at.id)).collect();
-                standing_grants_of_role(world, self, at, &shown)
+                sources.standing(at, &shown)
             }
         };
-        let (assumes, quotas) = (roles_of_role(world, self, roles_per_source(at)), Quotas::of(&at.account));
+        let (assumes, quotas) = (roles_of_role(world, self, roles_per_source(at)).roles, Quotas::of(&at.account));
         Desired::withdraw_revoked(
             Remaining { owner, pinned, arn, trust: Some(trust), assumes, quotas, written_trust: remembered.written_trust },
             found,

@@ -3,11 +3,10 @@
 //! They bound what a tenant can make the operator hold and work out, and how much of IAM's own quotas is left for others. All of them forbid only to add:
 //! what is in AWS stays, and what is withdrawn ends.
 
-use super::grants::{SourceObject, count_roles};
+use super::grants::{SourceObject, on_source};
 use super::outcome::Problem;
 use super::placement::ResolvedAccount;
-use super::sources::count_grants;
-use super::world::{Ref, SourceKey, World};
+use super::world::{Ref, World};
 use rolebridge_api::account::TenantQuotas;
 use rolebridge_api::{BastionUser, CrossAccountRole, Managed, Reason};
 
@@ -34,11 +33,7 @@ pub fn check_quota(world: &dyn World, at: &ResolvedAccount, of: &Ref) -> Result<
         Ref::Role(_) => (CrossAccountRole::KIND, "roles", quota(at, |quotas| quotas.roles, OF_NAMESPACE)),
         Ref::Account(_) => return Ok(()),
     };
-    let standing = |of: &Ref| match of {
-        Ref::User(key) => world.user(key).map(|user| Standing::of(world, SourceObject::User(&user))),
-        Ref::Role(key) => world.role(key).map(|role| Standing::of(world, SourceObject::Role(&role))),
-        Ref::Account(_) => None,
-    };
+    let standing = |of: &Ref| on_source(world, of, |object| Standing::of(world, object));
     let Some(own) = standing(of).filter(|own| !own.is_placed) else { return Ok(()) };
     let others = world.companions(of, &at.name).into_iter().filter(|other| other != of);
     let is_before = |other: &Standing| other.is_placed || other.age < own.age;
@@ -70,8 +65,8 @@ impl Standing {
 }
 
 /// That a role asks for more grants than the account lets one have, if it does. They are counted before any is built.
-pub fn too_many_grants(world: &dyn World, role: &CrossAccountRole, at: &ResolvedAccount) -> Option<Problem> {
-    let (grants, quota) = (count_grants(world, role), quota(at, |quotas| quotas.grants_per_role, GRANTS_PER_ROLE));
+pub fn too_many_grants(grants: usize, at: &ResolvedAccount) -> Option<Problem> {
+    let quota = quota(at, |quotas| quotas.grants_per_role, GRANTS_PER_ROLE);
     let message = format!(
         "spec.trust: {grants} sources, counted in each entry, and guardrails.quotas.grantsPerRole of AWSAccount {} lets a role have {quota}: name fewer, or \
          have a platform administrator raise it",
@@ -87,8 +82,8 @@ pub fn roles_per_source(at: &ResolvedAccount) -> usize {
 
 /// That more roles in AWS name a source than its account lets one have, if so. Roles of namespaces that may not name it do not count. It holds nothing else of the
 /// source up: roles may be other tenants'.
-pub fn too_many_roles(world: &dyn World, source: &SourceKey, at: &ResolvedAccount) -> Option<Problem> {
-    let (roles, quota) = (count_roles(world, source), roles_per_source(at));
+pub fn too_many_roles(roles: usize, at: &ResolvedAccount) -> Option<Problem> {
+    let quota = roles_per_source(at);
     let message = format!(
         "{roles} roles in AWS name it, and guardrails.quotas.rolesPerSource of AWSAccount {} lets it have {quota}: those that are in AWS come first, and of \
          the others none is added. Let fewer name it, or have a platform administrator raise it",

@@ -13,7 +13,7 @@ use rolebridge::core::observed::{Observed, ObservedIdentity, ObservedPolicy};
 use rolebridge::core::placement::resolve_account;
 use rolebridge::core::plan::plan;
 use rolebridge::core::quotas::Quotas;
-use rolebridge::core::sources::grants_of_role;
+use rolebridge::core::sources::Sources;
 use rolebridge::core::world::{ObjectKey, World};
 use serde_json::{Value, json};
 
@@ -129,6 +129,6 @@ fn users_that_are_selected_again_and_again_are_one_grant() {
     cluster.apply(json!({"kind": "CrossAccountRole", "metadata": {"name": "reader"}, "spec": {"accountRef": {"name": "prod"}, "trust": trust}}));
     let at = resolve_account(&cluster, "prod").expect("it is there");
     let role = cluster.role(&ObjectKey::new(NAMESPACE, "reader")).expect("it is there");
-    let grants = grants_of_role(&cluster, &role, &at);
+    let grants = Sources::of(&cluster, &role).grants(&at);
     assert_eq!(grants.iter().map(Vec::len).sum::<usize>(), 200, "all entries ask the same");
 }

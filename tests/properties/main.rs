@@ -43,7 +43,7 @@ use rolebridge::core::ownership::{Earlier, Owner, Tags};
 use rolebridge::core::placement::resolve_account;
 use rolebridge::core::plan::{DeletionPhase, DeletionTarget, Plan, plan, plan_removal};
 use rolebridge::core::quotas::{INLINE_QUOTA, MOST_SHARDS, Quotas, SHARD_QUOTA};
-use rolebridge::core::sources::standing_grants_of_role;
+use rolebridge::core::sources::Sources;
 use rolebridge::core::trust::{Trust, TrustRule};
 use rolebridge::core::wanted::Remaining;
 use rolebridge::core::world::{ObjectKey, Ref, World};

@@ -663,7 +663,7 @@ proptest! {
         let role = cluster.role(&ObjectKey::new(NAMESPACE, "reader")).expect("the role");
         let at = resolve_account(&cluster, "prod").expect("the account");
         let shown = start.identity.iter().filter_map(|found| found.identity.role.as_ref()).map(|role| Trust::of(&role.trust_policy, &at.id));
-        let trust = Some(standing_grants_of_role(&cluster, &role, &at, &shown.collect::<Vec<_>>()));
+        let trust = Some(Sources::of(&cluster, &role).standing(&at, &shown.collect::<Vec<_>>()));
         let less = Desired::withdraw_revoked(Remaining { pinned: id(ROLE_ID), assumes: vec![], trust, ..remaining(&desired) }, &start);
         let plan_of = |desired: Option<Desired>| desired.map(|desired| plan(&desired, &start));
         prop_assert_eq!(plan_of(less), plan_of(whole));

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use kube::ResourceExt;
-
 use super::super::apply::apply;
 use super::super::cluster::kind::Kind;
 use super::super::context::Context;
@@ -12,9 +10,9 @@ use super::super::observe::read_all;
 use super::super::report::{remove_finalizer, report};
 use super::super::resolve::whereabouts;
 use crate::api::conditions::Class;
-use crate::api::{ABANDON, Managed, Reason};
+use crate::api::{ABANDON, Reason};
 use crate::aws::{Account, Permit};
-use crate::core::abandon::{how_to_give_up, left_behind, may_be_given_up};
+use crate::core::abandon::{how_to_give_up, is_given_up, left_behind, may_be_given_up};
 use crate::core::absence::{look_again, told};
 use crate::core::desired::owner;
 use crate::core::failure::Failure;
@@ -111,10 +109,6 @@ pub async fn current<K: Kind>(context: &Context, key: &ObjectKey) -> Result<Opti
     Ok(found.map(|read| read.into_object(None)))
 }
 
-fn is_given_up<K: Managed>(object: &K) -> bool {
-    object.annotations().get(ABANDON).is_some_and(|value| value == "true")
-}
-
 /// Takes our tags off what the resource has in AWS. Returns what was done, or would be done.
 async fn free_in_aws<K: Kind + Subject>(context: &Context, object: &K, is_dry_run: bool) -> Result<String, Setback> {
     let (at, account) = whereabouts(object, context)?;
@@ -125,11 +119,10 @@ async fn free_in_aws<K: Kind + Subject>(context: &Context, object: &K, is_dry_ru
     let mut observed = read_all(account.gateway(), &target, &history).await?;
     let plan = plan_hand_back(&target, &observed)?;
     let things = unseen(&observed, object.likely_policies(&context.world(), &at));
-    let doubts = things.into_iter().map(|thing| (history.doubt(&thing), thing)).filter(|(doubt, _)| !doubt.is_zero());
-    let (doubts, things): (Vec<Duration>, Vec<_>) = doubts.unzip();
+    let unproven = history.unproven(things);
     if !is_dry_run {
         apply(account.gateway(), &plan, &mut observed, &history, None).await?;
-        if let Some(doubt) = doubts.into_iter().max() {
+        if let Some((things, doubt)) = unproven {
             let problem = Problem::new(Reason::Propagating, told(&things, &target.name));
             return Err(Setback { again: Some(look_again(doubt)), ..Setback::from(problem) });
         }
