@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::common::{AccountReference, Condition, LabelSelector, Managed};
+use super::guardrails::{Guardrails, ResourceDefaults};
 use super::schema;
 
 /// An AWS account that Rolebridge works in: how it gets there, and which namespaces may place users and roles there.
@@ -35,6 +36,10 @@ use super::schema;
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[x_kube(validation = Rule::new("self.accountID == oldSelf.accountID").message("accountID is immutable: make another AWSAccount for another account").field_path(".accountID"))]
+#[x_kube(validation = Rule::new("!has(self.defaults) || !has(self.guardrails) || !has(self.defaults.permissionsBoundaryARN) || !has(self.guardrails.permissionsBoundaryARN) || self.defaults.permissionsBoundaryARN == self.guardrails.permissionsBoundaryARN")
+    .message("guardrails.permissionsBoundaryARN is put on all users and roles: leave defaults.permissionsBoundaryARN out").field_path(".defaults.permissionsBoundaryARN"))]
+#[x_kube(validation = Rule::new("!has(self.defaults) || !has(self.guardrails) || !has(self.defaults.maxSessionDuration) || !has(self.guardrails.maxSessionDuration) || !self.defaults.maxSessionDuration.matches('^([0-9]{1,5}(h|m|s)){1,3}$') || !self.guardrails.maxSessionDuration.matches('^([0-9]{1,5}(h|m|s)){1,3}$') || duration(self.defaults.maxSessionDuration) <= duration(self.guardrails.maxSessionDuration)")
+    .message("defaults.maxSessionDuration is longer than guardrails.maxSessionDuration allows").field_path(".defaults.maxSessionDuration"))]
 #[x_kube(validation = Rule::new("self.partition == oldSelf.partition").message("partition is immutable: make another AWSAccount").field_path(".partition"))]
 #[serde(rename_all = "camelCase")]
 pub struct AWSAccountSpec {
@@ -58,9 +63,12 @@ pub struct AWSAccountSpec {
     pub access: Access,
     /// Which namespaces may place users and roles in this account. Checked at every reconcile.
     pub allowed_namespaces: AllowedNamespaces,
-    /// What the users of this account's resources may do there.
+    /// What nobody may do in this account, whoever writes its users and roles. Checked before anything is made, and again at every reconcile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guardrails: Option<Guardrails>,
+    /// What users and roles of this account have where they don't say it themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defaults: Option<ResourceDefaults>,
     /// Whose objects in AWS are that carry this installation's tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ownership: Option<Ownership>,
@@ -163,51 +171,6 @@ pub enum AllowedFrom {
     Names,
     /// The namespaces whose labels match.
     Selector,
-}
-
-/// What the users of this account's resources may do there.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Guardrails {
-    /// Whether a role in this account may trust a whole account, so that the identities of that account decide who assumes it:
-    /// `principal: AccountRoot` and sources of the form `account`. Default: false.
-    #[serde(default)]
-    pub account_root_trust: bool,
-    /// Which principals that Rolebridge does not manage a role in this account may trust (awsPrincipal), as ARNs in which a * stands for
-    /// any text. Default: none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schema::principal_patterns")]
-    pub principals: Vec<String>,
-    /// Patterns of the names of IAM groups that users of this account may be added to (`spec.groups`), where `*` stands for any characters. Case does
-    /// not count. Default: none, so that nobody is added to any group.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schema::group_patterns")]
-    pub joinable_groups: Vec<String>,
-    /// How much of this account's quotas a namespace may take, and how much one resource may ask for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quotas: Option<TenantQuotas>,
-}
-
-/// How much of an account's quotas a namespace may take, and how much one resource may ask for. What is in AWS already stays, whatever these say.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct TenantQuotas {
-    /// How many BastionUsers of one namespace have a user in this account, 0 to 5000. Default: 200.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 5000))]
-    pub users: Option<u32>,
-    /// How many CrossAccountRoles of one namespace have a role in this account, 0 to 10000. Default: 200.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 10000))]
-    pub roles: Option<u32>,
-    /// How many sources a role in this account has, counted in each entry of its trust, 1 to 10000. Default: 1000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 10000))]
-    pub grants_per_role: Option<u32>,
-    /// How many roles in AWS name a user or role of this account as a source, 1 to 10000. Further ones are not added to what it may assume. Default: 2000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 10000))]
-    pub roles_per_source: Option<u32>,
 }
 
 /// Whose objects in AWS are that carry this installation's tags.

@@ -220,12 +220,12 @@ impl Reason {
             Self::TrustNotAllowed => entry(
                 Stalled,
                 "The role would trust a whole account, or a principal that Rolebridge does not manage, which its AWSAccount does not allow.",
-                "Name users or roles instead, or have a platform administrator set guardrails.accountRootTrust or add to guardrails.principals.",
+                "Name users or roles instead, or have a platform administrator set guardrails.accountRootTrust or add to guardrails.allowedPrincipals.",
             ),
             Self::GroupNotAllowed => entry(
                 Stalled,
                 "The user would be added to a group that its AWSAccount does not allow. Where it is in the group it stays.",
-                "Take the group out of spec.groups, or have a platform administrator add it to guardrails.joinableGroups.",
+                "Take the group out of spec.groups, or have a platform administrator add it to guardrails.allowedGroups.",
             ),
             Self::ConfigMapNotFound => entry(
                 Waiting,

@@ -8,6 +8,7 @@ pub mod account;
 pub mod common;
 pub mod conditions;
 pub mod document;
+pub mod guardrails;
 pub mod permissions;
 pub mod protection;
 pub mod reading;

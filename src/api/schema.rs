@@ -7,6 +7,10 @@
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
+mod patterns;
+
+pub use patterns::*;
+
 /// Longest ARN that IAM knows, in characters (IAM's `arnType`).
 const ARN_LENGTH: u32 = 2048;
 /// Tags that a manifest may set: IAM's 50 for each object, less the three that say whom the object belongs to.
@@ -88,16 +92,6 @@ pub fn groups(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// Patterns of the names of IAM groups.
-pub fn group_patterns(_: &mut SchemaGenerator) -> Schema {
-    let item = string(
-        1,
-        128,
-        &[("self.matches('^[A-Za-z0-9_+=,.@*-]+$')", "a pattern of group names has letters, digits, _+=,.@- and *, which stands for any characters")],
-    );
-    json_schema!({"type": "array", "maxItems": 32, "x-kubernetes-list-type": "set", "items": item})
-}
-
 /// The path of a user or role in IAM: `/` or `/segment/.../`.
 pub fn path(_: &mut SchemaGenerator) -> Schema {
     string(
@@ -161,19 +155,6 @@ pub fn aws_principal(_: &mut SchemaGenerator) -> Schema {
             {"rule": "!self.contains('*')", "message": "IAM takes no wildcard in a principal: name one user, role, session or account, or use account with require.conditions"}
         ]
     })
-}
-
-/// Patterns of principals.
-pub fn principal_patterns(_: &mut SchemaGenerator) -> Schema {
-    let item = string(
-        20,
-        ARN_LENGTH,
-        &[(
-            "self.matches('^arn:aws(-[a-z]+)*:(iam|sts)::[0-9]{12}:[A-Za-z0-9_+=,.@/*-]+$')",
-            "a pattern is an ARN with the account written out, for example arn:aws:iam::123456789012:role/deploy/*",
-        )],
-    );
-    json_schema!({"type": "array", "maxItems": 100, "x-kubernetes-list-type": "set", "items": item})
 }
 
 /// A service of AWS as a principal.

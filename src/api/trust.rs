@@ -55,7 +55,7 @@ pub enum Source {
     Role(RoleReference),
     /// Name of an AWSAccount: everyone there whose own policies allow it. Needs guardrails.accountRootTrust on the role's account.
     Account(#[schemars(schema_with = "schema::resource_name")] String),
-    /// ARN of a user, role, session or account root that Rolebridge does not manage. Needs a pattern in guardrails.principals on the role's account
+    /// ARN of a user, role, session or account root that Rolebridge does not manage. Needs a pattern in guardrails.allowedPrincipals on the role's account
     /// that matches. The other half of the grant is somebody else's to write.
     AwsPrincipal(#[schemars(schema_with = "schema::aws_principal")] String),
     /// A service of AWS, for example lambda.amazonaws.com. Have it name the account or resource that it works for under require.conditions

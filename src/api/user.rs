@@ -58,7 +58,7 @@ pub struct BastionUserSpec {
     #[schemars(schema_with = "schema::policy_arn")]
     pub permissions_boundary_arn: Option<String>,
     /// Names of existing IAM groups that the user is in; it is taken out of all others. Without it the user's groups are not looked at. A group is joined
-    /// only where guardrails.joinableGroups of the account allow it.
+    /// only where guardrails.allowedGroups of the account allow it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::groups")]
     pub groups: Option<Vec<String>>,

@@ -23,7 +23,7 @@ pub struct Membership {
 /// The groups that a user declares; None where it says nothing of groups. A name that is none is added to `problems`, and left out.
 pub fn memberships(user: &BastionUser, at: &ResolvedAccount, problems: &mut Vec<Problem>) -> Option<Vec<Membership>> {
     let guardrails = at.account.spec.guardrails.as_ref();
-    let patterns = guardrails.map(|g| g.joinable_groups.as_slice()).unwrap_or_default();
+    let patterns = guardrails.map(|g| g.allowed_groups.as_slice()).unwrap_or_default();
     let groups = user.spec.groups.as_ref()?.iter().filter_map(|name| parse::<GroupName>("spec.groups", name).map_err(|p| problems.push(p)).ok());
     Some(groups.map(|group| membership(group, patterns, &at.name)).collect())
 }
@@ -36,7 +36,7 @@ fn membership(group: GroupName, patterns: &[String], account: &str) -> Membershi
     }
     let message = format!(
         "spec.groups: AWSAccount {account} does not allow to add users to group {group}: take it out, or have a platform administrator add it to \
-         guardrails.joinableGroups"
+         guardrails.allowedGroups"
     );
     Membership { group, intent: Intent::Freeze, problem: Some(Problem::new(Reason::GroupNotAllowed, message)) }
 }

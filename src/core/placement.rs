@@ -7,7 +7,7 @@ use super::outcome::Problem;
 use super::world::{Labels, World};
 use rolebridge_api::account::{AllowedFrom, AllowedNamespaces};
 use rolebridge_api::common::{AllowRolesFrom, LabelOperator, LabelRequirement, LabelSelector, RolesFrom};
-use rolebridge_api::{AWSAccount, Reason};
+use rolebridge_api::{AWSAccount, Managed, Reason};
 
 /// The account that a resource is placed in.
 #[derive(Clone, Debug)]
@@ -33,9 +33,14 @@ impl ResolvedAccount {
 /// Finds the account that a resource refers to, whether or not the namespace may use it, and makes sure that no older AWSAccount has it.
 ///
 /// # Errors
-/// [`Reason::AccountNotFound`], or [`Reason::AccountNotReady`] where the account's own spec cannot be used or is another's double.
+/// [`Reason::AccountNotFound`], or [`Reason::AccountNotReady`] where the account's own spec cannot be used, cannot be read as a whole, so that a guardrail of
+/// it may be missing, or is another's double.
 pub fn resolve_account(world: &dyn World, name: &str) -> Result<ResolvedAccount, Problem> {
     let placement = lookup_account(world, name)?;
+    if placement.account.unread().is_some() {
+        let message = format!("AWSAccount {name} cannot be read as a whole: look at its conditions");
+        return Err(Problem::new(Reason::AccountNotReady, message));
+    }
     match duplicate_of(world, &placement.account) {
         Some(problem) => Err(Problem::new(Reason::AccountNotReady, format!("AWSAccount {name}: {}", problem.message))),
         None => Ok(placement),

@@ -190,12 +190,12 @@ fn caller(source: &Source) -> Caller {
 
 /// Trusting what nobody here manages is a guardrail of the role's account.
 fn guard_principal(arn: &Arn, at: &ResolvedAccount) -> Option<Problem> {
-    let patterns = at.account.spec.guardrails.as_ref().map(|g| g.principals.as_slice()).unwrap_or_default();
+    let patterns = at.account.spec.guardrails.as_ref().map(|g| g.allowed_principals.as_slice()).unwrap_or_default();
     let allowed = patterns.iter().any(|pattern| wildcard_match(pattern, arn.as_str()));
     let form = if arn.is_account_root() { PrincipalForm::AccountRoot } else { PrincipalForm::Named };
     let problem = (!allowed).then(|| {
         let message = format!(
-            "spec.trust: AWSAccount {} does not allow trusting {arn}: have a platform administrator add it to guardrails.principals",
+            "spec.trust: AWSAccount {} does not allow trusting {arn}: have a platform administrator add it to guardrails.allowedPrincipals",
             at.name
         );
         Problem::new(Reason::TrustNotAllowed, message)

@@ -7,7 +7,7 @@ use super::grants::{SourceObject, on_source};
 use super::outcome::Problem;
 use super::placement::ResolvedAccount;
 use super::world::{Ref, World};
-use rolebridge_api::account::TenantQuotas;
+use rolebridge_api::guardrails::TenantQuotas;
 use rolebridge_api::{BastionUser, CrossAccountRole, Managed, Reason};
 
 /// Users of a namespace in one account, and as many roles, where the AWSAccount says nothing.

@@ -369,10 +369,10 @@ async fn statement_9_rows_05_and_06_principals_are_whole_arns() -> Result<()> {
     .await?;
     let guardrail = |pattern: &str| {
         account(&format!(
-            "accountID: '222222222222', access: {{ambient: {{}}}}, allowedNamespaces: {{from: All}}, guardrails: {{principals: ['{pattern}']}}"
+            "accountID: '222222222222', access: {{ambient: {{}}}}, allowedNamespaces: {{from: All}}, guardrails: {{allowedPrincipals: ['{pattern}']}}"
         ))
     };
-    let pattern: &[&str] = &["spec.guardrails.principals[0]", "an ARN with the account written out"];
+    let pattern: &[&str] = &["spec.guardrails.allowedPrincipals[0]", "an ARN with the account written out"];
     refused(&[(guardrail("arn:aws:iam::*:role/deploy/*"), pattern), (guardrail("****************************"), pattern)]).await
 }
 

@@ -74,7 +74,7 @@ async fn it_suffices_for_everything_that_the_operator_does() -> Result<()> {
     let world = World::with_operator().await?;
     let tenant = world.tenant().await?;
     let (utils, prod) = (prepared(&tenant, "utils", &[]).await?, prepared(&tenant, "prod", &["--installation", INSTALLATION]).await?);
-    tenant.apply(&utils.manifest(&tenant.only_here(), "guardrails: {joinableGroups: [joiners]}")).await?;
+    tenant.apply(&utils.manifest(&tenant.only_here(), "guardrails: {allowedGroups: [joiners]}")).await?;
     utils.iam.create_group().group_name("joiners").send().await?;
     let before = (tenant.state(&utils).await?, tenant.state(&prod).await?);
     let since = world.last_call().await?;

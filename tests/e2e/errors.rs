@@ -254,7 +254,7 @@ impl Lane {
         let source = |name: &str| format!("{{user: {{name: {}}}}}", self.name(name));
         let sources = if step == Step::Change { format!("{}, {}", source("alice"), source("bob")) } else { source("alice") };
         match step {
-            Step::Enter => self.utils.manifest(&here, "guardrails: {joinableGroups: [staff]}") + &self.prod.manifest(&here, ""),
+            Step::Enter => self.utils.manifest(&here, "guardrails: {allowedGroups: [staff]}") + &self.prod.manifest(&here, ""),
             Step::DeleteRole | Step::DeleteUsers => String::new(),
             _ => {
                 let users = bastion_user(&self.name("alice"), &self.utils, &alice) + &bastion_user(&self.name("bob"), &self.utils, "");

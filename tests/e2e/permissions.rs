@@ -219,12 +219,12 @@ async fn a_user_is_in_the_groups_that_it_declares_and_its_account_allows() -> Re
     let alice = |groups: &str| bastion_user("alice", &utils, &format!("groups: [{groups}]"));
     tenant.apply(&alice("staff, team-later")).await?;
     let refused = tenant.concluded(&tenant.users(), "alice", "GroupNotAllowed").await?;
-    assert_told(&refused, "Stalled", &["staff", "team-later", "joinableGroups"])?;
+    assert_told(&refused, "Stalled", &["staff", "team-later", "allowedGroups"])?;
     assert_eq!(world.counts_in(&[&utils], 0).await?, (once(&["CreateUser"]), Counts::new()));
     tenant.apply(&bastion_user("bob", &utils, "")).await?;
 
     // A group that does not exist is missed until it does.
-    tenant.apply(&utils.manifest(&tenant.only_here(), "guardrails: {joinableGroups: [staff, 'team-*']}")).await?;
+    tenant.apply(&utils.manifest(&tenant.only_here(), "guardrails: {allowedGroups: [staff, 'team-*']}")).await?;
     let missing = tenant.concluded(&tenant.users(), "alice", "GroupNotFound").await?;
     assert_told(&missing, "Stalled", &["team-later"])?;
     utils.iam.create_group().group_name("team-later").send().await?;
@@ -254,7 +254,7 @@ async fn a_user_is_in_the_groups_that_it_declares_and_its_account_allows() -> Re
     assert_eq!(groups_of(&tenant, &utils, "bob").await?, json!(["team-data"]));
 
     // What is not allowed any more is not taken away by that.
-    tenant.apply(&utils.manifest(&tenant.only_here(), "guardrails: {joinableGroups: ['team-*']}")).await?;
+    tenant.apply(&utils.manifest(&tenant.only_here(), "guardrails: {allowedGroups: ['team-*']}")).await?;
     tenant.concluded(&tenant.users(), "alice", "GroupNotAllowed").await?;
     assert_eq!(groups_of(&tenant, &utils, "alice").await?, json!(["staff", "team-later"]));
     tenant.apply(&alice("team-data")).await?;

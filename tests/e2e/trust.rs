@@ -396,7 +396,7 @@ async fn statement_4_a_principal_of_others_that_shows_as_its_id_for_a_while_is_n
     let operator = world.operator()?;
     let tenant = world.tenant().await?;
     let other = tenant.bare_account("other").await?;
-    let prod = tenant.ready_account("prod", &format!("guardrails: {{principals: ['{}']}}", other.arn("user/*"))).await?;
+    let prod = tenant.ready_account("prod", &format!("guardrails: {{allowedPrincipals: ['{}']}}", other.arn("user/*"))).await?;
     other.iam.create_user().user_name("eve").send().await?;
     let right = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}}).to_string();
     other.iam.put_user_policy().user_name("eve").policy_name("assume").policy_document(&right).send().await?;
@@ -434,7 +434,7 @@ async fn statement_6_a_principal_of_others_that_was_replaced_is_trusted_again_on
     let world = crate::support::World::with_operator().await?;
     let tenant = world.tenant().await?;
     let other = tenant.bare_account("other").await?;
-    let guardrail = format!("sweep: {{interval: 10s}}, guardrails: {{principals: ['{}']}}", other.arn("user/*"));
+    let guardrail = format!("sweep: {{interval: 10s}}, guardrails: {{allowedPrincipals: ['{}']}}", other.arn("user/*"));
     let prod = tenant.ready_account("prod", &guardrail).await?;
     let right = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}}).to_string();
     let make = || async {

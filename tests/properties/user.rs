@@ -276,7 +276,7 @@ impl Person {
     pub(super) fn desired(&self, found: &FoundPerson) -> Desired {
         let mut cluster = Cluster::taking_over();
         let mut account = json!({"kind": "AWSAccount", "metadata": {"name": "utils"}, "spec": {
-            "accountID": "111111111111", "guardrails": {"joinableGroups": self.joinable}, "ownership": {"takeOver": "SameInstallation"},
+            "accountID": "111111111111", "guardrails": {"allowedGroups": self.joinable}, "ownership": {"takeOver": "SameInstallation"},
         }});
         if let Some((attached, groups)) = self.quotas {
             account["status"] = json!({"quotas": {

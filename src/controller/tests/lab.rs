@@ -100,7 +100,7 @@ impl Lab {
         lab.apply(json!({"kind": "Namespace", "metadata": {"name": "data"}}));
         for (name, id) in [("utils", "111111111111"), ("prod", "222222222222")] {
             lab.apply(json!({"kind": "AWSAccount", "metadata": {"name": name}, "spec": {
-                "accountID": id, "access": {"ambient": {}}, "allowedNamespaces": {"from": "All"}, "guardrails": {"principals": ["*"]},
+                "accountID": id, "access": {"ambient": {}}, "allowedNamespaces": {"from": "All"}, "guardrails": {"allowedPrincipals": ["*"]},
                 "limits": {"requestsPerSecond": 100, "burst": 1000, "concurrency": 64},
             }}));
         }

@@ -47,7 +47,7 @@ impl Draw<'_> {
                     &mut spec,
                     &[
                         ("guardrails", json!({})),
-                        ("guardrails", json!({"accountRootTrust": true, "joinableGroups": ["a", "b"]})),
+                        ("guardrails", json!({"accountRootTrust": true, "allowedGroups": ["a", "b"]})),
                         ("region", json!("eu-central-1")),
                         ("limits", json!({"burst": 3})),
                         ("allowedNamespaces", json!({"from": "Names", "names": ["model-a", "model-b"]})),

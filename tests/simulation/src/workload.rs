@@ -198,7 +198,7 @@ impl Draw {
         };
         let trusts_roots = is_open || self.often(8);
         let principals = if is_open || self.often(8) { vec!["arn:aws:iam::333333333333:*"] } else { vec![] };
-        let guardrails = json!({"accountRootTrust": trusts_roots, "principals": principals, "joinableGroups": ["*"]});
+        let guardrails = json!({"accountRootTrust": trusts_roots, "allowedPrincipals": principals, "allowedGroups": ["*"]});
         let spec =
             json!({"accountID": id, "access": {"ambient": {}}, "allowedNamespaces": allowed, "guardrails": guardrails, "sweep": {"interval": "2m"}});
         json!({"apiVersion": "rolebridge.io/v1alpha1", "kind": "AWSAccount", "metadata": {"name": name}, "spec": spec})

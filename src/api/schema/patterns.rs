@@ -1,0 +1,102 @@
+//! Schemas of the patterns by which an AWSAccount says what is allowed.
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+use super::{ARN_LENGTH, string};
+
+/// Most patterns in a list.
+const MOST: u32 = 100;
+
+fn list(item: Schema, most: u32) -> Schema {
+    json_schema!({"type": "array", "maxItems": most, "x-kubernetes-list-type": "set", "items": item})
+}
+
+/// Patterns of principals.
+pub fn principal_patterns(_: &mut SchemaGenerator) -> Schema {
+    let item = string(
+        20,
+        ARN_LENGTH,
+        &[(
+            "self.matches('^arn:aws(-[a-z]+)*:(iam|sts)::[0-9]{12}:[A-Za-z0-9_+=,.@/*-]+$')",
+            "a pattern is an ARN with the account written out, for example arn:aws:iam::123456789012:role/deploy/*",
+        )],
+    );
+    list(item, MOST)
+}
+
+/// Patterns of the names of IAM groups.
+pub fn group_patterns(_: &mut SchemaGenerator) -> Schema {
+    let item = string(
+        1,
+        128,
+        &[("self.matches('^[A-Za-z0-9_+=,.@*-]+$')", "a pattern of group names has letters, digits, _+=,.@- and *, which stands for any characters")],
+    );
+    list(item, 32)
+}
+
+/// Patterns of the ARNs of managed policies.
+pub fn policy_patterns(_: &mut SchemaGenerator) -> Schema {
+    let item = string(
+        1,
+        ARN_LENGTH,
+        &[(
+            r"self.matches(r'^(arn:aws(-[a-z]+)*:iam::([0-9]{12}|aws|\*):policy/[!-~]+|\*)$')",
+            "a pattern is the ARN of a policy, in which a * stands for any text, for example arn:aws:iam::aws:policy/*ReadOnlyAccess, or * for all",
+        )],
+    );
+    list(item, MOST)
+}
+
+/// Places where the documents of policies may stand.
+pub fn policy_document_sources(generator: &mut SchemaGenerator) -> Schema {
+    list(generator.subschema_for::<crate::guardrails::PolicyDocumentSource>(), 2)
+}
+
+/// Patterns of services of AWS.
+pub fn service_patterns(_: &mut SchemaGenerator) -> Schema {
+    let item = string(
+        1,
+        255,
+        &[(
+            "self.matches('^[a-z0-9.*?-]+$')",
+            "a pattern is a service as in IAM's documentation, in which a * stands for any text, for example lambda.amazonaws.com",
+        )],
+    );
+    list(item, MOST)
+}
+
+/// Patterns of the ARNs of OIDC and SAML providers.
+pub fn provider_patterns(_: &mut SchemaGenerator) -> Schema {
+    let item = string(
+        1,
+        320,
+        &[(
+            r"self.matches(r'^(arn:aws(-[a-z]+)*:iam::([0-9]{12}|\*):(oidc-provider|saml-provider)/[!-~]+|\*)$')",
+            "a pattern is the ARN of a provider, in which a * stands for any text, for example arn:aws:iam::*:oidc-provider/oidc.eks.*, or * for all",
+        )],
+    );
+    list(item, MOST)
+}
+
+/// Patterns of the keys of tags.
+pub fn tag_key_patterns(_: &mut SchemaGenerator) -> Schema {
+    let item = string(
+        1,
+        128,
+        &[(
+            r"self.matches(r'^[\p{L}\p{Z}\p{N}_.:/=+@*?-]+$')",
+            "a pattern of tag keys has letters, digits, spaces, _.:/=+-@, and * and ?, which stand for others",
+        )],
+    );
+    list(item, MOST)
+}
+
+/// Patterns of the names of users and roles.
+pub fn identity_name_patterns(_: &mut SchemaGenerator) -> Schema {
+    let item = string(
+        1,
+        64,
+        &[("self.matches('^[A-Za-z0-9_+=,.@*?-]+$')", "a pattern of names has letters, digits, _+=,.@-, and * and ?, which stand for others")],
+    );
+    list(item, MOST)
+}
