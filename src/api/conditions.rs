@@ -100,6 +100,8 @@ pub enum Reason {
     TrustNotAllowed,
     /// A guardrail of the account forbids to add the user to a group.
     GroupNotAllowed,
+    /// A guardrail of the account forbids the user or role as it is declared.
+    GuardrailViolated,
     /// A ConfigMap, or its key, does not exist.
     ConfigMapNotFound,
     /// The Secret with the keys of an account cannot be used.
@@ -226,6 +228,11 @@ impl Reason {
                 Stalled,
                 "The user would be added to a group that its AWSAccount does not allow. Where it is in the group it stays.",
                 "Take the group out of spec.groups, or have a platform administrator add it to guardrails.allowedGroups.",
+            ),
+            Self::GuardrailViolated => entry(
+                Stalled,
+                "A guardrail of the AWSAccount forbids the user or role as it is declared. What is in AWS stays as it is, or is cut off where guardrails.onViolation is Disable.",
+                "Change the field that the message names, or have a platform administrator change the guardrail.",
             ),
             Self::ConfigMapNotFound => entry(
                 Waiting,

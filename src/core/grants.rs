@@ -9,12 +9,13 @@ use std::sync::Arc;
 use kube::core::ObjectMeta;
 
 use super::assume::SessionRights;
+use super::guardrails::Guard;
 use super::listed::{count, is_cut};
 use super::names::{Arn, Path, RoleName, UserName};
 use super::naming::{is_selected, key_in};
-use super::outcome::Problem;
+use super::outcome::{Problem, VIOLATIONS};
 use super::placement::{ResolvedAccount, check_namespace, resolve_account, shared_with};
-use super::require::{is_met_by_console, session_rights};
+use super::require::{is_met_by_console, requires_mfa, session_rights};
 use super::trust::{Conditions, Principal, Trust, TrustRule};
 use super::world::{Labels, ObjectKey, Ref, SourceKey, World};
 use rolebridge_api::common::AllowRolesFrom;
@@ -42,6 +43,30 @@ impl Intent {
             Self::Freeze => there,
             Self::Revoke => false,
         }
+    }
+
+    /// What becomes of something that is in the way of a rule of this account, if it is: it stays as it is, or is cut off.
+    pub fn given(problem: Option<&Problem>, at: &ResolvedAccount) -> Self {
+        match problem {
+            None => Self::Grant,
+            Some(problem) if problem.is_violation() && Guard::of(at).disables() => Self::Revoke,
+            Some(_) => Self::Freeze,
+        }
+    }
+}
+
+/// What an entry of a trust asks for, as far as rules of the role's account go by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Terms {
+    /// How the trust policy names the sources.
+    pub form: PrincipalForm,
+    /// Whether a second factor is required.
+    pub has_mfa: bool,
+}
+
+impl Terms {
+    pub fn of(entry: &TrustEntry) -> Self {
+        Self { form: entry.principal, has_mfa: requires_mfa(entry.require.as_ref()) }
     }
 }
 
@@ -335,6 +360,13 @@ impl SourceObject<'_> {
         }
     }
 
+    /// Why it is cut off, if it is: its account wants that of what breaks its rules.
+    fn why_cut_off(&self, source_at: &ResolvedAccount) -> Option<&str> {
+        let is_violation = |ready: &&Condition| ready.status == "False" && VIOLATIONS.iter().any(|reason| reason.as_str() == ready.reason);
+        let ready = self.ready().filter(is_violation).filter(|_| Guard::of(source_at).disables())?;
+        Some(&ready.message)
+    }
+
     /// The roles that name it and may. Those of namespaces that may not are not looked at: whoever may write roles could make any number of them.
     pub fn roles_naming(&self, world: &dyn World) -> Vec<ObjectKey> {
         let own = self.meta().namespace.as_deref().unwrap_or_default();
@@ -484,7 +516,7 @@ fn assumable(world: &dyn World, source: SourceObject<'_>, role: &CrossAccountRol
         return Some(of(itself.reported_arn()?, if is_another { Intent::Revoke } else { Intent::Freeze }, false));
     };
     // One entry that stands is enough; failing that, one that keeps.
-    let relations: Vec<Intent> = entries.iter().map(|entry| relation(world, role, &at, entry.principal, source).intent).collect();
+    let relations: Vec<Intent> = entries.iter().map(|entry| relation(world, role, &at, Terms::of(entry), source).intent).collect();
     let intent = [Intent::Grant, Intent::Freeze].into_iter().find(|p| relations.contains(p))?;
     // A role of that name may be somebody else's and trust the whole account: the right to assume it is given only once it is known to be
     // this resource's own, which its status alone does not prove, and taken back once it is known not to be.
@@ -508,7 +540,7 @@ pub(super) struct Relation {
     pub source_at: Option<ResolvedAccount>,
 }
 
-pub(super) fn relation(world: &dyn World, role: &CrossAccountRole, at: &ResolvedAccount, form: PrincipalForm, source: SourceObject<'_>) -> Relation {
+pub(super) fn relation(world: &dyn World, role: &CrossAccountRole, at: &ResolvedAccount, terms: Terms, source: SourceObject<'_>) -> Relation {
     let key = source.key();
     let (own, name) = (source.meta().namespace.as_deref().unwrap_or_default(), told_name(&key));
     let namespace = role.metadata.namespace.as_deref().unwrap_or_default();
@@ -528,17 +560,29 @@ pub(super) fn relation(world: &dyn World, role: &CrossAccountRole, at: &Resolved
         let message = format!("{name} is in partition {there} and the role in {here}: no trust is possible between them");
         return none(Problem::new(Reason::PartitionMismatch, message));
     }
-    // From here on the grant may have stood before: it is frozen, not withdrawn.
-    let frozen =
-        guard_root(form, at).or_else(|| check_namespace(world, at, namespace, SourceObject::Role(role).is_placed(world)).err()).or_else(|| {
-            let refused = check_namespace(world, &source_at, own, source.is_placed(world)).err()?;
-            Some(unready(namespace, &key, || format!("{name}: {}", refused.message)))
-        });
-    let frozen = frozen.or_else(|| {
-        let waits = || format!("{name} is being deleted, which waits until a person confirms it: what it may assume stays until then");
-        (source.leaving(world) == Leaving::Waits).then(|| unready(namespace, &key, waits))
-    });
+    // From here on the grant may have stood before: it is frozen, not withdrawn, unless the account of the role wants it to end.
+    let refused =
+        guard(source, terms, at, &source_at).or_else(|| check_namespace(world, at, namespace, SourceObject::Role(role).is_placed(world)).err());
+    if refused.is_some() {
+        return Relation { intent: Intent::given(refused.as_ref(), at), problem: refused, source_at: Some(source_at) };
+    }
+    let refused = check_namespace(world, &source_at, own, source.is_placed(world)).err().map(|refused| format!("{name}: {}", refused.message));
+    let waits = || format!("{name} is being deleted, which waits until a person confirms it: what it may assume stays until then");
+    let why = refused
+        .or_else(|| (source.leaving(world) == Leaving::Waits).then(waits))
+        .or_else(|| Some(format!("{name} is cut off: {}", source.why_cut_off(&source_at)?)));
+    let frozen = why.map(|why| unready(namespace, &key, || why));
     Relation { intent: if frozen.is_some() { Intent::Freeze } else { Intent::Grant }, problem: frozen, source_at: Some(source_at) }
+}
+
+/// What a rule of the role's account has against a source of ours.
+fn guard(source: SourceObject<'_>, terms: Terms, at: &ResolvedAccount, source_at: &ResolvedAccount) -> Option<Problem> {
+    let guard = Guard::of(at);
+    let by_root = if terms.form == PrincipalForm::AccountRoot { guard.account_root() } else { None };
+    by_root.or_else(|| match source {
+        SourceObject::User(_) => guard.person(terms.has_mfa),
+        SourceObject::Role(_) => guard.role_of(Guard::of(source_at)),
+    })
 }
 
 /// Whether a role may have a source at all: it is not about to go, and lets the role's namespace, which has these labels, name it.
@@ -569,15 +613,4 @@ pub(super) fn unready(namespace: &str, source: &SourceKey, why: impl FnOnce() ->
 /// How messages name a source: `BastionUser namespace/name`.
 pub(super) fn told_name(key: &SourceKey) -> String {
     key.to_string().replacen('/', " ", 1)
-}
-
-/// Trusting the root of an account is a guardrail of the role's account.
-pub(super) fn guard_root(form: PrincipalForm, at: &ResolvedAccount) -> Option<Problem> {
-    let allowed = at.account.spec.guardrails.as_ref().is_some_and(|g| g.account_root_trust);
-    (form == PrincipalForm::AccountRoot && !allowed).then(|| {
-        Problem::new(
-            Reason::TrustNotAllowed,
-            format!("spec.trust: AWSAccount {} does not allow trusting a whole account: name the users, or have a platform administrator set guardrails.accountRootTrust: true", at.name),
-        )
-    })
 }

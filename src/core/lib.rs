@@ -20,6 +20,7 @@ pub mod encoding;
 pub mod failure;
 pub mod grants;
 pub mod groups;
+pub mod guardrails;
 pub mod hand_back;
 pub mod identity;
 pub mod listed;
