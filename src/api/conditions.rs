@@ -297,7 +297,11 @@ impl Reason {
                 "A group that the user is to be in does not exist.",
                 "Create the group, or correct its name; the user follows by itself.",
             ),
-            Self::PolicyNotAttachable => entry(Stalled, "AWS reserves this policy for its own service roles.", "Take it out of attachedPolicies."),
+            Self::PolicyNotAttachable => entry(
+                Stalled,
+                "The policy cannot be attached, or be a permissions boundary: it is another user's or role's, or AWS reserves it for its own service roles.",
+                "Take it out. To share a policy, make it outside Rolebridge, or declare it under another name in each resource.",
+            ),
             Self::RequestRejected => entry(Stalled, "AWS refuses the request as it is.", "Correct what the message names."),
             Self::WaitingForRoles => entry(
                 Waiting,

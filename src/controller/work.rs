@@ -18,10 +18,11 @@ use crate::api::Reason;
 use crate::api::conditions::Class;
 use crate::aws::{Account, Permit};
 use crate::core::absence::{self, Thing, look_again};
+use crate::core::attachable::{check_tags, coming_on};
 use crate::core::desired::Desired;
 use crate::core::failure::{Effect, Failure};
 use crate::core::names::Arn;
-use crate::core::observed::Observed;
+use crate::core::observed::{Observed, Scope};
 use crate::core::outcome::Problem;
 use crate::core::placement::ResolvedAccount;
 use crate::core::plan::{Plan, is_own, plan};
@@ -237,6 +238,19 @@ impl<K: Kind + Subject> Work<'_, K> {
         Ok(if are_gone { Sources::Replaced } else { Sources::Same })
     }
 
+    /// Makes sure that no policy comes on that is somebody else's: of those that nobody declares the tags tell whose they are, and are read.
+    async fn check_coming_on(&self, plan: &Plan) -> Result<(), Failure> {
+        let Desired { identity, policies, owner, .. } = self.desired;
+        let coming = coming_on(&self.at.id, identity, policies, &plan.actions);
+        if coming.is_empty() {
+            return Ok(());
+        }
+        let scope = Scope { name: None, policies: coming.into_iter().cloned().collect(), groups: false, pinned: None };
+        let read = self.account.gateway().observe(&scope).await?;
+        let problem = read.policies.values().find_map(|found| check_tags(owner, found));
+        problem.map_or(Ok(()), |problem| Err(Failure::refused(problem.reason, problem.message)))
+    }
+
     /// Carries the plan out. Where AWS refuses a part of it, withdrawn grants end all the same.
     async fn bring_about(&mut self, plan: &Plan) -> Result<(), Stop> {
         match self.carry_out(plan).await {
@@ -335,6 +349,7 @@ impl<K: Kind + Subject> Work<'_, K> {
         if plan.actions.is_empty() {
             return Ok(());
         }
+        self.check_coming_on(plan).await?;
         if !self.object.is_finalized() {
             let announced = announced(&self.unreported_policies(plan));
             self.object = add_finalizer(self.context, &self.object, &announced).await?;

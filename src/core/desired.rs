@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::assume::{self, Capacity, Found, allocate};
+use super::attachable::check_attachable;
 use super::document::Document;
-use super::grants::{AssumableRole, Grant, Intent, parse, role_identity, roles_of_role, roles_of_user, user_identity};
+use super::grants::{AssumableRole, Grant, Intent, roles_of_role, roles_of_user};
 use super::groups::{Membership, memberships};
 use super::guardrails::Guard;
 use super::identity::{DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, RoleSettings};
@@ -18,10 +19,11 @@ use super::permissions::{ConfigTexts, Place, declared};
 use super::placement::ResolvedAccount;
 use super::possible::PolicyHolder;
 use super::quotas::{Quotas, SHARD_QUOTA};
+use super::source::{parse, role_identity, user_identity};
 use super::sources::{Sources, trust_problems};
-use super::tenancy::{roles_per_source, too_many_grants, too_many_roles};
+use super::tenancy::{roles_per_source, too_many_grants, too_many_policies, too_many_roles};
 use super::trust::{Principal, Trust, TrustRule, deny_all_trust};
-use super::world::{ObjectKey, SourceKey, World, uid};
+use super::world::{ObjectKey, Ref, SourceKey, World, uid};
 use rolebridge_api::account::TakeOver;
 use rolebridge_api::permissions::Unmanaged;
 use rolebridge_api::role::GrantState;
@@ -260,6 +262,8 @@ pub fn desired_user(
     let (name, path) = user_identity(user).map_err(|p| vec![p])?;
     let mut problems = vec![];
     let owner = owner(user, at, installation);
+    let of = Ref::User(ObjectKey::of(user));
+    problems.extend(too_many_policies(world, at, &of));
     let guard = Guard::of(at);
     problems.extend(guard.name(&IdentityName::User(name.clone()), &path));
     let tags = with_owner(&guard.tags(&user.spec.tags, &mut problems), &owner);
@@ -301,6 +305,7 @@ pub fn desired_user(
         owner,
     };
     problems.extend(check_assumes(&desired));
+    problems.extend(check_attachable(world, at, &of, &desired.identity, &desired.policies));
     if problems.is_empty() { Ok(desired) } else { Err(problems) }
 }
 
@@ -351,6 +356,8 @@ pub fn desired_role(
     problems.extend(trust_problems(role));
     let sources = Sources::of(world, role);
     problems.extend(too_many_grants(sources.count(), at));
+    let of = Ref::Role(ObjectKey::of(role));
+    problems.extend(too_many_policies(world, at, &of));
     let declared = declared(role.spec.permissions.as_ref(), &Place { at, path: &path, tags: &tags }, texts, &mut problems);
     let assumes = roles_of_role(world, role, roles_per_source(at));
     if !problems.is_empty() {
@@ -392,6 +399,7 @@ pub fn desired_role(
         owner,
     };
     problems.extend(check_assumes(&desired));
+    problems.extend(check_attachable(world, at, &of, &desired.identity, &desired.policies));
     if problems.is_empty() { Ok(desired) } else { Err(problems) }
 }
 

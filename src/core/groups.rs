@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::grants::{Intent, parse};
+use super::grants::Intent;
 use super::guardrails::Guard;
 use super::names::{GroupName, same_name};
 use super::outcome::Problem;
 use super::placement::ResolvedAccount;
+use super::source::parse;
 use rolebridge_api::BastionUser;
 
 /// A group that a user is to be in.

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use super::action::Action;
 use super::assume;
+use super::attachable::check_declared;
 use super::document::{Document, DocumentKind, DocumentProblem, MAX_TEXT_BYTES, VERSION_2012};
-use super::grants::parse;
 use super::guardrails::Guard;
 use super::identity::{ASSUME_POLICY, CUT_OFF_POLICY, ManagedPolicy, REVOKE_SESSIONS_POLICY};
 use super::names::{Arn, Path, PolicyName, same_name};
 use super::outcome::Problem;
 use super::ownership::Tags;
 use super::placement::ResolvedAccount;
+use super::source::parse;
 use rolebridge_api::Reason;
 use rolebridge_api::common::ConfigMapKeyReference;
 use rolebridge_api::guardrails::PolicyDocumentSource;
@@ -94,6 +95,7 @@ pub fn declared(permissions: Option<&Permissions>, place: &Place<'_>, texts: &Co
         if let (Some(name), Some(document)) = (name, document(problems, &field, policy.source(), (texts, guard))) {
             let arn = Arn::policy(&place.at.partition, &place.at.id, place.path, &name);
             let (path, tags) = (place.path.clone(), place.tags.clone());
+            problems.extend(check_declared(place.at, &format!("{field}.name"), &arn));
             declared.attached.insert(arn.clone());
             let description = policy.description.clone().unwrap_or_default();
             declared.managed.insert(arn.clone(), ManagedPolicy { arn, name, path, description, document, tags });

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::assume::SessionRights;
-use super::grants::{Grant, Intent, Relation, SourceObject, Terms, is_within_reach, out_of_reach, parse, relation, told_name, unready};
+use super::grants::{Grant, Intent, Relation, Terms, is_within_reach, out_of_reach, relation, told_name, unready};
 use super::guardrails::Guard;
 use super::listed::{is_cut, may_hide_replaced};
 use super::names::Arn;
@@ -12,6 +12,7 @@ use super::naming::{is_selected, key_in, namespaces_selected, searched};
 use super::outcome::Problem;
 use super::placement::{ResolvedAccount, check_namespace, resolve_account};
 use super::require::{Caller, conditions, matching, session_rights, with_tags_bounded};
+use super::source::{SourceObject, parse};
 use super::trust::{Conditions, Principal, Trust, TrustRule};
 use super::world::{ObjectKey, SourceKey, World};
 use rolebridge_api::role::{GrantState, GrantStatus};

@@ -6,7 +6,7 @@ use kube::ResourceExt;
 
 use super::desired::{Desired, desired_role, desired_user};
 use super::document::Document;
-use super::grants::{Grant, opens_in_console, role_identity, roles_of_role, roles_of_user, user_identity};
+use super::grants::{Grant, opens_in_console, roles_of_role, roles_of_user};
 use super::guardrails::Guard;
 use super::identity::IdentityName;
 use super::listed::{LISTED, count};
@@ -19,6 +19,7 @@ use super::placement::ResolvedAccount;
 use super::plan::DeletionTarget;
 use super::possible::PolicyHolder;
 use super::quotas::Quotas;
+use super::source::{role_identity, user_identity};
 use super::sources::Sources;
 use super::status::{self, Assuming, assuming};
 use super::tenancy::{roles_per_source, too_many_grants};

@@ -126,7 +126,7 @@ impl Desired {
         let kept = |intent| if intent == Intent::Grant { Intent::Freeze } else { intent };
         let grant = |g: Grant| match &cut_off {
             None => Grant { intent: kept(g.intent), ..g },
-            Some(problem) => Grant { intent: Intent::Revoke, problem: g.problem.or_else(|| Some(problem.clone())), ..g },
+            Some(problem) => Grant { intent: Intent::Revoke, problem: Some(problem.clone()), ..g },
         };
         let trust = trust.map(|entries| entries.into_iter().map(|entry| entry.into_iter().map(grant).collect()).collect());
         // A policy that is somebody else's is a conflict for those who want it; here nothing is wanted of it.
