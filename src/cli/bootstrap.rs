@@ -6,7 +6,7 @@ use anyhow::{anyhow, bail};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::core::bootstrap::{ManagementRole, Parameters};
+use crate::core::bootstrap::{Group, ManagementRole, Parameters};
 use crate::core::document::Document;
 use crate::core::names::{AccountID, Arn, Partition, Path, RoleName};
 
@@ -44,6 +44,11 @@ pub struct Arguments {
     /// Limits the role to objects whose owner tags name this installation, as in `rolebridge run`. Default: those of any installation.
     #[arg(long, value_name = "ID", value_parser = super::connect::installation)]
     installation: Option<String>,
+
+    /// A group that users may be put into, as NAME or /PATH/NAME, written as IAM shows it; once for each group that guardrails.allowedGroups of the AWSAccount
+    /// means. Default: none.
+    #[arg(long = "allowed-group", value_name = "GROUP")]
+    allowed_groups: Vec<Group>,
 
     /// What to print.
     #[arg(long, value_enum, default_value_t = Format::Json)]
@@ -141,6 +146,7 @@ impl Arguments {
             path_prefix: self.path_prefix,
             permissions_boundary: self.permissions_boundary,
             installation: self.installation,
+            allowed_groups: self.allowed_groups,
         })
     }
 }

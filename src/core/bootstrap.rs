@@ -10,14 +10,19 @@
 //!   below a path only, it answers AccessDenied where it should say that there is no such user.
 //! - *A forced boundary*: whoever is created or given permissions is bounded. Only calls that make somebody more powerful ask for it, so that
 //!   what was made before the boundary was forced can still be emptied and deleted.
+//! - *Listed groups*: IAM authorises who is put into a group on the group alone, whoever the user is. So users are put only into groups that a
+//!   person has named, and into none where none is named. They are taken out of any group: a user that is deleted leaves all of its groups, also
+//!   those that others have put it into, and deletion must not wait for a list.
 //! - *Owner tags*: what is created must be tagged as an installation's, and only what is so tagged is changed. At creation the tags come with
 //!   the request, so nothing has to be read before. This is a net under the operator's own checks, not a wall: who holds the role may tag first
 //!   and change then. Groups and MFA devices are nobody's by tag and are left out of it.
 //!
 //! Nothing in IAM limits what a trust policy says (the Service Authorization Reference has no condition key for it).
 
+use std::str::FromStr;
+
 use super::document::{Document, Statement};
-use super::names::{AccountID, Arn, Partition, Path, RoleName};
+use super::names::{AccountID, Arn, GroupName, NameError, Partition, Path, RoleName};
 use super::ownership::INSTALLATION;
 
 /// Largest document of a managed policy, in characters without white space (IAM quotas). An inline policy of a role may be larger, so a document
@@ -39,8 +44,10 @@ enum Access {
     Unbound,
     /// Any other change to a user, role or policy that exists.
     Change,
-    /// Changes who is in a group; authorised on the group, which cannot be tagged.
-    ChangeGroup,
+    /// Puts a user into a group; authorised on the group, which cannot be tagged.
+    JoinGroup,
+    /// Takes a user out of a group; authorised on the group alone as well.
+    LeaveGroup,
     /// Deletes a virtual MFA device. IAM does so only when it is in nobody's use, and taking it from its user is a call of kind [`Access::Change`].
     DeleteDevice,
 }
@@ -120,7 +127,8 @@ const CALLS: &[(Access, &[&str])] = &[
             "iam:UpdateUser",
         ],
     ),
-    (Access::ChangeGroup, &["iam:AddUserToGroup", "iam:RemoveUserFromGroup"]),
+    (Access::JoinGroup, &["iam:AddUserToGroup"]),
+    (Access::LeaveGroup, &["iam:RemoveUserFromGroup"]),
     (Access::DeleteDevice, &["iam:DeleteVirtualMFADevice"]),
 ];
 
@@ -149,6 +157,25 @@ pub struct Parameters {
     pub permissions_boundary: Option<Arn>,
     /// ID of the installation whose objects may be changed; None for those of any.
     pub installation: Option<String>,
+    /// The groups that users may be put into.
+    pub allowed_groups: Vec<Group>,
+}
+
+/// A group, by its name and its path: its ARN has both. Written `name`, or `/path/name`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    path: Path,
+    name: GroupName,
+}
+
+impl FromStr for Group {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let (path, name) = text.split_at(text.rfind('/').map_or(0, |slash| slash + 1));
+        let path = if path.is_empty() { Path::root() } else { path.parse()? };
+        Ok(Self { path, name: name.parse()? })
+    }
 }
 
 /// The management role.
@@ -177,7 +204,9 @@ impl ManagementRole {
         let permissions_policy = permissions(parameters, &arn);
         let size = permissions_policy.size();
         if size > MANAGED_POLICY_SIZE {
-            problems.push(format!("the policy would have {size} characters of at most {MANAGED_POLICY_SIZE}: choose a shorter path prefix"));
+            problems.push(format!(
+                "the policy would have {size} characters of at most {MANAGED_POLICY_SIZE}: choose a shorter path prefix or fewer groups"
+            ));
         }
         if problems.is_empty() { Ok(Self { trust_policy: trust(parameters), permissions_policy, arn }) } else { Err(problems) }
     }
@@ -229,7 +258,7 @@ fn trust(parameters: &Parameters) -> Document {
 }
 
 fn permissions(parameters: &Parameters, management_role: &Arn) -> Document {
-    let Parameters { account, partition, operator, path_prefix, permissions_boundary, installation, .. } = parameters;
+    let Parameters { account, partition, operator, path_prefix, permissions_boundary, installation, allowed_groups, .. } = parameters;
     let below = |kind: &str, path: &str| format!("arn:{partition}:iam::{account}:{kind}{path}*");
     let managed = |kinds: &[&str]| -> Vec<String> { kinds.iter().map(|kind| below(kind, path_prefix.as_str())).collect() };
     let bounded = |statement: Statement| match permissions_boundary {
@@ -250,9 +279,13 @@ fn permissions(parameters: &Parameters, management_role: &Arn) -> Document {
         tagged(allow("CreatePoliciesAndTags", &[Access::CreateTagged]).resources(all.clone()), "RequestTag"),
         bounded(tagged(allow("Empower", &[Access::Empower]).resources(identities), "ResourceTag")),
         tagged(allow("Change", changes).resources(all), "ResourceTag"),
-        allow("Groups", &[Access::ChangeGroup]).resources(managed(&["group"])),
+        allow("LeaveGroups", &[Access::LeaveGroup]).resources([below("group", "/")]),
         allow("VirtualMFADevices", &[Access::DeleteDevice]).resources([below("mfa", "/")]),
     ];
+    if !allowed_groups.is_empty() {
+        let groups = allowed_groups.iter().map(|Group { path, name }| format!("arn:{partition}:iam::{account}:group{path}{name}"));
+        statements.push(allow("JoinGroups", &[Access::JoinGroup]).resources(groups));
+    }
 
     let at_home = (operator.account() == account.as_str()).then_some(operator);
     let own_policy = permissions_boundary.as_ref().filter(|boundary| boundary.account() == account.as_str());

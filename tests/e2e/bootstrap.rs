@@ -73,9 +73,10 @@ async fn policy_says(tenant: &Tenant<'_>, account: &Account, text: &str) -> Resu
 async fn it_suffices_for_everything_that_the_operator_does() -> Result<()> {
     let world = World::with_operator().await?;
     let tenant = world.tenant().await?;
-    let (utils, prod) = (prepared(&tenant, "utils", &[]).await?, prepared(&tenant, "prod", &["--installation", INSTALLATION]).await?);
+    let utils = prepared(&tenant, "utils", &["--allowed-group=/people/joiners"]).await?;
+    let prod = prepared(&tenant, "prod", &["--installation", INSTALLATION]).await?;
     tenant.apply(&utils.manifest(&tenant.only_here(), "guardrails: {joinableGroups: [joiners]}")).await?;
-    utils.iam.create_group().group_name("joiners").send().await?;
+    utils.iam.create_group().group_name("joiners").path("/people/").send().await?;
     let before = (tenant.state(&utils).await?, tenant.state(&prod).await?);
     let since = world.last_call().await?;
 
@@ -161,10 +162,13 @@ async fn it_suffices_for_everything_that_the_operator_does() -> Result<()> {
 async fn whoever_takes_it_over_can_change_neither_itself_nor_what_nobody_made_with_it() -> Result<()> {
     let world = World::with_operator().await?;
     let tenant = world.tenant().await?;
-    let account = prepared(&tenant, "utils", &["--installation", INSTALLATION]).await?;
+    let account = prepared(&tenant, "utils", &["--installation", INSTALLATION, "--allowed-group=staff"]).await?;
     tenant.apply(&bastion_user("alice", &account, "")).await?;
     tenant.ready(&tenant.users(), "alice").await?;
     account.iam.create_user().user_name("foreign").send().await?;
+    for (group, path) in [("staff", "/"), ("admins", "/"), ("staff-of-others", "/people/")] {
+        account.iam.create_group().group_name(group).path(path).send().await?;
+    }
     account.iam.create_policy().policy_name("foreign").policy_document(LIST).send().await?;
     let policy = account.arn("policy/foreign");
     let before = tenant.state(&account).await?;
@@ -184,7 +188,11 @@ async fn whoever_takes_it_over_can_change_neither_itself_nor_what_nobody_made_wi
         vec!["delete-user", "--user-name=foreign"],
         vec!["create-policy-version", "--set-as-default", "--policy-document", all, "--policy-arn", &policy],
         vec!["create-access-key", "--user-name=alice"],
-        vec!["add-user-to-group", "--user-name=alice", "--group-name=any"],
+        vec!["add-user-to-group", "--user-name=alice", "--group-name=admins"],
+        vec!["add-user-to-group", "--user-name=alice", "--group-name=staff-of-others"],
+        vec!["add-user-to-group", "--user-name=foreign", "--group-name=admins"],
+        vec!["create-group", "--group-name=new"],
+        vec!["put-group-policy", "--group-name=staff", "--policy-name=all", "--policy-document", all],
         vec!["list-groups"],
     ] {
         world.aws_denies(&manager, &[&["iam"], call.as_slice()].concat()).await?;
@@ -193,6 +201,7 @@ async fn whoever_takes_it_over_can_change_neither_itself_nor_what_nobody_made_wi
     // It is the calls that were refused, not the session.
     world.aws(&manager, &["iam", "get-user", "--user-name=foreign"]).await?;
     world.aws(&manager, &["iam", "tag-user", "--user-name=alice", "--tags", theirs[1]]).await?;
+    world.aws(&manager, &["iam", "add-user-to-group", "--user-name=alice", "--group-name=staff"]).await?;
 
     // Nobody but the operator assumes it, and the operator only with the external ID.
     let role = account.management_role();
@@ -251,7 +260,8 @@ async fn with_a_path_and_a_boundary_everything_is_limited_to_them() -> Result<()
     escapes_fail(world, &account, &boundary).await?;
     assert_eq!(tenant.state(&account).await?, state);
 
-    by_hand(world, &account, "alice", "/rolebridge/").await?;
+    // A group anywhere holds up no deletion.
+    by_hand(world, &account, "alice", "/people/").await?;
     let users = ["bastionuser/alice", "bastionuser/outside", "bastionuser/unbounded"];
     tenant.delete(&[&["crossaccountrole/reader", "crossaccountrole/beside"], users.as_slice()].concat()).await?;
     world.aws(&account.administrator, &["iam", "delete-group", "--group-name", "staff"]).await?;

@@ -43,6 +43,8 @@ const OPERATOR_ACCOUNT: &str = "900000000000";
 const MANAGEMENT_ROLE: &str = "rolebridge";
 /// The installation that the operator's owner tags name.
 pub const INSTALLATION: &str = "e2e";
+/// The groups that the management role may put users into.
+const GROUPS: [&str; 3] = ["staff", "team-data", "team-later"];
 /// A policy that allows to list buckets.
 pub const LIST: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}}"#;
 /// A policy that allows to read objects.
@@ -321,6 +323,7 @@ pub fn management_role(account_id: &str, operator: &str, external_id: &str, inst
         path_prefix: Default::default(),
         permissions_boundary: None,
         installation: installation.map(str::to_owned),
+        allowed_groups: GROUPS.iter().map(|group| group.parse()).collect::<Result<_, _>>()?,
     };
     let role = ManagementRole::new(&parameters).map_err(|problems| anyhow!(problems.join("\n")))?;
     Ok([role.trust_policy.to_json(), role.permissions_policy.to_json()])

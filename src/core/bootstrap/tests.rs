@@ -17,6 +17,7 @@ fn parameters() -> Parameters {
         path_prefix: Path::root(),
         permissions_boundary: None,
         installation: None,
+        allowed_groups: vec!["staff".parse().unwrap(), "/people/it/support".parse().unwrap()],
     }
 }
 
@@ -104,6 +105,10 @@ fn every_call_is_allowed_on_what_is_below_the_path_and_no_change_outside() {
             match access {
                 Access::Read => assert!(allowed(&everywhere, "/") && allowed(&narrow, "/")),
                 Access::DeleteDevice => assert!(may_allow(&everywhere, action, &device()) && may_allow(&narrow, action, &device())),
+                Access::JoinGroup => {
+                    assert!(!allowed(&everywhere, "/") && !allowed(&narrow, "/rolebridge/"), "{action} is for groups that are listed")
+                }
+                Access::LeaveGroup => assert!(allowed(&everywhere, "/") && allowed(&narrow, "/"), "{action} is part of every deletion"),
                 Access::Unbound => assert!(allowed(&everywhere, "/") && !allowed(&narrow, "/rolebridge/"), "{action}"),
                 _ => {
                     assert!(allowed(&everywhere, "/") && allowed(&narrow, "/rolebridge/"), "{action}");
@@ -114,6 +119,30 @@ fn every_call_is_allowed_on_what_is_below_the_path_and_no_change_outside() {
     }
     for resource in ["arn:aws:iam::222222222222:user/rolebridge/x", "arn:aws:iam::222222222222:role/x"] {
         assert!(!may_allow(&everywhere, "iam:DeleteUser", resource), "{resource} is in another account");
+    }
+}
+
+#[test]
+fn statement_47_users_are_put_into_the_groups_that_are_listed_and_into_no_others() {
+    let group = |path_and_name: &str| format!("arn:aws:iam::111111111111:group{path_and_name}");
+    for parameters in [parameters(), limited()] {
+        let policy = made(&parameters).permissions_policy;
+        let joins = |path_and_name: &str| may_allow(&policy, "iam:AddUserToGroup", &group(path_and_name));
+        assert!(joins("/staff") && joins("/people/it/support"));
+        for other in ["/admins", "/staff2", "/people/staff", "/support", "/rolebridge/staff"] {
+            assert!(!joins(other), "{other}");
+            assert!(may_allow(&policy, "iam:RemoveUserFromGroup", &group(other)), "{other}");
+        }
+        let none = made(&Parameters { allowed_groups: vec![], ..parameters }).permissions_policy;
+        assert!(!none.to_json().contains("AddUserToGroup"));
+    }
+}
+
+#[test]
+fn a_group_is_written_with_its_path_or_without_and_never_as_a_pattern() {
+    assert_eq!("/staff".parse::<Group>().unwrap(), "staff".parse().unwrap());
+    for wrong in ["", "/", "people/staff", "/people/", "team-*", "/team-*/x", "/people//staff", "${aws:username}"] {
+        assert!(wrong.parse::<Group>().is_err(), "{wrong}");
     }
 }
 
@@ -208,8 +237,11 @@ fn iam_would_accept_the_documents_and_the_policy_fits_into_a_managed_one() {
 #[test]
 fn a_policy_that_would_be_too_large_is_refused() {
     let long = format!("/{}/", "p".repeat(500));
-    let told = problems(&Parameters { path_prefix: long.parse().unwrap(), ..parameters() });
-    assert!(told.len() == 1 && told[0].contains("shorter path prefix"), "{told:?}");
+    let groups = (0..100).map(|number| format!("/people/group-{number}").parse().unwrap()).collect();
+    for parameters in [Parameters { path_prefix: long.parse().unwrap(), ..parameters() }, Parameters { allowed_groups: groups, ..parameters() }] {
+        let told = problems(&parameters);
+        assert!(told.len() == 1 && told[0].contains("shorter path prefix or fewer groups"), "{told:?}");
+    }
 }
 
 #[test]
