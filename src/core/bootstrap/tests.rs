@@ -12,8 +12,6 @@ fn parameters() -> Parameters {
         account: "111111111111".parse().unwrap(),
         partition: Partition::aws(),
         operator: "arn:aws:iam::999999999999:role/rolebridge-operator".parse().unwrap(),
-        external_id: "an-external-id".into(),
-        role_name: "rolebridge".parse().unwrap(),
         path_prefix: Path::root(),
         permissions_boundary: None,
         installation: None,
@@ -30,12 +28,25 @@ fn limited() -> Parameters {
     }
 }
 
+fn role(parameters: &Parameters, external_id: &str) -> Result<ManagementRole, Vec<String>> {
+    ManagementRole::new(parameters, &"rolebridge".parse().unwrap(), external_id)
+}
+
 fn made(parameters: &Parameters) -> ManagementRole {
-    ManagementRole::new(parameters).unwrap()
+    role(parameters, "an-external-id").unwrap()
 }
 
 fn problems(parameters: &Parameters) -> Vec<String> {
-    ManagementRole::new(parameters).unwrap_err()
+    role(parameters, "an-external-id").unwrap_err()
+}
+
+/// For the account in which the operator itself is, as this user.
+fn at_home(user: &str) -> Parameters {
+    Parameters { operator: format!("arn:aws:iam::111111111111:user{user}").parse().unwrap(), ..parameters() }
+}
+
+fn operator_policy(parameters: &Parameters) -> Result<OperatorPolicy, Vec<String>> {
+    OperatorPolicy::new(parameters, &"manage-iam".parse().unwrap())
 }
 
 /// Whether a statement of this effect is about the action on the resource, whatever its conditions.
@@ -45,8 +56,21 @@ fn speaks(document: &Document, effect: Effect, action: &str, resource: &str) -> 
     document.statements().iter().any(|statement| statement.effect() == Some(effect) && about(statement))
 }
 
-fn may_allow(document: &Document, action: &str, resource: &str) -> bool {
+/// Whether it allows this in some circumstances. Its denials have no conditions, which [`unconditional_denials`] sees to.
+pub(super) fn may_allow(document: &Document, action: &str, resource: &str) -> bool {
+    unconditional_denials(document);
     speaks(document, Effect::Allow, action, resource) && !speaks(document, Effect::Deny, action, resource)
+}
+
+/// Whether it allows this in all circumstances.
+pub(super) fn allows(document: &Document, action: &str, resource: &str) -> bool {
+    assert!(document.allowing().all(|statement| statement.conditions().is_empty()));
+    may_allow(document, action, resource)
+}
+
+fn unconditional_denials(document: &Document) {
+    let denials = document.statements().into_iter().filter(|statement| statement.effect() == Some(Effect::Deny));
+    denials.for_each(|statement| assert_eq!(statement.conditions(), []));
 }
 
 /// The actions of a kind, without what they depend on.
@@ -169,6 +193,59 @@ fn itself_the_operator_and_the_boundary_are_out_of_reach_but_can_be_read() {
     }
 }
 
+/// All that IAM can do with a user, be it that no call of the operator's does.
+const CHANGES_OF_USERS: [&str; 20] = [
+    "iam:AttachUserPolicy",
+    "iam:CreateAccessKey",
+    "iam:CreateLoginProfile",
+    "iam:CreateUser",
+    "iam:DeactivateMFADevice",
+    "iam:DeleteAccessKey",
+    "iam:DeleteUser",
+    "iam:DeleteUserPermissionsBoundary",
+    "iam:DeleteUserPolicy",
+    "iam:DetachUserPolicy",
+    "iam:EnableMFADevice",
+    "iam:PutUserPermissionsBoundary",
+    "iam:PutUserPolicy",
+    "iam:TagUser",
+    "iam:UntagUser",
+    "iam:UpdateAccessKey",
+    "iam:UpdateLoginProfile",
+    "iam:UpdateUser",
+    "iam:UploadSSHPublicKey",
+    "iam:UploadSigningCertificate",
+];
+
+#[test]
+fn the_operators_user_may_do_what_a_management_role_may_and_nothing_with_itself_or_its_policy() {
+    for parameters in [at_home("/operator"), Parameters { path_prefix: "/rolebridge/".parse().unwrap(), ..at_home("/rolebridge/operator") }] {
+        let policy = operator_policy(&parameters).unwrap();
+        assert_eq!((policy.arn.as_str(), &policy.operator), ("arn:aws:iam::111111111111:policy/manage-iam", &parameters.operator));
+        for action in CHANGES_OF_USERS {
+            assert!(speaks(&policy.document, Effect::Deny, action, parameters.operator.as_str()), "{action}");
+        }
+        for action in ["iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion", "iam:DeletePolicyVersion", "iam:DeletePolicy", "iam:TagPolicy"] {
+            assert!(speaks(&policy.document, Effect::Deny, action, policy.arn.as_str()), "{action}");
+        }
+        assert!(may_allow(&policy.document, "iam:GetUser", parameters.operator.as_str()));
+        // Apart from what it protects it is the policy of a management role.
+        let without = |document: &Document, text: &str| document.to_json().replace(&format!("\"{text}\""), "\"-\"");
+        let role = made(&parameters);
+        assert_eq!(without(&policy.document, policy.arn.as_str()), without(&role.permissions_policy, role.arn.as_str()));
+        assert_eq!(policy.document.lint(DocumentKind::Permissions), []);
+    }
+}
+
+#[test]
+fn an_operator_that_is_elsewhere_needs_a_management_role() {
+    let told = operator_policy(&parameters()).unwrap_err();
+    assert!(told.len() == 1 && told[0].contains("999999999999:role/rolebridge-operator is not at home in account 111111111111"), "{told:?}");
+    let role = Parameters { operator: "arn:aws:iam::111111111111:role/rolebridge-operator".parse().unwrap(), ..parameters() };
+    let policy = operator_policy(&role).unwrap().document;
+    assert!(speaks(&policy, Effect::Deny, "iam:UpdateAssumeRolePolicy", role.operator.as_str()));
+}
+
 #[test]
 fn an_operator_of_another_account_is_not_named_in_the_permissions() {
     assert!(!made(&parameters()).permissions_policy.to_json().contains("999999999999"));
@@ -273,12 +350,14 @@ fn a_boundary_is_a_policy_of_the_account_or_of_aws() {
 
 #[test]
 fn all_problems_are_told_at_once() {
-    let told = problems(&Parameters {
+    let wrong = Parameters {
         operator: "arn:aws-cn:iam::999999999999:root".parse().unwrap(),
-        external_id: "with space".into(),
         permissions_boundary: Some("arn:aws:iam::222222222222:policy/b".parse().unwrap()),
         ..parameters()
-    });
+    };
+    let told = role(&wrong, "with space").unwrap_err();
+    assert_eq!(told.len(), 4, "{told:?}");
+    let told = operator_policy(&wrong).unwrap_err();
     assert_eq!(told.len(), 4, "{told:?}");
 }
 
