@@ -5,6 +5,7 @@ mod admission;
 mod api_model;
 mod api_server;
 mod assume;
+mod attribution;
 mod bootstrap;
 mod brake;
 mod campaign;
