@@ -100,6 +100,8 @@ pub enum Reason {
     TrustNotAllowed,
     /// A guardrail of the account forbids to add the user to a group.
     GroupNotAllowed,
+    /// Permissions would be given where the operator lives, or is led through, without a forced boundary.
+    BoundaryRequired,
     /// A ConfigMap, or its key, does not exist.
     ConfigMapNotFound,
     /// The Secret with the keys of an account cannot be used.
@@ -226,6 +228,11 @@ impl Reason {
                 Stalled,
                 "The user would be added to a group that its AWSAccount does not allow. Where it is in the group it stays.",
                 "Take the group out of spec.groups, or have a platform administrator add it to guardrails.allowedGroups.",
+            ),
+            Self::BoundaryRequired => entry(
+                Stalled,
+                "The operator's own identity is in this account, or the operator gets through it into others. Permissions and groups are given there only under a permissions boundary that the AWSAccount forces and that limits IAM and STS. What is in AWS stays as it is.",
+                "Leave the permissions and groups out, use another account, or have a platform administrator set guardrails.permissionsBoundaryARN; the AWSAccount says what is wrong with one that is set.",
             ),
             Self::ConfigMapNotFound => entry(
                 Waiting,

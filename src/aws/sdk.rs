@@ -18,6 +18,7 @@ use super::credentials::CachedCredentials;
 use super::errors::CallError;
 use super::gateway::{Caller, Gateway};
 use rolebridge_core::action::{Action, Receipt};
+use rolebridge_core::document::Document;
 use rolebridge_core::failure::Failure;
 use rolebridge_core::identity::IdentityName;
 use rolebridge_core::names::{AccountID, Arn};
@@ -111,6 +112,10 @@ impl Gateway for Sdk {
 
     async fn console_alias(&self) -> Result<Option<String>, Failure> {
         self.alias().await
+    }
+
+    async fn policy_document(&self, policy: &Arn) -> Result<Option<Document>, Failure> {
+        self.default_document(policy).await
     }
 
     async fn execute(&self, action: &Action) -> Result<Receipt, Failure> {

@@ -3,6 +3,7 @@
 mod brake;
 mod crowded;
 mod hand_back;
+mod home;
 mod lab;
 mod places;
 mod quotes;

@@ -6,6 +6,7 @@ use super::assume::{self, Capacity, Found, allocate};
 use super::document::Document;
 use super::grants::{AssumableRole, Grant, Intent, parse, role_identity, roles_of_role, roles_of_user, user_identity};
 use super::groups::{Membership, memberships};
+use super::home::check_powers;
 use super::identity::{DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, RoleSettings};
 use super::listed::LISTED;
 use super::names::{Arn, UniqueID};
@@ -258,6 +259,7 @@ pub fn desired_user(
     let owner = owner(user, at, installation);
     let tags = with_owner(&user.spec.tags, &owner);
     let permissions = user.spec.permissions.as_ref();
+    problems.extend(check_powers(world, at, permissions, user.spec.groups.as_deref()).err());
     let declared = declared(permissions, &Place { at, path: &path, tags: &tags }, texts, &mut problems);
     let boundary = optional(&mut problems, "spec.permissionsBoundaryARN", user.spec.permissions_boundary_arn.as_deref());
     let identity = Identity {
@@ -340,6 +342,7 @@ pub fn desired_role(
     problems.extend(trust_problems(role));
     let sources = Sources::of(world, role);
     problems.extend(too_many_grants(sources.count(), at));
+    problems.extend(check_powers(world, at, role.spec.permissions.as_ref(), None).err());
     let declared = declared(role.spec.permissions.as_ref(), &Place { at, path: &path, tags: &tags }, texts, &mut problems);
     let assumes = roles_of_role(world, role, roles_per_source(at));
     let (true, Some(max_session_duration)) = (problems.is_empty(), max_session_duration) else { return Err(problems) };

@@ -18,6 +18,7 @@ mod examples;
 mod grants;
 mod hand_back;
 mod health;
+mod home;
 mod hostile;
 mod iam_model;
 mod invariants;
