@@ -296,6 +296,12 @@ pub struct AWSAccountStatus {
     #[serde(default, rename = "callerARN", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub caller_arn: Option<String>,
+    /// Who depends on this account: Operator, where the operator's own identity is in it, and AWSAccount/<name> for each AWSAccount that is reached directly
+    /// through it. Whoever had all rights here would have theirs, too, so that users and roles have permissions and groups only under
+    /// guardrails.permissionsBoundaryARN. The first 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::used_by")]
+    pub used_by: Vec<String>,
     /// The alias that the account has in the console, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]

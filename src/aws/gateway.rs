@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use rolebridge_core::action::{Action, Receipt};
+use rolebridge_core::document::Document;
 use rolebridge_core::failure::Failure;
 use rolebridge_core::identity::IdentityName;
 use rolebridge_core::names::{AccountID, Arn, Partition};
@@ -71,6 +72,13 @@ pub trait Gateway: Send + Sync {
     /// # Errors
     /// Where it could not be read.
     async fn console_alias(&self) -> Result<Option<String>, Failure>;
+
+    /// Reads the document of a policy, be it the account's own or AWS's, as of its default version (GetPolicy and GetPolicyVersion); None where there is no such
+    /// policy.
+    ///
+    /// # Errors
+    /// Where anything could not be read.
+    async fn policy_document(&self, policy: &Arn) -> Result<Option<Document>, Failure>;
 
     /// Makes one change, for `owner`, whom AWS is told as well: CloudTrail shows it with the call.
     ///

@@ -20,6 +20,7 @@ use super::errors::CallError;
 use super::gateway::{Caller, Gateway};
 use attribution::on_behalf_of;
 use rolebridge_core::action::{Action, Receipt};
+use rolebridge_core::document::Document;
 use rolebridge_core::failure::Failure;
 use rolebridge_core::identity::IdentityName;
 use rolebridge_core::names::{AccountID, Arn};
@@ -114,6 +115,10 @@ impl Gateway for Sdk {
 
     async fn console_alias(&self) -> Result<Option<String>, Failure> {
         self.alias().await
+    }
+
+    async fn policy_document(&self, policy: &Arn) -> Result<Option<Document>, Failure> {
+        self.default_document(policy).await
     }
 
     async fn execute(&self, action: &Action, owner: &Owner) -> Result<Receipt, Failure> {

@@ -7,7 +7,8 @@ use rolebridge_api::{Condition, Reason};
 const MESSAGE_LENGTH: usize = 2048;
 
 /// Reasons that tell of something that a platform team forbids.
-pub const VIOLATIONS: [Reason; 4] = [Reason::NamespaceNotAllowed, Reason::TrustNotAllowed, Reason::GroupNotAllowed, Reason::GuardrailViolated];
+pub const VIOLATIONS: [Reason; 5] =
+    [Reason::NamespaceNotAllowed, Reason::TrustNotAllowed, Reason::GroupNotAllowed, Reason::GuardrailViolated, Reason::BoundaryRequired];
 
 /// Something that keeps a resource from being as declared.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Own, World, condition, management_role, new_key, role, trusted};
 
+/// The account of the operator.
+const OPERATOR: &str = "444444444444";
 const UTILS: &str = "111111111111";
 const S3_LIST_ROLE: &str = "arn:aws:iam::222222222222:role/s3-list-role";
 
@@ -32,22 +34,22 @@ fn in_the_example(_account: &str) -> Result<[String; 2]> {
 
 /// Those of `rolebridge bootstrap`.
 fn from_bootstrap(account: &str) -> Result<[String; 2]> {
-    management_role(account, "arn:aws:iam::111111111111:user/rolebridge-operator", "rolebridge-classic-example", None)
+    management_role(account, "arn:aws:iam::444444444444:user/rolebridge-operator", "rolebridge-classic-example", None)
 }
 
-/// What a person does once: a management role in each account, and a user for the operator in utils.
+/// What a person does once: a management role in each account, and a user for the operator in an account of its own.
 async fn prepare(world: &World, management_role: ManagementRoleOf) -> Result<Credentials> {
-    let utils = world.administrator_of(UTILS).await?;
-    utils.create_user().user_name("rolebridge-operator").send().await?;
+    let operator = world.administrator_of(OPERATOR).await?;
+    operator.create_user().user_name("rolebridge-operator").send().await?;
     let permissions = document("operator-permissions.json")?;
-    utils.put_user_policy().user_name("rolebridge-operator").policy_name("assume-management-roles").policy_document(permissions).send().await?;
+    operator.put_user_policy().user_name("rolebridge-operator").policy_name("assume-management-roles").policy_document(permissions).send().await?;
     for account in [UTILS, "222222222222"] {
         let iam = world.administrator_of(account).await?;
         let [trust, permissions] = management_role(account)?;
         iam.create_role().role_name("rolebridge").assume_role_policy_document(trust).send().await?;
         iam.put_role_policy().role_name("rolebridge").policy_name("manage-iam").policy_document(permissions).send().await?;
     }
-    new_key(&utils, "rolebridge-operator").await
+    new_key(&operator, "rolebridge-operator").await
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ mod grants;
 mod guardrails;
 mod hand_back;
 mod health;
+mod home;
 mod hostile;
 mod iam_model;
 mod invariants;

@@ -38,7 +38,7 @@ pub use pool::Own;
 pub use tenant::Tenant;
 
 /// The account of the operator's own IAM user.
-const OPERATOR_ACCOUNT: &str = "900000000000";
+pub const OPERATOR_ACCOUNT: &str = "900000000000";
 /// The management role in every account of the tests.
 const MANAGEMENT_ROLE: &str = "rolebridge";
 /// The installation that the operator's owner tags name.

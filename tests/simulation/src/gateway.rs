@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use rolebridge::api::Reason;
 use rolebridge::aws::{AccountConfig, Backend, BaseConfig, Caller, Gateway, Meter, SecretEntries, Secrets};
 use rolebridge::core::action::{Action, Receipt};
+use rolebridge::core::document::Document;
 use rolebridge::core::failure::{Effect, Failure};
 use rolebridge::core::identity::IdentityName;
 use rolebridge::core::names::Arn;
@@ -46,6 +47,11 @@ impl Backend for Way {
 
     async fn assume_role(&self, _: &Arn, _: Option<&str>) -> Result<Duration, Failure> {
         Ok(Duration::from_secs(3600))
+    }
+
+    /// It lives in an account of its own, where nobody has anything to look for.
+    async fn own_arn(&self) -> Result<Option<Arn>, Failure> {
+        Ok("arn:aws:sts::900000000000:assumed-role/operator/simulation".parse().ok())
     }
 }
 
@@ -182,6 +188,13 @@ impl Gateway for ToAccount {
 
     async fn console_alias(&self) -> Result<Option<String>, Failure> {
         self.call("read the alias".into(), Kind::OfAccount, |state, _| state.cloud.console_alias(&self.config.id)).await
+    }
+
+    async fn policy_document(&self, policy: &Arn) -> Result<Option<Document>, Failure> {
+        let scope = Scope { name: None, policies: [policy.clone()].into(), groups: false, pinned: None };
+        let read = |state: &mut State, mut view: Sight| state.cloud.observe(&self.config.id, &scope, view.view());
+        let mut observed = self.call(format!("read the document of {policy}"), Kind::OfAccount, read).await?;
+        Ok(observed.policies.remove(policy).map(|found| found.policy.document))
     }
 
     async fn execute(&self, action: &Action, owner: &Owner) -> Result<Receipt, Failure> {
