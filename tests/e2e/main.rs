@@ -16,6 +16,7 @@ mod documents;
 mod errors;
 mod examples;
 mod grants;
+mod guardrails;
 mod hand_back;
 mod health;
 mod hostile;
