@@ -7,7 +7,9 @@ use rolebridge_api::{Condition, Reason};
 const MESSAGE_LENGTH: usize = 2048;
 
 /// Reasons that tell of something that a platform team forbids.
-pub const VIOLATIONS: [Reason; 4] = [Reason::NamespaceNotAllowed, Reason::TrustNotAllowed, Reason::GroupNotAllowed, Reason::GuardrailViolated];
+const VIOLATIONS: [Reason; 4] = [Reason::NamespaceNotAllowed, Reason::TrustNotAllowed, Reason::GroupNotAllowed, Reason::GuardrailViolated];
+/// Those of them that are about a user or role as a whole. The others are about one source, or one group.
+pub const VIOLATIONS_OF_THE_WHOLE: [Reason; 2] = [Reason::NamespaceNotAllowed, Reason::GuardrailViolated];
 
 /// Something that keeps a resource from being as declared.
 #[derive(Clone, Debug, PartialEq, Eq)]
