@@ -202,7 +202,7 @@ impl Reason {
             ),
             Self::NamespaceNotAllowed => entry(
                 Stalled,
-                "The AWSAccount's allowedNamespaces leave out this namespace.",
+                "The AWSAccount's allowedNamespaces leave out this namespace. What is in AWS stays as it is, or is cut off where guardrails.onViolation is Disable.",
                 "Have a platform administrator add the namespace, or use a namespace that is allowed.",
             ),
             Self::SourceNotFound => entry(
@@ -223,12 +223,12 @@ impl Reason {
             ),
             Self::TrustNotAllowed => entry(
                 Stalled,
-                "The role would trust a whole account, or a principal that Rolebridge does not manage, which its AWSAccount does not allow.",
-                "Name users or roles instead, or have a platform administrator set guardrails.accountRootTrust or add to guardrails.allowedPrincipals.",
+                "The role would let in somebody whom a guardrail of its AWSAccount keeps out: a whole account, a service, a provider, a principal that Rolebridge does not manage, or a person without a second factor. Whom it lets in already stays, or is let in no longer where guardrails.onViolation is Disable.",
+                "Take the source out or require what the message names, or have a platform administrator change the guardrail.",
             ),
             Self::GroupNotAllowed => entry(
                 Stalled,
-                "The user would be added to a group that its AWSAccount does not allow. Where it is in the group it stays.",
+                "The user would be in a group that its AWSAccount does not allow. Where it is in the group it stays, or leaves it where guardrails.onViolation is Disable.",
                 "Take the group out of spec.groups, or have a platform administrator add it to guardrails.allowedGroups.",
             ),
             Self::GuardrailViolated => entry(
@@ -286,7 +286,7 @@ impl Reason {
             }
             Self::NamespaceQuotaExceeded => entry(
                 Stalled,
-                "The namespace has as many users or roles in the account as guardrails.quotas of the AWSAccount lets it have. What it has stays.",
+                "The namespace has as many users, roles or customer-managed policies in the account as guardrails.quotas of the AWSAccount lets it have. What it has stays.",
                 "Delete some, or have a platform administrator raise the quota; the resource follows by itself.",
             ),
             Self::TooManyGrants => entry(

@@ -60,7 +60,7 @@ fn is_another_ones(world: &dyn World, at: &ResolvedAccount, of: &Ref, arn: &Arn)
 
 fn taken(field: &str, arn: &Arn) -> Problem {
     let message = format!(
-        "{field}: {arn} is the policy of another user or role: to share a policy, make it outside Rolebridge, or declare it here, too, under another name"
+        "{field}: {arn} is the policy of another user or role: take it out. To share a policy, make it outside Rolebridge, or declare it here, too, under another name"
     );
     Problem::new(Reason::PolicyNotAttachable, message)
 }

@@ -67,7 +67,7 @@ impl<'a> Guard<'a> {
         (!is_below).then(|| {
             self.violation(format!(
                 "spec.path: {path} is not below {prefix}, where AWSAccount {} wants all users, roles and policies (guardrails.requiredPathPrefix): a path cannot be \
-                 changed, so make another resource with a path such as {prefix}",
+                 changed, so delete this resource and make it again with a path such as {prefix}",
                 self.account
             ))
         })
@@ -79,8 +79,8 @@ impl<'a> Guard<'a> {
         let is_allowed = allowed.iter().any(|pattern| wildcard_match_ignore_case(pattern, name.as_str()));
         (!is_allowed).then(|| {
             self.violation(format!(
-                "spec.roleName: AWSAccount {} does not allow a role of the name {name}: choose another name, or have a platform administrator add it to \
-                 guardrails.allowedRoleNames",
+                "spec.roleName: AWSAccount {} does not allow a role of the name {name}: a name cannot be changed, so make another resource with another name, or have \
+                 a platform administrator add it to guardrails.allowedRoleNames",
                 self.account
             ))
         })
@@ -97,8 +97,8 @@ impl<'a> Guard<'a> {
             IdentityName::Role(_) => "spec.roleName",
         };
         Some(self.violation(format!(
-            "{field}: names like {pattern} are reserved in AWSAccount {}, since others trust them by name, and {} is one: choose another name, or have a platform \
-             administrator set guardrails.reservedNames without it",
+            "{field}: names like {pattern} are reserved in AWSAccount {}, since others trust who has them, and {} is one: a name cannot be changed, so make another \
+             resource with another name, or have a platform administrator set guardrails.reservedNames without it",
             self.account,
             name.as_str()
         )))
@@ -151,7 +151,7 @@ impl<'a> Guard<'a> {
         match self.rules.permissions_boundary_arn.as_deref() {
             Some(forced) if forced == declared.as_str() => None,
             Some(forced) => Some(self.violation(format!(
-                "{FIELD}: AWSAccount {} has {forced} as the boundary of all users and roles (guardrails.permissionsBoundaryARN), and this is {declared}: take the field out",
+                "{FIELD}: AWSAccount {} has {forced} as the boundary of all users and roles (guardrails.permissionsBoundaryARN), and {declared} is another one: take the field out",
                 self.account
             ))),
             None => self.policy(FIELD, declared),
@@ -173,13 +173,14 @@ impl<'a> Guard<'a> {
     /// What forbids that the document of a policy stands where it does.
     pub fn document_source(self, field: &str, source: PolicyDocumentSource) -> Option<Problem> {
         let allowed = self.rules.policy_document_sources.as_ref()?;
-        let (word, elsewhere) = match source {
-            PolicyDocumentSource::Spec => ("Spec", "the resource itself"),
-            PolicyDocumentSource::ConfigMap => ("ConfigMap", "a ConfigMap"),
+        let (word, place, other_way) = match source {
+            PolicyDocumentSource::Spec => ("Spec", "the resource itself", "take it from a ConfigMap (configMapKeyRef)"),
+            PolicyDocumentSource::ConfigMap => ("ConfigMap", "a ConfigMap", "write it into the resource (document or json)"),
         };
+        let other_way = if allowed.is_empty() { "attach a policy that exists (attachedPolicies)" } else { other_way };
         (!allowed.contains(&source)).then(|| {
             self.violation(format!(
-                "{field}: AWSAccount {} takes no documents of policies from {elsewhere}: write it elsewhere, or have a platform administrator add {word} to \
+                "{field}: AWSAccount {} takes no policy documents from {place}: {other_way}, or have a platform administrator add {word} to \
                  guardrails.policyDocumentSources",
                 self.account
             ))
@@ -266,7 +267,7 @@ impl<'a> Guard<'a> {
             Problem::new(
                 Reason::TrustNotAllowed,
                 format!(
-                    "spec.trust: AWSAccount {} wants a second factor of all who come in (guardrails.requireMFA), and a role as source is in an account that does not \
+                    "spec.trust: AWSAccount {} wants a second factor of all who come in (guardrails.requireMFA), and a role that is named here is in an account that does not \
                      ask for one: name the users themselves, or have a platform administrator set guardrails.requireMFA there, too",
                     self.account
                 ),
@@ -296,7 +297,7 @@ impl<'a> Guard<'a> {
             Problem::new(
                 Reason::GroupNotAllowed,
                 format!(
-                    "spec.groups: AWSAccount {} does not allow to add users to group {group}: take it out, or have a platform administrator add it to \
+                    "spec.groups: AWSAccount {} does not allow adding users to group {group}: take it out, or have a platform administrator add it to \
                      guardrails.allowedGroups",
                     self.account
                 ),

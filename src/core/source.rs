@@ -5,7 +5,7 @@ use kube::core::ObjectMeta;
 use super::guardrails::Guard;
 use super::listed::{count, is_cut};
 use super::names::{Arn, Path, RoleName, UserName};
-use super::outcome::{Problem, VIOLATIONS};
+use super::outcome::{Problem, VIOLATIONS_OF_THE_WHOLE};
 use super::placement::{ResolvedAccount, shared_with};
 use super::world::{ObjectKey, Ref, SourceKey, World};
 use rolebridge_api::common::AllowRolesFrom;
@@ -176,7 +176,8 @@ impl SourceObject<'_> {
 
     /// Why it is cut off, if it is: its account wants that of what breaks its rules.
     pub fn why_cut_off(&self, source_at: &ResolvedAccount) -> Option<&str> {
-        let is_violation = |ready: &&Condition| ready.status == "False" && VIOLATIONS.iter().any(|reason| reason.as_str() == ready.reason);
+        let is_told = |ready: &Condition| VIOLATIONS_OF_THE_WHOLE.iter().any(|reason| reason.as_str() == ready.reason);
+        let is_violation = |ready: &&Condition| ready.status == "False" && is_told(ready);
         let ready = self.ready().filter(is_violation).filter(|_| Guard::of(source_at).disables())?;
         Some(&ready.message)
     }

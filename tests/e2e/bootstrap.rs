@@ -2,11 +2,12 @@
 //! and for nothing beside; and so do the operator's policy, the boundary and the service control policy for what each is for.
 
 use anyhow::{Context, Result, ensure};
-use rolebridge_testbed::{Credentials, Seen, run};
+use rolebridge_testbed::{Credentials, Seen};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Account, INSTALLATION, LIST, Tenant, World, assert_told, bastion_user, config_map, cross_account_role, new_key, once, role, trusted, user,
+    Account, INSTALLATION, LIST, Tenant, World, assert_told, bastion_user, bootstrap, config_map, cross_account_role, new_key, once, role, trusted,
+    user,
 };
 
 /// Allows everything.
@@ -24,9 +25,7 @@ async fn printed(world: &World, account: &Account, more: &[&str]) -> Result<Valu
 
 /// The same, where the arguments name the operator.
 async fn printed_as(account: &Account, arguments: &[&str]) -> Result<Value> {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_rolebridge"));
-    command.env_clear().args(["bootstrap", "--account-id", &account.id]).args(arguments);
-    Ok(serde_json::from_str(&run(command).await?)?)
+    bootstrap(&[["--account-id", &account.id].as_slice(), arguments].concat()).await
 }
 
 /// What a person does with it, as the administrator of the account.

@@ -1,6 +1,6 @@
 //! The examples, applied as they are, with the permissions that their documentation has people set up.
 
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use kube::Api;
@@ -8,11 +8,13 @@ use rolebridge::api::{BastionUser, CrossAccountRole};
 use rolebridge_testbed::{Credentials, Operator, Seen, TestbedOptions, aws_sim::ServiceAssumption, aws_sim::State};
 use serde_json::{Value, json};
 
-use crate::support::{Own, World, condition, management_role, new_key, role, trusted};
+use crate::support::{INSTALLATION, Own, World, bootstrap, condition, management_role, new_key, role, trusted};
 
 /// The account of the operator.
 const OPERATOR: &str = "444444444444";
 const UTILS: &str = "111111111111";
+const TEAMS: &str = "333333333333";
+const OPERATOR_ARN: &str = "arn:aws:iam::444444444444:user/rolebridge-operator";
 const S3_LIST_ROLE: &str = "arn:aws:iam::222222222222:role/s3-list-role";
 
 fn example(path: &str) -> PathBuf {
@@ -34,7 +36,7 @@ fn in_the_example(_account: &str) -> Result<[String; 2]> {
 
 /// Those of `rolebridge bootstrap`.
 fn from_bootstrap(account: &str) -> Result<[String; 2]> {
-    management_role(account, "arn:aws:iam::444444444444:user/rolebridge-operator", "rolebridge-classic-example", None)
+    management_role(account, OPERATOR_ARN, "rolebridge-classic-example", None)
 }
 
 /// What a person does once: a management role in each account, and a user for the operator in an account of its own.
@@ -45,11 +47,24 @@ async fn prepare(world: &World, management_role: ManagementRoleOf) -> Result<Cre
     operator.put_user_policy().user_name("rolebridge-operator").policy_name("assume-management-roles").policy_document(permissions).send().await?;
     for account in [UTILS, "222222222222"] {
         let iam = world.administrator_of(account).await?;
-        let [trust, permissions] = management_role(account)?;
-        iam.create_role().role_name("rolebridge").assume_role_policy_document(trust).send().await?;
-        iam.put_role_policy().role_name("rolebridge").policy_name("manage-iam").policy_document(permissions).send().await?;
+        put_management_role(&iam, management_role(account)?).await?;
     }
     new_key(&operator, "rolebridge-operator").await
+}
+
+async fn put_management_role(iam: &aws_sdk_iam::Client, [trust, permissions]: [String; 2]) -> Result<()> {
+    iam.create_role().role_name("rolebridge").assume_role_policy_document(trust).send().await?;
+    iam.put_role_policy().role_name("rolebridge").policy_name("manage-iam").policy_document(permissions).send().await?;
+    Ok(())
+}
+
+/// Makes the boundary that stands beside an example, and that is what bootstrap prints with these arguments.
+async fn put_boundary(iam: &aws_sdk_iam::Client, folder: &str, arguments: &[&str]) -> Result<()> {
+    let document = fs::read_to_string(example(folder).join("aws/boundary.json"))?;
+    let printed = bootstrap(&[["--print", "boundary"].as_slice(), arguments].concat()).await?;
+    ensure!(printed["policyDocument"] == serde_json::from_str::<Value>(&document)?, "{folder}: {printed}");
+    iam.create_policy().policy_name("rolebridge-boundary").policy_document(document).send().await?;
+    Ok(())
 }
 
 #[tokio::test]
@@ -124,6 +139,32 @@ impl Stage {
         let wait = ["wait", "awsacct,buser,car", "--all", "--all-namespaces", "--for=condition=Ready", "--timeout=120s"];
         self.world.testbed.explain(self.world.testbed.kubectl(&wait).await).with_context(|| folder.to_owned())?;
         Ok(before)
+    }
+
+    /// Applies what an example shows as refused, and waits until each role says so with its reason and these words. Then deletes it.
+    async fn apply_refused(&self, folder: &str, namespace: &str, expected: &[(&str, &str, &[&str])]) -> Result<State> {
+        let testbed = &self.world.testbed;
+        let file = example(folder).join("refused.yaml");
+        testbed.kubectl(&["apply", "--filename", &file.to_string_lossy()]).await?;
+        let roles: Api<CrossAccountRole> = Api::namespaced(testbed.control_plane.client().await?, namespace);
+        for (name, reason, words) in expected {
+            let is_told = || async {
+                let ready = condition(&roles.get(name).await?, "Ready").cloned();
+                let told = ready.as_ref().is_some_and(|ready| ready.reason == *reason && words.iter().all(|word| ready.message.contains(word)));
+                Ok(Seen::from_option(told.then_some(()), || format!("{ready:?}")))
+            };
+            testbed.wait_for(&format!("{name} says {reason}"), is_told).await?;
+        }
+        // As docs/how-to/guardrails.md lists them.
+        let columns = "NAMESPACE:.metadata.namespace,NAME:.metadata.name,MESSAGE:.status.conditions[?(@.type==\"Ready\")].message";
+        let listed = testbed.kubectl(&["get", "buser,car", "--all-namespaces", "--output", &format!("custom-columns={columns}")]).await?;
+        let listed = listed.lines().filter(|line| line.contains("guardrails.")).filter_map(|line| line.split_whitespace().nth(1));
+        let of_guardrails =
+            expected.iter().filter(|(_, reason, _)| ["GuardrailViolated", "TrustNotAllowed"].contains(reason)).map(|(name, ..)| *name);
+        assert_eq!(listed.collect::<BTreeSet<_>>(), of_guardrails.collect::<BTreeSet<_>>());
+        let aws = testbed.aws.state().await?;
+        testbed.explain(testbed.kubectl(&["delete", "--timeout=170s", "--filename", &file.to_string_lossy()]).await)?;
+        Ok(aws)
     }
 
     /// Deletes it, as its README says, and asserts that AWS is as it was.
@@ -235,4 +276,98 @@ async fn workloads_of_the_examples_need_no_key() -> Result<()> {
         stage.delete(folder, before).await?;
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn tenants_of_the_example_get_what_the_guardrails_of_their_account_leave_them() -> Result<()> {
+    let stage = Stage::set().await?;
+    let world = &stage.world;
+    let teams = world.administrator_of(TEAMS).await?;
+    let boundary = "arn:aws:iam::333333333333:policy/rolebridge-boundary";
+    let limits = ["--operator-principal", OPERATOR_ARN, "--path-prefix", "/teams/", "--permissions-boundary", boundary];
+    put_boundary(&teams, "multi-tenant", &limits).await?;
+    let own = ["--account-id", TEAMS, "--installation", INSTALLATION, "--external-id", "rolebridge-multi-tenant-example"];
+    let printed = bootstrap(&[own.as_slice(), &limits].concat()).await?;
+    put_management_role(&teams, [&printed["trustPolicy"], &printed["permissionsPolicy"]].map(Value::to_string)).await?;
+    let before = stage.apply("multi-tenant").await?;
+
+    // What both teams have works, within the boundary.
+    let (reports, importer) = ("arn:aws:iam::333333333333:role/teams/a/reports", "arn:aws:iam::333333333333:role/teams/b/importer");
+    let alice = new_key(&teams, "alice").await?;
+    ensure!(!world.may_assume(&alice, reports).await?, "a key alone");
+    let alice = world.session_with_mfa(&teams, "alice", &alice).await?;
+    ensure!(world.may_assume(&alice, reports).await? && !world.may_assume(&alice, importer).await?, "with a second factor");
+    let for_lambda = ServiceAssumption::of("lambda.amazonaws.com", importer);
+    let session = world.testbed.aws.assume_as_service(&for_lambda).await?.ok().context("not for Lambda")?;
+    world.aws(&session, &["s3api", "list-buckets"]).await?;
+    world.aws(&session, &["iam", "list-users"]).await?;
+    world.aws_denies(&session, &["iam", "create-user", "--user-name=new"]).await?;
+    let made = teams.get_role().role_name("importer").send().await?.role.context("no role")?;
+    let bounds = made.permissions_boundary.as_ref().and_then(|bounds| bounds.permissions_boundary_arn());
+    ensure!(bounds == Some(boundary), "{made:?}");
+    ensure!(made.tags().iter().any(|tag| tag.key() == "cost-center" && tag.value() == "teams"), "{made:?}");
+
+    // What is refused is not in AWS, and of two sources only the one that is allowed.
+    let of_the_whole = [
+        "guardrails.requiredPathPrefix",
+        "guardrails.reservedNames",
+        "guardrails.allowedTagKeys",
+        "guardrails.maxSessionDuration",
+        "guardrails.allowedPolicies",
+    ];
+    let expected: [(&str, &str, &[&str]); 4] = [
+        ("administrator", "GuardrailViolated", &of_the_whole),
+        ("worker", "TrustNotAllowed", &["ec2.amazonaws.com", "guardrails.allowedServices"]),
+        ("console", "TrustNotAllowed", &["guardrails.requireMFA"]),
+        ("borrowed", "SourceNotAllowed", &["allowRolesFrom"]),
+    ];
+    let aws = stage.apply_refused("multi-tenant", "team-b", &expected).await?;
+    let teams_then = aws.accounts.get(TEAMS).context("no account")?;
+    for unmade in ["cdk-administrator", "console", "borrowed"] {
+        ensure!(role(teams_then, unmade).is_none(), "{unmade} was made");
+    }
+    let worker = role(teams_then, "worker").context("no worker")?.to_string();
+    ensure!(worker.contains("lambda.amazonaws.com") && !worker.contains("ec2.amazonaws.com"), "{worker}");
+
+    // A rule that comes later cuts off.
+    let closed = r#"{"spec": {"guardrails": {"allowedServices": []}}}"#;
+    world.testbed.kubectl(&["patch", "awsacct", "teams", "--type=merge", "--patch", closed]).await?;
+    let is_shut_out = || async {
+        let answer = world.testbed.aws.assume_as_service(&for_lambda).await?;
+        Ok(Seen::from_option(answer.is_err().then_some(()), || "Lambda is let in".to_owned()))
+    };
+    world.testbed.wait_for("Lambda is shut out", is_shut_out).await?;
+    stage.delete("multi-tenant", before).await
+}
+
+#[tokio::test]
+async fn nobody_in_the_single_account_of_the_example_becomes_the_operator() -> Result<()> {
+    let stage = Stage::set().await?;
+    let world = &stage.world;
+    let boundary = "arn:aws:iam::111111111111:policy/rolebridge-boundary";
+    put_boundary(
+        &stage.utils,
+        "single-account",
+        &["--operator-principal", "arn:aws:iam::111111111111:user/rolebridge-operator", "--permissions-boundary", boundary],
+    )
+    .await?;
+    let before = stage.apply("single-account").await?;
+
+    let (on_call, operations) = ("arn:aws:iam::111111111111:role/on-call", "arn:aws:iam::111111111111:role/operations");
+    let alice = new_key(&stage.utils, "alice").await?;
+    ensure!(!world.may_assume(&alice, operations).await?, "not without the role in between");
+    let session = world.assume(&alice, on_call, |asking| asking).await?.context("on-call")?;
+    let session = world.assume(&session, operations, |asking| asking).await?.context("operations")?;
+    world.aws(&session, &["s3api", "list-buckets"]).await?;
+    world.aws(&session, &["iam", "list-users"]).await?;
+    for call in
+        [["iam", "create-access-key", "--user-name=rolebridge-operator"], ["iam", "delete-role-permissions-boundary", "--role-name=operations"]]
+    {
+        world.aws_denies(&session, &call).await?;
+    }
+
+    let expected: [(&str, &str, &[&str]); 1] = [("unlimited", "GuardrailViolated", &["guardrails.permissionsBoundaryARN"])];
+    let aws = stage.apply_refused("single-account", "single", &expected).await?;
+    ensure!(role(aws.accounts.get(UTILS).context("no account")?, "unlimited").is_none(), "it was made");
+    stage.delete("single-account", before).await
 }

@@ -311,6 +311,13 @@ async fn operator_in_aws(testbed: &Testbed) -> Result<Credentials> {
     new_key(&iam, "operator").await
 }
 
+/// What `rolebridge bootstrap` prints with these arguments, as JSON.
+pub async fn bootstrap(arguments: &[&str]) -> Result<Value> {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_rolebridge"));
+    command.env_clear().arg("bootstrap").args(arguments);
+    Ok(serde_json::from_str(&run(command).await?)?)
+}
+
 /// The documents of the management role that `rolebridge bootstrap` prints for an account: trust and permissions.
 pub fn management_role(account_id: &str, operator: &str, external_id: &str, installation: Option<&str>) -> Result<[String; 2]> {
     let parameters = parameters(account_id, operator, installation)?;

@@ -75,6 +75,14 @@ fn names_that_others_trust_are_reserved_until_the_platform_team_says_otherwise()
 }
 
 #[test]
+fn the_page_lists_the_reserved_names() {
+    let page = include_str!("../../../docs/how-to/guardrails.md");
+    let section = page.split("\n## ").find(|section| section.starts_with("Reserved names\n")).unwrap();
+    let listed: Vec<&str> = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    assert_eq!(listed, RESERVED_NAMES);
+}
+
+#[test]
 fn tags_of_the_account_come_to_those_that_a_resource_has_and_may_have() {
     let at = at(json!({"allowedTagKeys": ["team", "app/*"]}), json!({"tags": {"cost-center": "42", "Team": "platform"}}));
     let tags = |own: &[(&str, &str)]| {
