@@ -60,7 +60,9 @@ impl Story {
         aws::create_accounts(&shell, &testbed).await?;
         screen.text(&format!("  etcd, kube-apiserver, kube-controller-manager and AWS are ready ({:.0} s).", start.elapsed().as_secs_f64()));
 
-        screen.heading("AWS is prepared by a person: a user for the operator, in an account of its own, and the management role that it assumes in the others");
+        screen.heading(
+            "AWS is prepared by a person: a user for the operator, in an account of its own, and the management role that it assumes in the others",
+        );
         let key = aws::create_management_roles(&shell).await?;
         screen.heading("Buckets in both accounts, and two that must stay out: another user, and a role of the same name elsewhere");
         aws::create_surroundings(&shell).await?;
