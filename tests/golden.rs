@@ -52,6 +52,7 @@ use rolebridge::core::plan::{DeletionPhase, Plan, plan, plan_removal};
 use rolebridge::core::subject::{Remembered, Subject};
 use rolebridge::core::tenancy::check_quota;
 use rolebridge::core::unmanaged::UnmanagedPolicies;
+use rolebridge::core::wanted::Restraint;
 use rolebridge::core::world::{ObjectKey, Ref, World, uid};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -216,11 +217,12 @@ fn desired<K: Subject>(cluster: &Cluster, subject: &K) -> Result<(ResolvedAccoun
 }
 
 /// What stays of it where the declaration cannot be carried out.
-fn withdraw_revoked<K: Subject>(cluster: &Cluster, subject: &K, found: &Observed) -> Option<Desired> {
+fn held_back<K: Subject>(cluster: &Cluster, subject: &K, problems: &[Problem], found: &Observed) -> Option<Desired> {
     let at = resolve_account(cluster, subject.account_name()).ok()?;
     let pinned = subject.pinned().or_else(|| Some(found.identity.as_ref()?.id.clone()));
     let remembered = Remembered { pinned, written_trust: None };
-    subject.withdraw_revoked(cluster, &at, owner(subject, &at, support_core::INSTALLATION), remembered, found)
+    let restraint = Restraint::given(problems, &at);
+    subject.held_back(cluster, &at, owner(subject, &at, support_core::INSTALLATION), remembered, restraint, found)
 }
 
 fn key(text: &str) -> ObjectKey {
@@ -316,7 +318,7 @@ fn run_for<K: Subject>(case: &Case, cluster: &Cluster, subject: &K) -> Made {
     };
     let (planned, problems) = result.map_or_else(|problems| (None, problems), |plan| (Some(plan), vec![]));
     let instead =
-        (!problems.is_empty()).then(|| withdraw_revoked(cluster, subject, &observed)).flatten().and_then(|less| plan(&less, &observed).ok());
+        (!problems.is_empty()).then(|| held_back(cluster, subject, &problems, &observed)).flatten().and_then(|less| plan(&less, &observed).ok());
     Made { sight: None, plan: planned, problems, instead, desired, status, observed, owner }
 }
 

@@ -40,6 +40,10 @@ use super::schema;
     .message("guardrails.permissionsBoundaryARN is put on all users and roles: leave defaults.permissionsBoundaryARN out").field_path(".defaults.permissionsBoundaryARN"))]
 #[x_kube(validation = Rule::new("!has(self.defaults) || !has(self.guardrails) || !has(self.defaults.maxSessionDuration) || !has(self.guardrails.maxSessionDuration) || !self.defaults.maxSessionDuration.matches('^([0-9]{1,5}(h|m|s)){1,3}$') || !self.guardrails.maxSessionDuration.matches('^([0-9]{1,5}(h|m|s)){1,3}$') || duration(self.defaults.maxSessionDuration) <= duration(self.guardrails.maxSessionDuration)")
     .message("defaults.maxSessionDuration is longer than guardrails.maxSessionDuration allows").field_path(".defaults.maxSessionDuration"))]
+#[x_kube(validation = Rule::new("!has(self.guardrails) || !has(self.guardrails.permissionsBoundaryARN) || self.guardrails.permissionsBoundaryARN.contains('::aws:') || self.guardrails.permissionsBoundaryARN.contains('::' + self.accountID + ':')")
+    .message("a permissions boundary is a policy of the account itself or of AWS: copy the policy into this account").field_path(".guardrails.permissionsBoundaryARN"))]
+#[x_kube(validation = Rule::new("!has(self.defaults) || !has(self.defaults.permissionsBoundaryARN) || self.defaults.permissionsBoundaryARN.contains('::aws:') || self.defaults.permissionsBoundaryARN.contains('::' + self.accountID + ':')")
+    .message("a permissions boundary is a policy of the account itself or of AWS: copy the policy into this account").field_path(".defaults.permissionsBoundaryARN"))]
 #[x_kube(validation = Rule::new("self.partition == oldSelf.partition").message("partition is immutable: make another AWSAccount").field_path(".partition"))]
 #[serde(rename_all = "camelCase")]
 pub struct AWSAccountSpec {

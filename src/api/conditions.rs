@@ -100,6 +100,8 @@ pub enum Reason {
     TrustNotAllowed,
     /// A guardrail of the account forbids to add the user to a group.
     GroupNotAllowed,
+    /// A guardrail of the account forbids the user or role as it is declared.
+    GuardrailViolated,
     /// Permissions would be given where the operator lives, or is led through, without a forced boundary.
     BoundaryRequired,
     /// A ConfigMap, or its key, does not exist.
@@ -229,6 +231,11 @@ impl Reason {
                 "The user would be added to a group that its AWSAccount does not allow. Where it is in the group it stays.",
                 "Take the group out of spec.groups, or have a platform administrator add it to guardrails.allowedGroups.",
             ),
+            Self::GuardrailViolated => entry(
+                Stalled,
+                "A guardrail of the AWSAccount forbids the user or role as it is declared. What is in AWS stays as it is, or is cut off where guardrails.onViolation is Disable.",
+                "Change the field that the message names, or have a platform administrator change the guardrail.",
+            ),
             Self::BoundaryRequired => entry(
                 Stalled,
                 "The operator's own identity is in this account, or the operator gets through it into others. Permissions and groups are given there only under a permissions boundary that the AWSAccount forces and that limits IAM and STS. What is in AWS stays as it is.",
@@ -297,7 +304,11 @@ impl Reason {
                 "A group that the user is to be in does not exist.",
                 "Create the group, or correct its name; the user follows by itself.",
             ),
-            Self::PolicyNotAttachable => entry(Stalled, "AWS reserves this policy for its own service roles.", "Take it out of attachedPolicies."),
+            Self::PolicyNotAttachable => entry(
+                Stalled,
+                "The policy cannot be attached, or be a permissions boundary: it is another user's or role's, or AWS reserves it for its own service roles.",
+                "Take it out. To share a policy, make it outside Rolebridge, or declare it under another name in each resource.",
+            ),
             Self::RequestRejected => entry(Stalled, "AWS refuses the request as it is.", "Correct what the message names."),
             Self::WaitingForRoles => entry(
                 Waiting,

@@ -101,6 +101,11 @@ pub struct CrossAccountRoleStatus {
     #[serde(default, rename = "deletedRoleID", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub deleted_role_id: Option<String>,
+    /// The permissions boundary that the AWSAccount has put on, by its guardrails or defaults. It stays when it is taken out there, until somebody takes it off in
+    /// AWS, or another one is declared.
+    #[serde(default, rename = "permissionsBoundaryARN", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub permissions_boundary_arn: Option<String>,
     /// The console link that switches to the role, where the console can send what the role requires.
     #[serde(default, rename = "switchRoleURL", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]

@@ -92,6 +92,11 @@ pub struct BastionUserStatus {
     #[serde(default, rename = "deletedUserID", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub deleted_user_id: Option<String>,
+    /// The permissions boundary that the AWSAccount has put on, by its guardrails or defaults. It stays when it is taken out there, until somebody takes it off in
+    /// AWS, or another one is declared.
+    #[serde(default, rename = "permissionsBoundaryARN", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub permissions_boundary_arn: Option<String>,
     /// The policies that allow the user to assume its roles: one inline policy while it holds them all, and otherwise customer-managed policies.
     /// While roles move from one to the other there are both.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -8,6 +8,7 @@ use rolebridge_core::failure::Failure;
 use rolebridge_core::identity::IdentityName;
 use rolebridge_core::names::{AccountID, Arn, Partition};
 use rolebridge_core::observed::{Dependents, Observed, Scope};
+use rolebridge_core::ownership::Owner;
 use rolebridge_core::quotas::Quotas;
 use rolebridge_core::sweep::Sweep;
 
@@ -79,7 +80,7 @@ pub trait Gateway: Send + Sync {
     /// Where anything could not be read.
     async fn policy_document(&self, policy: &Arn) -> Result<Option<Document>, Failure>;
 
-    /// Makes one change.
+    /// Makes one change, for `owner`, whom AWS is told as well: CloudTrail shows it with the call.
     ///
     /// It may be made again at any time. What IAM says not to be there when it is to be deleted, detached or removed is no failure, and told apart:
     /// [`Receipt::Missing`]. What exists already is not created
@@ -89,5 +90,5 @@ pub trait Gateway: Send + Sync {
     /// # Errors
     /// Where the change was not made, or is not known to have been made
     /// ([`Effect::Unknown`](rolebridge_core::failure::Effect::Unknown)): the object must then be read before anything is concluded about it.
-    async fn execute(&self, action: &Action) -> Result<Receipt, Failure>;
+    async fn execute(&self, action: &Action, owner: &Owner) -> Result<Receipt, Failure>;
 }

@@ -1,29 +1,34 @@
-//! `rolebridge bootstrap`: the management role of an account, for a person to put in place.
+//! `rolebridge bootstrap`: what a person puts in place in AWS once, such as the management role of an account.
+
+mod output;
 
 use std::io::Write;
 
-use anyhow::{anyhow, bail};
-use serde::Serialize;
-use serde_json::{Value, json};
+use anyhow::{Context, anyhow};
 
-use crate::core::bootstrap::{ManagementRole, Parameters};
-use crate::core::document::Document;
-use crate::core::names::{AccountID, Arn, Partition, Path, RoleName};
+use self::output::Output;
+use crate::core::bootstrap::{BoundaryPolicy, Group, ManagementRole, OperatorPolicy, Organization, Parameters, ServiceControlPolicy};
+use crate::core::names::{AccountID, Arn, Partition, Path, PolicyName, RoleName};
 
-/// What the management role is to be.
+/// What is to be printed. The same arguments may be given for each document: those that it has no use for do not count.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
+    /// The document to print. Default: role.
+    #[arg(long, value_enum, value_name = "DOCUMENT")]
+    print: Option<Print>,
+
     /// The account to be managed.
-    #[arg(long, value_name = "ID")]
-    account_id: AccountID,
+    #[arg(long, value_name = "ID", required_unless_present = "print", required_if_eq_any = [("print", "role"), ("print", "operator")])]
+    account_id: Option<AccountID>,
 
     /// The partition of the account.
     #[arg(long, default_value_t = Partition::aws())]
     partition: Partition,
 
     /// ARN of the user or role that the operator runs as. It must exist before the management role can name it.
-    #[arg(long, value_name = "ARN")]
-    operator_principal: Arn,
+    #[arg(long, value_name = "ARN", required_unless_present = "print",
+        required_if_eq_any = [("print", "role"), ("print", "operator"), ("print", "boundary")])]
+    operator_principal: Option<Arn>,
 
     /// What the operator has to present, once more in the AWSAccount. Default: a random one.
     #[arg(long, value_name = "ID")]
@@ -33,116 +38,126 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME", default_value = "rolebridge")]
     role_name: RoleName,
 
-    /// Limits the role to users, roles and policies below this path, such as /rolebridge/; resources then set it as spec.path.
+    /// Name of the operator's own policy, for --print operator. It protects itself under this name only.
+    #[arg(long, value_name = "NAME", default_value = "rolebridge-manage-iam")]
+    policy_name: PolicyName,
+
+    /// Limits the operator to users, roles and policies below this path, such as /rolebridge/; resources then set it as spec.path.
     #[arg(long, value_name = "PATH", default_value = "/")]
     path_prefix: Path,
 
     /// ARN of a policy that every user and role must have as permissions boundary; resources then set it as spec.permissionsBoundaryARN.
-    #[arg(long, value_name = "ARN")]
+    #[arg(long, value_name = "ARN", required_if_eq("print", "boundary"))]
     permissions_boundary: Option<Arn>,
 
-    /// Limits the role to objects whose owner tags name this installation, as in `rolebridge run`. Default: those of any installation.
+    /// Limits the operator to objects whose owner tags name this installation, as in `rolebridge run`. Default: those of any installation.
     #[arg(long, value_name = "ID", value_parser = super::connect::installation)]
     installation: Option<String>,
 
-    /// What to print.
+    /// A group that users may be put into, as NAME or /PATH/NAME, written as IAM shows it; once for each group that guardrails.allowedGroups of the AWSAccount
+    /// means. Default: none.
+    #[arg(long = "allowed-group", value_name = "GROUP")]
+    allowed_groups: Vec<Group>,
+
+    /// Who may still change what the service control policy protects: the ARN of a user or role, in which * stands for any characters, and for any account.
+    /// May be repeated.
+    #[arg(long = "administrator", value_name = "ARN", required_if_eq("print", "scp"))]
+    administrators: Vec<String>,
+
+    /// In which form.
     #[arg(long, value_enum, default_value_t = Format::Json)]
     format: Format,
 }
 
-/// A form of the management role.
+/// A document, or two that belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Print {
+    /// The management role that the operator assumes: its trust policy and its permissions policy.
+    Role,
+    /// The policy of the operator's own user or role, for the account in which that is, entered by spec.access.secretRef or ambient.
+    Operator,
+    /// The permissions boundary that --permissions-boundary names: all but administration of IAM and of accounts, and roles below the path.
+    Boundary,
+    /// A service control policy: only --administrator may change the management roles, the boundary and the operator in an organization.
+    Scp,
+}
+
+/// A form of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
-    /// The trust policy, the permissions policy and what goes into spec.access of the AWSAccount, as one JSON object.
+    /// One JSON object with the documents and the names that they have; of a role also what goes into spec.access of the AWSAccount.
     Json,
     /// A template for `aws cloudformation deploy`.
     Cloudformation,
 }
 
-/// What [`Format::Json`] prints.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Printed<'a> {
-    role_name: &'a str,
-    trust_policy: &'a Document,
-    permissions_policy: &'a Document,
-    /// As in an AWSAccount.
-    access: Value,
-}
-
-/// What [`Format::Cloudformation`] prints.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Template<'a> {
-    #[serde(rename = "AWSTemplateFormatVersion")]
-    version: &'static str,
-    description: String,
-    resources: Resources<'a>,
-    outputs: Value,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Resources<'a> {
-    management_role: Resource<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Resource<'a> {
-    r#type: &'static str,
-    properties: RoleProperties<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct RoleProperties<'a> {
-    role_name: &'a str,
-    description: &'static str,
-    assume_role_policy_document: &'a Document,
-    policies: [InlinePolicy<'a>; 1],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct InlinePolicy<'a> {
-    policy_name: &'static str,
-    policy_document: &'a Document,
-}
-
-/// Prints the management role.
+/// Prints the document.
 ///
 /// # Errors
 /// What is wrong with the arguments, all at once; where the output cannot be written.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let format = arguments.format;
-    let generated = arguments.external_id.is_none();
-    let parameters = arguments.parameters()?;
-    let role = match ManagementRole::new(&parameters) {
-        Ok(role) => role,
-        Err(problems) => bail!(problems.join("\n")),
-    };
-    if generated {
+    let (format, is_new) = (arguments.format, arguments.external_id.is_none());
+    let output = arguments.output()?;
+    if let (Output::Role { external_id, .. }, true) = (&output, is_new) {
         // The output may go into a file and be forgotten; the next run would print another ID, and lock the operator out.
-        eprintln!("The external ID is new: to print the same role again, add --external-id {}", parameters.external_id);
+        eprintln!("The external ID is new: to print the same role again, add --external-id {external_id}");
     }
-    writeln!(std::io::stdout(), "{}", text(format, &parameters, &role)?)?;
+    let text = match format {
+        Format::Json => output.json()?,
+        Format::Cloudformation => output.template()?,
+    };
+    writeln!(std::io::stdout(), "{text}")?;
     Ok(())
 }
 
 impl Arguments {
+    fn output(self) -> anyhow::Result<Output> {
+        let problems = |problems: Vec<String>| anyhow!(problems.join("\n"));
+        match self.print.unwrap_or(Print::Role) {
+            Print::Role => {
+                let (name, external_id) = (self.role_name.clone(), self.external_id.clone().map_or_else(new_external_id, Ok)?);
+                let role = ManagementRole::new(&self.parameters()?, &name, &external_id).map_err(problems)?;
+                Ok(Output::Role { role, name, external_id })
+            }
+            Print::Operator => {
+                let name = self.policy_name.clone();
+                OperatorPolicy::new(&self.parameters()?, &name).map(Output::Operator).map_err(problems)
+            }
+            Print::Boundary => {
+                let (arn, operator) = (given(self.permissions_boundary)?, given(self.operator_principal)?);
+                let policy = BoundaryPolicy::new(&self.partition, &arn, &operator, &self.role_name, &self.path_prefix);
+                policy.map(Output::Boundary).map_err(problems)
+            }
+            Print::Scp => {
+                let organization = Organization {
+                    partition: self.partition,
+                    management_role: self.role_name,
+                    operator: self.operator_principal,
+                    permissions_boundary: self.permissions_boundary,
+                    path_prefix: self.path_prefix,
+                    administrators: self.administrators,
+                };
+                ServiceControlPolicy::new(&organization).map(Output::ServiceControl).map_err(problems)
+            }
+        }
+    }
+
     fn parameters(self) -> anyhow::Result<Parameters> {
         Ok(Parameters {
-            account: self.account_id,
+            account: given(self.account_id)?,
             partition: self.partition,
-            operator: self.operator_principal,
-            external_id: self.external_id.map_or_else(new_external_id, Ok)?,
-            role_name: self.role_name,
+            operator: given(self.operator_principal)?,
             path_prefix: self.path_prefix,
             permissions_boundary: self.permissions_boundary,
             installation: self.installation,
+            allowed_groups: self.allowed_groups,
         })
     }
+}
+
+/// What clap has asked for already.
+fn given<T>(argument: Option<T>) -> anyhow::Result<T> {
+    argument.context("this document needs more arguments: see --help")
 }
 
 /// 128 random bits. An external ID is no secret, but nobody is to come upon it who was not told.
@@ -153,89 +168,129 @@ fn new_external_id() -> anyhow::Result<String> {
     Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
-fn text(format: Format, parameters: &Parameters, role: &ManagementRole) -> serde_json::Result<String> {
-    let role_name = parameters.role_name.as_str();
-    match format {
-        Format::Json => serde_json::to_string_pretty(&Printed {
-            role_name,
-            trust_policy: &role.trust_policy,
-            permissions_policy: &role.permissions_policy,
-            access: json!({"assumeRole": {"roleARN": role.arn, "externalID": parameters.external_id}}),
-        }),
-        Format::Cloudformation => serde_json::to_string_pretty(&Template {
-            version: "2010-09-09",
-            description: format!("The role by which Rolebridge manages IAM in account {}", parameters.account),
-            resources: Resources {
-                management_role: Resource {
-                    r#type: "AWS::IAM::Role",
-                    properties: RoleProperties {
-                        role_name,
-                        description: "Assumed by the operator Rolebridge",
-                        assume_role_policy_document: &role.trust_policy,
-                        policies: [InlinePolicy { policy_name: "manage-iam", policy_document: &role.permissions_policy }],
-                    },
-                },
-            },
-            outputs: json!({
-                "RoleARN": {"Description": "For spec.access.assumeRole.roleARN of the AWSAccount", "Value": {"Fn::GetAtt": ["ManagementRole", "Arn"]}},
-                "ExternalID": {"Description": "For spec.access.assumeRole.externalID of the AWSAccount", "Value": parameters.external_id},
-            }),
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use serde_json::Value;
 
     use super::*;
 
-    #[derive(Parser)]
+    #[derive(Debug, Parser)]
     struct Line {
         #[command(flatten)]
         arguments: Arguments,
     }
 
-    fn parameters(more: &[&str]) -> Parameters {
-        let line = ["bootstrap", "--account-id=111111111111", "--operator-principal=arn:aws:iam::999999999999:role/operator"];
-        Line::parse_from(line.iter().chain(more)).arguments.parameters().unwrap()
+    const OPERATOR: &str = "--operator-principal=arn:aws:iam::111111111111:user/people/operator";
+    const BOUNDARY: &str = "--permissions-boundary=arn:aws:iam::111111111111:policy/base/boundary";
+    const ADMINISTRATOR: &str = "--administrator=arn:aws:iam::*:role/org-admin";
+
+    /// All arguments that some document needs.
+    fn arguments(more: &[&str]) -> Arguments {
+        let line = ["bootstrap", "--account-id=111111111111", OPERATOR, BOUNDARY, ADMINISTRATOR];
+        Line::parse_from(line.iter().chain(more)).arguments
     }
 
-    fn printed(format: Format, parameters: &Parameters) -> Value {
-        let role = ManagementRole::new(parameters).unwrap();
-        serde_json::from_str(&text(format, parameters, &role).unwrap()).unwrap()
+    /// What is printed, as JSON and as a template.
+    fn printed(more: &[&str]) -> [Value; 2] {
+        let output = arguments(more).output().unwrap();
+        [output.json().unwrap(), output.template().unwrap()].map(|text| serde_json::from_str(&text).unwrap())
+    }
+
+    /// The template's only resource.
+    fn resource<'t>(template: &'t Value, name: &str, type_: &str) -> &'t Value {
+        let resources = template["Resources"].as_object().unwrap();
+        assert_eq!(resources.keys().collect::<Vec<_>>(), [name]);
+        assert_eq!(resources[name]["Type"], type_);
+        &resources[name]["Properties"]
     }
 
     #[test]
     fn an_external_id_is_made_where_none_is_given_and_never_twice() {
-        let (one, other) = (parameters(&[]), parameters(&[]));
-        assert_ne!(one.external_id, other.external_id);
-        assert_eq!(one.external_id.len(), 32);
-        assert_eq!(parameters(&["--external-id=mine"]).external_id, "mine");
+        let id = |more: &[&str]| match arguments(more).output().unwrap() {
+            Output::Role { external_id, .. } => external_id,
+            _ => panic!("no role"),
+        };
+        let (one, other) = (id(&[]), id(&["--print=role"]));
+        assert_ne!(one, other);
+        assert_eq!(one.len(), 32);
+        assert_eq!(id(&["--external-id=mine"]), "mine");
     }
 
     #[test]
-    fn json_holds_both_documents_and_the_access_of_the_resource() {
-        let parameters = parameters(&["--external-id=mine", "--role-name=manager"]);
-        let role = ManagementRole::new(&parameters).unwrap();
-        let found = printed(Format::Json, &parameters);
-        assert_eq!(found["roleName"], "manager");
-        assert_eq!(&found["trustPolicy"], role.trust_policy.as_value());
-        assert_eq!(&found["permissionsPolicy"], role.permissions_policy.as_value());
-        let access: crate::api::account::Access = serde_json::from_value(found["access"].clone()).unwrap();
+    fn each_document_asks_for_what_it_needs_and_for_nothing_else() {
+        for (document, needed) in [
+            ("role", ["--account-id=111111111111", OPERATOR].as_slice()),
+            ("operator", &["--account-id=111111111111", OPERATOR]),
+            ("boundary", &[OPERATOR, BOUNDARY]),
+            ("scp", &[ADMINISTRATOR]),
+        ] {
+            let print = format!("--print={document}");
+            let line = ["bootstrap", &print];
+            Line::try_parse_from(line.iter().chain(needed)).unwrap().arguments.output().unwrap();
+            for missing in needed {
+                let error = Line::try_parse_from(line.iter().chain(needed.iter().filter(|argument| *argument != missing))).unwrap_err();
+                assert!(error.to_string().contains(missing.split('=').next().unwrap()), "{error}");
+            }
+        }
+        let error = Line::try_parse_from(["bootstrap"]).unwrap_err().to_string();
+        assert!(error.contains("--account-id") && error.contains("--operator-principal") && !error.contains("--administrator"), "{error}");
+    }
+
+    #[test]
+    fn of_a_role_json_holds_both_documents_and_the_access_of_the_resource_and_the_template_makes_the_same() {
+        let [json, template] = printed(&["--external-id=mine", "--role-name=manager", "--path-prefix=/rolebridge/"]);
+        assert_eq!(json["roleName"], "manager");
+        let access: crate::api::account::Access = serde_json::from_value(json["access"].clone()).unwrap();
         let assumed = access.assume_role.unwrap();
         assert_eq!((assumed.role_arn.as_str(), assumed.external_id.as_deref()), ("arn:aws:iam::111111111111:role/manager", Some("mine")));
+        let made = resource(&template, "ManagementRole", "AWS::IAM::Role");
+        assert_eq!(made["RoleName"], "manager");
+        assert_eq!((&made["AssumeRolePolicyDocument"], &made["Policies"][0]["PolicyDocument"]), (&json["trustPolicy"], &json["permissionsPolicy"]));
+        assert!(json["trustPolicy"]["Statement"][0].is_object() && json["permissionsPolicy"].to_string().contains("/rolebridge/"));
+        assert_eq!(template["Outputs"]["ExternalID"]["Value"], "mine");
     }
 
     #[test]
-    fn the_template_makes_the_same_role() {
-        let parameters = parameters(&["--external-id=mine", "--path-prefix=/rolebridge/"]);
-        let role = ManagementRole::new(&parameters).unwrap();
-        let found = printed(Format::Cloudformation, &parameters);
-        let resource = &found["Resources"]["ManagementRole"];
-        assert_eq!(resource["Type"], "AWS::IAM::Role");
-        assert_eq!(&resource["Properties"]["AssumeRolePolicyDocument"], role.trust_policy.as_value());
-        assert_eq!(&resource["Properties"]["Policies"][0]["PolicyDocument"], role.permissions_policy.as_value());
-        assert_eq!(found["Outputs"]["ExternalID"]["Value"], "mine");
+    fn the_operators_policy_goes_to_its_user_or_role() {
+        let [json, template] = printed(&["--print=operator", "--policy-name=mine"]);
+        assert_eq!((&json["policyName"], &json["path"]), (&"mine".into(), &"/".into()));
+        assert_eq!(json["policyARN"], "arn:aws:iam::111111111111:policy/mine");
+        let made = resource(&template, "OperatorPolicy", "AWS::IAM::ManagedPolicy");
+        assert_eq!(
+            (&made["ManagedPolicyName"], &made["Path"], &made["PolicyDocument"]),
+            (&json["policyName"], &json["path"], &json["policyDocument"])
+        );
+        assert_eq!((&made["Users"], &made["Roles"]), (&serde_json::json!(["operator"]), &Value::Null));
+
+        let line = ["bootstrap", "--print=operator", "--account-id=111111111111", "--operator-principal=arn:aws:iam::111111111111:role/operator"];
+        let template: Value = serde_json::from_str(&Line::parse_from(line).arguments.output().unwrap().template().unwrap()).unwrap();
+        let made = resource(&template, "OperatorPolicy", "AWS::IAM::ManagedPolicy");
+        assert_eq!((&made["Users"], &made["Roles"]), (&Value::Null, &serde_json::json!(["operator"])));
+    }
+
+    #[test]
+    fn the_boundary_has_the_name_and_path_by_which_it_is_forced() {
+        let [json, template] = printed(&["--print=boundary"]);
+        assert_eq!((&json["policyName"], &json["path"]), (&"boundary".into(), &"/base/".into()));
+        assert_eq!(json["policyARN"], "arn:aws:iam::111111111111:policy/base/boundary");
+        let made = resource(&template, "PermissionsBoundary", "AWS::IAM::ManagedPolicy");
+        assert_eq!(
+            (&made["ManagedPolicyName"], &made["Path"], &made["PolicyDocument"]),
+            (&json["policyName"], &json["path"], &json["policyDocument"])
+        );
+        assert_eq!(json["policyDocument"]["Statement"][0]["Effect"], "Allow");
+    }
+
+    #[test]
+    fn the_service_control_policy_is_one_of_the_organization() {
+        let [json, template] = printed(&["--print=scp"]);
+        let made = resource(&template, "ServiceControlPolicy", "AWS::Organizations::Policy");
+        assert_eq!(
+            (&made["Type"], &made["Name"], &made["Content"]),
+            (&"SERVICE_CONTROL_POLICY".into(), &json["policyName"], &json["policyDocument"])
+        );
+        assert!(json["policyDocument"].to_string().contains("arn:aws:iam::*:role/org-admin"));
+        assert_eq!((&json["policyARN"], &json["path"]), (&Value::Null, &Value::Null));
     }
 }

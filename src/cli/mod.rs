@@ -24,7 +24,7 @@ pub struct Arguments {
 enum Command {
     /// Run the controller, in a cluster or with the current kubeconfig.
     Run(run::Arguments),
-    /// Print the management role of an AWS account: who may assume it (the operator) and what it may do.
+    /// Print what is put in place in AWS once: the management role of an account, and the policies that protect it.
     Bootstrap(bootstrap::Arguments),
     /// Hand everything back before Rolebridge is uninstalled: owner tags off in AWS, finalizers off in the cluster, and nothing else touched. Stop the operator
     /// first. Users, roles, policies and trust stay in AWS as they are; the resources can then be deleted without anything happening there. It can be broken off

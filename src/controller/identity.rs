@@ -11,7 +11,7 @@ use super::history::History;
 use super::observe::{Whose, is_to_be_read, observe};
 use super::pass::{Pass, report_with};
 use super::report::add_finalizer;
-use super::resolve::{Closed, Unresolved, enter, resolve, validate, withdraw_revoked};
+use super::resolve::{Closed, Unresolved, enter, held_back, resolve, validate};
 use super::state::observation::Observation;
 use super::work::{Wait, Work};
 use crate::api::Reason;
@@ -21,6 +21,7 @@ use crate::core::grants::{Grant, Intent};
 use crate::core::outcome::Problem;
 use crate::core::placement::lookup_account;
 use crate::core::subject::Subject;
+use crate::core::wanted::Restraint;
 use crate::core::world::{ObjectKey, uid};
 
 /// Makes a user or role in AWS as declared.
@@ -69,7 +70,8 @@ async fn with_finalizer_back<K: Kind + Subject>(object: K, context: &Context) ->
     if object.is_finalized() || !is_made() { Ok(object) } else { add_finalizer(context, &object, &BTreeMap::new()).await }
 }
 
-/// Ends the grants that are withdrawn from a user or role whose declaration cannot be carried out. What was never made needs none of that.
+/// Ends the grants that are withdrawn from a user or role whose declaration cannot be carried out, and cuts it off where its account wants that of what breaks its
+/// rules. What was never made needs none of that.
 pub(super) async fn only_withdraw<K: Kind + Subject>(object: K, context: &Context, problems: Vec<Problem>) -> Result<Pass<K>, kube::Error> {
     let before = object.status().cloned().unwrap_or_default();
     let history = History::of(&context.memory, &object);
@@ -96,7 +98,8 @@ pub(super) async fn only_withdraw<K: Kind + Subject>(object: K, context: &Contex
             Err(failure) => return Ok(Closed::Failure(failure).report_with(object, problems)),
         },
     };
-    let Some(desired) = withdraw_revoked(&object, context, &at, &history, &observation.observed) else {
+    let restraint = Restraint::given(&problems, &at);
+    let Some(desired) = held_back(&object, context, &at, &history, restraint, &observation.observed) else {
         let mut facts = before;
         let look_again = history.look_again();
         // It is not made anew before the declaration is put right. Others must know until then, also after a restart, that its name may be anybody's.

@@ -19,6 +19,7 @@ use crate::core::permissions::ConfigTexts;
 use crate::core::placement::{ResolvedAccount, check_namespace, lookup_account, resolve_account};
 use crate::core::subject::{Remembered, Subject};
 use crate::core::tenancy::check_quota;
+use crate::core::wanted::Restraint;
 use crate::core::world::Ref;
 
 /// What a resource refers to.
@@ -52,17 +53,19 @@ pub(super) fn validate<K: Subject>(object: &K, context: &Context, resolved: &Res
     Ok(History::of(&context.memory, object).as_made(desired))
 }
 
-/// What a resource wants of AWS while its declaration cannot be carried out: that withdrawn grants end, and nothing else. None where nothing was made for it.
-pub(super) fn withdraw_revoked<K: Subject>(
+/// What a resource wants of AWS while its declaration cannot be carried out: that withdrawn grants end, and what else holds it back. None where nothing was made
+/// for it.
+pub(super) fn held_back<K: Subject>(
     object: &K,
     context: &Context,
     at: &ResolvedAccount,
     history: &History<'_>,
+    restraint: Restraint,
     found: &Observed,
 ) -> Option<Desired> {
     let owner = owner(object, at, &context.settings.installation);
     let remembered = Remembered { pinned: history.identity_id(), written_trust: history.trust_written() };
-    object.withdraw_revoked(&context.world(), at, owner, remembered, found)
+    object.held_back(&context.world(), at, owner, remembered, restraint, found)
 }
 
 /// The account that the object is placed in, where it may be.

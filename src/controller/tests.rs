@@ -2,6 +2,7 @@
 
 mod brake;
 mod crowded;
+mod guardrails;
 mod hand_back;
 mod home;
 mod lab;

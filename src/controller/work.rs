@@ -12,22 +12,24 @@ use super::history::History;
 use super::observe::{Whose, is_to_be_read, observe, suspect_sources};
 use super::pass::Stop;
 use super::report::add_finalizer;
-use super::resolve::{place, withdraw_revoked};
+use super::resolve::{held_back, place};
 use super::state::observation::Observation;
 use crate::api::Reason;
 use crate::api::conditions::Class;
 use crate::aws::{Account, Permit};
 use crate::core::absence::{self, Thing, look_again};
+use crate::core::attachable::{check_tags, coming_on};
 use crate::core::desired::Desired;
 use crate::core::failure::{Effect, Failure};
 use crate::core::names::Arn;
-use crate::core::observed::Observed;
+use crate::core::observed::{Observed, Scope};
 use crate::core::outcome::Problem;
 use crate::core::placement::ResolvedAccount;
 use crate::core::plan::{Plan, is_own, plan};
 use crate::core::possible::{announced, announced_by};
 use crate::core::step::{Progress, Situation, Sources, Step, step, unreported_policies};
 use crate::core::subject::Subject;
+use crate::core::wanted::Restraint;
 use crate::core::world::{ObjectKey, Ref, uid};
 
 /// How long a resource waits for the sweep that is to wake it before it looks again.
@@ -58,8 +60,10 @@ fn plan_of(desired: Option<Desired>, observed: &Observed) -> Plan {
 enum Refused {
     /// IAM may only be slow to show somebody whom it names.
     ForNow,
-    /// For another reason, or there is none.
+    /// For another reason.
     Otherwise,
+    /// There is no plan.
+    Unplanned,
 }
 
 /// Observing, planning and applying for one identity.
@@ -220,7 +224,7 @@ impl<K: Kind + Subject> Work<'_, K> {
         // Whom somebody else's role trusts is no matter of this resource's, and nothing of it may come into the status.
         let is_own = is_own(self.desired, &seen.observed);
         // Where there is no plan nobody is added, so nobody need be read for that.
-        let less = if is_without_plan { self.less(&seen.observed) } else { None };
+        let less = if is_without_plan { self.less(&seen.observed, Restraint::Withdrawn) } else { None };
         let of = self.of();
         if is_own && suspect_sources(self.context, &of, less.as_ref().unwrap_or(self.desired), &seen.observed) {
             return Err(Stop::Suspense);
@@ -232,6 +236,19 @@ impl<K: Kind + Subject> Work<'_, K> {
             return Err(Stop::Suspense);
         }
         Ok(if are_gone { Sources::Replaced } else { Sources::Same })
+    }
+
+    /// Makes sure that no policy comes on that is somebody else's: of those that nobody declares the tags tell whose they are, and are read.
+    async fn check_coming_on(&self, plan: &Plan) -> Result<(), Failure> {
+        let Desired { identity, policies, owner, .. } = self.desired;
+        let coming = coming_on(&self.at.id, identity, policies, &plan.actions);
+        if coming.is_empty() {
+            return Ok(());
+        }
+        let scope = Scope { name: None, policies: coming.into_iter().cloned().collect(), groups: false, pinned: None };
+        let read = self.account.gateway().observe(&scope).await?;
+        let problem = read.policies.values().find_map(|found| check_tags(owner, found));
+        problem.map_or(Ok(()), |problem| Err(Failure::refused(problem.reason, problem.message)))
     }
 
     /// Carries the plan out. Where AWS refuses a part of it, withdrawn grants end all the same.
@@ -256,7 +273,15 @@ impl<K: Kind + Subject> Work<'_, K> {
 
     /// Ends withdrawn grants where there is no plan, and tells why there is none.
     async fn only_withdraw(&mut self, problems: &[Problem]) -> Result<(), Stop> {
-        if let Err(stop) = self.withdraw_revoked(Refused::Otherwise).await {
+        let mut withdrawn = self.withdraw_revoked(Refused::Unplanned).await;
+        if withdrawn.as_ref().is_err_and(Stop::is_refusal) {
+            // What is withdrawn does not wait for a boundary that cannot be put on.
+            withdrawn = match self.withdraw_revoked(Refused::Otherwise).await {
+                Ok(()) => withdrawn,
+                Err(stop) => Err(stop),
+            };
+        }
+        if let Err(stop) = withdrawn {
             return Err(stop.and(Stop::Problems(problems.to_vec())));
         }
         // Nothing is refused for good by quotas that nobody asked AWS for.
@@ -266,8 +291,8 @@ impl<K: Kind + Subject> Work<'_, K> {
     }
 
     /// What is wanted where nothing is added: that withdrawn grants end.
-    fn less(&self, observed: &Observed) -> Option<Desired> {
-        withdraw_revoked(&self.object, self.context, self.at, &self.history, observed)
+    fn less(&self, observed: &Observed, restraint: Restraint) -> Option<Desired> {
+        held_back(&self.object, self.context, self.at, &self.history, restraint, observed)
     }
 
     /// Tells with a refusal that takes a person which permissions stay until then: they go only after what takes their place has come.
@@ -293,7 +318,8 @@ impl<K: Kind + Subject> Work<'_, K> {
     /// Nor is anything, where it is refused only for now, which keeps somebody from coming in by name who comes in as one of many until then.
     async fn withdraw_revoked(&mut self, refused: Refused) -> Result<(), Stop> {
         let Some(observed) = self.observation.as_ref().map(|seen| &seen.observed) else { return Ok(()) };
-        let less = self.less(observed);
+        let restraint = if refused == Refused::Unplanned { Restraint::Bounded } else { Restraint::Withdrawn };
+        let less = self.less(observed, restraint);
         if refused == Refused::ForNow && less.as_ref().is_some_and(|less| less.shuts_out(self.desired, observed)) {
             return Ok(());
         }
@@ -308,7 +334,7 @@ impl<K: Kind + Subject> Work<'_, K> {
         let mut tries = 1;
         loop {
             let Some(observed) = self.observation.as_ref().map(|seen| &seen.observed) else { return Ok(()) };
-            let less = plan_of(self.less(observed).map(|less| less.without_unknown(observed, &refusal)), observed);
+            let less = plan_of(self.less(observed, Restraint::Withdrawn).map(|less| less.without_unknown(observed, &refusal)), observed);
             match self.carry_out(&less).await {
                 Err(stop) if stop.is_propagation() && tries < UNKNOWN_ONE_BY_ONE => {
                     tries += 1;
@@ -323,6 +349,7 @@ impl<K: Kind + Subject> Work<'_, K> {
         if plan.actions.is_empty() {
             return Ok(());
         }
+        self.check_coming_on(plan).await?;
         if !self.object.is_finalized() {
             let announced = announced(&self.unreported_policies(plan));
             self.object = add_finalizer(self.context, &self.object, &announced).await?;
@@ -336,7 +363,7 @@ impl<K: Kind + Subject> Work<'_, K> {
         }
         let Some(seen) = &mut self.observation else { return Ok(()) };
         let before = seen.observed.identity.as_ref().map(|found| found.id.clone());
-        let result = apply(self.account.gateway(), plan, &mut seen.observed, &self.history, self.object.permissions()).await;
+        let result = apply(self.account.gateway(), &self.desired.owner, plan, &mut seen.observed, &self.history, self.object.permissions()).await;
         if result.is_ok() {
             self.done.extend(plan.actions.iter().map(ToString::to_string));
         }

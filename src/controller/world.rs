@@ -93,6 +93,10 @@ impl World for Snapshot<'_> {
         self.index.companions(of, account)
     }
 
+    fn declaring_policy(&self, account: &str, name: &str) -> Vec<Ref> {
+        self.index.declaring_policy(account, name)
+    }
+
     fn dependents_of_account(&self, name: &str) -> Vec<String> {
         // Only what carries our finalizer can have anything in AWS; what was never let in holds nobody up.
         self.index.referring_to(name).iter().filter(|of| self.may_be_finalized(of)).map(Ref::to_string).collect()

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::assume::{self, Capacity, Found, allocate};
+use super::attachable::check_attachable;
 use super::document::Document;
-use super::grants::{AssumableRole, Grant, Intent, parse, role_identity, roles_of_role, roles_of_user, user_identity};
+use super::grants::{AssumableRole, Grant, Intent, roles_of_role, roles_of_user};
 use super::groups::{Membership, memberships};
+use super::guardrails::Guard;
 use super::home::check_powers;
 use super::identity::{DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, RoleSettings};
 use super::listed::LISTED;
@@ -18,10 +20,11 @@ use super::permissions::{ConfigTexts, Place, declared};
 use super::placement::ResolvedAccount;
 use super::possible::PolicyHolder;
 use super::quotas::{Quotas, SHARD_QUOTA};
+use super::source::{parse, role_identity, user_identity};
 use super::sources::{Sources, trust_problems};
-use super::tenancy::{roles_per_source, too_many_grants, too_many_roles};
+use super::tenancy::{roles_per_source, too_many_grants, too_many_policies, too_many_roles};
 use super::trust::{Principal, Trust, TrustRule, deny_all_trust};
-use super::world::{ObjectKey, SourceKey, World, uid};
+use super::world::{ObjectKey, Ref, SourceKey, World, uid};
 use rolebridge_api::account::TakeOver;
 use rolebridge_api::permissions::Unmanaged;
 use rolebridge_api::role::GrantState;
@@ -41,6 +44,9 @@ pub struct Desired {
     pub identity: Identity,
     /// ARN of the user or role.
     pub arn: Arn,
+    /// The permissions boundaries that the account puts on, or has put on before, where the resource declares none: one that is there stays when the account has
+    /// let go of it.
+    pub imposed: BTreeSet<Arn>,
     /// Entries of a role's trust policy; None for a user.
     pub trust: Option<Vec<Vec<Grant>>>,
     /// The roles that the identity may assume.
@@ -257,29 +263,35 @@ pub fn desired_user(
     let (name, path) = user_identity(user).map_err(|p| vec![p])?;
     let mut problems = vec![];
     let owner = owner(user, at, installation);
-    let tags = with_owner(&user.spec.tags, &owner);
+    let of = Ref::User(ObjectKey::of(user));
+    problems.extend(too_many_policies(world, at, &of));
+    let guard = Guard::of(at);
+    problems.extend(guard.name(&IdentityName::User(name.clone()), &path));
+    let tags = with_owner(&guard.tags(&user.spec.tags, &mut problems), &owner);
     let permissions = user.spec.permissions.as_ref();
     problems.extend(check_powers(world, at, permissions, user.spec.groups.as_deref()).err());
     let declared = declared(permissions, &Place { at, path: &path, tags: &tags }, texts, &mut problems);
-    let boundary = optional(&mut problems, "spec.permissionsBoundaryARN", user.spec.permissions_boundary_arn.as_deref());
+    let status = user.status();
+    let imposed = status.and_then(|status| status.permissions_boundary_arn.as_deref());
+    let boundary = boundary(user.spec.permissions_boundary_arn.as_deref(), imposed, guard, &mut problems);
     let identity = Identity {
         name: IdentityName::User(name.clone()),
         path: path.clone(),
         tags,
-        permissions_boundary: boundary,
+        permissions_boundary: boundary.wanted,
         inline_policies: declared.inline,
         attached_policies: declared.attached,
         groups: None,
         role: None,
     };
     let quotas = Quotas::of(&at.account);
-    let status = user.status();
     let former_policies = PolicyHolder::from(user).former(world, at, &identity, &quotas);
     let assumes = roles_of_user(world, user, roles_per_source(at));
     let desired = Desired {
         arn: Arn::user(&at.partition, &at.id, &path, &name),
         pinned: status.and_then(|s| s.user_id.as_deref()).and_then(|id| id.parse().ok()),
         identity,
+        imposed: boundary.imposed,
         trust: None,
         crowded: too_many_roles(assumes.placed, at),
         assumes: assumes.roles,
@@ -295,6 +307,7 @@ pub fn desired_user(
         owner,
     };
     problems.extend(check_assumes(&desired));
+    problems.extend(check_attachable(world, at, &of, &desired.identity, &desired.policies));
     if problems.is_empty() { Ok(desired) } else { Err(problems) }
 }
 
@@ -335,23 +348,29 @@ pub fn desired_role(
     let (name, path) = role_identity(role).map_err(|p| vec![p])?;
     let mut problems = vec![];
     let owner = owner(role, at, installation);
-    let tags = with_owner(&role.spec.tags, &owner);
-    let boundary = optional(&mut problems, "spec.permissionsBoundaryARN", role.spec.permissions_boundary_arn.as_deref());
-    let max_session_duration =
-        role.spec.max_session_duration.as_deref().map_or(Some(DEFAULT_SESSION_SECONDS), |d| seconds(&mut problems, "spec.maxSessionDuration", d));
+    let guard = Guard::of(at);
+    problems.extend(guard.name(&IdentityName::Role(name.clone()), &path));
+    let tags = with_owner(&guard.tags(&role.spec.tags, &mut problems), &owner);
+    let status = role.status();
+    let imposed = status.and_then(|status| status.permissions_boundary_arn.as_deref());
+    let boundary = boundary(role.spec.permissions_boundary_arn.as_deref(), imposed, guard, &mut problems);
+    let max_session_duration = guard.session_seconds(role.spec.max_session_duration.as_deref(), &mut problems);
     problems.extend(trust_problems(role));
     let sources = Sources::of(world, role);
     problems.extend(too_many_grants(sources.count(), at));
+    let of = Ref::Role(ObjectKey::of(role));
+    problems.extend(too_many_policies(world, at, &of));
     problems.extend(check_powers(world, at, role.spec.permissions.as_ref(), None).err());
     let declared = declared(role.spec.permissions.as_ref(), &Place { at, path: &path, tags: &tags }, texts, &mut problems);
     let assumes = roles_of_role(world, role, roles_per_source(at));
-    let (true, Some(max_session_duration)) = (problems.is_empty(), max_session_duration) else { return Err(problems) };
-    let status = role.status();
+    if !problems.is_empty() {
+        return Err(problems);
+    }
     let identity = Identity {
         name: IdentityName::Role(name.clone()),
         path: path.clone(),
         tags,
-        permissions_boundary: boundary,
+        permissions_boundary: boundary.wanted,
         inline_policies: declared.inline,
         attached_policies: declared.attached,
         groups: None,
@@ -367,6 +386,7 @@ pub fn desired_role(
         arn: Arn::role(&at.partition, &at.id, &path, &name),
         pinned: status.and_then(|s| s.role_id.as_deref()).and_then(|id| id.parse().ok()),
         identity,
+        imposed: boundary.imposed,
         trust: Some(sources.grants(at)),
         crowded: too_many_roles(assumes.placed, at),
         assumes: assumes.roles,
@@ -382,6 +402,7 @@ pub fn desired_role(
         owner,
     };
     problems.extend(check_assumes(&desired));
+    problems.extend(check_attachable(world, at, &of, &desired.identity, &desired.policies));
     if problems.is_empty() { Ok(desired) } else { Err(problems) }
 }
 
@@ -397,15 +418,19 @@ fn optional(problems: &mut Vec<Problem>, field: &str, value: Option<&str>) -> Op
     value.and_then(|value| keep(problems, parse(field, value)))
 }
 
-/// Reads a duration such as `1h30m`, in seconds.
-fn seconds(problems: &mut Vec<Problem>, field: &str, value: &str) -> Option<u32> {
-    let unreadable = |_| {
-        Problem::new(Reason::InvalidSpec, format!("{field}: {value} is no length of time; write hours, minutes and seconds, for example 1h or 1h30m"))
-    };
-    let duration = keep(problems, value.parse::<jiff::SignedDuration>().map_err(unreadable))?;
-    keep(
-        problems,
-        u32::try_from(duration.as_secs())
-            .map_err(|_| Problem::new(Reason::InvalidSpec, format!("{field}: {value} is no length of time; choose from 1h to 12h"))),
-    )
+/// The permissions boundary of a user or role.
+struct Boundary {
+    wanted: Option<Arn>,
+    imposed: BTreeSet<Arn>,
+}
+
+/// The boundary as it is declared, or else as the account puts it on all who declare none; `told` is one that it has put on before, by the status.
+fn boundary(declared: Option<&str>, told: Option<&str>, guard: Guard<'_>, problems: &mut Vec<Problem>) -> Boundary {
+    if declared.is_some() {
+        let wanted = optional(problems, "spec.permissionsBoundaryARN", declared);
+        problems.extend(wanted.as_ref().and_then(|wanted| guard.declared_boundary(wanted)));
+        return Boundary { wanted, imposed: BTreeSet::new() };
+    }
+    let wanted = optional(problems, "permissionsBoundaryARN of the AWSAccount", guard.boundary());
+    Boundary { imposed: wanted.iter().cloned().chain(told.and_then(|told| told.parse().ok())).collect(), wanted }
 }

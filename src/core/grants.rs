@@ -9,19 +9,19 @@ use std::sync::Arc;
 use kube::core::ObjectMeta;
 
 use super::assume::SessionRights;
-use super::listed::{count, is_cut};
-use super::names::{Arn, Path, RoleName, UserName};
+use super::guardrails::Guard;
+use super::names::{Arn, Path, RoleName};
 use super::naming::{is_selected, key_in};
 use super::outcome::Problem;
 use super::placement::{ResolvedAccount, check_namespace, resolve_account, shared_with};
-use super::require::{is_met_by_console, session_rights};
+use super::require::{is_met_by_console, requires_mfa, session_rights};
+use super::source::{Leaving, SourceObject, on_source, role_identity};
 use super::trust::{Conditions, Principal, Trust, TrustRule};
 use super::world::{Labels, ObjectKey, Ref, SourceKey, World};
-use rolebridge_api::common::AllowRolesFrom;
 use rolebridge_api::conditions::{Class, condition_types};
 use rolebridge_api::role::GrantState;
 use rolebridge_api::trust::{PrincipalForm, Source, TrustEntry};
-use rolebridge_api::{BastionUser, Condition, CrossAccountRole, Managed, Reason};
+use rolebridge_api::{BastionUser, CrossAccountRole, Managed, Reason};
 
 /// Whether one half of a grant is to be in its policy document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,30 @@ impl Intent {
             Self::Freeze => there,
             Self::Revoke => false,
         }
+    }
+
+    /// What becomes of something that is in the way of a rule of this account, if it is: it stays as it is, or is cut off.
+    pub fn given(problem: Option<&Problem>, at: &ResolvedAccount) -> Self {
+        match problem {
+            None => Self::Grant,
+            Some(problem) if problem.is_violation() && Guard::of(at).disables() => Self::Revoke,
+            Some(_) => Self::Freeze,
+        }
+    }
+}
+
+/// What an entry of a trust asks for, as far as rules of the role's account go by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Terms {
+    /// How the trust policy names the sources.
+    pub form: PrincipalForm,
+    /// Whether a second factor is required.
+    pub has_mfa: bool,
+}
+
+impl Terms {
+    pub fn of(entry: &TrustEntry) -> Self {
+        Self { form: entry.principal, has_mfa: requires_mfa(entry.require.as_ref()) }
     }
 }
 
@@ -173,199 +197,6 @@ pub struct AssumableRole {
     pub is_reported: bool,
 }
 
-/// Name of the user in IAM, and its path.
-///
-/// # Errors
-/// [`Reason::InvalidSpec`], which the API server's own checks should have refused.
-pub fn user_identity(user: &BastionUser) -> Result<(UserName, Path), Problem> {
-    let name = user.spec.user_name.as_deref().or(user.metadata.name.as_deref()).unwrap_or_default();
-    Ok((parse("spec.userName", name)?, parse_path(user.spec.path.as_deref())?))
-}
-
-/// Name of the role in IAM, and its path.
-///
-/// # Errors
-/// [`Reason::InvalidSpec`], which the API server's own checks should have refused.
-pub fn role_identity(role: &CrossAccountRole) -> Result<(RoleName, Path), Problem> {
-    let name = role.spec.role_name.as_deref().or(role.metadata.name.as_deref()).unwrap_or_default();
-    Ok((parse("spec.roleName", name)?, parse_path(role.spec.path.as_deref())?))
-}
-
-fn parse_path(path: Option<&str>) -> Result<Path, Problem> {
-    path.map_or_else(|| Ok(Path::root()), |p| parse("spec.path", p))
-}
-
-/// Reads a value of the spec.
-///
-/// # Errors
-/// [`Reason::InvalidSpec`] that names the field.
-pub fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(field: &str, value: &str) -> Result<T, Problem> {
-    value.parse().map_err(|e| Problem::new(Reason::InvalidSpec, format!("{field}: {e}")))
-}
-
-/// What the deletion of a user or role means to the other halves of its grants.
-#[derive(Clone, Copy, PartialEq)]
-enum Leaving {
-    /// It is not being deleted.
-    Stays,
-    /// Its deletion waits until a person confirms it: what stands stays, and nothing new is granted.
-    Waits,
-    /// It goes.
-    Goes,
-}
-
-impl Leaving {
-    fn of(world: &dyn World, meta: &ObjectMeta, of: &Ref) -> Self {
-        match meta.deletion_timestamp {
-            None => Self::Stays,
-            Some(_) if world.is_held(of) => Self::Waits,
-            Some(_) => Self::Goes,
-        }
-    }
-}
-
-/// A resource that can be the source of grants.
-#[derive(Clone, Copy)]
-pub(super) enum SourceObject<'a> {
-    User(&'a BastionUser),
-    Role(&'a CrossAccountRole),
-}
-
-impl SourceObject<'_> {
-    pub fn meta(&self) -> &ObjectMeta {
-        match self {
-            Self::User(user) => &user.metadata,
-            Self::Role(role) => &role.metadata,
-        }
-    }
-
-    /// What its deletion means to those who trust it.
-    fn leaving(&self, world: &dyn World) -> Leaving {
-        Leaving::of(world, self.meta(), &Ref::from(&self.key()))
-    }
-
-    pub fn key(&self) -> SourceKey {
-        match self {
-            Self::User(user) => SourceKey::User(ObjectKey::of(*user)),
-            Self::Role(role) => SourceKey::Role(ObjectKey::of(*role)),
-        }
-    }
-
-    fn account_name(&self) -> &str {
-        match self {
-            Self::User(user) => &user.spec.account_ref.name,
-            Self::Role(role) => &role.spec.account_ref.name,
-        }
-    }
-
-    fn allow_roles_from(&self) -> Option<&AllowRolesFrom> {
-        match self {
-            Self::User(user) => user.spec.allow_roles_from.as_ref(),
-            Self::Role(role) => role.spec.allow_roles_from.as_ref(),
-        }
-    }
-
-    pub fn declared_arn(&self, at: &ResolvedAccount) -> Option<Arn> {
-        match self {
-            Self::User(user) => user_identity(user).ok().map(|(name, path)| Arn::user(&at.partition, &at.id, &path, &name)),
-            Self::Role(role) => role_identity(role).ok().map(|(name, path)| Arn::role(&at.partition, &at.id, &path, &name)),
-        }
-    }
-
-    pub fn reported_arn(&self) -> Option<Arn> {
-        match self {
-            Self::User(user) => user.status()?.user_arn.as_deref()?.parse().ok(),
-            Self::Role(role) => role.status()?.role_arn.as_deref()?.parse().ok(),
-        }
-    }
-
-    /// Whether it has something in AWS, or had.
-    pub fn is_placed(&self, world: &dyn World) -> bool {
-        self.reported_arn().is_some() || self.unique_id(world).is_some()
-    }
-
-    /// The unique ID of what was made for it; None where something else bears its name, which must not be trusted in its place.
-    pub fn unique_id(&self, world: &dyn World) -> Option<String> {
-        let id = match self {
-            Self::User(user) => world.user_id(user),
-            Self::Role(role) => world.role_id(role),
-        };
-        id.filter(|_| !self.ready().is_some_and(says_disputed))
-    }
-
-    /// Whether what bears its name, if anything, is known to be another one.
-    pub fn is_lost(&self, world: &dyn World) -> bool {
-        self.is_gone(world) || self.ready().is_some_and(says_disputed)
-    }
-
-    /// Whether what was made for it is gone: what bears its name then is somebody else's, until it is known to be made anew. Not so where the object has
-    /// merely lost its owner tags.
-    pub fn is_gone(&self, world: &dyn World) -> bool {
-        self.reported_id().is_some_and(|id| world.is_gone(id)) || (self.is_made_anew() && self.unique_id(world).is_none())
-    }
-
-    /// Whether what bears its name, if anything, is known not to be what was made for it, so that nobody is to have a right to that: it is gone, or another
-    /// one has taken its place, or has the name that it never got. Of one that has a unique ID a Conflict alone says too little: that may be over one of its
-    /// policies, or over owner tags that it has merely lost.
-    pub fn is_another(&self, world: &dyn World) -> bool {
-        let says = |reason: Reason| self.ready().is_some_and(|ready| ready.reason == reason.as_str());
-        self.is_gone(world) || says(Reason::IdentityChanged) || (says(Reason::Conflict) && self.reported_id().is_none())
-    }
-
-    fn reported_id(&self) -> Option<&str> {
-        match self {
-            Self::User(user) => user.status()?.user_id.as_deref(),
-            Self::Role(role) => role.status()?.role_id.as_deref(),
-        }
-    }
-
-    /// Whether what was made for it was deleted in AWS, and another one is being made.
-    fn is_made_anew(&self) -> bool {
-        match self {
-            Self::User(user) => user.status().and_then(BastionUser::deleted_id),
-            Self::Role(role) => role.status().and_then(CrossAccountRole::deleted_id),
-        }
-        .is_some()
-    }
-
-    pub fn ready(&self) -> Option<&Condition> {
-        match self {
-            Self::User(user) => user.ready(),
-            Self::Role(role) => role.ready(),
-        }
-    }
-
-    /// The roles that name it and may. Those of namespaces that may not are not looked at: whoever may write roles could make any number of them.
-    pub fn roles_naming(&self, world: &dyn World) -> Vec<ObjectKey> {
-        let own = self.meta().namespace.as_deref().unwrap_or_default();
-        let may = |namespace: &str| shared_with(self.allow_roles_from(), own, namespace, world.namespace_labels(namespace).as_ref());
-        world.roles_naming(&self.key(), &may)
-    }
-
-    /// Whether its status says that its assume policy has the role. Beyond those that a status lists, that must do that it is ready, or has as many roles as
-    /// name it.
-    pub fn allows_role(&self, world: &dyn World, role: &ObjectKey) -> bool {
-        self.reports_role(role, || self.roles_naming(world).len())
-    }
-
-    /// The same, where it is known how many roles name it and may.
-    fn reports_role(&self, role: &ObjectKey, naming: impl FnOnce() -> usize) -> bool {
-        let told = match self {
-            Self::User(user) => user.status().map(|s| (&s.roles, s.roles_total)),
-            Self::Role(role) => role.status().map(|s| (&s.roles, s.roles_total)),
-        };
-        told.is_some_and(|(roles, total)| {
-            roles.iter().any(|r| r.namespace == role.namespace && r.name == role.name)
-                || (is_cut(roles.len(), total) && (self.ready().is_some_and(|ready| ready.status == "True") || total >= count(naming())))
-        })
-    }
-}
-
-/// Whether an object in AWS bears the name that is not the resource's own.
-fn says_disputed(ready: &Condition) -> bool {
-    [Reason::Conflict, Reason::IdentityChanged].iter().any(|reason| ready.reason == reason.as_str())
-}
-
 /// Whether the console can open a session of a role for some of its sources.
 pub fn opens_in_console(role: &CrossAccountRole) -> bool {
     role.spec.trust.iter().any(|entry| is_met_by_console(entry.require.as_ref()))
@@ -424,15 +255,6 @@ struct Crowd {
     is_beyond: bool,
 }
 
-/// What is to be said of the user or role of this key, if there is one.
-pub(super) fn on_source<T>(world: &dyn World, of: &Ref, say: impl FnOnce(SourceObject<'_>) -> T) -> Option<T> {
-    match of {
-        Ref::User(key) => world.user(key).map(|user| say(SourceObject::User(&user))),
-        Ref::Role(key) => world.role(key).map(|role| say(SourceObject::Role(&role))),
-        Ref::Account(_) => None,
-    }
-}
-
 /// Whether the status of a user or role tells of no right to assume this role.
 pub fn lacks_right(world: &dyn World, source: &Ref, role: &ObjectKey) -> bool {
     on_source(world, source, |source| !source.allows_role(world, role)).unwrap_or(false)
@@ -484,7 +306,7 @@ fn assumable(world: &dyn World, source: SourceObject<'_>, role: &CrossAccountRol
         return Some(of(itself.reported_arn()?, if is_another { Intent::Revoke } else { Intent::Freeze }, false));
     };
     // One entry that stands is enough; failing that, one that keeps.
-    let relations: Vec<Intent> = entries.iter().map(|entry| relation(world, role, &at, entry.principal, source).intent).collect();
+    let relations: Vec<Intent> = entries.iter().map(|entry| relation(world, role, &at, Terms::of(entry), source).intent).collect();
     let intent = [Intent::Grant, Intent::Freeze].into_iter().find(|p| relations.contains(p))?;
     // A role of that name may be somebody else's and trust the whole account: the right to assume it is given only once it is known to be
     // this resource's own, which its status alone does not prove, and taken back once it is known not to be.
@@ -508,7 +330,7 @@ pub(super) struct Relation {
     pub source_at: Option<ResolvedAccount>,
 }
 
-pub(super) fn relation(world: &dyn World, role: &CrossAccountRole, at: &ResolvedAccount, form: PrincipalForm, source: SourceObject<'_>) -> Relation {
+pub(super) fn relation(world: &dyn World, role: &CrossAccountRole, at: &ResolvedAccount, terms: Terms, source: SourceObject<'_>) -> Relation {
     let key = source.key();
     let (own, name) = (source.meta().namespace.as_deref().unwrap_or_default(), told_name(&key));
     let namespace = role.metadata.namespace.as_deref().unwrap_or_default();
@@ -528,17 +350,29 @@ pub(super) fn relation(world: &dyn World, role: &CrossAccountRole, at: &Resolved
         let message = format!("{name} is in partition {there} and the role in {here}: no trust is possible between them");
         return none(Problem::new(Reason::PartitionMismatch, message));
     }
-    // From here on the grant may have stood before: it is frozen, not withdrawn.
-    let frozen =
-        guard_root(form, at).or_else(|| check_namespace(world, at, namespace, SourceObject::Role(role).is_placed(world)).err()).or_else(|| {
-            let refused = check_namespace(world, &source_at, own, source.is_placed(world)).err()?;
-            Some(unready(namespace, &key, || format!("{name}: {}", refused.message)))
-        });
-    let frozen = frozen.or_else(|| {
-        let waits = || format!("{name} is being deleted, which waits until a person confirms it: what it may assume stays until then");
-        (source.leaving(world) == Leaving::Waits).then(|| unready(namespace, &key, waits))
-    });
+    // From here on the grant may have stood before: it is frozen, not withdrawn, unless the account of the role wants it to end.
+    let refused =
+        guard(source, terms, at, &source_at).or_else(|| check_namespace(world, at, namespace, SourceObject::Role(role).is_placed(world)).err());
+    if refused.is_some() {
+        return Relation { intent: Intent::given(refused.as_ref(), at), problem: refused, source_at: Some(source_at) };
+    }
+    let refused = check_namespace(world, &source_at, own, source.is_placed(world)).err().map(|refused| format!("{name}: {}", refused.message));
+    let waits = || format!("{name} is being deleted, which waits until a person confirms it: what it may assume stays until then");
+    let why = refused
+        .or_else(|| (source.leaving(world) == Leaving::Waits).then(waits))
+        .or_else(|| Some(format!("{name} is cut off: {}", source.why_cut_off(&source_at)?)));
+    let frozen = why.map(|why| unready(namespace, &key, || why));
     Relation { intent: if frozen.is_some() { Intent::Freeze } else { Intent::Grant }, problem: frozen, source_at: Some(source_at) }
+}
+
+/// What a rule of the role's account has against a source of ours.
+fn guard(source: SourceObject<'_>, terms: Terms, at: &ResolvedAccount, source_at: &ResolvedAccount) -> Option<Problem> {
+    let guard = Guard::of(at);
+    let by_root = if terms.form == PrincipalForm::AccountRoot { guard.account_root() } else { None };
+    by_root.or_else(|| match source {
+        SourceObject::User(_) => guard.person(terms.has_mfa),
+        SourceObject::Role(_) => guard.role_of(Guard::of(source_at)),
+    })
 }
 
 /// Whether a role may have a source at all: it is not about to go, and lets the role's namespace, which has these labels, name it.
@@ -569,15 +403,4 @@ pub(super) fn unready(namespace: &str, source: &SourceKey, why: impl FnOnce() ->
 /// How messages name a source: `BastionUser namespace/name`.
 pub(super) fn told_name(key: &SourceKey) -> String {
     key.to_string().replacen('/', " ", 1)
-}
-
-/// Trusting the root of an account is a guardrail of the role's account.
-pub(super) fn guard_root(form: PrincipalForm, at: &ResolvedAccount) -> Option<Problem> {
-    let allowed = at.account.spec.guardrails.as_ref().is_some_and(|g| g.account_root_trust);
-    (form == PrincipalForm::AccountRoot && !allowed).then(|| {
-        Problem::new(
-            Reason::TrustNotAllowed,
-            format!("spec.trust: AWSAccount {} does not allow trusting a whole account: name the users, or have a platform administrator set guardrails.accountRootTrust: true", at.name),
-        )
-    })
 }

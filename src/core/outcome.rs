@@ -6,6 +6,9 @@ use rolebridge_api::{Condition, Reason};
 /// Longest message of a condition; what is longer is cut at a character.
 const MESSAGE_LENGTH: usize = 2048;
 
+/// Reasons that tell of something that a platform team forbids.
+pub const VIOLATIONS: [Reason; 4] = [Reason::NamespaceNotAllowed, Reason::TrustNotAllowed, Reason::GroupNotAllowed, Reason::GuardrailViolated];
+
 /// Something that keeps a resource from being as declared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -19,6 +22,11 @@ impl Problem {
     /// A problem with its message.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into() }
+    }
+
+    /// Whether a platform team forbids what is declared, so that what is in AWS is cut off where it wants that.
+    pub fn is_violation(&self) -> bool {
+        VIOLATIONS.contains(&self.reason)
     }
 }
 

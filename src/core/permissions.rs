@@ -5,15 +5,18 @@ use std::sync::Arc;
 
 use super::action::Action;
 use super::assume;
+use super::attachable::check_declared;
 use super::document::{Document, DocumentKind, DocumentProblem, MAX_TEXT_BYTES, VERSION_2012};
-use super::grants::parse;
+use super::guardrails::Guard;
 use super::identity::{ASSUME_POLICY, CUT_OFF_POLICY, ManagedPolicy, REVOKE_SESSIONS_POLICY};
 use super::names::{Arn, Path, PolicyName, same_name};
 use super::outcome::Problem;
 use super::ownership::Tags;
 use super::placement::ResolvedAccount;
+use super::source::parse;
 use rolebridge_api::Reason;
 use rolebridge_api::common::ConfigMapKeyReference;
+use rolebridge_api::guardrails::PolicyDocumentSource;
 use rolebridge_api::permissions::{CustomerManagedPolicy, DocumentSource, InlinePolicy, Permissions};
 
 /// The texts that a resource takes from ConfigMaps; None where the ConfigMap or the key does not exist.
@@ -78,19 +81,21 @@ pub fn declared(permissions: Option<&Permissions>, place: &Place<'_>, texts: &Co
     let mut declared = Declared::default();
     let Some(permissions) = permissions else { return declared };
     declared.attached = permissions.attached_policies.iter().filter_map(|policy| keep(problems, attached(policy, place.at))).collect();
+    let guard = Guard::of(place.at);
     for policy in &permissions.inline_policies {
         let field = format!("spec.permissions.inlinePolicies[{}]", policy.name);
         let name = keep(problems, policy_name(&field, &policy.name));
-        if let (Some(name), Some(document)) = (name, document(problems, &field, policy.source(), texts)) {
+        if let (Some(name), Some(document)) = (name, document(problems, &field, policy.source(), (texts, guard))) {
             declared.inline.insert(name, document);
         }
     }
     for policy in &permissions.customer_managed_policies {
         let field = format!("spec.permissions.customerManagedPolicies[{}]", policy.name);
         let name = keep(problems, policy_name(&field, &policy.name));
-        if let (Some(name), Some(document)) = (name, document(problems, &field, policy.source(), texts)) {
+        if let (Some(name), Some(document)) = (name, document(problems, &field, policy.source(), (texts, guard))) {
             let arn = Arn::policy(&place.at.partition, &place.at.id, place.path, &name);
             let (path, tags) = (place.path.clone(), place.tags.clone());
+            problems.extend(check_declared(place.at, &format!("{field}.name"), &arn));
             declared.attached.insert(arn.clone());
             let description = policy.description.clone().unwrap_or_default();
             declared.managed.insert(arn.clone(), ManagedPolicy { arn, name, path, description, document, tags });
@@ -129,7 +134,7 @@ fn attached(policy: &str, at: &ResolvedAccount) -> Result<Arn, Problem> {
         let message = format!("{field}: {arn} is for a service of AWS, which attaches it to its own service roles; take it out");
         return Err(Problem::new(Reason::PolicyNotAttachable, message));
     }
-    Ok(arn)
+    Guard::of(at).policy(field, &arn).map_or(Ok(arn), Err)
 }
 
 /// Whether a policy is one of those that AWS keeps for service-linked roles, all of which lie in a path of their own (IAM user guide, "Create a
@@ -168,11 +173,24 @@ fn read<'a>(source: DocumentSource<'a>, texts: &ConfigTexts) -> Result<Document,
     read.map_err(Unread::Invalid)
 }
 
-fn document(problems: &mut Vec<Problem>, field: &str, source: Option<DocumentSource<'_>>, texts: &ConfigTexts) -> Option<Document> {
+fn document(
+    problems: &mut Vec<Problem>,
+    field: &str,
+    source: Option<DocumentSource<'_>>,
+    (texts, guard): (&ConfigTexts, Guard<'_>),
+) -> Option<Document> {
     let Some(source) = source else {
         problems.push(Problem::new(Reason::InvalidSpec, format!("{field}: set exactly one of document, json and configMapKeyRef")));
         return None;
     };
+    let kind = match source {
+        DocumentSource::Document(_) | DocumentSource::Json(_) => PolicyDocumentSource::Spec,
+        DocumentSource::ConfigMap(_) => PolicyDocumentSource::ConfigMap,
+    };
+    if let Some(problem) = guard.document_source(field, kind) {
+        problems.push(problem);
+        return None;
+    }
     let place = match source {
         DocumentSource::Document(_) => format!("{field}.document"),
         DocumentSource::Json(_) => format!("{field}.json"),

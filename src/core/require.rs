@@ -3,12 +3,14 @@
 //! A condition whose key is absent from a request does not hold (IAM user guide, "Condition operators"), which is what a requirement means; so none of
 //! those made here ends in `IfExists`.
 
+use std::collections::BTreeMap;
+
 use super::assume::SessionRights;
 use super::document::{Document, DocumentKind, condition_text, condition_value_problem};
 use super::outcome::Problem;
 use super::trust::{Conditions, Principal, TrustRule, trust_policy};
 use rolebridge_api::Reason;
-use rolebridge_api::trust::{MFA, Require};
+use rolebridge_api::trust::{ConditionValues, MFA, Require};
 
 /// What kind of caller a source is, which decides what can be required of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +135,16 @@ pub fn session_rights(require: Option<&Require>) -> SessionRights {
         tag: !require.session_tags.is_empty() || ["aws:requesttag/", "aws:tagkeys", "sts:transitivetagkeys"].into_iter().any(requires),
         set_source_identity: require.source_identity.is_some() || requires("sts:sourceidentity"),
     }
+}
+
+/// Whether a second factor is required, in its own field or as a free condition.
+pub fn requires_mfa(require: Option<&Require>) -> bool {
+    let is_true = |values: &ConditionValues| values.all().iter().filter_map(condition_text).all(|value| value == "true") && !values.all().is_empty();
+    let says_so = |(operator, keys): (&String, &BTreeMap<String, ConditionValues>)| {
+        let present = |(key, values): (&String, &ConditionValues)| key.eq_ignore_ascii_case("aws:MultiFactorAuthPresent") && is_true(values);
+        operator.eq_ignore_ascii_case("Bool") && keys.iter().any(present)
+    };
+    require.is_some_and(|require| require.mfa.is_some() || require.conditions.iter().any(says_so))
 }
 
 /// Whether a session that the console opens can do what is required: its links to switch roles carry no external ID (IAM user guide, "Switch from a user to

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::assume::SessionRights;
-use super::document::wildcard_match;
-use super::grants::{Grant, Intent, Relation, SourceObject, guard_root, is_within_reach, out_of_reach, parse, relation, told_name, unready};
+use super::grants::{Grant, Intent, Relation, Terms, is_within_reach, out_of_reach, relation, told_name, unready};
+use super::guardrails::Guard;
 use super::listed::{is_cut, may_hide_replaced};
 use super::names::Arn;
 use super::naming::{is_selected, key_in, namespaces_selected, searched};
 use super::outcome::Problem;
 use super::placement::{ResolvedAccount, check_namespace, resolve_account};
 use super::require::{Caller, conditions, matching, session_rights, with_tags_bounded};
+use super::source::{SourceObject, parse};
 use super::trust::{Conditions, Principal, Trust, TrustRule};
 use super::world::{ObjectKey, SourceKey, World};
 use rolebridge_api::role::{GrantState, GrantStatus};
@@ -129,10 +130,11 @@ fn grants_of_entry<'a>(
     meant: &'a [Meant<'a>],
 ) -> impl Iterator<Item = Grant> {
     let entry = role.spec.trust.get(index);
-    let (form, require) = entry.map_or((PrincipalForm::Named, None), |entry| (entry.principal, entry.require.as_ref()));
+    let terms = entry.map_or(Terms { form: PrincipalForm::Named, has_mfa: false }, Terms::of);
+    let require = entry.and_then(|entry| entry.require.as_ref());
     let required = entry.map_or_else(|| Ok(Conditions::default()), |entry| required(index, entry));
     let problem = required.as_ref().err().and_then(|problems| problems.first().cloned());
-    let trusting = Trusting { world, role, at, form, rights: session_rights(require), required: required.unwrap_or_default() };
+    let trusting = Trusting { world, role, at, terms, rights: session_rights(require), required: required.unwrap_or_default() };
     let tags_bounded = match problem {
         None => with_tags_bounded(require, trusting.required.clone()),
         Some(_) => trusting.required.clone(),
@@ -179,7 +181,6 @@ fn required(index: usize, entry: &TrustEntry) -> Result<Conditions, Vec<Problem>
 }
 
 fn caller(source: &Source) -> Caller {
-    let is_role = |arn: &str| arn.contains(":role/") || arn.contains(":assumed-role/");
     match source {
         Source::Role(_) => Caller::Role,
         Source::AwsPrincipal(arn) if is_role(arn) => Caller::Role,
@@ -188,19 +189,16 @@ fn caller(source: &Source) -> Caller {
     }
 }
 
-/// Trusting what nobody here manages is a guardrail of the role's account.
-fn guard_principal(arn: &Arn, at: &ResolvedAccount) -> Option<Problem> {
-    let patterns = at.account.spec.guardrails.as_ref().map(|g| g.allowed_principals.as_slice()).unwrap_or_default();
-    let allowed = patterns.iter().any(|pattern| wildcard_match(pattern, arn.as_str()));
-    let form = if arn.is_account_root() { PrincipalForm::AccountRoot } else { PrincipalForm::Named };
-    let problem = (!allowed).then(|| {
-        let message = format!(
-            "spec.trust: AWSAccount {} does not allow trusting {arn}: have a platform administrator add it to guardrails.allowedPrincipals",
-            at.name
-        );
-        Problem::new(Reason::TrustNotAllowed, message)
-    });
-    problem.or_else(|| guard_root(form, at))
+/// What a rule of the role's account has against a principal that nobody here manages.
+fn guard_principal(arn: &Arn, terms: Terms, at: &ResolvedAccount) -> Option<Problem> {
+    let guard = Guard::of(at);
+    let is_root = arn.is_account_root() || terms.form == PrincipalForm::AccountRoot;
+    let person = || if is_role(arn.as_str()) { guard.foreign_role() } else { guard.person(terms.has_mfa) };
+    guard.principal(arn).or_else(|| if is_root { guard.account_root() } else { None }).or_else(person)
+}
+
+fn is_role(arn: &str) -> bool {
+    arn.contains(":role/") || arn.contains(":assumed-role/")
 }
 
 /// Why a source is not ready, as the roles that name it tell it. Of one that waits for sources itself that alone is told: the reasons of a chain would
@@ -234,7 +232,7 @@ struct Trusting<'a> {
     world: &'a dyn World,
     role: &'a CrossAccountRole,
     at: &'a ResolvedAccount,
-    form: PrincipalForm,
+    terms: Terms,
     rights: SessionRights,
     required: Conditions,
 }
@@ -291,9 +289,9 @@ impl Trusting<'_> {
 
     /// A user or role of ours.
     fn resource(&self, source: SourceObject<'_>) -> Grant {
-        let Self { world, role, at, form, .. } = *self;
-        let key = source.key();
-        let Relation { mut intent, mut problem, source_at } = relation(world, role, at, form, source);
+        let Self { world, role, at, terms, .. } = *self;
+        let (key, form) = (source.key(), terms.form);
+        let Relation { mut intent, mut problem, source_at } = relation(world, role, at, terms, source);
         // Where its account is not to be found, its status says what the trust policy names.
         let reported = || source.reported_arn().filter(|_| intent == Intent::Freeze);
         let arn = source_at.as_ref().and_then(|at| source.declared_arn(at)).or_else(reported);
@@ -334,7 +332,8 @@ impl Trusting<'_> {
             return Grant::absent(source, Problem::new(Reason::SourceNotFound, message));
         };
         let arn = Arn::account_root(&trusted.partition, &trusted.id);
-        self.unmanaged(source, &format!("AWSAccount {name}"), &arn, guard_root(PrincipalForm::AccountRoot, self.at))
+        let guard = Guard::of(self.at);
+        self.unmanaged(source, &format!("AWSAccount {name}"), &arn, guard.account_root().or_else(|| guard.person(self.terms.has_mfa)))
     }
 
     /// A principal that nobody here manages.
@@ -343,12 +342,12 @@ impl Trusting<'_> {
             Ok(arn) => arn,
             Err(problem) => return Grant::absent(text.into(), problem),
         };
-        let guarded = guard_principal(&arn, self.at);
-        let arn = match arn.account_id().filter(|_| self.form == PrincipalForm::AccountRoot) {
+        let guarded = guard_principal(&arn, self.terms, self.at);
+        let arn = match arn.account_id().filter(|_| self.terms.form == PrincipalForm::AccountRoot) {
             Some(account) => Arn::account_root(arn.partition(), &account),
             None => arn,
         };
-        let grant = self.unmanaged(text.into(), text, &arn, guarded.or_else(|| guard_root(self.form, self.at)));
+        let grant = self.unmanaged(text.into(), text, &arn, guarded);
         let Some(principal) = grant.rule.as_ref().map(|rule| &rule.principal) else { return grant };
         if principal.is_account() {
             // Whoever is in it, an account is the same.
@@ -372,12 +371,11 @@ impl Trusting<'_> {
         self.unless(guarded, source, self.rule(Principal::named(arn.as_str(), &self.at.id), "sts:AssumeRole", self.required.clone()))
     }
 
-    /// A grant that stands unless something is in its way, or the role itself may not be where it is: then it is frozen.
+    /// A grant that stands unless something is in its way, or the role itself may not be where it is: then it is frozen, or ends where the account wants that.
     fn unless(&self, guarded: Option<Problem>, source: String, rule: TrustRule) -> Grant {
         let problem =
             guarded.or_else(|| check_namespace(self.world, self.at, self.namespace(), SourceObject::Role(self.role).is_placed(self.world)).err());
-        let intent = if problem.is_some() { Intent::Freeze } else { Intent::Grant };
-        Grant { intent, problem, ..Grant::new(source, Some(rule)) }
+        Grant { intent: Intent::given(problem.as_ref(), self.at), problem, ..Grant::new(source, Some(rule)) }
     }
 
     /// A service or a token: its half of the grant is whatever makes AWS or the provider vouch for it. `own` are the conditions that say who it is.
@@ -388,9 +386,15 @@ impl Trusting<'_> {
             return Grant::absent(source, Problem::new(Reason::InvalidSpec, message));
         };
         // Whom a service acts for is required by the entry, and is part of who it is all the same (IAM user guide, "Cross-service confused deputy prevention").
+        let guard = Guard::of(self.at);
+        let guarded = match &principal {
+            Principal::Service(service) => guard.service(service),
+            Principal::Federated(provider) => guard.provider(provider),
+            Principal::AWS(_) | Principal::OwnAccount(_) => None,
+        };
         let acts_for = conditions.on(&["aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid", "aws:sourceorgpaths"]);
         let identity = own.and(&acts_for).unwrap_or(acts_for);
-        Grant { identity, ..self.unless(None, source, self.rule(principal, action, conditions)) }
+        Grant { identity, ..self.unless(guarded, source, self.rule(principal, action, conditions)) }
     }
 
     /// A token of an OIDC provider. The provider is in the account of the role, since IAM looks for it there (IAM user guide, "Create a role for

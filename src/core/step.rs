@@ -187,6 +187,7 @@ mod tests {
             pinned: None,
             identity,
             arn: "arn:aws:iam::111111111111:user/alice".parse().unwrap(),
+            imposed: BTreeSet::new(),
             trust: None,
             assumes: vec![],
             policies: BTreeMap::new(),

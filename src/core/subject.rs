@@ -6,7 +6,8 @@ use kube::ResourceExt;
 
 use super::desired::{Desired, desired_role, desired_user};
 use super::document::Document;
-use super::grants::{Grant, opens_in_console, role_identity, roles_of_role, roles_of_user, user_identity};
+use super::grants::{Grant, opens_in_console, roles_of_role, roles_of_user};
+use super::guardrails::Guard;
 use super::home::has_powers;
 use super::identity::IdentityName;
 use super::listed::{LISTED, count};
@@ -19,12 +20,13 @@ use super::placement::ResolvedAccount;
 use super::plan::DeletionTarget;
 use super::possible::PolicyHolder;
 use super::quotas::Quotas;
+use super::source::{role_identity, user_identity};
 use super::sources::Sources;
 use super::status::{self, Assuming, assuming};
 use super::tenancy::{roles_per_source, too_many_grants};
 use super::trust::{Principal, Trust};
 use super::unmanaged::UnmanagedPolicies;
-use super::wanted::Remaining;
+use super::wanted::{Remaining, Restraint};
 use super::world::{ObjectKey, SourceKey, World};
 use rolebridge_api::permissions::{Permissions, PolicyStatus};
 use rolebridge_api::role::TrustStatus;
@@ -115,9 +117,17 @@ pub trait Subject: Managed {
     /// Tells in its status that the user or role with this unique ID was deleted in AWS.
     fn tell_lost(status: &mut Self::Status, id: &UniqueID);
 
-    /// What it wants of AWS while its declaration cannot be carried out: that withdrawn grants end, and nothing else. None where
+    /// What it wants of AWS while its declaration cannot be carried out: that withdrawn grants end, and what else holds it back. None where
     /// nothing was made for it. `remembered` is what this process knows of that.
-    fn withdraw_revoked(&self, world: &dyn World, at: &ResolvedAccount, owner: Owner, remembered: Remembered, found: &Observed) -> Option<Desired>;
+    fn held_back(
+        &self,
+        world: &dyn World,
+        at: &ResolvedAccount,
+        owner: Owner,
+        remembered: Remembered,
+        restraint: Restraint,
+        found: &Observed,
+    ) -> Option<Desired>;
 
     /// Its status as far as AWS determines it.
     fn facts(&self, world: &dyn World, at: &ResolvedAccount, desired: &Desired, observed: &Observed) -> Self::Status;
@@ -183,11 +193,20 @@ impl Subject for BastionUser {
         (status.user_id, status.deleted_user_id) = (None, Some(id.to_string()));
     }
 
-    fn withdraw_revoked(&self, world: &dyn World, at: &ResolvedAccount, owner: Owner, remembered: Remembered, found: &Observed) -> Option<Desired> {
+    fn held_back(
+        &self,
+        world: &dyn World,
+        at: &ResolvedAccount,
+        owner: Owner,
+        remembered: Remembered,
+        restraint: Restraint,
+        found: &Observed,
+    ) -> Option<Desired> {
         let (pinned, arn) = (known_id(remembered.pinned, &owner, found)?, self.declared_arn(at)?);
         let (assumes, quotas) = (roles_of_user(world, self, roles_per_source(at)).roles, Quotas::of(&at.account));
-        let remaining = Remaining { owner, pinned, arn, trust: None, assumes, quotas, written_trust: None };
-        Desired::withdraw_revoked(remaining, found)
+        let told = self.status().and_then(|status| status.permissions_boundary_arn.as_deref());
+        let (boundary, imposed, cut_off) = restrained(restraint, at, told);
+        Desired::held_back(Remaining { owner, pinned, arn, trust: None, assumes, quotas, written_trust: None, imposed, boundary, cut_off }, found)
     }
 
     fn facts(&self, world: &dyn World, _: &ResolvedAccount, desired: &Desired, observed: &Observed) -> Self::Status {
@@ -198,6 +217,7 @@ impl Subject for BastionUser {
             user_arn: (observed.identity.is_some() || lost.is_some()).then(|| desired.arn.to_string()),
             user_id: observed.identity.as_ref().map(|found| found.id.to_string()),
             deleted_user_id: lost,
+            permissions_boundary_arn: imposed(desired, observed),
             policies: status::policies(desired, observed),
             unmanaged_policies: unmanaged.iter().take(LISTED).map(|policy| (*policy).to_owned()).collect(),
             unmanaged_policies_total: count(unmanaged.len()),
@@ -255,7 +275,15 @@ impl Subject for CrossAccountRole {
         (status.role_id, status.deleted_role_id) = (None, Some(id.to_string()));
     }
 
-    fn withdraw_revoked(&self, world: &dyn World, at: &ResolvedAccount, owner: Owner, remembered: Remembered, found: &Observed) -> Option<Desired> {
+    fn held_back(
+        &self,
+        world: &dyn World,
+        at: &ResolvedAccount,
+        owner: Owner,
+        remembered: Remembered,
+        restraint: Restraint,
+        found: &Observed,
+    ) -> Option<Desired> {
         let (pinned, arn) = (known_id(remembered.pinned, &owner, found)?, self.declared_arn(at)?);
         let sources = Sources::of(world, self);
         let trust = match too_many_grants(sources.count(), at) {
@@ -267,10 +295,10 @@ impl Subject for CrossAccountRole {
             }
         };
         let (assumes, quotas) = (roles_of_role(world, self, roles_per_source(at)).roles, Quotas::of(&at.account));
-        Desired::withdraw_revoked(
-            Remaining { owner, pinned, arn, trust: Some(trust), assumes, quotas, written_trust: remembered.written_trust },
-            found,
-        )
+        let told = self.status().and_then(|status| status.permissions_boundary_arn.as_deref());
+        let (boundary, imposed, cut_off) = restrained(restraint, at, told);
+        let written_trust = remembered.written_trust;
+        Desired::held_back(Remaining { owner, pinned, arn, trust: Some(trust), assumes, quotas, written_trust, imposed, boundary, cut_off }, found)
     }
 
     fn facts(&self, world: &dyn World, at: &ResolvedAccount, desired: &Desired, observed: &Observed) -> Self::Status {
@@ -288,6 +316,7 @@ impl Subject for CrossAccountRole {
             role_arn: (found.is_some() || lost.is_some()).then(|| desired.arn.to_string()),
             role_id: found.map(|f| f.id.to_string()),
             deleted_role_id: lost,
+            permissions_boundary_arn: imposed(desired, observed),
             switch_role_url: found.filter(|_| opens_in_console(self)).and_then(|_| link()),
             trust: policy.map(|policy| TrustStatus {
                 bytes: count(policy.size()),
@@ -305,6 +334,23 @@ impl Subject for CrossAccountRole {
             ..Self::Status::default()
         }
     }
+}
+
+/// The permissions boundary that is put on where there is none, those that the account has put on by the status or puts on now, and why the identity is cut off.
+fn restrained(restraint: Restraint, at: &ResolvedAccount, told: Option<&str>) -> (Option<Arn>, BTreeSet<Arn>, Option<Problem>) {
+    let (boundary, cut_off) = match restraint {
+        Restraint::Withdrawn => (None, None),
+        Restraint::Bounded => (Guard::of(at).forced_boundary(), None),
+        Restraint::CutOff(problem) => (Guard::of(at).forced_boundary(), Some(problem)),
+    };
+    let imposed = boundary.iter().cloned().chain(told.and_then(|told| told.parse().ok())).collect();
+    (boundary, imposed, cut_off)
+}
+
+/// The permissions boundary that is on an identity because its account puts it on, or has.
+fn imposed(desired: &Desired, observed: &Observed) -> Option<String> {
+    let there = observed.identity.as_ref()?.identity.permissions_boundary.as_ref()?;
+    desired.imposed.contains(there).then(|| there.to_string())
 }
 
 /// The unique ID of what was made for a resource and is not there any more.

@@ -7,11 +7,13 @@ use super::desired::{Desired, too_many};
 use super::document::{Document, Statement};
 use super::grants::{AssumableRole, Grant, Intent};
 use super::groups;
-use super::identity::{ASSUME_POLICY, Identity, ManagedPolicy};
+use super::guardrails::Guard;
+use super::identity::{ASSUME_POLICY, CUT_OFF_POLICY, Identity, IdentityName, ManagedPolicy};
 use super::names::{AccountID, Arn, PolicyName, UniqueID};
 use super::observed::{Observed, ObservedPolicy};
 use super::outcome::Problem;
 use super::ownership::Owner;
+use super::placement::ResolvedAccount;
 use super::quotas::{Limits, Quotas};
 use super::trust::{Principal, Trust, TrustRule, trust_policy, without_lesser};
 use super::unmanaged::UnmanagedPolicies;
@@ -41,6 +43,31 @@ pub struct Remaining {
     pub quotas: Quotas,
     /// The trust policy that was written so lately that IAM may show the one before.
     pub written_trust: Option<Document>,
+    /// The permissions boundaries that the account has put on, or puts on now.
+    pub imposed: BTreeSet<Arn>,
+    /// The one that is put on where there is none.
+    pub boundary: Option<Arn>,
+    /// Why nobody is to come into the role, or the user is to do nothing, if so.
+    pub cut_off: Option<Problem>,
+}
+
+/// How far a user or role is held back whose declaration cannot be carried out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Restraint {
+    /// What is withdrawn ends.
+    Withdrawn,
+    /// Besides, what has no permissions boundary gets the one that its account puts on all: that narrows.
+    Bounded,
+    /// Besides, it is cut off for this.
+    CutOff(Problem),
+}
+
+impl Restraint {
+    /// What follows from what is in the way of a declaration in this account.
+    pub fn given(problems: &[Problem], at: &ResolvedAccount) -> Self {
+        let violation = problems.iter().find(|problem| problem.is_violation()).filter(|_| Guard::of(at).disables());
+        violation.cloned().map_or(Self::Bounded, Self::CutOff)
+    }
 }
 
 impl Desired {
@@ -62,6 +89,10 @@ impl Desired {
         if let Some(memberships) = &self.memberships {
             let there = found.and_then(|f| f.groups.clone()).unwrap_or_default();
             wanted.identity.groups = Some(groups::joined(memberships, &there));
+        }
+        if wanted.identity.permissions_boundary.is_none() {
+            // To take a boundary off would widen, which nobody declares by no longer putting it on all.
+            wanted.identity.permissions_boundary = found.and_then(|f| f.permissions_boundary.clone()).filter(|there| self.imposed.contains(there));
         }
         if !self.has_assume_policies {
             let found = Found::of(&self.identity, &self.owner, observed);
@@ -86,13 +117,17 @@ impl Desired {
         Capacity::beside(taken, self.quotas.limits(&self.identity.name))
     }
 
-    /// What is wanted of an identity whose declaration cannot be carried out: that it stays as it is, less the grants that are withdrawn.
-    /// Narrowing goes on whatever check fails; nothing is added.
-    pub fn withdraw_revoked(remaining: Remaining, found: &Observed) -> Option<Self> {
-        let Remaining { owner, pinned, arn, trust, assumes, quotas, written_trust } = remaining;
+    /// What is wanted of an identity whose declaration cannot be carried out: that it stays as it is, less the grants that are withdrawn, or all of them where
+    /// it is cut off. Narrowing goes on whatever check fails; nothing is added.
+    pub fn held_back(remaining: Remaining, found: &Observed) -> Option<Self> {
+        let Remaining { owner, pinned, arn, trust, assumes, quotas, written_trust, imposed, boundary, cut_off } = remaining;
         let mut identity = found.identity.as_ref()?.identity.clone();
+        identity.permissions_boundary = identity.permissions_boundary.or(boundary);
         let kept = |intent| if intent == Intent::Grant { Intent::Freeze } else { intent };
-        let grant = |g: Grant| Grant { intent: kept(g.intent), ..g };
+        let grant = |g: Grant| match &cut_off {
+            None => Grant { intent: kept(g.intent), ..g },
+            Some(problem) => Grant { intent: Intent::Revoke, problem: Some(problem.clone()), ..g },
+        };
         let trust = trust.map(|entries| entries.into_iter().map(|entry| entry.into_iter().map(grant).collect()).collect());
         // A policy that is somebody else's is a conflict for those who want it; here nothing is wanted of it.
         let ours = |policy: &ObservedPolicy| owner.check("policy", &policy.policy.tags, &policy.id, None).is_ok();
@@ -114,10 +149,14 @@ impl Desired {
                 }
             }
         }
+        if let (IdentityName::User(_), Some(_), Ok(deny)) = (&identity.name, &cut_off, CUT_OFF_POLICY.parse()) {
+            identity.inline_policies.insert(deny, deny_all_policy());
+        }
         Some(Self {
             owner,
             pinned: Some(pinned),
             identity,
+            imposed,
             arn,
             trust,
             assumes,

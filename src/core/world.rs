@@ -158,6 +158,8 @@ pub trait World: Send + Sync {
     fn roles_naming(&self, source: &SourceKey, from: &dyn Fn(&str) -> bool) -> Vec<ObjectKey>;
     /// The resources of the kind and namespace of this one that refer to an AWSAccount, in order; itself among them.
     fn companions(&self, of: &Ref, account: &str) -> Vec<Ref>;
+    /// The users and roles that declare a customer-managed policy of this name in an AWSAccount, in order. Names are in small letters.
+    fn declaring_policy(&self, account: &str, name: &str) -> Vec<Ref>;
     /// The AWSAccounts that are reached through this one, and the users and roles that refer to it, as `Kind/namespace/name`, in order.
     fn dependents_of_account(&self, name: &str) -> Vec<String>;
     /// The unique ID of the IAM user that was made for a BastionUser: from its status, or known already and on its way there. None where it is gone, or

@@ -18,10 +18,10 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use rolebridge::api::{Condition, Managed};
-use rolebridge::core::bootstrap::{ManagementRole, Parameters};
+use rolebridge::core::bootstrap::{ManagementRole, OperatorPolicy, Parameters};
 use rolebridge_testbed::{
-    ApiGate, AwsGate, Credentials, Operator, Testbed, TestbedOptions, aws_sim::AccountState, aws_sim::Call, aws_sim::REGION, aws_sim::WebIdentity,
-    charts, command::output, run,
+    ApiGate, AwsGate, Call, Credentials, Operator, Testbed, TestbedOptions, aws_sim::AccountState, aws_sim::REGION, aws_sim::WebIdentity, charts,
+    command::output, run,
 };
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -43,6 +43,8 @@ pub const OPERATOR_ACCOUNT: &str = "900000000000";
 const MANAGEMENT_ROLE: &str = "rolebridge";
 /// The installation that the operator's owner tags name.
 pub const INSTALLATION: &str = "e2e";
+/// The groups that the management role may put users into.
+const GROUPS: [&str; 3] = ["staff", "team-data", "team-later"];
 /// A policy that allows to list buckets.
 pub const LIST: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}}"#;
 /// A policy that allows to read objects.
@@ -195,8 +197,7 @@ impl World {
         let (mut writes, mut reads) = (Counts::new(), Counts::new());
         for call in self.testbed.aws.calls(since).await? {
             if accounts.iter().any(|account| is_managed(account, &call)) {
-                let reading = call.operation.starts_with("Get") || call.operation.starts_with("List");
-                *if reading { &mut reads } else { &mut writes }.entry(call.operation).or_default() += 1;
+                *if call.is_read() { &mut reads } else { &mut writes }.entry(call.operation).or_default() += 1;
             }
         }
         Ok((writes, reads))
@@ -312,18 +313,21 @@ async fn operator_in_aws(testbed: &Testbed) -> Result<Credentials> {
 
 /// The documents of the management role that `rolebridge bootstrap` prints for an account: trust and permissions.
 pub fn management_role(account_id: &str, operator: &str, external_id: &str, installation: Option<&str>) -> Result<[String; 2]> {
-    let parameters = Parameters {
+    let parameters = parameters(account_id, operator, installation)?;
+    let role = ManagementRole::new(&parameters, &MANAGEMENT_ROLE.parse()?, external_id).map_err(|problems| anyhow!(problems.join("\n")))?;
+    Ok([role.trust_policy.to_json(), role.permissions_policy.to_json()])
+}
+
+fn parameters(account_id: &str, operator: &str, installation: Option<&str>) -> Result<Parameters> {
+    Ok(Parameters {
         account: account_id.parse()?,
         partition: Default::default(),
         operator: operator.parse()?,
-        external_id: external_id.to_owned(),
-        role_name: MANAGEMENT_ROLE.parse()?,
         path_prefix: Default::default(),
         permissions_boundary: None,
         installation: installation.map(str::to_owned),
-    };
-    let role = ManagementRole::new(&parameters).map_err(|problems| anyhow!(problems.join("\n")))?;
-    Ok([role.trust_policy.to_json(), role.permissions_policy.to_json()])
+        allowed_groups: GROUPS.iter().map(|group| group.parse()).collect::<Result<_, _>>()?,
+    })
 }
 
 /// IAM, with these credentials.
@@ -402,12 +406,13 @@ impl Account {
         manifest("AWSAccount", &self.name, &format!("{{accountID: '{}', access: {access}, allowedNamespaces: {namespaces}, {fields}}}", self.id))
     }
 
-    /// A user who may do what the management role may, and the key of that user.
+    /// A user with the operator's policy that `rolebridge bootstrap` prints, and the key of that user.
     pub async fn manager(&self) -> Result<Credentials> {
-        let [_, permissions] = management_role(&self.id, &self.arn("user/manager"), &self.external_id, Some(INSTALLATION))?;
+        let parameters = parameters(&self.id, &self.arn("user/manager"), Some(INSTALLATION))?;
+        let policy = OperatorPolicy::new(&parameters, &"manage-iam".parse()?).map_err(|problems| anyhow!(problems.join("\n")))?;
         self.iam.create_user().user_name("manager").send().await?;
-        self.iam.create_policy().policy_name("manage-iam").policy_document(permissions).send().await?;
-        self.iam.attach_user_policy().user_name("manager").policy_arn(self.arn("policy/manage-iam")).send().await?;
+        self.iam.create_policy().policy_name("manage-iam").policy_document(policy.document.to_json()).send().await?;
+        self.iam.attach_user_policy().user_name("manager").policy_arn(policy.arn.as_str()).send().await?;
         new_key(&self.iam, "manager").await
     }
 
@@ -466,6 +471,13 @@ pub fn trusted(role: &Value) -> Vec<String> {
         allowing.flat_map(|statement| list(&statement["Principal"]["AWS"])).map(|name| name.as_str().unwrap_or_default().to_owned()).collect();
     names.sort();
     names
+}
+
+/// The resource that a call was made for, as its user agent says: `kind/namespace/name`.
+pub fn made_for(call: &Call) -> Option<&str> {
+    let told = call.user_agent.as_deref()?.strip_prefix("rolebridge (")?.strip_prefix(INSTALLATION)?.strip_prefix("; ")?;
+    let (resource, of_sdk) = told.split_once(") ")?;
+    of_sdk.starts_with("aws-sdk-rust/").then_some(resource)
 }
 
 /// A manifest of a kind of ours as YAML in one line; `spec` is a flow mapping.

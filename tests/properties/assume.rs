@@ -145,7 +145,7 @@ proptest! {
                 prop_assert!(problems.iter().all(|p| p.reason == Reason::Conflict) && !foreign_policies(&start, &desired.owner).is_empty(), "{problems:?}");
                 // Withdrawn grants end all the same.
                 let found = start.identity.as_ref().expect("the user").id.clone();
-                let less = Desired::withdraw_revoked(Remaining { pinned: found, trust: None, ..remaining(&desired) }, &start).expect("it is there");
+                let less = Desired::held_back(Remaining { pinned: found, trust: None, ..remaining(&desired) }, &start).expect("it is there");
                 let stays = of(Intent::Grant).union(&kept).filter(|role| before.contains(*role)).cloned().collect();
                 (stays, plan(&less, &start).map_err(|problems| TestCaseError::fail(format!("{problems:?}")))?)
             }

@@ -83,5 +83,8 @@ fn remaining(desired: &Desired) -> Remaining {
         assumes: desired.assumes.clone(),
         quotas: desired.quotas,
         written_trust: None,
+        imposed: BTreeSet::new(),
+        boundary: None,
+        cut_off: None,
     }
 }

@@ -628,7 +628,7 @@ proptest! {
     fn withdrawing_only_takes_away(case in arb_role_case(), found in arb_found()) {
         let desired = case.desired(&found);
         let start = found.observed(&desired.owner, &desired);
-        let less = Desired::withdraw_revoked(Remaining { pinned: id(ROLE_ID), assumes: vec![], ..remaining(&desired) }, &start);
+        let less = Desired::held_back(Remaining { pinned: id(ROLE_ID), assumes: vec![], ..remaining(&desired) }, &start);
         prop_assert_eq!(less.is_some(), found.role.is_some());
         let (Some(less), Some(role)) = (less, &found.role) else { return Ok(()) };
         let planned = match plan(&less, &start) {
@@ -658,13 +658,13 @@ proptest! {
     fn what_stands_is_all_that_matters_where_nothing_is_added(case in arb_role_case(), found in arb_found()) {
         let desired = case.desired(&found);
         let start = found.observed(&desired.owner, &desired);
-        let whole = Desired::withdraw_revoked(Remaining { pinned: id(ROLE_ID), assumes: vec![], ..remaining(&desired) }, &start);
+        let whole = Desired::held_back(Remaining { pinned: id(ROLE_ID), assumes: vec![], ..remaining(&desired) }, &start);
         let cluster = case.cluster(found.pinned());
         let role = cluster.role(&ObjectKey::new(NAMESPACE, "reader")).expect("the role");
         let at = resolve_account(&cluster, "prod").expect("the account");
         let shown = start.identity.iter().filter_map(|found| found.identity.role.as_ref()).map(|role| Trust::of(&role.trust_policy, &at.id));
         let trust = Some(Sources::of(&cluster, &role).standing(&at, &shown.collect::<Vec<_>>()));
-        let less = Desired::withdraw_revoked(Remaining { pinned: id(ROLE_ID), assumes: vec![], trust, ..remaining(&desired) }, &start);
+        let less = Desired::held_back(Remaining { pinned: id(ROLE_ID), assumes: vec![], trust, ..remaining(&desired) }, &start);
         let plan_of = |desired: Option<Desired>| desired.map(|desired| plan(&desired, &start));
         prop_assert_eq!(plan_of(less), plan_of(whole));
     }

@@ -6,6 +6,7 @@ use proptest::test_runner::TestRunner;
 use rolebridge::api::reading::Read;
 use rolebridge::api::{AWSAccount, BastionUser, CrossAccountRole, Managed, crds};
 use rolebridge::core::subject::{Remembered, Subject};
+use rolebridge::core::wanted::Restraint;
 
 use super::*;
 
@@ -155,7 +156,14 @@ fn is_carried_through<K: Subject>(text: &str) {
         let _ = plan(&desired, &Observed::default());
     }
     let owner = Owner { installation: INSTALLATION.into(), resource: "x".into(), uid: "u".into(), earlier: Earlier::TakenOver };
-    let _ = object.withdraw_revoked(&cluster, &at, owner.clone(), Remembered { pinned: object.pinned(), written_trust: None }, &Observed::default());
+    let _ = object.held_back(
+        &cluster,
+        &at,
+        owner.clone(),
+        Remembered { pinned: object.pinned(), written_trust: None },
+        Restraint::Bounded,
+        &Observed::default(),
+    );
     let _ = object.removed(&cluster, &at, owner, object.pinned());
 }
 

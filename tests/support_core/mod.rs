@@ -239,6 +239,16 @@ impl World for Cluster {
         users.chain(roles).filter(|other| other.first_of_namespace() == of.first_of_namespace()).collect()
     }
 
+    fn declaring_policy(&self, account: &str, name: &str) -> Vec<Ref> {
+        let declares = |of: &str, permissions: Option<&Permissions>| {
+            let mut declared = permissions.into_iter().flat_map(|permissions| &permissions.customer_managed_policies);
+            of == account && declared.any(|policy| policy.name.eq_ignore_ascii_case(name))
+        };
+        let users = self.users.iter().filter(|(_, user)| declares(&user.spec.account_ref.name, user.spec.permissions.as_ref()));
+        let roles = self.roles.iter().filter(|(_, role)| declares(&role.spec.account_ref.name, role.spec.permissions.as_ref()));
+        users.map(|(key, _)| Ref::User(key.clone())).chain(roles.map(|(key, _)| Ref::Role(key.clone()))).collect()
+    }
+
     fn dependents_of_account(&self, name: &str) -> Vec<String> {
         let users = self.users.values().filter(|u| u.spec.account_ref.name == name).map(|u| format!("BastionUser/{}", ObjectKey::of(&**u)));
         let roles = self.roles.values().filter(|r| r.spec.account_ref.name == name).map(|r| format!("CrossAccountRole/{}", ObjectKey::of(&**r)));

@@ -208,6 +208,11 @@ impl Index {
         self.relations.lock().companions(of, &Dependency::Account(account.into()))
     }
 
+    /// The resources that declare a customer-managed policy of this name in an AWSAccount, in order.
+    pub fn declaring_policy(&self, account: &str, name: &str) -> Vec<Ref> {
+        self.relations.lock().needed_by(&Dependency::Declared(account.into(), name.into())).cloned().collect()
+    }
+
     /// The resources that refer to an AWSAccount, in order.
     pub fn referring_to(&self, account: &str) -> Vec<Ref> {
         self.relations.lock().needed_by(&Dependency::Account(account.into())).cloned().collect()

@@ -13,6 +13,7 @@ use crate::api::reading::Read;
 use crate::api::trust::Source;
 use crate::api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed};
 use crate::core::access::{LONG_LIVED_KEYS, via};
+use crate::core::attachable::names_attached;
 use crate::core::naming::{namespaces_selected, sources_named};
 use crate::core::permissions::config_references;
 use crate::core::sources::why_not_ready;
@@ -64,6 +65,13 @@ fn ready(conditions: &[Condition]) -> Option<&Condition> {
 fn ready_and_why(conditions: &[Condition]) -> String {
     let ready = ready(conditions);
     format!("{:?} {:?}", ready.map(|ready| &ready.reason), ready.and_then(why_not_ready))
+}
+
+/// The customer-managed policies that a user or role attaches or declares.
+fn policies<'a>(account: &'a str, permissions: Option<&'a Permissions>, boundary: Option<&'a str>) -> impl Iterator<Item = Dependency> + 'a {
+    let attached = names_attached(permissions, boundary).map(|name| Dependency::Attached(account.to_owned(), name));
+    let declared = permissions.into_iter().flat_map(|permissions| &permissions.customer_managed_policies);
+    attached.chain(declared.map(|policy| Dependency::Declared(account.to_owned(), policy.name.to_ascii_lowercase())))
 }
 
 /// The ConfigMaps that permissions take documents from.
@@ -135,7 +143,8 @@ impl Kind for BastionUser {
         let namespace = self.namespace().unwrap_or_default();
         let configs = config_maps(&namespace, self.spec.permissions.as_ref());
         let own = [Dependency::Account(self.spec.account_ref.name.clone()), Dependency::Namespace(namespace.clone())];
-        own.into_iter().chain(configs).collect()
+        let policies = policies(self.account_name(), self.spec.permissions.as_ref(), self.spec.permissions_boundary_arn.as_deref());
+        own.into_iter().chain(configs).chain(policies).collect()
     }
 
     fn provides(key: &ObjectKey) -> Dependency {
@@ -186,7 +195,8 @@ impl Kind for CrossAccountRole {
         let selected = namespaces_selected(self).into_iter().map(Dependency::UsersOf);
         let configs = config_maps(&namespace, self.spec.permissions.as_ref());
         let own = [Dependency::Account(self.spec.account_ref.name.clone()), Dependency::Namespace(namespace.clone())];
-        own.into_iter().chain(trusted).chain(sources).chain(selected).chain(configs).collect()
+        let policies = policies(self.account_name(), self.spec.permissions.as_ref(), self.spec.permissions_boundary_arn.as_deref());
+        own.into_iter().chain(trusted).chain(sources).chain(selected).chain(configs).chain(policies).collect()
     }
 
     fn provides(key: &ObjectKey) -> Dependency {

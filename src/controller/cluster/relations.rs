@@ -22,6 +22,10 @@ pub enum Dependency {
     Namespace(String),
     /// A ConfigMap.
     ConfigMap(ObjectKey),
+    /// A customer-managed policy in an AWSAccount that the resource attaches, or has as boundary, by its name in small letters.
+    Attached(String, String),
+    /// The same that the resource declares as its own: a change of it concerns those who attach one of this name.
+    Declared(String, String),
 }
 
 /// Who needs what, in both directions.
@@ -33,11 +37,12 @@ pub struct Relations {
 
 impl Relations {
     /// Notes what a resource needs from now on. Returns whom the change of its needs concerns: the users and roles that it names or named, and the
-    /// accounts that it no longer refers to, which may be waiting for that.
+    /// accounts that it no longer refers to, which may be waiting for that; and those who attach a policy that it declares or declared.
     pub fn set(&mut self, of: &Ref, needs: BTreeSet<Dependency>) -> BTreeSet<Ref> {
         let let_go: Vec<Ref> = self.accounts_of(of).into_iter().filter(|account| !accounts(&needs).any(|a| a == *account)).collect();
         let mut concerned = self.remove(of);
         concerned.extend(let_go);
+        concerned.extend(self.attaching(&needs));
         for need in &needs {
             self.needed_by.entry(need.clone()).or_default().insert(of.clone());
         }
@@ -46,7 +51,7 @@ impl Relations {
         concerned
     }
 
-    /// Forgets a resource. Returns whom that concerns: the users and roles that it named.
+    /// Forgets a resource. Returns whom that concerns: the users and roles that it named, and those who attach a policy that it declared.
     pub fn remove(&mut self, of: &Ref) -> BTreeSet<Ref> {
         let needs = self.needs.remove(of).unwrap_or_default();
         for need in &needs {
@@ -57,7 +62,16 @@ impl Relations {
                 }
             }
         }
-        sources(&needs).collect()
+        sources(&needs).chain(self.attaching(&needs)).collect()
+    }
+
+    /// Those who attach a policy that a resource with these needs declares.
+    fn attaching(&self, needs: &BTreeSet<Dependency>) -> Vec<Ref> {
+        let attached = needs.iter().filter_map(|need| match need {
+            Dependency::Declared(account, name) => Some(Dependency::Attached(account.clone(), name.clone())),
+            _ => None,
+        });
+        attached.filter_map(|attached| self.needed_by.get(&attached)).flatten().cloned().collect()
     }
 
     /// The resources that need this, in order.

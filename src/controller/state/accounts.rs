@@ -8,9 +8,9 @@ use parking_lot::Mutex;
 use crate::api::{AWSAccount, Reason};
 use crate::aws::{AccessConfig, Account, AccountConfig, BaseConfig, LimitsConfig};
 use crate::core::access::access_chain;
-use crate::core::grants::parse;
 use crate::core::outcome::Problem;
 use crate::core::placement::ResolvedAccount;
+use crate::core::source::parse;
 use crate::core::world::{Ref, World};
 
 /// The accounts that were gone into.

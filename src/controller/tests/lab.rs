@@ -31,6 +31,7 @@ use crate::core::failure::{Effect, Failure};
 use crate::core::identity::IdentityName;
 use crate::core::names::{Arn, UniqueID};
 use crate::core::observed::{Dependents, Observed, ObservedIdentity, ObservedPolicy, Scope};
+use crate::core::ownership::Owner;
 use crate::core::quotas::Quotas;
 use crate::core::sweep::Sweep;
 use crate::core::world::{ObjectKey, Ref};
@@ -605,7 +606,7 @@ impl Gateway for AwsAccount {
         Ok(self.aws.policies.lock().get(policy).map(|found| found.policy.document.clone()))
     }
 
-    async fn execute(&self, action: &Action) -> Result<Receipt, Failure> {
+    async fn execute(&self, action: &Action, _: &Owner) -> Result<Receipt, Failure> {
         self.meter.count();
         self.aws.answer(self.config.id.as_str(), action)
     }

@@ -52,6 +52,10 @@ impl World for Accounts {
         vec![]
     }
 
+    fn declaring_policy(&self, _: &str, _: &str) -> Vec<Ref> {
+        vec![]
+    }
+
     fn dependents_of_account(&self, _: &str) -> Vec<String> {
         vec![]
     }

@@ -12,11 +12,10 @@ fn parameters() -> Parameters {
         account: "111111111111".parse().unwrap(),
         partition: Partition::aws(),
         operator: "arn:aws:iam::999999999999:role/rolebridge-operator".parse().unwrap(),
-        external_id: "an-external-id".into(),
-        role_name: "rolebridge".parse().unwrap(),
         path_prefix: Path::root(),
         permissions_boundary: None,
         installation: None,
+        allowed_groups: vec!["staff".parse().unwrap(), "/people/it/support".parse().unwrap()],
     }
 }
 
@@ -29,12 +28,25 @@ fn limited() -> Parameters {
     }
 }
 
+fn role(parameters: &Parameters, external_id: &str) -> Result<ManagementRole, Vec<String>> {
+    ManagementRole::new(parameters, &"rolebridge".parse().unwrap(), external_id)
+}
+
 fn made(parameters: &Parameters) -> ManagementRole {
-    ManagementRole::new(parameters).unwrap()
+    role(parameters, "an-external-id").unwrap()
 }
 
 fn problems(parameters: &Parameters) -> Vec<String> {
-    ManagementRole::new(parameters).unwrap_err()
+    role(parameters, "an-external-id").unwrap_err()
+}
+
+/// For the account in which the operator itself is, as this user.
+fn at_home(user: &str) -> Parameters {
+    Parameters { operator: format!("arn:aws:iam::111111111111:user{user}").parse().unwrap(), ..parameters() }
+}
+
+fn operator_policy(parameters: &Parameters) -> Result<OperatorPolicy, Vec<String>> {
+    OperatorPolicy::new(parameters, &"manage-iam".parse().unwrap())
 }
 
 /// Whether a statement of this effect is about the action on the resource, whatever its conditions.
@@ -44,8 +56,21 @@ fn speaks(document: &Document, effect: Effect, action: &str, resource: &str) -> 
     document.statements().iter().any(|statement| statement.effect() == Some(effect) && about(statement))
 }
 
-fn may_allow(document: &Document, action: &str, resource: &str) -> bool {
+/// Whether it allows this in some circumstances. Its denials have no conditions, which [`unconditional_denials`] sees to.
+pub(super) fn may_allow(document: &Document, action: &str, resource: &str) -> bool {
+    unconditional_denials(document);
     speaks(document, Effect::Allow, action, resource) && !speaks(document, Effect::Deny, action, resource)
+}
+
+/// Whether it allows this in all circumstances.
+pub(super) fn allows(document: &Document, action: &str, resource: &str) -> bool {
+    assert!(document.allowing().all(|statement| statement.conditions().is_empty()));
+    may_allow(document, action, resource)
+}
+
+fn unconditional_denials(document: &Document) {
+    let denials = document.statements().into_iter().filter(|statement| statement.effect() == Some(Effect::Deny));
+    denials.for_each(|statement| assert_eq!(statement.conditions(), []));
 }
 
 /// The actions of a kind, without what they depend on.
@@ -104,6 +129,10 @@ fn every_call_is_allowed_on_what_is_below_the_path_and_no_change_outside() {
             match access {
                 Access::Read => assert!(allowed(&everywhere, "/") && allowed(&narrow, "/")),
                 Access::DeleteDevice => assert!(may_allow(&everywhere, action, &device()) && may_allow(&narrow, action, &device())),
+                Access::JoinGroup => {
+                    assert!(!allowed(&everywhere, "/") && !allowed(&narrow, "/rolebridge/"), "{action} is for groups that are listed")
+                }
+                Access::LeaveGroup => assert!(allowed(&everywhere, "/") && allowed(&narrow, "/"), "{action} is part of every deletion"),
                 Access::Unbound => assert!(allowed(&everywhere, "/") && !allowed(&narrow, "/rolebridge/"), "{action}"),
                 _ => {
                     assert!(allowed(&everywhere, "/") && allowed(&narrow, "/rolebridge/"), "{action}");
@@ -114,6 +143,30 @@ fn every_call_is_allowed_on_what_is_below_the_path_and_no_change_outside() {
     }
     for resource in ["arn:aws:iam::222222222222:user/rolebridge/x", "arn:aws:iam::222222222222:role/x"] {
         assert!(!may_allow(&everywhere, "iam:DeleteUser", resource), "{resource} is in another account");
+    }
+}
+
+#[test]
+fn statement_47_users_are_put_into_the_groups_that_are_listed_and_into_no_others() {
+    let group = |path_and_name: &str| format!("arn:aws:iam::111111111111:group{path_and_name}");
+    for parameters in [parameters(), limited()] {
+        let policy = made(&parameters).permissions_policy;
+        let joins = |path_and_name: &str| may_allow(&policy, "iam:AddUserToGroup", &group(path_and_name));
+        assert!(joins("/staff") && joins("/people/it/support"));
+        for other in ["/admins", "/staff2", "/people/staff", "/support", "/rolebridge/staff"] {
+            assert!(!joins(other), "{other}");
+            assert!(may_allow(&policy, "iam:RemoveUserFromGroup", &group(other)), "{other}");
+        }
+        let none = made(&Parameters { allowed_groups: vec![], ..parameters }).permissions_policy;
+        assert!(!none.to_json().contains("AddUserToGroup"));
+    }
+}
+
+#[test]
+fn a_group_is_written_with_its_path_or_without_and_never_as_a_pattern() {
+    assert_eq!("/staff".parse::<Group>().unwrap(), "staff".parse().unwrap());
+    for wrong in ["", "/", "people/staff", "/people/", "team-*", "/team-*/x", "/people//staff", "${aws:username}"] {
+        assert!(wrong.parse::<Group>().is_err(), "{wrong}");
     }
 }
 
@@ -138,6 +191,59 @@ fn itself_the_operator_and_the_boundary_are_out_of_reach_but_can_be_read() {
             assert!(may_allow(&policy, "iam:GetRole", resource) && may_allow(&policy, "iam:ListPolicyVersions", resource));
         }
     }
+}
+
+/// All that IAM can do with a user, be it that no call of the operator's does.
+const CHANGES_OF_USERS: [&str; 20] = [
+    "iam:AttachUserPolicy",
+    "iam:CreateAccessKey",
+    "iam:CreateLoginProfile",
+    "iam:CreateUser",
+    "iam:DeactivateMFADevice",
+    "iam:DeleteAccessKey",
+    "iam:DeleteUser",
+    "iam:DeleteUserPermissionsBoundary",
+    "iam:DeleteUserPolicy",
+    "iam:DetachUserPolicy",
+    "iam:EnableMFADevice",
+    "iam:PutUserPermissionsBoundary",
+    "iam:PutUserPolicy",
+    "iam:TagUser",
+    "iam:UntagUser",
+    "iam:UpdateAccessKey",
+    "iam:UpdateLoginProfile",
+    "iam:UpdateUser",
+    "iam:UploadSSHPublicKey",
+    "iam:UploadSigningCertificate",
+];
+
+#[test]
+fn the_operators_user_may_do_what_a_management_role_may_and_nothing_with_itself_or_its_policy() {
+    for parameters in [at_home("/operator"), Parameters { path_prefix: "/rolebridge/".parse().unwrap(), ..at_home("/rolebridge/operator") }] {
+        let policy = operator_policy(&parameters).unwrap();
+        assert_eq!((policy.arn.as_str(), &policy.operator), ("arn:aws:iam::111111111111:policy/manage-iam", &parameters.operator));
+        for action in CHANGES_OF_USERS {
+            assert!(speaks(&policy.document, Effect::Deny, action, parameters.operator.as_str()), "{action}");
+        }
+        for action in ["iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion", "iam:DeletePolicyVersion", "iam:DeletePolicy", "iam:TagPolicy"] {
+            assert!(speaks(&policy.document, Effect::Deny, action, policy.arn.as_str()), "{action}");
+        }
+        assert!(may_allow(&policy.document, "iam:GetUser", parameters.operator.as_str()));
+        // Apart from what it protects it is the policy of a management role.
+        let without = |document: &Document, text: &str| document.to_json().replace(&format!("\"{text}\""), "\"-\"");
+        let role = made(&parameters);
+        assert_eq!(without(&policy.document, policy.arn.as_str()), without(&role.permissions_policy, role.arn.as_str()));
+        assert_eq!(policy.document.lint(DocumentKind::Permissions), []);
+    }
+}
+
+#[test]
+fn an_operator_that_is_elsewhere_needs_a_management_role() {
+    let told = operator_policy(&parameters()).unwrap_err();
+    assert!(told.len() == 1 && told[0].contains("999999999999:role/rolebridge-operator is not at home in account 111111111111"), "{told:?}");
+    let role = Parameters { operator: "arn:aws:iam::111111111111:role/rolebridge-operator".parse().unwrap(), ..parameters() };
+    let policy = operator_policy(&role).unwrap().document;
+    assert!(speaks(&policy, Effect::Deny, "iam:UpdateAssumeRolePolicy", role.operator.as_str()));
 }
 
 #[test]
@@ -208,8 +314,11 @@ fn iam_would_accept_the_documents_and_the_policy_fits_into_a_managed_one() {
 #[test]
 fn a_policy_that_would_be_too_large_is_refused() {
     let long = format!("/{}/", "p".repeat(500));
-    let told = problems(&Parameters { path_prefix: long.parse().unwrap(), ..parameters() });
-    assert!(told.len() == 1 && told[0].contains("shorter path prefix"), "{told:?}");
+    let groups = (0..100).map(|number| format!("/people/group-{number}").parse().unwrap()).collect();
+    for parameters in [Parameters { path_prefix: long.parse().unwrap(), ..parameters() }, Parameters { allowed_groups: groups, ..parameters() }] {
+        let told = problems(&parameters);
+        assert!(told.len() == 1 && told[0].contains("shorter path prefix or fewer groups"), "{told:?}");
+    }
 }
 
 #[test]
@@ -241,12 +350,14 @@ fn a_boundary_is_a_policy_of_the_account_or_of_aws() {
 
 #[test]
 fn all_problems_are_told_at_once() {
-    let told = problems(&Parameters {
+    let wrong = Parameters {
         operator: "arn:aws-cn:iam::999999999999:root".parse().unwrap(),
-        external_id: "with space".into(),
         permissions_boundary: Some("arn:aws:iam::222222222222:policy/b".parse().unwrap()),
         ..parameters()
-    });
+    };
+    let told = role(&wrong, "with space").unwrap_err();
+    assert_eq!(told.len(), 4, "{told:?}");
+    let told = operator_policy(&wrong).unwrap_err();
     assert_eq!(told.len(), 4, "{told:?}");
 }
 

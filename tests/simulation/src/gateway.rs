@@ -13,6 +13,7 @@ use rolebridge::core::failure::{Effect, Failure};
 use rolebridge::core::identity::IdentityName;
 use rolebridge::core::names::Arn;
 use rolebridge::core::observed::{Dependents, Observed, Scope};
+use rolebridge::core::ownership::Owner;
 use rolebridge::core::quotas::Quotas;
 use rolebridge::core::sweep::Sweep;
 use tokio::time::Instant;
@@ -196,10 +197,10 @@ impl Gateway for ToAccount {
         Ok(observed.policies.remove(policy).map(|found| found.policy.document))
     }
 
-    async fn execute(&self, action: &Action) -> Result<Receipt, Failure> {
+    async fn execute(&self, action: &Action, owner: &Owner) -> Result<Receipt, Failure> {
         let act = |state: &mut State, mut view: Sight| {
             let now = state.now();
-            state.checker.before_write(&state.cloud, &self.config.id, action, now);
+            state.checker.before_write(&state.cloud, &self.config.id, action, owner, now);
             let result = state.cloud.execute(&self.config.id, action, view.view());
             state.checker.after_write(&state.cloud, action, &result, now, self.way.life.number);
             state.trace.tell(|| format!("{action:?}"));
