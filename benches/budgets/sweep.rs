@@ -13,6 +13,7 @@ use rolebridge::controller::cluster::index::Index;
 use rolebridge::controller::cluster::kind::Kind;
 use rolebridge::controller::cluster::stores::Stores;
 use rolebridge::controller::state::deletions::Deletions;
+use rolebridge::controller::state::home::Home;
 use rolebridge::controller::state::memory::Memory;
 use rolebridge::controller::world::Snapshot;
 use rolebridge::core::action::{Action, Receipt};
@@ -53,7 +54,9 @@ pub fn plan(fleet: &Fleet) -> Result<()> {
     note_all::<AWSAccount>(&index);
     note_all::<BastionUser>(&index);
     note_all::<CrossAccountRole>(&index);
-    let world = Snapshot { index: &index, memory: &memory, deletions: &deletions, installation: "bench" };
+    let home = Home::default();
+    home.note(Ok(None));
+    let world = Snapshot { index: &index, memory: &memory, deletions: &deletions, home: &home, installation: "bench" };
     let wanted = |account: &str| -> Result<Vec<Desired>> {
         let at = resolve_account(&world, account).map_err(|problem| anyhow!(problem.message))?;
         let texts = ConfigTexts::default();

@@ -40,6 +40,10 @@ use super::schema;
     .message("guardrails.permissionsBoundaryARN is put on all users and roles: leave defaults.permissionsBoundaryARN out").field_path(".defaults.permissionsBoundaryARN"))]
 #[x_kube(validation = Rule::new("!has(self.defaults) || !has(self.guardrails) || !has(self.defaults.maxSessionDuration) || !has(self.guardrails.maxSessionDuration) || !self.defaults.maxSessionDuration.matches('^([0-9]{1,5}(h|m|s)){1,3}$') || !self.guardrails.maxSessionDuration.matches('^([0-9]{1,5}(h|m|s)){1,3}$') || duration(self.defaults.maxSessionDuration) <= duration(self.guardrails.maxSessionDuration)")
     .message("defaults.maxSessionDuration is longer than guardrails.maxSessionDuration allows").field_path(".defaults.maxSessionDuration"))]
+#[x_kube(validation = Rule::new("!has(self.guardrails) || !has(self.guardrails.permissionsBoundaryARN) || self.guardrails.permissionsBoundaryARN.contains('::aws:') || self.guardrails.permissionsBoundaryARN.contains('::' + self.accountID + ':')")
+    .message("a permissions boundary is a policy of the account itself or of AWS: copy the policy into this account").field_path(".guardrails.permissionsBoundaryARN"))]
+#[x_kube(validation = Rule::new("!has(self.defaults) || !has(self.defaults.permissionsBoundaryARN) || self.defaults.permissionsBoundaryARN.contains('::aws:') || self.defaults.permissionsBoundaryARN.contains('::' + self.accountID + ':')")
+    .message("a permissions boundary is a policy of the account itself or of AWS: copy the policy into this account").field_path(".defaults.permissionsBoundaryARN"))]
 #[x_kube(validation = Rule::new("self.partition == oldSelf.partition").message("partition is immutable: make another AWSAccount").field_path(".partition"))]
 #[serde(rename_all = "camelCase")]
 pub struct AWSAccountSpec {
@@ -292,6 +296,12 @@ pub struct AWSAccountStatus {
     #[serde(default, rename = "callerARN", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub caller_arn: Option<String>,
+    /// Who depends on this account: Operator, where the operator's own identity is in it, and AWSAccount/<name> for each AWSAccount that is reached directly
+    /// through it. Whoever had all rights here would have theirs, too, so that users and roles have permissions and groups only under
+    /// guardrails.permissionsBoundaryARN. The first 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::used_by")]
+    pub used_by: Vec<String>,
     /// The alias that the account has in the console, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]

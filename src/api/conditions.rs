@@ -102,6 +102,8 @@ pub enum Reason {
     GroupNotAllowed,
     /// A guardrail of the account forbids the user or role as it is declared.
     GuardrailViolated,
+    /// Permissions would be given where the operator lives, or is led through, without a forced boundary.
+    BoundaryRequired,
     /// A ConfigMap, or its key, does not exist.
     ConfigMapNotFound,
     /// The Secret with the keys of an account cannot be used.
@@ -233,6 +235,11 @@ impl Reason {
                 Stalled,
                 "A guardrail of the AWSAccount forbids the user or role as it is declared. What is in AWS stays as it is, or is cut off where guardrails.onViolation is Disable.",
                 "Change the field that the message names, or have a platform administrator change the guardrail.",
+            ),
+            Self::BoundaryRequired => entry(
+                Stalled,
+                "The operator's own identity is in this account, or the operator gets through it into others. Permissions and groups are given there only under a permissions boundary that the AWSAccount forces and that limits IAM and STS. What is in AWS stays as it is.",
+                "Leave the permissions and groups out, use another account, or have a platform administrator set guardrails.permissionsBoundaryARN; the AWSAccount says what is wrong with one that is set.",
             ),
             Self::ConfigMapNotFound => entry(
                 Waiting,

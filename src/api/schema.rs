@@ -438,6 +438,11 @@ pub fn unmanaged_policies(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "array", "maxItems": 100, "items": {"type": "string", "maxLength": ARN_LENGTH}})
 }
 
+/// Who depends on an account, as an AWSAccount's status tells it: a kind and a name.
+pub fn used_by(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "array", "maxItems": 100, "items": {"type": "string", "maxLength": 128}})
+}
+
 /// The name of a resource of Rolebridge's.
 pub fn resource_name(_: &mut SchemaGenerator) -> Schema {
     string(

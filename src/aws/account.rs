@@ -17,6 +17,7 @@ use super::credentials::CachedCredentials;
 use super::gateway::{Caller, Gateway};
 use super::limits::{Budget, Errand};
 use super::sdk::Sdk;
+use super::sdk::attribution::Attribution;
 use super::sdk::reply::CompleteReply;
 use rolebridge_api::Reason;
 use rolebridge_core::failure::Failure;
@@ -178,7 +179,7 @@ fn sdk(base: &BaseConfig, config: &AccountConfig, region: Region, credentials: A
     let sdk = base.sdk.to_builder().region(region).credentials_provider(provider).identity_cache(IdentityCache::no_cache()).build();
     // Without retries the partition has no effect today; with them, one throttled account must never use up another's.
     let retries = RetryPartition::custom(format!("{}/{}", config.partition, config.id)).build();
-    let iam = aws_sdk_iam::config::Builder::from(&sdk).retry_partition(retries.clone()).interceptor(CompleteReply).build();
+    let iam = aws_sdk_iam::config::Builder::from(&sdk).retry_partition(retries.clone()).interceptor(CompleteReply).interceptor(Attribution).build();
     let sts = aws_sdk_sts::config::Builder::from(&sdk).retry_partition(retries).interceptor(CompleteReply).build();
     Sdk { iam: aws_sdk_iam::Client::from_conf(iam), sts: aws_sdk_sts::Client::from_conf(sts), meter, credentials }
 }

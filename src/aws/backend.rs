@@ -30,6 +30,12 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// # Errors
     /// Where STS refuses.
     async fn assume_role(&self, role: &Arn, external_id: Option<&str>) -> Result<Duration, Failure>;
+
+    /// Who the operator is by its own credentials, if it has any.
+    ///
+    /// # Errors
+    /// Where STS does not answer.
+    async fn own_arn(&self) -> Result<Option<Arn>, Failure>;
 }
 
 /// Counts the calls that an account's request budget pays for.

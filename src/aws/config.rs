@@ -123,7 +123,7 @@ impl BaseConfig {
     }
 
     /// STS in a region, with these credentials.
-    fn sts(&self, region: Region, credentials: Arc<CachedCredentials>) -> aws_sdk_sts::Client {
+    pub(super) fn sts(&self, region: Region, credentials: Arc<CachedCredentials>) -> aws_sdk_sts::Client {
         let sdk = self.sdk.to_builder().region(region).credentials_provider(credentials.shared()).identity_cache(IdentityCache::no_cache()).build();
         aws_sdk_sts::Client::from_conf(aws_sdk_sts::config::Builder::from(&sdk).interceptor(CompleteReply).build())
     }

@@ -149,6 +149,7 @@ pub(super) struct CallError {
     /// Whether that is the user or role itself, and not what was to be taken from it.
     identity_is_missing: bool,
     credentials_are_refused: bool,
+    there_are_no_credentials: bool,
 }
 
 impl From<CallError> for Failure {
@@ -160,7 +161,7 @@ impl From<CallError> for Failure {
 impl From<Failure> for CallError {
     /// A failure that AWS did not report: never that something is absent.
     fn from(failure: Failure) -> Self {
-        Self { failure, no_such_entity: false, identity_is_missing: false, credentials_are_refused: false }
+        Self { failure, no_such_entity: false, identity_is_missing: false, credentials_are_refused: false, there_are_no_credentials: false }
     }
 }
 
@@ -190,7 +191,8 @@ impl CallError {
         let silence = |said: Said| (Reason::AWSUnavailable, effect_of_silence(operation), said);
         let ours = |what: &str| Said::ours(format!("{operation}: {what}"));
         let mut credentials_are_refused = false;
-        let (reason, effect, said) = if let Some(none) = chain(error).find_map(|cause| cause.downcast_ref::<NoCredentials>()) {
+        let none = chain(error).find_map(|cause| cause.downcast_ref::<NoCredentials>());
+        let (reason, effect, said) = if let Some(none) = none {
             (none.reason, Effect::None, Said::ours(none.message.clone()))
         } else {
             match error {
@@ -221,7 +223,13 @@ impl CallError {
             no_such_entity: missing.is_some(),
             identity_is_missing: missing.is_some_and(names_identity),
             credentials_are_refused,
+            there_are_no_credentials: none.is_some_and(|none| none.there_are_none),
         }
+    }
+
+    /// Whether the call was not made since nothing offers any credentials, and not since they could not be fetched.
+    pub(super) fn there_are_no_credentials(&self) -> bool {
+        self.there_are_no_credentials
     }
 
     /// Whether AWS refused the credentials themselves, and not what was asked with them: others may do.
@@ -308,6 +316,8 @@ pub(super) struct NoCredentials {
     message: String,
     /// Whether AWS refused the credentials with which these were to be got.
     pub(super) credentials_are_refused: bool,
+    /// Whether nothing offers any.
+    there_are_none: bool,
 }
 
 impl NoCredentials {
@@ -318,7 +328,7 @@ impl NoCredentials {
         if let Some(behind) = chain(cause).find_map(|error| error.downcast_ref::<Self>()) {
             return Self { credentials_are_refused: false, ..behind.clone() };
         }
-        let told = |reason, message: String| Self { reason, message: access.redact(&message), credentials_are_refused: false };
+        let told = |reason, message: String| Self { reason, message: access.redact(&message), credentials_are_refused: false, there_are_none: false };
         if let Some(SecretError(failure)) = chain(cause).find_map(|error| error.downcast_ref()) {
             return told(failure.reason, failure.message.clone());
         }
@@ -340,7 +350,8 @@ impl NoCredentials {
         }
         match cause {
             CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_) => {
-                told(Reason::AccessDenied, format!("the operator has no AWS credentials: {}", root_cause(cause)))
+                let there_are_none = matches!(cause, CredentialsError::CredentialsNotLoaded(_));
+                Self { there_are_none, ..told(Reason::AccessDenied, format!("the operator has no AWS credentials: {}", root_cause(cause))) }
             }
             _ => told(Reason::AWSUnavailable, format!("the operator's AWS credentials cannot be fetched: {}", root_cause(cause))),
         }

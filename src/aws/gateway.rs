@@ -3,10 +3,12 @@
 use async_trait::async_trait;
 
 use rolebridge_core::action::{Action, Receipt};
+use rolebridge_core::document::Document;
 use rolebridge_core::failure::Failure;
 use rolebridge_core::identity::IdentityName;
 use rolebridge_core::names::{AccountID, Arn, Partition};
 use rolebridge_core::observed::{Dependents, Observed, Scope};
+use rolebridge_core::ownership::Owner;
 use rolebridge_core::quotas::Quotas;
 use rolebridge_core::sweep::Sweep;
 
@@ -71,7 +73,14 @@ pub trait Gateway: Send + Sync {
     /// Where it could not be read.
     async fn console_alias(&self) -> Result<Option<String>, Failure>;
 
-    /// Makes one change.
+    /// Reads the document of a policy, be it the account's own or AWS's, as of its default version (GetPolicy and GetPolicyVersion); None where there is no such
+    /// policy.
+    ///
+    /// # Errors
+    /// Where anything could not be read.
+    async fn policy_document(&self, policy: &Arn) -> Result<Option<Document>, Failure>;
+
+    /// Makes one change, for `owner`, whom AWS is told as well: CloudTrail shows it with the call.
     ///
     /// It may be made again at any time. What IAM says not to be there when it is to be deleted, detached or removed is no failure, and told apart:
     /// [`Receipt::Missing`]. What exists already is not created
@@ -81,5 +90,5 @@ pub trait Gateway: Send + Sync {
     /// # Errors
     /// Where the change was not made, or is not known to have been made
     /// ([`Effect::Unknown`](rolebridge_core::failure::Effect::Unknown)): the object must then be read before anything is concluded about it.
-    async fn execute(&self, action: &Action) -> Result<Receipt, Failure>;
+    async fn execute(&self, action: &Action, owner: &Owner) -> Result<Receipt, Failure>;
 }

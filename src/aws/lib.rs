@@ -14,6 +14,7 @@ mod credentials;
 pub mod errors;
 mod gateway;
 mod limits;
+mod own;
 mod sdk;
 mod secret;
 mod session;
@@ -25,6 +26,7 @@ pub use account::{Account, Permit};
 pub use backend::{Backend, Meter};
 pub use config::BaseConfig;
 pub use gateway::{Caller, Gateway};
+pub use own::OwnIdentity;
 pub use secret::{SecretEntries, Secrets};
 
 /// Parts of the SDK (log targets) that warn of an error with the whole answer of AWS. It can have in it the external ID, where AWS finds fault with it,

@@ -1,5 +1,6 @@
 //! The gateway over AWS's SDK.
 
+pub(super) mod attribution;
 mod dependents;
 mod execute;
 mod observe;
@@ -17,11 +18,14 @@ use super::backend::Meter;
 use super::credentials::CachedCredentials;
 use super::errors::CallError;
 use super::gateway::{Caller, Gateway};
+use attribution::on_behalf_of;
 use rolebridge_core::action::{Action, Receipt};
+use rolebridge_core::document::Document;
 use rolebridge_core::failure::Failure;
 use rolebridge_core::identity::IdentityName;
 use rolebridge_core::names::{AccountID, Arn};
 use rolebridge_core::observed::{Dependents, Observed, Scope};
+use rolebridge_core::ownership::Owner;
 use rolebridge_core::quotas::Quotas;
 use rolebridge_core::sweep::Sweep;
 
@@ -113,8 +117,12 @@ impl Gateway for Sdk {
         self.alias().await
     }
 
-    async fn execute(&self, action: &Action) -> Result<Receipt, Failure> {
-        self.send(action).await
+    async fn policy_document(&self, policy: &Arn) -> Result<Option<Document>, Failure> {
+        self.default_document(policy).await
+    }
+
+    async fn execute(&self, action: &Action, owner: &Owner) -> Result<Receipt, Failure> {
+        on_behalf_of(owner, self.send(action)).await
     }
 }
 

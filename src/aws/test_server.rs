@@ -13,6 +13,7 @@ use super::secret::{SecretEntries, Secrets};
 use rolebridge_api::Reason;
 use rolebridge_core::encoding::decode_document;
 use rolebridge_core::failure::Failure;
+use rolebridge_core::ownership::{Earlier, Owner};
 
 /// The account that every answer is about.
 pub(super) const ACCOUNT: &str = "111111111111";
@@ -40,24 +41,32 @@ pub(super) enum Reply {
     Silence,
 }
 
-/// A request: the operation and its parameters.
+/// A request: the operation, its parameters and its headers.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     pub(super) action: String,
     parameters: Vec<(String, String)>,
+    headers: Vec<(String, String)>,
 }
 
 impl Request {
-    fn parse(body: &str) -> Self {
+    fn parse(head: &str, body: &str) -> Self {
         let decode = |text: &str| decode_document(&text.replace('+', " ")).unwrap();
         let parameters: Vec<(String, String)> =
             body.split('&').filter_map(|pair| pair.split_once('=')).map(|(key, value)| (decode(key), decode(value))).collect();
         let action = parameters.iter().find(|(key, _)| key == "Action").map(|(_, value)| value.clone()).unwrap_or_default();
-        Self { action, parameters }
+        let headers =
+            head.lines().filter_map(|line| line.split_once(':')).map(|(name, value)| (name.to_ascii_lowercase(), value.trim().into())).collect();
+        Self { action, parameters, headers }
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&str> {
         self.parameters.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
+    }
+
+    /// The values of all headers of a name, which is in lower case.
+    pub(super) fn headers(&self, name: &str) -> Vec<&str> {
+        self.headers.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str()).collect()
     }
 }
 
@@ -106,6 +115,11 @@ impl Server {
     pub(super) fn impatient(&self) -> BaseConfig {
         BaseConfig::for_endpoint(&self.url, Duration::from_millis(300), Arc::new(NoSecrets))
     }
+}
+
+/// Whom changes are made for.
+pub(super) fn owner() -> Owner {
+    Owner { installation: "one".into(), resource: "CrossAccountRole/data/reader".into(), uid: "u1".into(), earlier: Earlier::TakenOver }
 }
 
 /// An account whose calls go by the operator's own credentials.
@@ -167,7 +181,7 @@ fn receive(stream: &mut TcpStream) -> Option<Request> {
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
             let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
             if body.len() >= length.unwrap_or(0) {
-                return Some(Request::parse(body));
+                return Some(Request::parse(head, body));
             }
         }
         match stream.read(&mut buffer).ok()? {

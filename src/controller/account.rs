@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::context::Context;
-use super::pass::{Pass, Retry, report_with};
+use super::home;
+use super::pass::{AFTER_FAILURE, Pass, Retry, report_with};
 use super::report::{add_finalizer, remove_finalizer};
 use super::state::sweeps::{Found, LATEST, Strangers};
 use super::sweep::{resources_of, sweep};
@@ -18,14 +19,11 @@ use crate::api::{AWSAccount, AWSAccountStatus, Managed, Reason};
 use crate::aws::Account;
 use crate::core::brake::{held_in_account, unclear_confirmation};
 use crate::core::desired::unread;
-use crate::core::failure::Failure;
 use crate::core::listed::{LISTED, count};
 use crate::core::outcome::Problem;
 use crate::core::placement::{ResolvedAccount, duplicate_of, resolve_account};
 use crate::core::world::World;
 
-/// How soon what failed is tried again, unless the account's interval is shorter.
-const AFTER_FAILURE: Duration = Duration::from_secs(60);
 /// Dependents of an account that a message names.
 const NAMED: usize = 10;
 
@@ -33,11 +31,11 @@ const NAMED: usize = 10;
 pub async fn converge(object: AWSAccount, context: &Context) -> Result<Pass<AWSAccount>, kube::Error> {
     if let Some(problem) = duplicate_of(&context.world(), &object) {
         let facts = object.status.clone().unwrap_or_default();
-        return Ok(telling_held(report_with(object, without_caller(facts), vec![problem], None), context));
+        return Ok(telling_more(report_with(object, without_caller(facts), vec![problem], None), context));
     }
     let object = if object.is_finalized() { object } else { add_finalizer(context, &object, &BTreeMap::new()).await? };
     let unread = unread(&object);
-    Ok(telling_held(look_after(object, context).await.telling_first(unread), context))
+    Ok(telling_more(look_after(object, context).await.telling_first(unread), context))
 }
 
 /// Lets an account go once nothing refers to it any more. What is still in it is looked after until then.
@@ -47,7 +45,12 @@ pub async fn remove(object: AWSAccount, context: &Context) -> Result<Pass<AWSAcc
         remove_finalizer(context, &object).await?;
         return Ok(Pass::Gone);
     }
-    Ok(telling_held(look_after(object, context).await.telling_first(Some(in_use(&dependents))), context))
+    Ok(telling_more(look_after(object, context).await.telling_first(Some(in_use(&dependents))), context))
+}
+
+/// The pass, which tells what does not come from AWS, too.
+fn telling_more(pass: Pass<AWSAccount>, context: &Context) -> Pass<AWSAccount> {
+    home::telling(telling_held(pass, context), context)
 }
 
 /// The pass, which tells of the deletions that wait, too: by an Event when they begin to.
@@ -86,7 +89,10 @@ async fn look_after(object: AWSAccount, context: &Context) -> Pass<AWSAccount> {
     match account.verify().await {
         Ok(caller) => {
             let facts = AWSAccountStatus { caller_arn: Some(caller.arn.to_string()), ..facts };
-            sweep_when_due(object, context, &at, &account, facts).await
+            // Before the sweep, which looks at each resource in the light of that.
+            let is_swept = context.sweeps.left(&at.account, context.sweep_interval(&object), Instant::now()).is_zero();
+            let failures = home::look_after(context, &at, &account, is_swept).await;
+            sweep_when_due(object, context, &at, &account, facts).await.with_failures(&failures)
         }
         Err(failure) => {
             let facts = if failure.reason.class() == Class::Transient { facts } else { without_caller(facts) };
@@ -160,6 +166,5 @@ fn tell(found: Found, object: AWSAccount, mut facts: AWSAccountStatus, pause: Du
     }
     facts.quotas = found.quotas.or(facts.quotas);
     facts.console_alias = found.console_alias.unwrap_or(facts.console_alias);
-    let pause = if found.failures.is_empty() { pause } else { pause.min(AFTER_FAILURE) };
-    report_with(object, facts, found.failures.iter().map(Failure::problem).collect(), Some(Retry::in_a_while(pause)))
+    report_with(object, facts, vec![], Some(Retry::in_a_while(pause))).with_failures(&found.failures)
 }

@@ -8,10 +8,11 @@ use crate::aws::Gateway;
 use crate::core::action::{Action, Receipt};
 use crate::core::failure::Failure;
 use crate::core::observed::Observed;
+use crate::core::ownership::Owner;
 use crate::core::permissions::is_stated;
 use crate::core::plan::Plan;
 
-/// Carries out a plan and records in `observed` what that makes of AWS, action by action, so that it is true also where the plan ends early.
+/// Carries out a plan for `owner` and records in `observed` what that makes of AWS, action by action, so that it is true also where the plan ends early.
 ///
 /// Returns the actions that were to take away what IAM says not to be there, where that proves nothing: `history` tells when it was made.
 ///
@@ -19,6 +20,7 @@ use crate::core::plan::Plan;
 /// The first failure, which quotes no document but those that `stated` has. What came before it is done and recorded; what comes after it is not begun.
 pub async fn apply<'p>(
     gateway: &dyn Gateway,
+    owner: &Owner,
     plan: &'p Plan,
     observed: &mut Observed,
     history: &History<'_>,
@@ -26,7 +28,7 @@ pub async fn apply<'p>(
 ) -> Result<Vec<&'p Action>, Failure> {
     let mut unproven = vec![];
     for action in &plan.actions {
-        let result = gateway.execute(action).await;
+        let result = gateway.execute(action, owner).await;
         history.note(action, &result, observed);
         match result {
             Ok(Receipt::Missing) if !history.doubt_of(action).is_zero() => {

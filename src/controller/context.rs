@@ -16,15 +16,17 @@ use super::cluster::relations::Dependency;
 use super::cluster::stores::Stores;
 use super::state::accounts::Accounts;
 use super::state::deletions::{Deletions, Noted};
+use super::state::home::Home;
 use super::state::memory::Memory;
 use super::state::observation::Observation;
 use super::state::retry::Retries;
 use super::state::sweeps::Sweeps;
 use super::world::Snapshot;
 use crate::api::AWSAccount;
-use crate::aws::{Account, BaseConfig};
+use crate::aws::{Account, BaseConfig, OwnIdentity};
 use crate::core::brake::{Brake, Deletion};
 use crate::core::grants::lacks_right;
+use crate::core::home::Layout;
 use crate::core::names::Arn;
 use crate::core::outcome::Problem;
 use crate::core::placement::ResolvedAccount;
@@ -67,6 +69,10 @@ pub struct Context {
     pub deletions: Deletions,
     /// The accounts that were gone into.
     pub accounts: Accounts,
+    /// The accounts that everything hangs on.
+    pub home: Home,
+    /// The operator's own identity.
+    pub own: OwnIdentity,
     /// What the operator was told.
     pub settings: Settings,
 }
@@ -84,6 +90,8 @@ impl Context {
             retries: Retries::default(),
             sweeps: Sweeps::default(),
             deletions: Deletions::default(),
+            home: Home::default(),
+            own: OwnIdentity::new(aws.clone()),
             accounts: Accounts::new(aws),
             settings,
         }
@@ -91,7 +99,7 @@ impl Context {
 
     /// What the decisions may look at, as it is now.
     pub fn world(&self) -> Snapshot<'_> {
-        Snapshot { index: &self.index, memory: &self.memory, deletions: &self.deletions, installation: &self.settings.installation }
+        Snapshot { index: &self.index, memory: &self.memory, deletions: &self.deletions, home: &self.home, installation: &self.settings.installation }
     }
 
     /// The client of an account.
@@ -158,6 +166,9 @@ impl Context {
         }
         // Before anybody is woken who goes by it.
         self.note_deletion(&of, object);
+        if matches!(of, Ref::Account(_)) && changed.shown && self.home.is_settled() {
+            self.settle_home(None);
+        }
         self.wake_all(&changed.concerned);
         if changed.itself {
             self.wake(&of);
@@ -190,6 +201,20 @@ impl Context {
         released.iter().for_each(|of| self.passes_now(of, account));
     }
 
+    /// Looks at which accounts everything hangs on by now, and wakes those of which that has changed, with the users and roles whose powers it concerns; but not
+    /// `looked_after`, over which a pass is under way.
+    pub fn settle_home(&self, looked_after: Option<&str>) {
+        for (name, concerns_powers) in self.home.settle(|| Layout::of(&self.world()).standings()) {
+            if looked_after != Some(name.as_str()) {
+                self.wake(&Ref::Account(ObjectKey::new("", &name)));
+            }
+            if concerns_powers {
+                let placed = self.index.referring_to(&name);
+                self.wake_all(placed.iter().filter(|of| !matches!(of, Ref::Account(_))));
+            }
+        }
+    }
+
     /// Wakes an object whose deletion had to wait, and whom it concerns that it passes now.
     fn passes_now(&self, of: &Ref, account: &str) {
         self.wake_all(&self.index.partners(of));
@@ -210,8 +235,11 @@ impl Context {
         self.forget(&of);
         self.wake_all(&self.index.deleted::<K>(key));
         if matches!(of, Ref::Account(_)) {
-            // Its brake is gone with it.
+            // Its brake is gone with it, and its way through others.
             self.settle_deletions(&key.name);
+            if self.home.is_settled() {
+                self.settle_home(None);
+            }
         }
         self.config_maps.forget_unnamed(&self.index, named);
     }
@@ -230,6 +258,7 @@ impl Context {
         self.accounts.forget(of);
         if let Ref::Account(key) = of {
             self.sweeps.forget(&key.name);
+            self.home.forget(&key.name);
         }
     }
 
@@ -250,7 +279,7 @@ impl Context {
             ("retries", self.retries.count()),
             ("sweeps", self.sweeps.count()),
         ];
-        own.into_iter().chain(self.accounts.counts()).chain(self.index.counts()).chain(self.memory.counts()).collect()
+        own.into_iter().chain(self.accounts.counts()).chain(self.home.counts()).chain(self.index.counts()).chain(self.memory.counts()).collect()
     }
 
     /// Asks for the first sweep of an account, after which its resources are woken. Tells whether that is still to come: an account that is being deleted

@@ -11,6 +11,7 @@ mod hand_back;
 mod health;
 mod held;
 mod history;
+mod home;
 mod identity;
 mod observe;
 mod pass;

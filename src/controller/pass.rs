@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::api::{Managed, Reason};
+use crate::api::{AWSAccount, Managed, Reason};
 use crate::core::failure::{Effect, Failure};
 use crate::core::names::Arn;
 use crate::core::outcome::{Outcome, Problem};
 
 /// A pause after which something that is busy right now is tried again.
 pub const SOON: Duration = Duration::from_millis(100);
+
+/// How soon that is tried again which failed beside what came through, unless the next pass comes earlier.
+pub const AFTER_FAILURE: Duration = Duration::from_secs(60);
 
 /// How one pass over a resource ended.
 pub enum Pass<K: Managed> {
@@ -64,6 +67,20 @@ impl<K: Managed> Pass<K> {
     pub fn telling_first(mut self, problem: Option<Problem>) -> Self {
         if let (Some(problem), Self::Report { outcome, .. }) = (problem, &mut self) {
             outcome.problems.insert(0, problem);
+        }
+        self
+    }
+}
+
+impl Pass<AWSAccount> {
+    /// The pass, which tells of these failures, too, and is made again soon for them.
+    pub fn with_failures(mut self, failures: &[Failure]) -> Self {
+        if let Self::Report { outcome, retry, .. } = &mut self
+            && !failures.is_empty()
+        {
+            outcome.problems.extend(failures.iter().map(Failure::problem));
+            let pause = retry.as_ref().and_then(|retry| retry.not_before).unwrap_or(AFTER_FAILURE);
+            *retry = Some(Retry::in_a_while(pause.min(AFTER_FAILURE)));
         }
         self
     }

@@ -151,7 +151,7 @@ async fn take_away(
     let (plan, blocked) = plan_removal(removed, &observed, &dependents, how_far);
     let awaited = awaited(removed, &observed, how_far, policies);
     // What is written here, if anything, is Rolebridge's own.
-    apply(gateway, &plan, &mut observed, history, None).await?;
+    apply(gateway, &removed.owner, &plan, &mut observed, history, None).await?;
     if let Some(problem) = blocked {
         return Err(Stop::Blocked(problem));
     }

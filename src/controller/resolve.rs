@@ -7,6 +7,7 @@ use kube::ResourceExt;
 
 use super::context::Context;
 use super::history::History;
+use super::home::ask_once;
 use super::pass::{Pass, Retry, report_with};
 use crate::api::{Managed, Reason};
 use crate::aws::Account;
@@ -40,6 +41,7 @@ pub(super) enum Unresolved {
 /// Finds what a resource refers to: its account, and the ConfigMaps.
 pub(super) async fn resolve<K: Subject>(object: &K, context: &Context) -> Result<Resolved, Unresolved> {
     let at = place(object, context).map_err(Unresolved::Problem)?;
+    ask_once(context, object).await;
     let namespace = object.meta().namespace.as_deref();
     let texts = context.config_maps.texts(&context.index, namespace, object.permissions()).await.map_err(Unresolved::APIServer)?;
     Ok(Resolved { at, texts })

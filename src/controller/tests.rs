@@ -4,6 +4,7 @@ mod brake;
 mod crowded;
 mod guardrails;
 mod hand_back;
+mod home;
 mod lab;
 mod places;
 mod quotes;

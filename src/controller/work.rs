@@ -363,7 +363,7 @@ impl<K: Kind + Subject> Work<'_, K> {
         }
         let Some(seen) = &mut self.observation else { return Ok(()) };
         let before = seen.observed.identity.as_ref().map(|found| found.id.clone());
-        let result = apply(self.account.gateway(), plan, &mut seen.observed, &self.history, self.object.permissions()).await;
+        let result = apply(self.account.gateway(), &self.desired.owner, plan, &mut seen.observed, &self.history, self.object.permissions()).await;
         if result.is_ok() {
             self.done.extend(plan.actions.iter().map(ToString::to_string));
         }

@@ -7,12 +7,13 @@ use tokio::time::Instant;
 use super::cluster::index::Index;
 use super::cluster::kind::Kind;
 use super::state::deletions::{Deletions, Passage};
+use super::state::home::Home;
 use super::state::memory::Memory;
 use crate::api::{AWSAccount, BastionUser, CrossAccountRole};
 use crate::core::brake::Brake;
 use crate::core::desired::owner_tag;
 use crate::core::ownership::is_named;
-use crate::core::world::{Labels, ObjectKey, Ref, SourceKey, World, uid};
+use crate::core::world::{Boundary, Labels, ObjectKey, Operator, Ref, SourceKey, World, uid};
 
 /// The stores, what depends on what in them, and what this process remembers.
 pub struct Snapshot<'a> {
@@ -22,6 +23,8 @@ pub struct Snapshot<'a> {
     pub memory: &'a Memory,
     /// Which deletions pass.
     pub deletions: &'a Deletions,
+    /// The accounts that everything hangs on.
+    pub home: &'a Home,
     /// The ID of this installation, which owner tags name.
     pub installation: &'a str,
 }
@@ -133,5 +136,13 @@ impl World for Snapshot<'_> {
 
     fn namespace_labels(&self, name: &str) -> Option<Labels> {
         self.index.stores().namespace_labels(name)
+    }
+
+    fn operator(&self) -> Operator {
+        self.home.operator()
+    }
+
+    fn boundary(&self, account: &AWSAccount) -> Boundary {
+        self.home.boundary(account)
     }
 }

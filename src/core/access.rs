@@ -76,4 +76,4 @@ fn is_entered(account: &AWSAccount) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -8,6 +8,7 @@ use super::document::Document;
 use super::grants::{AssumableRole, Grant, Intent, roles_of_role, roles_of_user};
 use super::groups::{Membership, memberships};
 use super::guardrails::Guard;
+use super::home::check_powers;
 use super::identity::{DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, RoleSettings};
 use super::listed::LISTED;
 use super::names::{Arn, UniqueID};
@@ -268,6 +269,7 @@ pub fn desired_user(
     problems.extend(guard.name(&IdentityName::User(name.clone()), &path));
     let tags = with_owner(&guard.tags(&user.spec.tags, &mut problems), &owner);
     let permissions = user.spec.permissions.as_ref();
+    problems.extend(check_powers(world, at, permissions, user.spec.groups.as_deref()).err());
     let declared = declared(permissions, &Place { at, path: &path, tags: &tags }, texts, &mut problems);
     let status = user.status();
     let imposed = status.and_then(|status| status.permissions_boundary_arn.as_deref());
@@ -358,6 +360,7 @@ pub fn desired_role(
     problems.extend(too_many_grants(sources.count(), at));
     let of = Ref::Role(ObjectKey::of(role));
     problems.extend(too_many_policies(world, at, &of));
+    problems.extend(check_powers(world, at, role.spec.permissions.as_ref(), None).err());
     let declared = declared(role.spec.permissions.as_ref(), &Place { at, path: &path, tags: &tags }, texts, &mut problems);
     let assumes = roles_of_role(world, role, roles_per_source(at));
     if !problems.is_empty() {

@@ -7,9 +7,10 @@ use rolebridge_api::{Condition, Reason};
 const MESSAGE_LENGTH: usize = 2048;
 
 /// Reasons that tell of something that a platform team forbids.
-const VIOLATIONS: [Reason; 4] = [Reason::NamespaceNotAllowed, Reason::TrustNotAllowed, Reason::GroupNotAllowed, Reason::GuardrailViolated];
+const VIOLATIONS: [Reason; 5] =
+    [Reason::NamespaceNotAllowed, Reason::TrustNotAllowed, Reason::GroupNotAllowed, Reason::GuardrailViolated, Reason::BoundaryRequired];
 /// Those of them that are about a user or role as a whole. The others are about one source, or one group.
-pub const VIOLATIONS_OF_THE_WHOLE: [Reason; 2] = [Reason::NamespaceNotAllowed, Reason::GuardrailViolated];
+pub const VIOLATIONS_OF_THE_WHOLE: [Reason; 3] = [Reason::NamespaceNotAllowed, Reason::GuardrailViolated, Reason::BoundaryRequired];
 
 /// Something that keeps a resource from being as declared.
 #[derive(Clone, Debug, PartialEq, Eq)]

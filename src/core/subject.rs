@@ -8,6 +8,7 @@ use super::desired::{Desired, desired_role, desired_user};
 use super::document::Document;
 use super::grants::{Grant, opens_in_console, roles_of_role, roles_of_user};
 use super::guardrails::Guard;
+use super::home::has_powers;
 use super::identity::IdentityName;
 use super::listed::{LISTED, count};
 use super::names::{Arn, Path, UniqueID, switch_role_url};
@@ -55,6 +56,11 @@ pub trait Subject: Managed {
 
     /// What it says of permissions, if anything.
     fn permissions(&self) -> Option<&Permissions>;
+
+    /// Whether it declares anything that it could use against its account.
+    fn has_powers(&self) -> bool {
+        has_powers(self.permissions(), None)
+    }
 
     /// What it wants of AWS. `texts` are the ConfigMaps that its permissions name.
     ///
@@ -152,6 +158,10 @@ impl Subject for BastionUser {
 
     fn permissions(&self) -> Option<&Permissions> {
         self.spec.permissions.as_ref()
+    }
+
+    fn has_powers(&self) -> bool {
+        has_powers(self.permissions(), self.spec.groups.as_deref())
     }
 
     fn desired(&self, world: &dyn World, at: &ResolvedAccount, texts: &ConfigTexts, installation: &str) -> Result<Desired, Vec<Problem>> {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::document::Document;
+use super::names::Arn;
 use rolebridge_api::{AWSAccount, BastionUser, CrossAccountRole, Managed};
 
 /// Namespace and name of an object.
@@ -115,6 +117,30 @@ impl fmt::Display for Ref {
 /// Labels of a namespace or other object.
 pub type Labels = BTreeMap<String, String>;
 
+/// Who the operator is by its own credentials.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Operator {
+    /// Nobody has been able to tell yet.
+    #[default]
+    Unknown,
+    /// It has no credentials of its own.
+    Nobody,
+    /// This user, or this session of a role, as STS says.
+    Is(Arn),
+}
+
+/// What is known of a policy that is to be the boundary of all users and roles of an account.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Boundary {
+    /// It was not read yet.
+    #[default]
+    Unread,
+    /// There is no such policy.
+    Missing,
+    /// Its document, as of its default version.
+    Read(Document),
+}
+
 /// What the decisions may look at. Every store behind it has synced before the first question is asked.
 pub trait World: Send + Sync {
     /// Every AWSAccount.
@@ -152,4 +178,8 @@ pub trait World: Send + Sync {
     fn is_held(&self, of: &Ref) -> bool;
     /// The labels of a namespace, or None where there is no such namespace.
     fn namespace_labels(&self, name: &str) -> Option<Labels>;
+    /// Who the operator is by its own credentials, with which it assumes management roles.
+    fn operator(&self) -> Operator;
+    /// What is known of the policy that `guardrails.permissionsBoundaryARN` of an AWSAccount names.
+    fn boundary(&self, account: &AWSAccount) -> Boundary;
 }

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::{
+    aws_calls::Call,
     http::send_json,
     sandbox::{Sandbox, Server},
     tools::Tool,
@@ -60,31 +61,6 @@ impl fmt::Debug for Credentials {
             .field("access_key_id", &self.access_key_id)
             .finish_non_exhaustive()
     }
-}
-
-/// A call that the simulator has answered (or was made to fail).
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Call {
-    /// Grows by one with each call.
-    pub seq: u64,
-    /// RFC 3339.
-    pub at: String,
-    /// The caller's account; nothing for an anonymous or unknown caller.
-    pub account: Option<String>,
-    /// `iam`, `sts` or `s3`.
-    pub service: String,
-    /// Such as `CreateRole`.
-    pub operation: String,
-    /// The caller's ARN.
-    pub principal: Option<String>,
-    /// The parameters of the request, without secrets.
-    pub parameters: BTreeMap<String, String>,
-    /// HTTP status that the client got; 0 when it got none.
-    pub status: u16,
-    /// The error code of AWS, such as `EntityAlreadyExists`; nothing for success.
-    pub code: Option<String>,
-    /// The fault that this call met.
-    pub fault: Option<u64>,
 }
 
 /// Everything that the accounts hold, without secrets.

@@ -20,6 +20,7 @@
 
 pub mod api_gate;
 pub mod audit;
+pub mod aws_calls;
 pub mod aws_gate;
 pub mod aws_sim;
 pub mod charts;
@@ -35,6 +36,7 @@ pub mod wait;
 
 pub use api_gate::ApiGate;
 pub use audit::Write;
+pub use aws_calls::Call;
 pub use aws_gate::{AwsGate, Shown};
 pub use aws_sim::{AwsSim, Credentials};
 pub use cluster::{Testbed, TestbedOptions};

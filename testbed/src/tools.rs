@@ -169,12 +169,15 @@ impl Recipe {
                 build_command(go, "Go 1.26 or newer, from https://go.dev/dl")
             }),
             Self::Cargo { .. } => {
-                // Shared between versions of the source: cargo itself knows what has to be compiled again.
+                // What it depends on is shared between versions of the source. It itself is compiled again: cargo goes by the age of files, and takes what
+                // another clone has built from other ones for fresh.
                 let target = cache.join("target");
-                let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-                cargo.current_dir(&folder).env_remove("CARGO_BUILD_TARGET");
-                cargo.args(["build", "--release", "--locked", "--bin", name, "--target-dir"]).arg(&target);
-                build_command(cargo, "Rust, from https://rustup.rs, and a C compiler (`cc`)")?;
+                for what in [["clean", "--package"], ["build", "--bin"]] {
+                    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+                    cargo.current_dir(&folder).env_remove("CARGO_BUILD_TARGET");
+                    cargo.args(what).args([name, "--release", "--locked", "--target-dir"]).arg(&target);
+                    build_command(cargo, "Rust, from https://rustup.rs, and a C compiler (`cc`)")?;
+                }
                 publish(entry, name, |to| fs::copy(target.join("release").join(name), to).map(drop).context("copying the binary"))
             }
             Self::Python { module, .. } => {

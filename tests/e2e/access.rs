@@ -1,11 +1,7 @@
 //! How the operator gets into accounts, and what each account says of itself.
 
 use anyhow::{Context, Result, ensure};
-use rolebridge_testbed::{
-    Credentials, Seen,
-    aws_sim::{Call, Fault},
-    charts, wait_for_absence,
-};
+use rolebridge_testbed::{Call, Credentials, Seen, aws_sim::Fault, charts, wait_for_absence};
 use serde_json::json;
 
 use crate::support::{Account, INSTALLATION, Tenant, World, assert_told, bastion_user, condition, cross_account_role, manifest, new_key, role};

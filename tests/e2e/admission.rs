@@ -234,6 +234,46 @@ async fn a_brake_for_deletions_has_a_share_and_a_number() -> Result<()> {
 }
 
 #[tokio::test]
+async fn guardrails_are_patterns_that_can_match_and_agree_with_the_defaults() -> Result<()> {
+    let with = |fields: &str| account(&format!("accountID: '222222222222', access: {{ambient: {{}}}}, allowedNamespaces: {{from: All}}, {fields}"));
+    let guarded = |guardrail: &str| with(&format!("guardrails: {{{guardrail}}}"));
+    let (here, elsewhere) = ("arn:aws:iam::222222222222:policy/boundary", "arn:aws:iam::333333333333:policy/boundary");
+    let of_the_account = "a permissions boundary is a policy of the account itself or of AWS";
+    refused(&[
+        (guarded("requiredPathPrefix: teams"), &["spec.guardrails.requiredPathPrefix", "begins and ends with a slash"]),
+        (guarded("permissionsBoundaryARN: boundary"), &["spec.guardrails.permissionsBoundaryARN", "at least 20"]),
+        (guarded(&format!("permissionsBoundaryARN: '{elsewhere}'")), &["spec.guardrails.permissionsBoundaryARN", of_the_account]),
+        (with(&format!("defaults: {{permissionsBoundaryARN: '{elsewhere}'}}")), &["spec.defaults.permissionsBoundaryARN", of_the_account]),
+        (
+            with(&format!("guardrails: {{permissionsBoundaryARN: '{here}'}}, defaults: {{permissionsBoundaryARN: '{here}-2'}}")),
+            &["spec.defaults.permissionsBoundaryARN", "leave defaults.permissionsBoundaryARN out"],
+        ),
+        (
+            with("guardrails: {maxSessionDuration: 2h}, defaults: {maxSessionDuration: 2h1m}"),
+            &["spec.defaults.maxSessionDuration", "longer than guardrails.maxSessionDuration allows"],
+        ),
+        (guarded("allowedPolicies: [ReadOnlyAccess]"), &["spec.guardrails.allowedPolicies[0]", "a pattern is the ARN of a policy"]),
+        (guarded("policyDocumentSources: [Secret]"), &["spec.guardrails.policyDocumentSources[0]", "supported values", "ConfigMap"]),
+        (guarded("allowedServices: [Lambda]"), &["spec.guardrails.allowedServices[0]", "for example lambda.amazonaws.com"]),
+        (guarded("allowedIdentityProviders: [github]"), &["spec.guardrails.allowedIdentityProviders[0]", "a pattern is the ARN of a provider"]),
+        (guarded("allowedTagKeys: ['a,b']"), &["spec.guardrails.allowedTagKeys[0]", "a pattern of tag keys"]),
+        (guarded("allowedRoleNames: ['a b']"), &["spec.guardrails.allowedRoleNames[0]", "a pattern of names"]),
+        (guarded("reservedNames: ['/a']"), &["spec.guardrails.reservedNames[0]", "a pattern of names"]),
+        (guarded("maxSessionDuration: 13h"), &["spec.guardrails.maxSessionDuration", "from 1h to 12h"]),
+        (guarded("onViolation: Delete"), &["spec.guardrails.onViolation", "supported values", "Disable"]),
+        (with("defaults: {tags: {'rolebridge.io/owner': me}}"), &["spec.defaults.tags", "reserved"]),
+    ])
+    .await?;
+    // What the documentation shows is taken.
+    let taken = format!(
+        "guardrails: {{allowedPolicies: ['arn:aws:iam::aws:policy/*ReadOnlyAccess', '*'], allowedServices: ['*.amazonaws.com'], allowedTagKeys: ['team', 'app/*'], \
+         allowedIdentityProviders: ['arn:aws:iam::*:oidc-provider/oidc.eks.*'], reservedNames: [], permissionsBoundaryARN: '{here}', maxSessionDuration: 2h}}, \
+         defaults: {{permissionsBoundaryARN: '{here}', maxSessionDuration: 1h30m}}"
+    );
+    World::shared().await?.tenant().await?.stored(&with(&taken)).await.map(drop)
+}
+
+#[tokio::test]
 async fn an_account_has_one_kind_of_access() -> Result<()> {
     let one = "set exactly one of ambient, assumeRole and secretRef";
     let through = |via: &str, fields: &str| {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
 use rolebridge_testbed::{
-    ApiGate, Operator, Seen,
-    aws_sim::{Call, Fault, FaultKind, FaultWhen},
+    ApiGate, Call, Operator, Seen,
+    aws_sim::{Fault, FaultKind, FaultWhen},
 };
 
 use crate::{
@@ -94,7 +94,7 @@ fn interruptions(world: &World) -> usize {
 /// What happened to one user.
 fn concerning<'c>(calls: &'c [Call], user: &str) -> Vec<&'c str> {
     let of_user = calls.iter().filter(|call| call.parameters.get("UserName").is_some_and(|name| name == user));
-    of_user.map(|call| call.operation.as_str()).filter(|operation| !operation.starts_with("Get") && !operation.starts_with("List")).collect()
+    of_user.filter(|call| !call.is_read()).map(|call| call.operation.as_str()).collect()
 }
 
 #[tokio::test]

@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 
 use crate::support::{INSTALLATION, Own, World, bootstrap, condition, management_role, new_key, role, trusted};
 
+/// The account of the operator.
+const OPERATOR: &str = "444444444444";
 const UTILS: &str = "111111111111";
 const TEAMS: &str = "333333333333";
-const OPERATOR: &str = "arn:aws:iam::111111111111:user/rolebridge-operator";
+const OPERATOR_ARN: &str = "arn:aws:iam::444444444444:user/rolebridge-operator";
 const S3_LIST_ROLE: &str = "arn:aws:iam::222222222222:role/s3-list-role";
 
 fn example(path: &str) -> PathBuf {
@@ -34,20 +36,20 @@ fn in_the_example(_account: &str) -> Result<[String; 2]> {
 
 /// Those of `rolebridge bootstrap`.
 fn from_bootstrap(account: &str) -> Result<[String; 2]> {
-    management_role(account, OPERATOR, "rolebridge-classic-example", None)
+    management_role(account, OPERATOR_ARN, "rolebridge-classic-example", None)
 }
 
-/// What a person does once: a management role in each account, and a user for the operator in utils.
+/// What a person does once: a management role in each account, and a user for the operator in an account of its own.
 async fn prepare(world: &World, management_role: ManagementRoleOf) -> Result<Credentials> {
-    let utils = world.administrator_of(UTILS).await?;
-    utils.create_user().user_name("rolebridge-operator").send().await?;
+    let operator = world.administrator_of(OPERATOR).await?;
+    operator.create_user().user_name("rolebridge-operator").send().await?;
     let permissions = document("operator-permissions.json")?;
-    utils.put_user_policy().user_name("rolebridge-operator").policy_name("assume-management-roles").policy_document(permissions).send().await?;
+    operator.put_user_policy().user_name("rolebridge-operator").policy_name("assume-management-roles").policy_document(permissions).send().await?;
     for account in [UTILS, "222222222222"] {
         let iam = world.administrator_of(account).await?;
         put_management_role(&iam, management_role(account)?).await?;
     }
-    new_key(&utils, "rolebridge-operator").await
+    new_key(&operator, "rolebridge-operator").await
 }
 
 async fn put_management_role(iam: &aws_sdk_iam::Client, [trust, permissions]: [String; 2]) -> Result<()> {
@@ -282,7 +284,7 @@ async fn tenants_of_the_example_get_what_the_guardrails_of_their_account_leave_t
     let world = &stage.world;
     let teams = world.administrator_of(TEAMS).await?;
     let boundary = "arn:aws:iam::333333333333:policy/rolebridge-boundary";
-    let limits = ["--operator-principal", OPERATOR, "--path-prefix", "/teams/", "--permissions-boundary", boundary];
+    let limits = ["--operator-principal", OPERATOR_ARN, "--path-prefix", "/teams/", "--permissions-boundary", boundary];
     put_boundary(&teams, "multi-tenant", &limits).await?;
     let own = ["--account-id", TEAMS, "--installation", INSTALLATION, "--external-id", "rolebridge-multi-tenant-example"];
     let printed = bootstrap(&[own.as_slice(), &limits].concat()).await?;
@@ -356,7 +358,12 @@ async fn nobody_in_the_single_account_of_the_example_becomes_the_operator() -> R
     let stage = Stage::set().await?;
     let world = &stage.world;
     let boundary = "arn:aws:iam::111111111111:policy/rolebridge-boundary";
-    put_boundary(&stage.utils, "single-account", &["--operator-principal", OPERATOR, "--permissions-boundary", boundary]).await?;
+    put_boundary(
+        &stage.utils,
+        "single-account",
+        &["--operator-principal", "arn:aws:iam::111111111111:user/rolebridge-operator", "--permissions-boundary", boundary],
+    )
+    .await?;
     let before = stage.apply("single-account").await?;
 
     let (on_call, operations) = ("arn:aws:iam::111111111111:role/on-call", "arn:aws:iam::111111111111:role/operations");

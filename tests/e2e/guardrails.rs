@@ -47,7 +47,10 @@ fn rules(account: impl Fn(usize) -> String) -> Vec<Rule> {
             &format!("permissionsBoundaryARN: '{}'", account(1)),
             &["spec.permissionsBoundaryARN", "guardrails.permissionsBoundaryARN", "take the field out"],
         ),
-        all("allowedPolicies: ['arn:aws:iam::aws:policy/*ReadOnlyAccess']", &["spec.permissions.attachedPolicies", "AdministratorAccess", "guardrails.allowedPolicies"]),
+        all(
+            "allowedPolicies: ['arn:aws:iam::aws:policy/*ReadOnlyAccess']",
+            &["spec.permissions.attachedPolicies", "AdministratorAccess", "guardrails.allowedPolicies"],
+        ),
         all("policyDocumentSources: [Spec]", &["inlinePolicies[from-config-map]", "guardrails.policyDocumentSources"]),
         all("allowedTagKeys: [team]", &["spec.tags", "owner", "guardrails.allowedTagKeys"]),
         all("allowedRoleNames: ['app-*']", &["spec.roleName", "service-app", "guardrails.allowedRoleNames"]),

@@ -14,7 +14,8 @@ use rolebridge_testbed::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    Account, Counts, INSTALLATION, LIST, Rights, Tenant, World, assert_told, bastion_user, condition, config_map, cross_account_role, new_key, role,
+    Account, Counts, INSTALLATION, LIST, Rights, Tenant, World, assert_told, bastion_user, condition, config_map, cross_account_role, made_for,
+    new_key, role,
 };
 
 const NOBODY: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"}}"#;
@@ -170,6 +171,12 @@ async fn everything_is_handed_back_and_stays_in_aws_as_it_is() -> Result<()> {
     assert_said(&done, true, &words[..3].iter().map(String::as_str).chain(["take its finalizer off", "done"]).collect::<Vec<_>>())?;
     let (writes, _) = world.counts_in(&accounts, since).await?;
     assert_eq!(writes, [("UntagPolicy", 1), ("UntagRole", 1), ("UntagUser", 1)].map(|(name, count)| (name.to_owned(), count)).into());
+    for (account, resource) in [(&scene.utils, "BastionUser", "alice"), (&scene.prod, "CrossAccountRole", "reader")]
+        .map(|(account, kind, name)| (account, format!("{kind}/{}/{name}", scene.tenant.namespace)))
+    {
+        let calls = world.calls_in(account, since).await?;
+        ensure!(calls.iter().filter(|call| !call.is_read()).all(|call| made_for(call) == Some(&*resource)), "{calls:#?}");
+    }
     ensure!(role(&scene.before[1], "theirs") == role(&scene.state().await?[1], "theirs"));
     scene.is_handed_back().await?;
     scene.is_let_go().await?;

@@ -9,8 +9,8 @@ use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
 use rolebridge::api::Managed;
 use rolebridge_testbed::{
-    AwsSim, Seen,
-    aws_sim::{Call, Fault, FaultKind, RateLimit, Throttling},
+    AwsSim, Call, Seen,
+    aws_sim::{Fault, FaultKind, RateLimit, Throttling},
 };
 use serde_json::json;
 

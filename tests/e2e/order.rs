@@ -13,10 +13,7 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams},
 };
 use rolebridge::api::{AWSAccount, Managed};
-use rolebridge_testbed::{
-    Seen, TestbedOptions,
-    aws_sim::{Call, Settings},
-};
+use rolebridge_testbed::{Call, Seen, TestbedOptions, aws_sim::Settings};
 use serde_json::{Value, json};
 
 use crate::{

@@ -54,7 +54,7 @@ async fn row_11_a_name_that_is_taken_at_another_path_is_a_conflict() -> Result<(
 async fn row_11_policies_that_were_made_for_a_name_that_is_taken_go_with_their_resource() -> Result<()> {
     let world = World::with_operator().await?;
     let tenant = world.tenant().await?;
-    let prod = tenant.ready_account("prod", "").await?;
+    let prod = tenant.ready_account("prod", "guardrails: {reservedNames: []}").await?;
     prod.iam.create_role().role_name("plain").path("/theirs/").assume_role_policy_document(NOBODY).send().await?;
     let before = tenant.state(&prod).await?;
     let with_policy = |name: &str, role_name: &str| {

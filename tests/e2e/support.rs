@@ -20,8 +20,8 @@ use kube::{
 use rolebridge::api::{Condition, Managed};
 use rolebridge::core::bootstrap::{ManagementRole, OperatorPolicy, Parameters};
 use rolebridge_testbed::{
-    ApiGate, AwsGate, Credentials, Operator, Testbed, TestbedOptions, aws_sim::AccountState, aws_sim::Call, aws_sim::REGION, aws_sim::WebIdentity,
-    charts, command::output, run,
+    ApiGate, AwsGate, Call, Credentials, Operator, Testbed, TestbedOptions, aws_sim::AccountState, aws_sim::REGION, aws_sim::WebIdentity, charts,
+    command::output, run,
 };
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -38,7 +38,7 @@ pub use pool::Own;
 pub use tenant::Tenant;
 
 /// The account of the operator's own IAM user.
-const OPERATOR_ACCOUNT: &str = "900000000000";
+pub const OPERATOR_ACCOUNT: &str = "900000000000";
 /// The management role in every account of the tests.
 const MANAGEMENT_ROLE: &str = "rolebridge";
 /// The installation that the operator's owner tags name.
@@ -197,8 +197,7 @@ impl World {
         let (mut writes, mut reads) = (Counts::new(), Counts::new());
         for call in self.testbed.aws.calls(since).await? {
             if accounts.iter().any(|account| is_managed(account, &call)) {
-                let reading = call.operation.starts_with("Get") || call.operation.starts_with("List");
-                *if reading { &mut reads } else { &mut writes }.entry(call.operation).or_default() += 1;
+                *if call.is_read() { &mut reads } else { &mut writes }.entry(call.operation).or_default() += 1;
             }
         }
         Ok((writes, reads))
@@ -479,6 +478,13 @@ pub fn trusted(role: &Value) -> Vec<String> {
         allowing.flat_map(|statement| list(&statement["Principal"]["AWS"])).map(|name| name.as_str().unwrap_or_default().to_owned()).collect();
     names.sort();
     names
+}
+
+/// The resource that a call was made for, as its user agent says: `kind/namespace/name`.
+pub fn made_for(call: &Call) -> Option<&str> {
+    let told = call.user_agent.as_deref()?.strip_prefix("rolebridge (")?.strip_prefix(INSTALLATION)?.strip_prefix("; ")?;
+    let (resource, of_sdk) = told.split_once(") ")?;
+    of_sdk.starts_with("aws-sdk-rust/").then_some(resource)
 }
 
 /// A manifest of a kind of ours as YAML in one line; `spec` is a flow mapping.

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail, ensure};
 use aws_sdk_iam::types::Tag;
 use futures::{StreamExt, TryStreamExt, stream};
 use rolebridge::core::identity::ASSUME_POLICY;
-use rolebridge_testbed::aws_sim::{AccountState, Call, Fault, FaultKind};
-use rolebridge_testbed::{AwsGate, Seen, Shown};
+use rolebridge_testbed::aws_sim::{AccountState, Fault, FaultKind};
+use rolebridge_testbed::{AwsGate, Call, Seen, Shown};
 use serde_json::{Value, json};
 
 use crate::support::{Account, Counts, LIST, Tenant, World, bastion_user, cross_account_role, once};

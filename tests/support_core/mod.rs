@@ -12,7 +12,7 @@ use rolebridge::core::names::UniqueID;
 use rolebridge::core::naming::{selects, sources_named};
 use rolebridge::core::observed::Observed;
 use rolebridge::core::permissions::{ConfigText, ConfigTexts, config_references};
-use rolebridge::core::world::{Labels, ObjectKey, Ref, SourceKey, World};
+use rolebridge::core::world::{Boundary, Labels, ObjectKey, Operator, Ref, SourceKey, World};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -287,6 +287,15 @@ impl World for Cluster {
 
     fn namespace_labels(&self, name: &str) -> Option<Labels> {
         self.namespaces.get(name).cloned()
+    }
+
+    fn operator(&self) -> Operator {
+        // It is in none of these accounts.
+        Operator::Nobody
+    }
+
+    fn boundary(&self, _: &AWSAccount) -> Boundary {
+        Boundary::Unread
     }
 }
 

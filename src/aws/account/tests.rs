@@ -4,7 +4,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::{SharedCredentialsProvider, future};
 
 use super::*;
-use crate::test_server::{ACCOUNT, Reply, Server, ambient, error, success};
+use crate::test_server::{ACCOUNT, Reply, Server, ambient, error, owner, success};
 use crate::{AccessConfig, LimitsConfig, SecretEntries, Secrets};
 use rolebridge_core::action::Action;
 use rolebridge_core::failure::Effect;
@@ -109,7 +109,7 @@ async fn statement_27_the_management_role_is_assumed_once_for_all_calls() {
     });
     let account = Account::new(&server.base(), by_role("s3cret-id"), None).unwrap();
     account.verify().await.unwrap();
-    account.gateway().execute(&delete_role()).await.unwrap();
+    account.gateway().execute(&delete_role(), &owner()).await.unwrap();
     assert_eq!(server.actions(), ["AssumeRole", "GetCallerIdentity", "DeleteRole"]);
     let request = &server.requests()[0];
     assert_eq!(request.get("RoleArn"), Some("arn:aws:iam::111111111111:role/manager"));
@@ -123,11 +123,13 @@ async fn a_management_role_that_cannot_be_assumed_is_named_and_nothing_was_chang
     let server =
         Server::start(|_| error(403, "AccessDenied", "User: arn:aws:iam::999999999999:user/operator is not authorized to perform: sts:AssumeRole"));
     let account = Account::new(&server.base(), by_role("s3cret-id"), None).unwrap();
-    let failure = account.gateway().execute(&delete_role()).await.unwrap_err();
+    let failure = account.gateway().execute(&delete_role(), &owner()).await.unwrap_err();
     assert_eq!((failure.reason, failure.effect), (Reason::AccessDenied, Effect::None));
     assert!(failure.message.starts_with("sts:AssumeRole: AccessDenied: User: arn:aws:iam::999999999999:user/operator"), "{}", failure.message);
     assert!(failure.message.contains("arn:aws:iam::111111111111:role/manager"), "{}", failure.message);
     assert_eq!(server.actions(), ["AssumeRole"]);
+    let agent = server.requests()[0].headers("user-agent").concat();
+    assert!(agent.starts_with("aws-sdk-rust/"), "a session is for all resources: {agent}");
 }
 
 #[tokio::test]
@@ -149,7 +151,7 @@ async fn while_sts_is_out_of_order_nothing_is_changed_and_it_goes_away_by_itself
     for reply in [|| error(503, "ServiceUnavailable", ""), || Reply::Reset, html, cut, || error(400, "Throttling", "")] {
         let server = Server::start(move |_| reply());
         let account = Account::new(&server.base(), by_role("s3cret-id"), None).unwrap();
-        let failure = account.gateway().execute(&delete_role()).await.unwrap_err();
+        let failure = account.gateway().execute(&delete_role(), &owner()).await.unwrap_err();
         assert_eq!((failure.reason, failure.effect), (Reason::AWSUnavailable, Effect::None), "{}", failure.message);
     }
 }
@@ -167,7 +169,7 @@ async fn permits_end_with_the_slots_and_with_the_budget() {
     account.try_permit(&role("c")).unwrap_err();
     for _ in 0..4 {
         // Twice the burst: what has begun goes on.
-        account.gateway().execute(&delete_role()).await.unwrap();
+        account.gateway().execute(&delete_role(), &owner()).await.unwrap();
     }
     drop(permits);
     let wait = account.try_permit(&role("d")).unwrap_err();
@@ -223,7 +225,7 @@ async fn an_account_is_entered_by_the_session_of_another_and_that_session_is_sha
     let (first, second) = (behind().await, behind().await);
     for account in [&first, &second] {
         account.verify().await.unwrap();
-        account.gateway().execute(&delete_role()).await.unwrap();
+        account.gateway().execute(&delete_role(), &owner()).await.unwrap();
     }
     assert_eq!(server.actions(), ["AssumeRole", "AssumeRole", "GetCallerIdentity", "DeleteRole", "AssumeRole", "GetCallerIdentity", "DeleteRole"]);
     let external_ids: Vec<_> = server.requests().iter().filter_map(|request| request.get("ExternalId").map(str::to_owned)).collect();
@@ -286,7 +288,7 @@ async fn the_keys_of_a_secret_are_read_once_for_many_calls_and_lead_further() {
     let base = server.base_with(secrets.clone());
     let gate = Arc::new(Account::new(&base, by_secret("keys"), None).unwrap());
     gate.verify().await.unwrap();
-    gate.gateway().execute(&delete_role()).await.unwrap();
+    gate.gateway().execute(&delete_role(), &owner()).await.unwrap();
     let behind = Account::new(&base, by_role("of-behind"), Some(gate)).unwrap();
     behind.verify().await.unwrap();
     assert_eq!(server.actions(), ["GetCallerIdentity", "DeleteRole", "AssumeRole", "GetCallerIdentity"]);

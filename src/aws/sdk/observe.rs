@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_iam::types::AttachedPermissionsBoundary;
+use aws_sdk_iam::types::{AttachedPermissionsBoundary, Policy};
 
 use super::super::errors::existing;
 use super::reply::{document, oldest_first, path, session_seconds, tags, unreadable, value};
@@ -148,9 +148,7 @@ impl Sdk {
 
     async fn managed_policy(&self, arn: &Arn) -> Result<Option<ObservedPolicy>, Failure> {
         const OPERATION: &str = "iam:GetPolicy";
-        let Some(answer) = existing(self.call(OPERATION, self.iam.get_policy().policy_arn(arn.as_str()).send()).await)? else { return Ok(None) };
-        let policy = answer.policy().ok_or_else(|| unreadable(OPERATION, "there is no policy in it"))?;
-        let default_version = policy.default_version_id().ok_or_else(|| unreadable(OPERATION, "DefaultVersionId is missing"))?.to_owned();
+        let Some((policy, default_version)) = self.policy(arn).await? else { return Ok(None) };
         let mut versions = self.policy_versions(arn).await?;
         versions.retain(|version| *version != default_version);
         let managed = ManagedPolicy {
@@ -158,11 +156,28 @@ impl Sdk {
             name: value(OPERATION, "PolicyName", policy.policy_name().unwrap_or_default())?,
             path: path(&format!("policy {arn}"), policy.path().unwrap_or_default())?,
             description: policy.description().unwrap_or_default().to_owned(),
-            document: self.policy_document(arn, &default_version).await?,
+            document: self.document_of(arn, &default_version).await?,
             tags: tags(policy.tags()),
         };
         let id = value(OPERATION, "PolicyId", policy.policy_id().unwrap_or_default())?;
         Ok(Some(ObservedPolicy { id, policy: managed, default_version, other_versions: versions }))
+    }
+
+    /// The document of a policy, if there is one, as of its default version.
+    pub(super) async fn default_document(&self, arn: &Arn) -> Result<Option<Document>, Failure> {
+        Ok(match self.policy(arn).await? {
+            Some((_, version)) => Some(self.document_of(arn, &version).await?),
+            None => None,
+        })
+    }
+
+    /// A policy, if there is one, and the ID of its default version.
+    async fn policy(&self, arn: &Arn) -> Result<Option<(Policy, String)>, Failure> {
+        const OPERATION: &str = "iam:GetPolicy";
+        let Some(answer) = existing(self.call(OPERATION, self.iam.get_policy().policy_arn(arn.as_str()).send()).await)? else { return Ok(None) };
+        let policy = answer.policy().ok_or_else(|| unreadable(OPERATION, "there is no policy in it"))?;
+        let default_version = policy.default_version_id().ok_or_else(|| unreadable(OPERATION, "DefaultVersionId is missing"))?;
+        Ok(Some((policy.clone(), default_version.to_owned())))
     }
 
     /// The names of the groups that a user is in. A user that does not exist is in none.
@@ -175,7 +190,7 @@ impl Sdk {
     }
 
     /// The document of one version of a policy.
-    async fn policy_document(&self, arn: &Arn, version: &str) -> Result<Document, Failure> {
+    async fn document_of(&self, arn: &Arn, version: &str) -> Result<Document, Failure> {
         const OPERATION: &str = "iam:GetPolicyVersion";
         let request = self.iam.get_policy_version().policy_arn(arn.as_str()).version_id(version);
         let answer = self.call(OPERATION, request.send()).await?;

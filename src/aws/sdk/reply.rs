@@ -63,7 +63,7 @@ pub(crate) fn unreadable(operation: &str, what: &str) -> Failure {
 }
 
 /// A value of a type whose values are checked.
-pub(super) fn value<T: FromStr<Err = NameError>>(operation: &str, field: &str, text: &str) -> Result<T, Failure> {
+pub(in super::super) fn value<T: FromStr<Err = NameError>>(operation: &str, field: &str, text: &str) -> Result<T, Failure> {
     text.parse().map_err(|error: NameError| unreadable(operation, &format!("{field}: {error}")))
 }
 

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use crate::Account;
-use crate::test_server::{Reply, Request, Server, ambient, error, error_text, success, success_text};
+use crate::test_server::{Reply, Request, Server, ambient, error, error_text, owner, success, success_text};
 use rolebridge_api::Reason;
 use rolebridge_core::action::{Action, Dependent, Receipt, Tagged};
 use rolebridge_core::document::Document;
@@ -103,7 +103,10 @@ async fn observe(server: &Server, who: &IdentityName, policies: &[Arn]) -> Resul
 }
 
 async fn execute(server: &Server, action: Action) -> Result<Receipt, Failure> {
-    account(server).await.gateway().execute(&action).await
+    let result = account(server).await.gateway().execute(&action, &owner()).await;
+    let names_owner = |request: &Request| request.headers("user-agent").concat().starts_with("rolebridge (one; CrossAccountRole/data/reader) ");
+    assert!(server.requests().iter().all(names_owner), "{:?}", server.requests());
+    result
 }
 
 #[tokio::test]
@@ -204,7 +207,7 @@ async fn an_answer_that_does_not_come_in_time_is_neither() {
     let account = Account::new(&server.impatient(), ambient(), None).unwrap();
     let failure = account.gateway().observe(&scope(&role(), &[])).await.unwrap_err();
     assert_eq!((failure.reason, failure.effect), (Reason::AWSUnavailable, Effect::None));
-    let failure = account.gateway().execute(&Action::DeleteIdentity(role())).await.unwrap_err();
+    let failure = account.gateway().execute(&Action::DeleteIdentity(role()), &owner()).await.unwrap_err();
     assert_eq!((failure.reason, failure.effect), (Reason::AWSUnavailable, Effect::Unknown));
     assert_eq!(failure.message, "iam:DeleteRole: no answer from AWS in time");
     assert_eq!(server.actions(), ["GetRole", "DeleteRole"]);

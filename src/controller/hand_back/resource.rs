@@ -121,7 +121,7 @@ async fn free_in_aws<K: Kind + Subject>(context: &Context, object: &K, is_dry_ru
     let things = unseen(&observed, object.likely_policies(&context.world(), &at));
     let unproven = history.unproven(things);
     if !is_dry_run {
-        apply(account.gateway(), &plan, &mut observed, &history, None).await?;
+        apply(account.gateway(), &target.owner, &plan, &mut observed, &history, None).await?;
         if let Some((things, doubt)) = unproven {
             let problem = Problem::new(Reason::Propagating, told(&things, &target.name));
             return Err(Setback { again: Some(look_again(doubt)), ..Setback::from(problem) });

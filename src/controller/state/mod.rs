@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod deeds;
 pub mod deletions;
+pub mod home;
 pub mod liveness;
 pub mod memory;
 pub mod observation;

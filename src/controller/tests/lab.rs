@@ -31,6 +31,7 @@ use crate::core::failure::{Effect, Failure};
 use crate::core::identity::IdentityName;
 use crate::core::names::{Arn, UniqueID};
 use crate::core::observed::{Dependents, Observed, ObservedIdentity, ObservedPolicy, Scope};
+use crate::core::ownership::Owner;
 use crate::core::quotas::Quotas;
 use crate::core::sweep::Sweep;
 use crate::core::world::{ObjectKey, Ref};
@@ -70,6 +71,11 @@ fn store<K: Resource<DynamicType = ()> + Clone + 'static>() -> (Store<K>, Mutex<
 impl Lab {
     /// With the accounts `utils` (111111111111) and `prod` (222222222222), open to all namespaces, and the namespace `data`.
     pub async fn new() -> Self {
+        Self::before_its_first_pass(|_| {}).await
+    }
+
+    /// The same, where something is different before anything is looked at.
+    pub async fn before_its_first_pass(change: impl FnOnce(&Self)) -> Self {
         let (accounts, accounts_writer) = store();
         let (users, users_writer) = store();
         let (roles, roles_writer) = store();
@@ -78,7 +84,6 @@ impl Lab {
         let (queue, woken) = WorkQueue::new();
         let stores = Stores { accounts, users, roles, namespaces, config_maps };
         let (api, aws) = (Arc::<ApiServer>::default(), Arc::<Aws>::default());
-        *aws.trust_policy_size.lock() = 2048;
         let answering = api.clone();
         let service = tower::service_fn(move |request| {
             let api = answering.clone();
@@ -96,6 +101,7 @@ impl Lab {
             woken: Mutex::new(woken),
         };
         let lab = Self { context, api, aws, watches: Arc::new(watches) };
+        change(&lab);
         lab.context.all_listed();
         lab.apply(json!({"kind": "Namespace", "metadata": {"name": "data"}}));
         for (name, id) in [("utils", "111111111111"), ("prod", "222222222222")] {
@@ -360,7 +366,6 @@ type Refused = Box<dyn Fn(&Action) -> bool + Send>;
 type Hook = Box<dyn FnOnce() + Send>;
 
 /// The IAM of all accounts.
-#[derive(Default)]
 pub struct Aws {
     identities: Mutex<BTreeMap<(String, String), ObservedIdentity>>,
     pub policies: Mutex<BTreeMap<Arn, ObservedPolicy>>,
@@ -379,6 +384,30 @@ pub struct Aws {
     pub refused: Mutex<Vec<(Refused, Failure)>>,
     /// Done before the next call.
     pub hook: Mutex<Option<Hook>>,
+    /// Who the operator is, or why STS does not say it: at first in an account of its own that is none of the AWSAccounts.
+    pub own: Mutex<Result<Arn, Failure>>,
+    /// How often it was asked for that.
+    pub asked_own: Mutex<usize>,
+}
+
+impl Default for Aws {
+    fn default() -> Self {
+        let own = "arn:aws:iam::900000000000:user/operator".parse().unwrap();
+        Self {
+            identities: Mutex::default(),
+            policies: Mutex::default(),
+            made: Mutex::default(),
+            trust_policy_size: Mutex::new(2048),
+            slowness: Mutex::default(),
+            reads: Mutex::default(),
+            asked: Mutex::default(),
+            done: Mutex::default(),
+            refused: Mutex::default(),
+            hook: Mutex::default(),
+            own: Mutex::new(Ok(own)),
+            asked_own: Mutex::default(),
+        }
+    }
 }
 
 impl Aws {
@@ -522,6 +551,11 @@ impl Backend for AwsBackend {
     async fn assume_role(&self, _: &Arn, _: Option<&str>) -> Result<Duration, Failure> {
         Ok(Duration::from_secs(3600))
     }
+
+    async fn own_arn(&self) -> Result<Option<Arn>, Failure> {
+        *self.0.asked_own.lock() += 1;
+        self.0.own.lock().clone().map(Some)
+    }
 }
 
 struct AwsAccount {
@@ -567,7 +601,12 @@ impl Gateway for AwsAccount {
         Ok(None)
     }
 
-    async fn execute(&self, action: &Action) -> Result<Receipt, Failure> {
+    async fn policy_document(&self, policy: &Arn) -> Result<Option<Document>, Failure> {
+        self.meter.count();
+        Ok(self.aws.policies.lock().get(policy).map(|found| found.policy.document.clone()))
+    }
+
+    async fn execute(&self, action: &Action, _: &Owner) -> Result<Receipt, Failure> {
         self.meter.count();
         self.aws.answer(self.config.id.as_str(), action)
     }

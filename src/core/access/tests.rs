@@ -4,19 +4,32 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::placement::lookup_account;
-use crate::world::{Labels, ObjectKey, Ref, SourceKey};
+use crate::world::{Boundary, Labels, ObjectKey, Operator, Ref, SourceKey};
 use rolebridge_api::{BastionUser, CrossAccountRole};
 
-/// A cluster that has AWSAccounts only.
-struct Accounts(Vec<Arc<AWSAccount>>);
+/// A cluster that has AWSAccounts only, with what is known of the operator itself and of every boundary.
+#[derive(Default)]
+pub(crate) struct Accounts {
+    pub(crate) accounts: Vec<Arc<AWSAccount>>,
+    pub(crate) operator: Operator,
+    pub(crate) boundary: Boundary,
+}
+
+impl Accounts {
+    /// These, of an operator of which nothing is known.
+    pub(crate) fn of(accounts: &[Value]) -> Self {
+        let accounts = accounts.iter().map(|account| Arc::new(serde_json::from_value(account.clone()).unwrap())).collect();
+        Self { accounts, ..Self::default() }
+    }
+}
 
 impl World for Accounts {
     fn accounts(&self) -> Vec<Arc<AWSAccount>> {
-        self.0.clone()
+        self.accounts.clone()
     }
 
     fn account(&self, name: &str) -> Option<Arc<AWSAccount>> {
-        self.0.iter().find(|account| account.metadata.name.as_deref() == Some(name)).cloned()
+        self.accounts.iter().find(|account| account.metadata.name.as_deref() == Some(name)).cloned()
     }
 
     fn user(&self, _: &ObjectKey) -> Option<Arc<BastionUser>> {
@@ -74,10 +87,18 @@ impl World for Accounts {
     fn namespace_labels(&self, _: &str) -> Option<Labels> {
         None
     }
+
+    fn operator(&self) -> Operator {
+        self.operator.clone()
+    }
+
+    fn boundary(&self, _: &AWSAccount) -> Boundary {
+        self.boundary.clone()
+    }
 }
 
 /// An account that was entered, reached through another one where that is named.
-fn account(name: &str, via: Option<&str>) -> Value {
+pub(crate) fn account(name: &str, via: Option<&str>) -> Value {
     let number = name.bytes().fold(0_u64, |number, byte| number * 31 + u64::from(byte)) % 1_000_000_000;
     let id = format!("{number:012}");
     let access = match via {
@@ -94,7 +115,7 @@ fn account(name: &str, via: Option<&str>) -> Value {
 
 /// The names on the way to `prod`, or why there is none.
 fn way_to_prod(accounts: &[Value]) -> Result<Vec<String>, (Reason, String)> {
-    let world = Accounts(accounts.iter().map(|account| Arc::new(serde_json::from_value(account.clone()).unwrap())).collect());
+    let world = Accounts::of(accounts);
     let to = lookup_account(&world, "prod").unwrap();
     let names = |way: Vec<ResolvedAccount>| way.into_iter().map(|at| at.name).collect();
     access_chain(&world, &to).map(names).map_err(|problem| (problem.reason, problem.message))

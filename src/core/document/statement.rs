@@ -250,6 +250,12 @@ impl<'a> StatementRef<'a> {
         covers(self.actions(), self.not_actions(), |pattern| wildcard_match_ignore_case(pattern, action))
     }
 
+    /// Whether there is no condition at all.
+    #[must_use]
+    pub fn is_unconditional(self) -> bool {
+        self.object.get("Condition").is_none_or(|conditions| conditions.as_object().is_some_and(Map::is_empty))
+    }
+
     /// What `Principal` names of one kind (`AWS`, `Service`, `Federated`, `CanonicalUser`). A bare `"*"` counts as `AWS`: the user guide gives both
     /// forms as equivalent.
     #[must_use]

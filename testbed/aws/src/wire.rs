@@ -105,6 +105,11 @@ impl Call {
         self.signature.as_ref().map(|signature| signature.access_key.as_str())
     }
 
+    /// What the client says of itself.
+    pub fn user_agent(&self) -> Option<&str> {
+        header_text(&self.request.headers, "user-agent")
+    }
+
     /// The error document of this call's protocol.
     pub fn render_failure(&self, failure: &Failure) -> Response<Body> {
         let request_id = &self.request.request_id;

@@ -15,6 +15,7 @@ use rolebridge::core::failure::{Effect, Failure};
 use rolebridge::core::identity::{Identity, IdentityName};
 use rolebridge::core::names::{AccountID, Arn, Partition, UniqueID};
 use rolebridge::core::observed::{Dependents, Observed, Scope};
+use rolebridge::core::ownership::{Earlier, Owner};
 use rolebridge_simulation::iam::{Change, Cloud, View};
 use rolebridge_simulation::random::Random;
 use rolebridge_testbed::{AwsSim, Credentials};
@@ -208,7 +209,8 @@ impl Twins {
     }
 
     pub async fn execute(&mut self, account: &'static str, action: &Action) -> Result<()> {
-        let of_simulator = self.gateway(account).execute(action).await;
+        let owner = Owner { installation: "e2e".into(), resource: "BastionUser/e2e/twin".into(), uid: "twin".into(), earlier: Earlier::TakenOver };
+        let of_simulator = self.gateway(account).execute(action, &owner).await;
         let of_model = self.model_execute(account, action);
         self.learn(&of_simulator, &of_model);
         let outcome = of_simulator.as_ref().map_or_else(|failure| format!("{:?}", failure.reason), |_| "done".into());

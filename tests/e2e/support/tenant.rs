@@ -14,7 +14,7 @@ use rolebridge::api::{AWSAccount, BastionUser, CrossAccountRole, Managed};
 use rolebridge_testbed::{Seen, Write, aws_sim::AccountState, charts, command::output, run};
 use serde_json::{Value, json};
 
-use super::{Account, INSTALLATION, MANAGEMENT_ROLE, World, condition, iam, management_role};
+use super::{Account, INSTALLATION, MANAGEMENT_ROLE, OPERATOR_ACCOUNT, World, condition, iam, management_role};
 
 /// A namespace of its own in a [`World`].
 pub struct Tenant<'w> {
@@ -45,7 +45,15 @@ impl<'w> Tenant<'w> {
 
     /// The same, where the management role trusts this user or role.
     pub async fn account_trusting(&self, name: &str, operator: &str) -> Result<Account> {
-        let account = self.bare_account(name).await?;
+        self.managed_by(self.bare_account(name).await?, operator).await
+    }
+
+    /// The account in which the operator's own user is, with a management role that trusts that user.
+    pub async fn home_account(&self, name: &str) -> Result<Account> {
+        self.managed_by(self.account_with(name, OPERATOR_ACCOUNT.to_owned()).await?, &self.world.operator_arn()).await
+    }
+
+    async fn managed_by(&self, account: Account, operator: &str) -> Result<Account> {
         let [trust, permissions] = management_role(&account.id, operator, &account.external_id, Some(INSTALLATION))?;
         account.iam.create_role().role_name(MANAGEMENT_ROLE).assume_role_policy_document(trust).send().await?;
         account.iam.put_role_policy().role_name(MANAGEMENT_ROLE).policy_name("manage-iam").policy_document(permissions).send().await?;
@@ -54,8 +62,11 @@ impl<'w> Tenant<'w> {
 
     /// The same, still without the management role.
     pub async fn bare_account(&self, name: &str) -> Result<Account> {
+        self.account_with(name, format!("{:012}", 200_000_000_000 + self.world.accounts.fetch_add(1, Ordering::Relaxed))).await
+    }
+
+    async fn account_with(&self, name: &str, id: String) -> Result<Account> {
         let testbed = &self.world.testbed;
-        let id = format!("{:012}", 200_000_000_000 + self.world.accounts.fetch_add(1, Ordering::Relaxed));
         let administrator = testbed.aws.account(&id).await?;
         let iam = iam(testbed, &administrator);
         Ok(Account { name: self.unique(name), external_id: format!("canary-of-{id}"), id, administrator, iam })

@@ -3,7 +3,7 @@
 //! | | what must hold | how it is told |
 //! |---|---|---|
 //! | L1 | what the operator made has its resource, live or being deleted | whenever a resource goes, and whenever something is made |
-//! | L2 | what others made is not written to | before each write; what was exchanged less than a minute ago may be met once more |
+//! | L2 | what others made, or what was made for another resource, is not written to | before each write; what was exchanged less than a minute ago may be met once more |
 //! | L3 | nobody is let in who is not to be | what a write of the operator's adds to who may assume what is declared by what the operator may have seen |
 //! | L4 | whoever is to be let in stays in | what such a write takes away was not declared all the time |
 //!
@@ -18,7 +18,7 @@ use rolebridge::core::action::{Action, Receipt, Tagged};
 use rolebridge::core::failure::Failure;
 use rolebridge::core::identity::CUT_OFF_POLICY;
 use rolebridge::core::names::AccountID;
-use rolebridge::core::ownership::OWNER;
+use rolebridge::core::ownership::{OWNER, Owner};
 use serde_json::Value;
 
 use crate::api_server::ApiServer;
@@ -223,12 +223,20 @@ impl Checker {
     }
 
     /// L2, of a write that is about to take effect.
-    pub fn before_write(&mut self, cloud: &Cloud, account: &AccountID, action: &Action, now: Duration) {
+    pub fn before_write(&mut self, cloud: &Cloud, account: &AccountID, action: &Action, owner: &Owner, now: Duration) {
+        let tags = match action {
+            Action::CreateIdentity(identity) => Some(&identity.tags),
+            Action::CreatePolicy(policy) => Some(&policy.tags),
+            _ => None,
+        };
+        if tags.is_some_and(|tags| tags.get(OWNER) != Some(&owner.resource)) {
+            self.violated("L2", format!("{action} in {account} for {}: its owner tags name another resource", owner.resource));
+        }
         let Some(object) = target(cloud, account, action) else { return };
         let id = unique_id(&object);
         let age = self.age(id, now);
-        if !self.made.contains_key(id) && age > GROUND + self.lag {
-            let what = format!("{action} in {account}: {} ({id}) is somebody else's, since {} s", text(&object, "arn"), age.as_secs());
+        if self.made.get(id) != Some(&owner.resource) && age > GROUND + self.lag {
+            let what = format!("{action} in {account} for {}: that is {}, since {} s", owner.resource, self.told(id), age.as_secs());
             self.violated("L2", what);
         }
     }

@@ -8,10 +8,12 @@ use async_trait::async_trait;
 use rolebridge::api::Reason;
 use rolebridge::aws::{AccountConfig, Backend, BaseConfig, Caller, Gateway, Meter, SecretEntries, Secrets};
 use rolebridge::core::action::{Action, Receipt};
+use rolebridge::core::document::Document;
 use rolebridge::core::failure::{Effect, Failure};
 use rolebridge::core::identity::IdentityName;
 use rolebridge::core::names::Arn;
 use rolebridge::core::observed::{Dependents, Observed, Scope};
+use rolebridge::core::ownership::Owner;
 use rolebridge::core::quotas::Quotas;
 use rolebridge::core::sweep::Sweep;
 use tokio::time::Instant;
@@ -45,6 +47,11 @@ impl Backend for Way {
 
     async fn assume_role(&self, _: &Arn, _: Option<&str>) -> Result<Duration, Failure> {
         Ok(Duration::from_secs(3600))
+    }
+
+    /// It lives in an account of its own, where nobody has anything to look for.
+    async fn own_arn(&self) -> Result<Option<Arn>, Failure> {
+        Ok("arn:aws:sts::900000000000:assumed-role/operator/simulation".parse().ok())
     }
 }
 
@@ -183,10 +190,17 @@ impl Gateway for ToAccount {
         self.call("read the alias".into(), Kind::OfAccount, |state, _| state.cloud.console_alias(&self.config.id)).await
     }
 
-    async fn execute(&self, action: &Action) -> Result<Receipt, Failure> {
+    async fn policy_document(&self, policy: &Arn) -> Result<Option<Document>, Failure> {
+        let scope = Scope { name: None, policies: [policy.clone()].into(), groups: false, pinned: None };
+        let read = |state: &mut State, mut view: Sight| state.cloud.observe(&self.config.id, &scope, view.view());
+        let mut observed = self.call(format!("read the document of {policy}"), Kind::OfAccount, read).await?;
+        Ok(observed.policies.remove(policy).map(|found| found.policy.document))
+    }
+
+    async fn execute(&self, action: &Action, owner: &Owner) -> Result<Receipt, Failure> {
         let act = |state: &mut State, mut view: Sight| {
             let now = state.now();
-            state.checker.before_write(&state.cloud, &self.config.id, action, now);
+            state.checker.before_write(&state.cloud, &self.config.id, action, owner, now);
             let result = state.cloud.execute(&self.config.id, action, view.view());
             state.checker.after_write(&state.cloud, action, &result, now, self.way.life.number);
             state.trace.tell(|| format!("{action:?}"));

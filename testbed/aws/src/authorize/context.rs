@@ -49,7 +49,7 @@ pub fn global_keys(world: &World, call: &Call, caller: &Caller) -> ConditionCont
     if let Some(identity) = &caller.principal.source_identity {
         context.service_keys.insert("aws:sourceidentity".to_owned(), vec![identity.clone()]);
     }
-    if let Some(agent) = call.request.headers.get("user-agent").and_then(|value| value.to_str().ok()) {
+    if let Some(agent) = call.user_agent() {
         context.service_keys.insert("aws:useragent".to_owned(), vec![agent.to_owned()]);
     }
     context

@@ -30,6 +30,9 @@ pub struct Entry {
     pub principal: Option<String>,
     /// Parameters without secrets.
     pub parameters: BTreeMap<String, String>,
+    /// What the client says of itself in the header `User-Agent`, by CloudTrail's name for it.
+    #[serde(rename = "userAgent")]
+    pub user_agent: Option<String>,
     /// HTTP status that the client got; 0 when it got none.
     pub status: u16,
     /// Error code, or what a fault did to the call, for example `ResetBeforeCommit`.
@@ -82,6 +85,7 @@ pub fn entry_of(call: &Call, caller: Option<(String, String)>) -> Entry {
         operation: call.operation.clone(),
         principal,
         parameters: parameters_of(call),
+        user_agent: call.user_agent().map(str::to_owned),
         status: 0,
         code: None,
         fault: None,

@@ -20,6 +20,8 @@ use serde_json::{Value, json};
 pub const UTILS: &str = "111111111111";
 pub const PROD: &str = "222222222222";
 pub const DEV: &str = "333333333333";
+/// What each signed call says of its client.
+pub const USER_AGENT: &str = "tests (of the simulator)";
 
 /// A running simulator; it ends with the test.
 pub struct Sim {
@@ -208,7 +210,7 @@ impl Client {
         let headers = [("host", host), ("content-type", content_type)];
         let signable = SignableRequest::new(method.as_str(), &uri, headers.into_iter(), SignableBody::Bytes(body.as_bytes())).expect("signable");
         let (instructions, _) = sign(signable, &parameters).expect("signed").into_parts();
-        let request = Request::builder().method(method).uri(&uri).header("content-type", content_type);
+        let request = Request::builder().method(method).uri(&uri).header("content-type", content_type).header("user-agent", USER_AGENT);
         let mut request = request.body(Full::new(Bytes::from(body))).expect("a request");
         instructions.apply_to_request_http1x(&mut request);
         send(request).await

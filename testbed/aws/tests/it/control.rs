@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use crate::client::{PROD, Sim, UTILS, allow, role_arn, trust, user_arn};
+use crate::client::{PROD, Sim, USER_AGENT, UTILS, allow, role_arn, trust, user_arn};
 
 #[tokio::test]
 async fn an_account_is_created_once() {
@@ -77,6 +77,7 @@ async fn the_log_tells_who_did_what_and_what_came_of_it() {
     assert_eq!(log[0]["account"], UTILS);
     assert_eq!(log[0]["principal"], user_arn(UTILS, "administrator"));
     assert_eq!(log[0]["parameters"], json!({"UserName": "alice"}));
+    assert_eq!(log[0]["userAgent"], USER_AGENT);
     assert_eq!(log[2]["parameters"], json!({"UserName": "alice"}), "no passwords");
     assert_eq!(log[3]["parameters"], json!({"Bucket": "a-bucket"}));
     assert_eq!((&log[4]["account"], &log[4]["principal"]), (&Value::Null, &Value::Null));

@@ -6,8 +6,10 @@ use serde::Deserialize;
 
 use crate::shell::Shell;
 
-/// The accounts of the recipe, and one more that it does not know, by the names of their administrators' profiles.
-pub const ACCOUNTS: [(&str, &str); 3] = [(UTILS, "111111111111"), (PROD, "222222222222"), (STAGE, "333333333333")];
+/// The accounts of the recipe, one more that it does not know, and that of the operator, by the names of their administrators' profiles.
+pub const ACCOUNTS: [(&str, &str); 4] = [(UTILS, "111111111111"), (PROD, "222222222222"), (STAGE, "333333333333"), (OPERATOR, "444444444444")];
+/// The administrator of the account in which the operator is, and nothing else.
+const OPERATOR: &str = "operator-admin";
 /// The bastion account's administrator.
 pub const UTILS: &str = "utils-admin";
 /// The target account's administrator.
@@ -34,12 +36,12 @@ pub async fn create_accounts(shell: &Shell, testbed: &Testbed) -> Result<()> {
     Ok(())
 }
 
-/// Makes the operator's user in utils, and the management role in both accounts. Returns the operator's key.
+/// Makes the operator's user in its own account, and the management role in the two of the recipe. Returns the operator's key.
 pub async fn create_management_roles(shell: &Shell) -> Result<Credentials> {
-    shell.run(&format!("aws --profile {UTILS} iam create-user --user-name rolebridge-operator --query User.Arn --output text")).await?;
+    shell.run(&format!("aws --profile {OPERATOR} iam create-user --user-name rolebridge-operator --query User.Arn --output text")).await?;
     let policy = format!("--policy-name assume-management-roles --policy-document {DOCUMENTS}/operator-permissions.json");
-    shell.run(&format!("aws --profile {UTILS} iam put-user-policy --user-name rolebridge-operator {policy}")).await?;
-    let key = create_access_key(shell, "rolebridge-operator").await?;
+    shell.run(&format!("aws --profile {OPERATOR} iam put-user-policy --user-name rolebridge-operator {policy}")).await?;
+    let key = create_access_key(shell, OPERATOR, "rolebridge-operator").await?;
     for account in [UTILS, PROD] {
         let trust = format!("--assume-role-policy-document {DOCUMENTS}/management-role-trust.json");
         shell.run(&format!("aws --profile {account} iam create-role --role-name rolebridge {trust} --query Role.Arn --output text")).await?;
@@ -63,7 +65,7 @@ pub async fn create_another_user(shell: &Shell) -> Result<()> {
     shell.run(&format!("aws --profile {UTILS} iam create-user --user-name another_user --query User.Arn --output text")).await?;
     let policy = format!("--policy-name assume-anything --policy-document '{ASSUME_ANYTHING}'");
     shell.run(&format!("aws --profile {UTILS} iam put-user-policy --user-name another_user {policy}")).await?;
-    let key = create_access_key(shell, "another_user").await?;
+    let key = create_access_key(shell, UTILS, "another_user").await?;
     shell.save_profile("another_user", &key)
 }
 
@@ -74,8 +76,8 @@ pub async fn create_role_elsewhere(shell: &Shell) -> Result<()> {
     Ok(())
 }
 
-/// An access key, made by the administrator of utils.
-pub async fn create_access_key(shell: &Shell, user: &str) -> Result<Credentials> {
+/// An access key, made by this administrator.
+pub async fn create_access_key(shell: &Shell, administrator: &str, user: &str) -> Result<Credentials> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Answer {
@@ -87,7 +89,7 @@ pub async fn create_access_key(shell: &Shell, user: &str) -> Result<Credentials>
         access_key_id: String,
         secret_access_key: String,
     }
-    let answer = shell.run(&format!("aws --profile {UTILS} iam create-access-key --user-name {user}")).await?;
+    let answer = shell.run(&format!("aws --profile {administrator} iam create-access-key --user-name {user}")).await?;
     let key = serde_json::from_str::<Answer>(&answer).context("the answer of create-access-key")?.access_key;
     Ok(Credentials::new(key.access_key_id, key.secret_access_key, None))
 }

@@ -60,7 +60,9 @@ impl Story {
         aws::create_accounts(&shell, &testbed).await?;
         screen.text(&format!("  etcd, kube-apiserver, kube-controller-manager and AWS are ready ({:.0} s).", start.elapsed().as_secs_f64()));
 
-        screen.heading("AWS is prepared by a person: a user for the operator, and the management role that it assumes in each account");
+        screen.heading(
+            "AWS is prepared by a person: a user for the operator, in an account of its own, and the management role that it assumes in the others",
+        );
         let key = aws::create_management_roles(&shell).await?;
         screen.heading("Buckets in both accounts, and two that must stay out: another user, and a role of the same name elsewhere");
         aws::create_surroundings(&shell).await?;
@@ -139,7 +141,7 @@ impl Story {
         let hint = "`kubectl describe car -n classic s3-list-role` tells what became of the role";
         let list = format!("aws --profile {PROD} iam list-roles --query 'Roles[].[Arn]' --output text");
         self.prove("prod's administrator sees the role", &list, Expect::Word(ROLE_ARN), hint).await?;
-        let key = aws::create_access_key(&self.shell, "random_user").await?;
+        let key = aws::create_access_key(&self.shell, UTILS, "random_user").await?;
         self.shell.save_profile("random_user", &key)?;
         self.screen.text("  Its key is saved as the profile random_user.");
 
@@ -223,7 +225,7 @@ impl Story {
             self.prove(claim, command, Expect::Absent, hint).await?;
         }
         let difference = difference(&self.before, &self.testbed.aws.state().await?);
-        let objection = (!difference.is_empty()).then(|| format!("IAM in the three accounts is not what it was before:\n{}", difference.join("\n")));
+        let objection = (!difference.is_empty()).then(|| format!("IAM in the four accounts is not what it was before:\n{}", difference.join("\n")));
         let held = self.proofs.judge("nothing else has changed: IAM in all accounts is as it was before the recipe", objection, hint);
         self.show_log_unless(held);
         Ok(())
