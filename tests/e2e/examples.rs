@@ -341,6 +341,19 @@ async fn tenants_of_the_example_get_what_the_guardrails_of_their_account_leave_t
 }
 
 #[tokio::test]
+async fn what_the_page_on_guardrails_sets_on_day_one_is_taken() -> Result<()> {
+    let world = World::shared().await?;
+    let page = fs::read_to_string(example("../docs/how-to/guardrails.md"))?;
+    let fields = page.split("```yaml\n").nth(1).and_then(|block| block.split("```").next()).context("no YAML")?;
+    let head = "apiVersion: rolebridge.io/v1alpha1\nkind: AWSAccount\nmetadata: {name: day-one}\n";
+    let rest = "  accountID: '222222222222'\n  access: {ambient: {}}\n  allowedNamespaces: {from: All}\n";
+    let file = world.testbed.dir().join("day-one.yaml");
+    fs::write(&file, format!("{head}{fields}{rest}"))?;
+    world.testbed.kubectl(&["apply", "--dry-run=server", "--filename", &file.to_string_lossy()]).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn nobody_in_the_single_account_of_the_example_becomes_the_operator() -> Result<()> {
     let stage = Stage::set().await?;
     let world = &stage.world;
