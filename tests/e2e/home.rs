@@ -79,7 +79,9 @@ async fn refused_until_bounded(tenant: &Tenant<'_>, account: &Account, manifest:
     ]);
     tenant.apply(&manifest(&forcing(&policy(account, "limits", limits).await?))).await?;
     tenant.ready(&roles, "admin").await?;
-    ensure!(role(&tenant.state(account).await?, "admin").is_some());
+    let made = account.iam.get_role().role_name("admin").send().await?.role.context("no role")?;
+    let boundary = made.permissions_boundary.and_then(|boundary| boundary.permissions_boundary_arn);
+    assert_eq!(boundary, Some(account.arn("policy/limits")), "what is allowed is bounded");
     Ok(())
 }
 
