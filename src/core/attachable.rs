@@ -49,13 +49,16 @@ fn is_an_assume_policy(arn: &Arn) -> bool {
     policy_name(arn).is_some_and(|name| [ASSUME_POLICY, assume::ROLE_SHARD].iter().any(|reserved| name.starts_with(reserved)))
 }
 
-/// Whether another resource declares a policy and may have it. One that has nothing in AWS, or says that it is in conflict there, cannot keep others from theirs.
+/// Whether another resource declares a policy and has it, as its status tells. One that merely declares it, or is in conflict in AWS, cannot keep others from a
+/// policy of that name.
 fn is_another_ones(world: &dyn World, at: &ResolvedAccount, of: &Ref, arn: &Arn) -> bool {
     let Some(name) = policy_name(arn).filter(|_| arn.account_id().as_ref() == Some(&at.id)) else { return false };
-    let may_have_it =
-        |object: SourceObject<'_>| object.is_placed(world) && object.ready().is_none_or(|ready| ready.reason != Reason::Conflict.as_str());
+    let has_it = |object: SourceObject<'_>| {
+        let is_told = object.reported_policies().iter().any(|policy| same_name(&policy.arn, arn.as_str()));
+        is_told && object.ready().is_none_or(|ready| ready.reason != Reason::Conflict.as_str())
+    };
     let declaring = world.declaring_policy(&at.name, &name);
-    declaring.iter().filter(|other| *other != of).any(|other| on_source(world, other, may_have_it).unwrap_or(false))
+    declaring.iter().filter(|other| *other != of).any(|other| on_source(world, other, has_it).unwrap_or(false))
 }
 
 fn taken(field: &str, arn: &Arn) -> Problem {

@@ -3,7 +3,7 @@
 //! | | what must hold | how it is told |
 //! |---|---|---|
 //! | L1 | what the operator made has its resource, live or being deleted | whenever a resource goes, and whenever something is made |
-//! | L2 | what others made, or what was made for another resource, is not written to | before each write; what was exchanged less than a minute ago may be met once more |
+//! | L2 | what others made, or what was made for another resource, is not written to | before each write; what others exchanged less than a minute ago may be met once more |
 //! | L3 | nobody is let in who is not to be | what a write of the operator's adds to who may assume what is declared by what the operator may have seen |
 //! | L4 | whoever is to be let in stays in | what such a write takes away was not declared all the time |
 //!
@@ -235,7 +235,11 @@ impl Checker {
         let Some(object) = target(cloud, account, action) else { return };
         let id = unique_id(&object);
         let age = self.age(id, now);
-        if self.made.get(id) != Some(&owner.resource) && age > GROUND + self.lag {
+        let is_wrong = match self.made.get(id) {
+            Some(made_for) => *made_for != owner.resource,
+            None => age > GROUND + self.lag,
+        };
+        if is_wrong {
             let what = format!("{action} in {account} for {}: that is {}, since {} s", owner.resource, self.told(id), age.as_secs());
             self.violated("L2", what);
         }
