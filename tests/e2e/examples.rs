@@ -41,15 +41,20 @@ fn from_bootstrap(account: &str) -> Result<[String; 2]> {
 
 /// What a person does once: a management role in each account, and a user for the operator in an account of its own.
 async fn prepare(world: &World, management_role: ManagementRoleOf) -> Result<Credentials> {
-    let operator = world.administrator_of(OPERATOR).await?;
-    operator.create_user().user_name("rolebridge-operator").send().await?;
-    let permissions = document("operator-permissions.json")?;
-    operator.put_user_policy().user_name("rolebridge-operator").policy_name("assume-management-roles").policy_document(permissions).send().await?;
+    let key = put_operator(&world.administrator_of(OPERATOR).await?).await?;
     for account in [UTILS, "222222222222"] {
         let iam = world.administrator_of(account).await?;
         put_management_role(&iam, management_role(account)?).await?;
     }
-    new_key(&operator, "rolebridge-operator").await
+    Ok(key)
+}
+
+/// The user of the operator, and a key of it.
+async fn put_operator(iam: &aws_sdk_iam::Client) -> Result<Credentials> {
+    iam.create_user().user_name("rolebridge-operator").send().await?;
+    let permissions = document("operator-permissions.json")?;
+    iam.put_user_policy().user_name("rolebridge-operator").policy_name("assume-management-roles").policy_document(permissions).send().await?;
+    new_key(iam, "rolebridge-operator").await
 }
 
 async fn put_management_role(iam: &aws_sdk_iam::Client, [trust, permissions]: [String; 2]) -> Result<()> {
@@ -117,6 +122,14 @@ async fn recipe_and_variant(management_role: ManagementRoleOf) -> Result<()> {
     Ok(())
 }
 
+/// The management role that bootstrap prints with these arguments for an example.
+async fn put_limited_role(iam: &aws_sdk_iam::Client, account: &str, folder: &str, limits: &[&str]) -> Result<()> {
+    let external_id = format!("rolebridge-{folder}-example");
+    let own = ["--account-id", account, "--installation", INSTALLATION, "--external-id", &external_id];
+    let printed = bootstrap(&[own.as_slice(), limits].concat()).await?;
+    put_management_role(iam, [&printed["trustPolicy"], &printed["permissionsPolicy"]].map(Value::to_string)).await
+}
+
 /// The accounts of the examples, with what a person does once, and an operator.
 struct Stage {
     world: Own,
@@ -127,7 +140,13 @@ struct Stage {
 impl Stage {
     async fn set() -> Result<Self> {
         let world = World::own_with(TestbedOptions { controller_manager: true }).await?;
-        let operator = world.operator_as(&prepare(&world, in_the_example).await?, "info")?;
+        let key = prepare(&world, in_the_example).await?;
+        Self::with(world, &key).await
+    }
+
+    /// With an operator that has this key.
+    async fn with(world: Own, key: &Credentials) -> Result<Self> {
+        let operator = world.operator_as(key, "info")?;
         let utils = world.administrator_of(UTILS).await?;
         Ok(Self { world, operator, utils })
     }
@@ -286,9 +305,7 @@ async fn tenants_of_the_example_get_what_the_guardrails_of_their_account_leave_t
     let boundary = "arn:aws:iam::333333333333:policy/rolebridge-boundary";
     let limits = ["--operator-principal", OPERATOR_ARN, "--path-prefix", "/teams/", "--permissions-boundary", boundary];
     put_boundary(&teams, "multi-tenant", &limits).await?;
-    let own = ["--account-id", TEAMS, "--installation", INSTALLATION, "--external-id", "rolebridge-multi-tenant-example"];
-    let printed = bootstrap(&[own.as_slice(), &limits].concat()).await?;
-    put_management_role(&teams, [&printed["trustPolicy"], &printed["permissionsPolicy"]].map(Value::to_string)).await?;
+    put_limited_role(&teams, TEAMS, "multi-tenant", &limits).await?;
     let before = stage.apply("multi-tenant").await?;
 
     // What both teams have works, within the boundary.
@@ -355,19 +372,19 @@ async fn what_the_page_on_guardrails_sets_on_day_one_is_taken() -> Result<()> {
 
 #[tokio::test]
 async fn nobody_in_the_single_account_of_the_example_becomes_the_operator() -> Result<()> {
-    let stage = Stage::set().await?;
-    let world = &stage.world;
+    let world = World::own_with(TestbedOptions { controller_manager: true }).await?;
+    let single = world.administrator_of(UTILS).await?;
+    let key = put_operator(&single).await?;
     let boundary = "arn:aws:iam::111111111111:policy/rolebridge-boundary";
-    put_boundary(
-        &stage.utils,
-        "single-account",
-        &["--operator-principal", "arn:aws:iam::111111111111:user/rolebridge-operator", "--permissions-boundary", boundary],
-    )
-    .await?;
+    let limits = ["--operator-principal", "arn:aws:iam::111111111111:user/rolebridge-operator", "--permissions-boundary", boundary];
+    put_boundary(&single, "single-account", &limits).await?;
+    put_limited_role(&single, UTILS, "single-account", &limits).await?;
+    let stage = Stage::with(world, &key).await?;
+    let world = &stage.world;
     let before = stage.apply("single-account").await?;
 
     let (on_call, operations) = ("arn:aws:iam::111111111111:role/on-call", "arn:aws:iam::111111111111:role/operations");
-    let alice = new_key(&stage.utils, "alice").await?;
+    let alice = new_key(&single, "alice").await?;
     ensure!(!world.may_assume(&alice, operations).await?, "not without the role in between");
     let session = world.assume(&alice, on_call, |asking| asking).await?.context("on-call")?;
     let session = world.assume(&session, operations, |asking| asking).await?.context("operations")?;
@@ -382,5 +399,15 @@ async fn nobody_in_the_single_account_of_the_example_becomes_the_operator() -> R
     let expected: [(&str, &str, &[&str]); 1] = [("unlimited", "GuardrailViolated", &["guardrails.permissionsBoundaryARN"])];
     let aws = stage.apply_refused("single-account", "single", &expected).await?;
     ensure!(role(aws.accounts.get(UTILS).context("no account")?, "unlimited").is_none(), "it was made");
+
+    let unforced = r#"[{"op": "remove", "path": "/spec/guardrails"}]"#;
+    world.testbed.kubectl(&["patch", "awsacct", "single", "--type=json", "--patch", unforced]).await?;
+    let roles: Api<CrossAccountRole> = Api::namespaced(world.testbed.control_plane.client().await?, "single");
+    let is_refused = || async {
+        let now = [roles.get("on-call").await?, roles.get("operations").await?];
+        let reasons = now.each_ref().map(|role| condition(role, "Ready").map(|ready| ready.reason.as_str()));
+        Ok(Seen::from_option((reasons == [Some("Ready"), Some("BoundaryRequired")]).then_some(()), || format!("{reasons:?}")))
+    };
+    world.testbed.wait_for("permissions take a boundary at home", is_refused).await?;
     stage.delete("single-account", before).await
 }
