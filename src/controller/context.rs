@@ -21,6 +21,7 @@ use super::state::memory::Memory;
 use super::state::observation::Observation;
 use super::state::retry::Retries;
 use super::state::sweeps::Sweeps;
+use super::state::unowned::Unowned;
 use super::world::Snapshot;
 use crate::api::AWSAccount;
 use crate::aws::{Account, BaseConfig, OwnIdentity};
@@ -67,6 +68,8 @@ pub struct Context {
     pub sweeps: Sweeps,
     /// Which deletions pass.
     pub deletions: Deletions,
+    /// Policies that were read and are nobody's of Rolebridge.
+    pub unowned: Unowned,
     /// The accounts that were gone into.
     pub accounts: Accounts,
     /// The accounts that everything hangs on.
@@ -90,6 +93,7 @@ impl Context {
             retries: Retries::default(),
             sweeps: Sweeps::default(),
             deletions: Deletions::default(),
+            unowned: Unowned::default(),
             home: Home::default(),
             own: OwnIdentity::new(aws.clone()),
             accounts: Accounts::new(aws),

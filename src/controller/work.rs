@@ -18,7 +18,7 @@ use crate::api::Reason;
 use crate::api::conditions::Class;
 use crate::aws::{Account, Permit};
 use crate::core::absence::{self, Thing, look_again};
-use crate::core::attachable::{check_tags, coming_on};
+use crate::core::attachable::{check_tags, coming_on, is_marked};
 use crate::core::desired::Desired;
 use crate::core::failure::{Effect, Failure};
 use crate::core::names::Arn;
@@ -241,14 +241,22 @@ impl<K: Kind + Subject> Work<'_, K> {
     /// Makes sure that no policy comes on that is somebody else's: of those that nobody declares the tags tell whose they are, and are read.
     async fn check_coming_on(&self, plan: &Plan) -> Result<(), Failure> {
         let Desired { identity, policies, owner, .. } = self.desired;
-        let coming = coming_on(&self.at.id, identity, policies, &plan.actions);
-        if coming.is_empty() {
+        let (unowned, now) = (&self.context.unowned, Instant::now());
+        let coming = coming_on(&self.at.id, identity, policies, &plan.actions).into_iter().filter(|policy| !unowned.has(policy, now));
+        let scope = Scope { name: None, policies: coming.cloned().collect(), groups: false, pinned: None };
+        if scope.policies.is_empty() {
             return Ok(());
         }
-        let scope = Scope { name: None, policies: coming.into_iter().cloned().collect(), groups: false, pinned: None };
         let read = self.account.gateway().observe(&scope).await?;
-        let problem = read.policies.values().find_map(|found| check_tags(owner, found));
-        problem.map_or(Ok(()), |problem| Err(Failure::refused(problem.reason, problem.message)))
+        for (policy, found) in read.policies {
+            if let Some(problem) = check_tags(owner, &found) {
+                return Err(Failure::refused(problem.reason, problem.message));
+            }
+            if !is_marked(&found) {
+                unowned.note(policy, now);
+            }
+        }
+        Ok(())
     }
 
     /// Carries the plan out. Where AWS refuses a part of it, withdrawn grants end all the same.

@@ -79,11 +79,15 @@ pub fn coming_on<'a>(account: &AccountID, identity: &Identity, own: &OwnPolicies
     coming.filter(|arn| policy_name(arn).is_some() && arn.account_id().as_ref() == Some(account) && !is_own(arn)).collect()
 }
 
+/// Whether a policy that was read is somebody's, be it of another installation or of a resource that is gone.
+pub fn is_marked(found: &ObservedPolicy) -> bool {
+    found.policy.tags.keys().any(|key| [INSTALLATION, OWNER].iter().any(|mark| same_name(mark, key)))
+}
+
 /// What keeps a policy that was read from coming on: it bears owner tags, and not those of this resource.
 pub fn check_tags(owner: &Owner, found: &ObservedPolicy) -> Option<Problem> {
-    let is_marked = found.policy.tags.keys().any(|key| [INSTALLATION, OWNER].iter().any(|mark| same_name(mark, key)));
     let is_own = || owner.check("", &found.policy.tags, &found.id, None).is_ok();
-    (is_marked && !is_own()).then(|| taken("spec.permissions", &found.policy.arn))
+    (is_marked(found) && !is_own()).then(|| taken("spec.permissions", &found.policy.arn))
 }
 
 /// What forbids to declare a policy of this name: the account has it as the boundary of all, and who writes the one would limit nobody.

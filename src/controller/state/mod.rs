@@ -9,3 +9,4 @@ pub mod memory;
 pub mod observation;
 pub mod retry;
 pub mod sweeps;
+pub mod unowned;
