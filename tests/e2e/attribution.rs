@@ -49,8 +49,15 @@ async fn called(tenant: &Tenant<'_>, since: u64, in_accounts: &[&str]) -> Result
     Ok(called)
 }
 
-fn operations(operations: &[&str]) -> BTreeSet<String> {
-    operations.iter().map(|&operation| operation.to_owned()).collect()
+/// Waits until all of these operations were called, each for its resource.
+async fn wait_for(tenant: &Tenant<'_>, since: u64, in_accounts: &[&str], expected: [(&str, &[&str]); 4]) -> Result<()> {
+    let seen = || async {
+        let called = called(tenant, since, in_accounts).await?;
+        let is_called = |resource: &str, operation: &str| called.get(resource).is_some_and(|operations| operations.contains(operation));
+        let is_whole = expected.iter().all(|(resource, operations)| operations.iter().all(|operation| is_called(resource, operation)));
+        Ok(Seen::from_option(is_whole.then_some(()), || format!("{called:#?}")))
+    };
+    tenant.world.testbed.wait_for("every change is made for its resource", seen).await
 }
 
 #[tokio::test]
@@ -70,56 +77,44 @@ async fn every_change_names_the_resource_that_it_is_made_for() -> Result<()> {
     let policies = |document: &str| config_map("policies", "list.json", document) + "\n";
     let users = bastion_user("alice", &utils, "userName: ops_alice") + &bastion_user("bob", &utils, "userName: ops_bob");
     tenant.apply(&(policies(LIST) + &users + &role("reader", both, managed) + &role("writer", one, &inline))).await?;
-    for user in ["alice", "bob"] {
-        tenant.ready(&tenant.users(), user).await?;
-    }
+    let made: [(&str, &[&str]); 4] = [
+        (&alice, &["CreateUser", "PutUserPolicy"]),
+        (&bob, &["CreateUser", "PutUserPolicy"]),
+        (&reader, &["CreatePolicy", "CreateRole", "AttachRolePolicy"]),
+        (&writer, &["CreateRole", "PutRolePolicy"]),
+    ];
+    wait_for(&tenant, since, &accounts, made).await?;
     for role in ["reader", "writer"] {
         tenant.ready(&tenant.roles(), role).await?;
     }
-    let made = called(&tenant, since, &accounts).await?;
-    assert_eq!(made[&alice], operations(&["CreateUser", "PutUserPolicy"]));
-    assert_eq!(made[&bob], operations(&["CreateUser", "PutUserPolicy"]));
-    assert_eq!(made[&reader], operations(&["CreatePolicy", "CreateRole", "AttachRolePolicy"]));
-    assert_eq!(made[&writer], operations(&["CreateRole", "PutRolePolicy"]));
 
     // Changed. The roles' manifests change, and the policies of the users with them: these calls are made for the users.
     let since = world.last_call().await?;
-    tenant
-        .apply(
-            &(policies(READ)
-                + &role("reader", one, &format!("description: reads, tags: {{team: data}}, {managed}"))
-                + &role("writer", both, &inline)),
-        )
-        .await?;
+    let described = format!("description: reads, tags: {{team: data}}, {managed}");
+    tenant.apply(&(policies(READ) + &role("reader", one, &described) + &role("writer", both, &inline))).await?;
+    let changed: [(&str, &[&str]); 4] = [
+        (&alice, &[]),
+        (&bob, &["PutUserPolicy"]),
+        (&reader, &["UpdateAssumeRolePolicy", "UpdateRole", "TagRole", "CreatePolicyVersion"]),
+        (&writer, &["UpdateAssumeRolePolicy"]),
+    ];
+    wait_for(&tenant, since, &accounts, changed).await?;
     for role in ["reader", "writer"] {
         tenant.ready(&tenant.roles(), role).await?;
     }
-    // The ConfigMap has no status that tells when its change is carried out.
-    let carried_out = || async {
-        let called = called(&tenant, since, &accounts).await?;
-        let is_whole = called.get(&reader).is_some_and(|reader| reader.contains("CreatePolicyVersion"));
-        let told = format!("{called:?}");
-        Ok(Seen::from_option(is_whole.then_some(called), || told))
-    };
-    let changed = world.testbed.wait_for("the changes are carried out", carried_out).await?;
-    assert_eq!(changed[&bob], operations(&["PutUserPolicy"]));
-    let of_reader = &changed[&reader];
-    ensure!(of_reader.is_superset(&operations(&["UpdateAssumeRolePolicy", "UpdateRole", "TagRole", "CreatePolicyVersion"])), "{of_reader:?}");
-    assert_eq!(changed[&writer], operations(&["UpdateAssumeRolePolicy"]));
 
     // Deleted, with what others gave a user.
     new_key(&utils.iam, "ops_bob").await?;
     enable_mfa(&utils.iam, "ops_bob").await?;
     let since = world.last_call().await?;
     tenant.delete(&["bastionuser/alice", "bastionuser/bob", "crossaccountrole/reader", "crossaccountrole/writer"]).await?;
-    let deleted = called(&tenant, since, &accounts).await?;
-    assert_eq!(deleted.len(), RESOURCES.len());
-    let of_bob = &deleted[&bob];
-    ensure!(of_bob.is_superset(&operations(&["DeleteAccessKey", "DeactivateMFADevice", "DeleteVirtualMFADevice", "DeleteUser"])), "{of_bob:?}");
-    ensure!(deleted[&alice].contains("DeleteUser"), "{deleted:?}");
-    let of_reader = &deleted[&reader];
-    ensure!(of_reader.is_superset(&operations(&["DetachRolePolicy", "DeletePolicy", "DeleteRole"])), "{of_reader:?}");
-    ensure!(deleted[&writer].contains("DeleteRole"), "{deleted:?}");
+    let deleted: [(&str, &[&str]); 4] = [
+        (&alice, &["DeleteUser"]),
+        (&bob, &["DeleteAccessKey", "DeactivateMFADevice", "DeleteVirtualMFADevice", "DeleteUser"]),
+        (&reader, &["DetachRolePolicy", "DeletePolicy", "DeleteRole"]),
+        (&writer, &["DeleteRole"]),
+    ];
+    wait_for(&tenant, since, &accounts, deleted).await?;
 
     // A session is for all resources, and names none.
     for call in world.testbed.aws.calls(0).await? {
