@@ -47,6 +47,9 @@ pub struct Desired {
     /// The permissions boundaries that the account puts on, or has put on before, where the resource declares none: one that is there stays when the account has
     /// let go of it.
     pub imposed: BTreeSet<Arn>,
+    /// Whether the resource declares no boundary, and no status tells yet of what was made for it: the account may have put on whichever is there, and let go of it
+    /// before that was told.
+    pub is_untold: bool,
     /// Entries of a role's trust policy; None for a user.
     pub trust: Option<Vec<Vec<Grant>>>,
     /// The roles that the identity may assume.
@@ -85,6 +88,11 @@ impl Desired {
         for role in self.assumes.iter_mut().filter(|role| role.intent == Intent::Grant || role.is_coming) {
             role.intent = Intent::Freeze;
         }
+    }
+
+    /// Whether its account puts on a boundary that is there, or has, so that it stays until another one takes its place.
+    pub fn is_imposed(&self, there: &Arn) -> bool {
+        self.imposed.contains(there) || (self.is_untold && self.identity.permissions_boundary.is_none())
     }
 
     /// The policies that the resource has or had, which are read together with the identity.
@@ -292,6 +300,7 @@ pub fn desired_user(
         pinned: status.and_then(|s| s.user_id.as_deref()).and_then(|id| id.parse().ok()),
         identity,
         imposed: boundary.imposed,
+        is_untold: user.spec.permissions_boundary_arn.is_none() && status.is_none_or(|status| status.user_id.is_none()),
         trust: None,
         crowded: too_many_roles(assumes.placed, at),
         assumes: assumes.roles,
@@ -387,6 +396,7 @@ pub fn desired_role(
         pinned: status.and_then(|s| s.role_id.as_deref()).and_then(|id| id.parse().ok()),
         identity,
         imposed: boundary.imposed,
+        is_untold: role.spec.permissions_boundary_arn.is_none() && status.is_none_or(|status| status.role_id.is_none()),
         trust: Some(sources.grants(at)),
         crowded: too_many_roles(assumes.placed, at),
         assumes: assumes.roles,

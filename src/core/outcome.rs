@@ -6,11 +6,10 @@ use rolebridge_api::{Condition, Reason};
 /// Longest message of a condition; what is longer is cut at a character.
 const MESSAGE_LENGTH: usize = 2048;
 
-/// Reasons that tell of something that a platform team forbids.
-const VIOLATIONS: [Reason; 5] =
-    [Reason::NamespaceNotAllowed, Reason::TrustNotAllowed, Reason::GroupNotAllowed, Reason::GuardrailViolated, Reason::BoundaryRequired];
+/// Reasons that tell of a rule of an account that is broken.
+const VIOLATIONS: [Reason; 4] = [Reason::NamespaceNotAllowed, Reason::TrustNotAllowed, Reason::GroupNotAllowed, Reason::GuardrailViolated];
 /// Those of them that are about a user or role as a whole. The others are about one source, or one group.
-pub const VIOLATIONS_OF_THE_WHOLE: [Reason; 3] = [Reason::NamespaceNotAllowed, Reason::GuardrailViolated, Reason::BoundaryRequired];
+pub const VIOLATIONS_OF_THE_WHOLE: [Reason; 2] = [Reason::NamespaceNotAllowed, Reason::GuardrailViolated];
 
 /// Something that keeps a resource from being as declared.
 #[derive(Clone, Debug, PartialEq, Eq)]

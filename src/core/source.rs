@@ -176,10 +176,19 @@ impl SourceObject<'_> {
 
     /// Why it is cut off, if it is: its account wants that of what breaks its rules.
     pub fn why_cut_off(&self, source_at: &ResolvedAccount) -> Option<&str> {
-        let is_told = |ready: &Condition| VIOLATIONS_OF_THE_WHOLE.iter().any(|reason| reason.as_str() == ready.reason);
-        let is_violation = |ready: &&Condition| ready.status == "False" && is_told(ready);
-        let ready = self.ready().filter(is_violation).filter(|_| Guard::of(source_at).disables())?;
-        Some(&ready.message)
+        self.why_not(&VIOLATIONS_OF_THE_WHOLE).filter(|_| Guard::of(source_at).disables())
+    }
+
+    /// Whether nothing is to be added to it, since it breaks a rule that speaks of it as a whole: one of its groups or sources that is refused holds up nothing
+    /// else. Where the operator lives nobody is cut off, and nothing is added either.
+    pub fn is_held(&self) -> bool {
+        self.why_not(&VIOLATIONS_OF_THE_WHOLE).or_else(|| self.why_not(&[Reason::BoundaryRequired])).is_some()
+    }
+
+    /// Why it is not ready, if that is for one of these reasons.
+    fn why_not(&self, reasons: &[Reason]) -> Option<&str> {
+        let is_among = |ready: &&Condition| ready.status == "False" && reasons.iter().any(|reason| reason.as_str() == ready.reason);
+        self.ready().filter(is_among).map(|ready| ready.message.as_str())
     }
 
     /// What it says of permissions, if anything.

@@ -71,6 +71,9 @@ pub trait Subject: Managed {
     /// ARN that its status has, if any.
     fn reported_arn(&self) -> Option<Arn>;
 
+    /// The permissions boundary that its account has put on, by its status.
+    fn reported_boundary(&self) -> Option<&str>;
+
     /// ARN of its user or role, as it is declared.
     fn declared_arn(&self, at: &ResolvedAccount) -> Option<Arn>;
 
@@ -156,6 +159,10 @@ impl Subject for BastionUser {
         self.status.as_ref()?.user_arn.as_deref()?.parse().ok()
     }
 
+    fn reported_boundary(&self) -> Option<&str> {
+        self.status.as_ref()?.permissions_boundary_arn.as_deref()
+    }
+
     fn permissions(&self) -> Option<&Permissions> {
         self.spec.permissions.as_ref()
     }
@@ -204,8 +211,8 @@ impl Subject for BastionUser {
     ) -> Option<Desired> {
         let (pinned, arn) = (known_id(remembered.pinned, &owner, found)?, self.declared_arn(at)?);
         let (assumes, quotas) = (roles_of_user(world, self, roles_per_source(at)).roles, Quotas::of(&at.account));
-        let told = self.status().and_then(|status| status.permissions_boundary_arn.as_deref());
-        let (boundary, imposed, cut_off) = restrained(restraint, at, told);
+        let told = told_boundary(self, self.spec.permissions_boundary_arn.as_deref(), found);
+        let (boundary, imposed, cut_off) = restrained(restraint, at, told.as_ref());
         Desired::held_back(Remaining { owner, pinned, arn, trust: None, assumes, quotas, written_trust: None, imposed, boundary, cut_off }, found)
     }
 
@@ -240,6 +247,10 @@ impl Subject for CrossAccountRole {
 
     fn reported_arn(&self) -> Option<Arn> {
         self.status.as_ref()?.role_arn.as_deref()?.parse().ok()
+    }
+
+    fn reported_boundary(&self) -> Option<&str> {
+        self.status.as_ref()?.permissions_boundary_arn.as_deref()
     }
 
     fn permissions(&self) -> Option<&Permissions> {
@@ -295,8 +306,8 @@ impl Subject for CrossAccountRole {
             }
         };
         let (assumes, quotas) = (roles_of_role(world, self, roles_per_source(at)).roles, Quotas::of(&at.account));
-        let told = self.status().and_then(|status| status.permissions_boundary_arn.as_deref());
-        let (boundary, imposed, cut_off) = restrained(restraint, at, told);
+        let told = told_boundary(self, self.spec.permissions_boundary_arn.as_deref(), found);
+        let (boundary, imposed, cut_off) = restrained(restraint, at, told.as_ref());
         let written_trust = remembered.written_trust;
         Desired::held_back(Remaining { owner, pinned, arn, trust: Some(trust), assumes, quotas, written_trust, imposed, boundary, cut_off }, found)
     }
@@ -337,20 +348,27 @@ impl Subject for CrossAccountRole {
 }
 
 /// The permissions boundary that is put on where there is none, those that the account has put on by the status or puts on now, and why the identity is cut off.
-fn restrained(restraint: Restraint, at: &ResolvedAccount, told: Option<&str>) -> (Option<Arn>, BTreeSet<Arn>, Option<Problem>) {
+fn restrained(restraint: Restraint, at: &ResolvedAccount, told: Option<&Arn>) -> (Option<Arn>, BTreeSet<Arn>, Option<Problem>) {
     let (boundary, cut_off) = match restraint {
         Restraint::Withdrawn => (None, None),
         Restraint::Bounded => (Guard::of(at).forced_boundary(), None),
         Restraint::CutOff(problem) => (Guard::of(at).forced_boundary(), Some(problem)),
     };
-    let imposed = boundary.iter().cloned().chain(told.and_then(|told| told.parse().ok())).collect();
+    let imposed = boundary.iter().chain(told).cloned().collect();
     (boundary, imposed, cut_off)
+}
+
+/// The permissions boundary that the account of a resource has put on, by its status; where that tells of nothing yet and none is declared, the one that is there.
+fn told_boundary<K: Subject>(object: &K, declared: Option<&str>, found: &Observed) -> Option<Arn> {
+    let there = || found.identity.as_ref()?.identity.permissions_boundary.clone();
+    let is_untold = declared.is_none() && object.pinned().is_none();
+    object.reported_boundary().and_then(|told| told.parse().ok()).or_else(|| if is_untold { there() } else { None })
 }
 
 /// The permissions boundary that is on an identity because its account puts it on, or has.
 fn imposed(desired: &Desired, observed: &Observed) -> Option<String> {
     let there = observed.identity.as_ref()?.identity.permissions_boundary.as_ref()?;
-    desired.imposed.contains(there).then(|| there.to_string())
+    desired.is_imposed(there).then(|| there.to_string())
 }
 
 /// The unique ID of what was made for a resource and is not there any more.

@@ -92,7 +92,7 @@ impl Desired {
         }
         if wanted.identity.permissions_boundary.is_none() {
             // To take a boundary off would widen, which nobody declares by no longer putting it on all.
-            wanted.identity.permissions_boundary = found.and_then(|f| f.permissions_boundary.clone()).filter(|there| self.imposed.contains(there));
+            wanted.identity.permissions_boundary = found.and_then(|f| f.permissions_boundary.clone()).filter(|there| self.is_imposed(there));
         }
         if !self.has_assume_policies {
             let found = Found::of(&self.identity, &self.owner, observed);
@@ -157,6 +157,7 @@ impl Desired {
             pinned: Some(pinned),
             identity,
             imposed,
+            is_untold: false,
             arn,
             trust,
             assumes,

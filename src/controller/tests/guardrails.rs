@@ -203,3 +203,37 @@ async fn who_attaches_a_policy_is_woken_when_another_resource_comes_to_have_it_a
     lab.settle().await;
     assert_eq!(states(&lab)[1], "PolicyNotFound", "it is tried again at once");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_is_refused_a_group_is_not_cut_off_for_roles() {
+    let lab = Lab::new().await;
+    lab.apply(account("utils", UTILS, &json!({"onViolation": "Disable"})));
+    let mut member = alice(&json!({}));
+    member["spec"]["groups"] = json!(["admins"]);
+    lab.apply(member);
+    lab.run(5).await;
+    assert_eq!(lab.ready("BastionUser", "alice").0, "GroupNotAllowed");
+    lab.apply(reader("", &json!({})));
+    lab.run(130).await;
+    assert!(lets_in(&lab, ALICE), "{:?}", lab.ready("CrossAccountRole", "reader"));
+    assert_eq!(states(&lab), ["GroupNotAllowed", "Ready"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_breaks_a_rule_comes_into_no_further_role_of_its_account() {
+    let lab = granted().await;
+    lab.apply(account("utils", UTILS, &json!({"allowedTagKeys": []})));
+    lab.settle().await;
+    lab.apply(json!({"kind": "CrossAccountRole", "metadata": {"name": "local"}, "spec": {
+        "accountRef": {"name": "utils"}, "trust": [{"from": [{"user": {"name": "alice"}}, {"service": "lambda.amazonaws.com"}]}],
+    }}));
+    lab.run(130).await;
+    // Within one account a trust policy that names a user is enough.
+    let trust = lab.aws.get(UTILS, "role local").unwrap().identity.role.unwrap().trust_policy;
+    assert!(!trust.to_string().contains("alice"), "{trust}");
+    assert!(lets_in(&lab, ALICE) && states(&lab) == ["GuardrailViolated", "Ready"], "what stands stays as it is");
+    lab.apply(account("utils", UTILS, &json!({})));
+    lab.run(30).await;
+    let trust = lab.aws.get(UTILS, "role local").unwrap().identity.role.unwrap().trust_policy;
+    assert!(trust.to_string().contains("alice"), "{trust}");
+}
