@@ -55,7 +55,19 @@ pub async fn converge<K: Kind + Subject>(object: K, context: &Context) -> Result
         Ok(entered) => entered,
         Err(closed) => return Ok(closed.report_with(object, vec![])),
     };
-    let work = Work { object, observation: seen, account: &account, permit: None, desired: &desired, context, at, history, waits, done: vec![] };
+    let work = Work {
+        object,
+        cut_off: None,
+        observation: seen,
+        account: &account,
+        permit: None,
+        desired: &desired,
+        context,
+        at,
+        history,
+        waits,
+        done: vec![],
+    };
     let pass = work.finish(desired.problems().cloned().collect()).await?;
     match (&pass, coming) {
         (Pass::Report { outcome, retry: None, .. }, Some(left)) if outcome.class() == Class::Done => Ok(Pass::Again(left)),
@@ -99,6 +111,7 @@ pub(super) async fn only_withdraw<K: Kind + Subject>(object: K, context: &Contex
         },
     };
     let restraint = Restraint::given(&problems, &at);
+    let cut_off = restraint.cut_off.clone();
     let Some(desired) = held_back(&object, context, &at, &history, restraint, &observation.observed) else {
         let mut facts = before;
         let look_again = history.look_again();
@@ -116,7 +129,7 @@ pub(super) async fn only_withdraw<K: Kind + Subject>(object: K, context: &Contex
         return Ok(report_with(object, facts, conflict.into_iter().chain(problems).collect(), look_again));
     };
     let (observation, permit, desired) = (Some(observation), Some(permit), &desired);
-    let work = Work { object, observation, account: &account, permit, desired, context, at: &at, history, waits: None, done: vec![] };
+    let work = Work { object, cut_off, observation, account: &account, permit, desired, context, at: &at, history, waits: None, done: vec![] };
     work.finish(problems).await
 }
 

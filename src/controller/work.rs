@@ -69,6 +69,8 @@ enum Refused {
 /// Observing, planning and applying for one identity.
 pub(super) struct Work<'a, K> {
     pub(super) object: K,
+    /// Why it is cut off, if it is.
+    pub(super) cut_off: Option<Problem>,
     /// What is known of AWS; None where it is not known.
     pub(super) observation: Option<Observation>,
     pub(super) account: &'a Account,
@@ -224,7 +226,7 @@ impl<K: Kind + Subject> Work<'_, K> {
         // Whom somebody else's role trusts is no matter of this resource's, and nothing of it may come into the status.
         let is_own = is_own(self.desired, &seen.observed);
         // Where there is no plan nobody is added, so nobody need be read for that.
-        let less = if is_without_plan { self.less(&seen.observed, Restraint::Withdrawn) } else { None };
+        let less = if is_without_plan { self.less(&seen.observed, false) } else { None };
         let of = self.of();
         if is_own && suspect_sources(self.context, &of, less.as_ref().unwrap_or(self.desired), &seen.observed) {
             return Err(Stop::Suspense);
@@ -298,8 +300,10 @@ impl<K: Kind + Subject> Work<'_, K> {
         Err(if awaited { Stop::Busy(SWEEP_PATIENCE) } else { Stop::Problems(problems.to_vec()) })
     }
 
-    /// What is wanted where nothing is added: that withdrawn grants end.
-    fn less(&self, observed: &Observed, restraint: Restraint) -> Option<Desired> {
+    /// What is wanted where nothing is added: that withdrawn grants end, and that it is cut off, if it is. `is_bounded` tells whether the boundary of its account
+    /// comes on, too.
+    fn less(&self, observed: &Observed, is_bounded: bool) -> Option<Desired> {
+        let restraint = Restraint { is_bounded, cut_off: self.cut_off.clone() };
         held_back(&self.object, self.context, self.at, &self.history, restraint, observed)
     }
 
@@ -326,8 +330,7 @@ impl<K: Kind + Subject> Work<'_, K> {
     /// Nor is anything, where it is refused only for now, which keeps somebody from coming in by name who comes in as one of many until then.
     async fn withdraw_revoked(&mut self, refused: Refused) -> Result<(), Stop> {
         let Some(observed) = self.observation.as_ref().map(|seen| &seen.observed) else { return Ok(()) };
-        let restraint = if refused == Refused::Unplanned { Restraint::Bounded } else { Restraint::Withdrawn };
-        let less = self.less(observed, restraint);
+        let less = self.less(observed, refused == Refused::Unplanned);
         if refused == Refused::ForNow && less.as_ref().is_some_and(|less| less.shuts_out(self.desired, observed)) {
             return Ok(());
         }
@@ -342,7 +345,7 @@ impl<K: Kind + Subject> Work<'_, K> {
         let mut tries = 1;
         loop {
             let Some(observed) = self.observation.as_ref().map(|seen| &seen.observed) else { return Ok(()) };
-            let less = plan_of(self.less(observed, Restraint::Withdrawn).map(|less| less.without_unknown(observed, &refusal)), observed);
+            let less = plan_of(self.less(observed, false).map(|less| less.without_unknown(observed, &refusal)), observed);
             match self.carry_out(&less).await {
                 Err(stop) if stop.is_propagation() && tries < UNKNOWN_ONE_BY_ONE => {
                     tries += 1;

@@ -44,12 +44,10 @@ pub struct Desired {
     pub identity: Identity,
     /// ARN of the user or role.
     pub arn: Arn,
-    /// The permissions boundaries that the account puts on, or has put on before, where the resource declares none: one that is there stays when the account has
-    /// let go of it.
+    /// The permissions boundaries that the account puts on where the resource declares none.
     pub imposed: BTreeSet<Arn>,
-    /// Whether the resource declares no boundary, and no status tells yet of what was made for it: the account may have put on whichever is there, and let go of it
-    /// before that was told.
-    pub is_untold: bool,
+    /// Whether the account may have put on whichever boundary is there: that stays when the account has let go of it.
+    pub keeps_boundary: bool,
     /// Entries of a role's trust policy; None for a user.
     pub trust: Option<Vec<Vec<Grant>>>,
     /// The roles that the identity may assume.
@@ -92,7 +90,7 @@ impl Desired {
 
     /// Whether its account puts on a boundary that is there, or has, so that it stays until another one takes its place.
     pub fn is_imposed(&self, there: &Arn) -> bool {
-        self.imposed.contains(there) || (self.is_untold && self.identity.permissions_boundary.is_none())
+        self.imposed.contains(there) || (self.keeps_boundary && self.identity.permissions_boundary.is_none())
     }
 
     /// The policies that the resource has or had, which are read together with the identity.
@@ -281,7 +279,7 @@ pub fn desired_user(
     let declared = declared(permissions, &Place { at, path: &path, tags: &tags }, texts, &mut problems);
     let status = user.status();
     let imposed = status.and_then(|status| status.permissions_boundary_arn.as_deref());
-    let boundary = boundary(user.spec.permissions_boundary_arn.as_deref(), imposed, guard, &mut problems);
+    let boundary = boundary(user.spec.permissions_boundary_arn.as_deref(), guard, &mut problems);
     let identity = Identity {
         name: IdentityName::User(name.clone()),
         path: path.clone(),
@@ -300,7 +298,7 @@ pub fn desired_user(
         pinned: status.and_then(|s| s.user_id.as_deref()).and_then(|id| id.parse().ok()),
         identity,
         imposed: boundary.imposed,
-        is_untold: user.spec.permissions_boundary_arn.is_none() && status.is_none_or(|status| status.user_id.is_none()),
+        keeps_boundary: keeps_boundary(user.spec.permissions_boundary_arn.as_deref(), imposed, status.and_then(|status| status.user_id.as_deref())),
         trust: None,
         crowded: too_many_roles(assumes.placed, at),
         assumes: assumes.roles,
@@ -362,7 +360,7 @@ pub fn desired_role(
     let tags = with_owner(&guard.tags(&role.spec.tags, &mut problems), &owner);
     let status = role.status();
     let imposed = status.and_then(|status| status.permissions_boundary_arn.as_deref());
-    let boundary = boundary(role.spec.permissions_boundary_arn.as_deref(), imposed, guard, &mut problems);
+    let boundary = boundary(role.spec.permissions_boundary_arn.as_deref(), guard, &mut problems);
     let max_session_duration = guard.session_seconds(role.spec.max_session_duration.as_deref(), &mut problems);
     problems.extend(trust_problems(role));
     let sources = Sources::of(world, role);
@@ -396,7 +394,7 @@ pub fn desired_role(
         pinned: status.and_then(|s| s.role_id.as_deref()).and_then(|id| id.parse().ok()),
         identity,
         imposed: boundary.imposed,
-        is_untold: role.spec.permissions_boundary_arn.is_none() && status.is_none_or(|status| status.role_id.is_none()),
+        keeps_boundary: keeps_boundary(role.spec.permissions_boundary_arn.as_deref(), imposed, status.and_then(|status| status.role_id.as_deref())),
         trust: Some(sources.grants(at)),
         crowded: too_many_roles(assumes.placed, at),
         assumes: assumes.roles,
@@ -434,13 +432,19 @@ struct Boundary {
     imposed: BTreeSet<Arn>,
 }
 
-/// The boundary as it is declared, or else as the account puts it on all who declare none; `told` is one that it has put on before, by the status.
-fn boundary(declared: Option<&str>, told: Option<&str>, guard: Guard<'_>, problems: &mut Vec<Problem>) -> Boundary {
+/// The boundary as it is declared, or else as the account puts it on all who declare none.
+fn boundary(declared: Option<&str>, guard: Guard<'_>, problems: &mut Vec<Problem>) -> Boundary {
     if declared.is_some() {
         let wanted = optional(problems, "spec.permissionsBoundaryARN", declared);
         problems.extend(wanted.as_ref().and_then(|wanted| guard.declared_boundary(wanted)));
         return Boundary { wanted, imposed: BTreeSet::new() };
     }
     let wanted = optional(problems, "permissionsBoundaryARN of the AWSAccount", guard.boundary());
-    Boundary { imposed: wanted.iter().cloned().chain(told.and_then(|told| told.parse().ok())).collect(), wanted }
+    Boundary { imposed: wanted.iter().cloned().collect(), wanted }
+}
+
+/// Whether the account may have put on whichever boundary is there: the status tells that it has put on one, which it may have exchanged since; or no status tells
+/// yet of what was made, and none is declared, so that it may have let go of one before that was told.
+pub(super) fn keeps_boundary(declared: Option<&str>, told: Option<&str>, id: Option<&str>) -> bool {
+    told.is_some() || (declared.is_none() && id.is_none())
 }

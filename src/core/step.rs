@@ -188,7 +188,7 @@ mod tests {
             identity,
             arn: "arn:aws:iam::111111111111:user/alice".parse().unwrap(),
             imposed: BTreeSet::new(),
-            is_untold: false,
+            keeps_boundary: false,
             trust: None,
             assumes: vec![],
             policies: BTreeMap::new(),

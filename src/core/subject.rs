@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kube::ResourceExt;
 
-use super::desired::{Desired, desired_role, desired_user};
+use super::desired::{Desired, desired_role, desired_user, keeps_boundary};
 use super::document::Document;
 use super::grants::{Grant, opens_in_console, roles_of_role, roles_of_user};
 use super::guardrails::Guard;
@@ -211,8 +211,8 @@ impl Subject for BastionUser {
     ) -> Option<Desired> {
         let (pinned, arn) = (known_id(remembered.pinned, &owner, found)?, self.declared_arn(at)?);
         let (assumes, quotas) = (roles_of_user(world, self, roles_per_source(at)).roles, Quotas::of(&at.account));
-        let told = told_boundary(self, self.spec.permissions_boundary_arn.as_deref(), found);
-        let (boundary, imposed, cut_off) = restrained(restraint, at, told.as_ref());
+        let kept = kept_boundary(self, self.spec.permissions_boundary_arn.as_deref(), found);
+        let (boundary, imposed, cut_off) = restrained(restraint, at, kept.as_ref());
         Desired::held_back(Remaining { owner, pinned, arn, trust: None, assumes, quotas, written_trust: None, imposed, boundary, cut_off }, found)
     }
 
@@ -306,8 +306,8 @@ impl Subject for CrossAccountRole {
             }
         };
         let (assumes, quotas) = (roles_of_role(world, self, roles_per_source(at)).roles, Quotas::of(&at.account));
-        let told = told_boundary(self, self.spec.permissions_boundary_arn.as_deref(), found);
-        let (boundary, imposed, cut_off) = restrained(restraint, at, told.as_ref());
+        let kept = kept_boundary(self, self.spec.permissions_boundary_arn.as_deref(), found);
+        let (boundary, imposed, cut_off) = restrained(restraint, at, kept.as_ref());
         let written_trust = remembered.written_trust;
         Desired::held_back(Remaining { owner, pinned, arn, trust: Some(trust), assumes, quotas, written_trust, imposed, boundary, cut_off }, found)
     }
@@ -347,22 +347,18 @@ impl Subject for CrossAccountRole {
     }
 }
 
-/// The permissions boundary that is put on where there is none, those that the account has put on by the status or puts on now, and why the identity is cut off.
-fn restrained(restraint: Restraint, at: &ResolvedAccount, told: Option<&Arn>) -> (Option<Arn>, BTreeSet<Arn>, Option<Problem>) {
-    let (boundary, cut_off) = match restraint {
-        Restraint::Withdrawn => (None, None),
-        Restraint::Bounded => (Guard::of(at).forced_boundary(), None),
-        Restraint::CutOff(problem) => (Guard::of(at).forced_boundary(), Some(problem)),
-    };
-    let imposed = boundary.iter().chain(told).cloned().collect();
-    (boundary, imposed, cut_off)
+/// The permissions boundary that is put on where there is none, those that the account may have put on or puts on now, and why the identity is cut off.
+fn restrained(restraint: Restraint, at: &ResolvedAccount, kept: Option<&Arn>) -> (Option<Arn>, BTreeSet<Arn>, Option<Problem>) {
+    let boundary = if restraint.is_bounded { Guard::of(at).forced_boundary() } else { None };
+    let imposed = boundary.iter().chain(kept).cloned().collect();
+    (boundary, imposed, restraint.cut_off)
 }
 
-/// The permissions boundary that the account of a resource has put on, by its status; where that tells of nothing yet and none is declared, the one that is there.
-fn told_boundary<K: Subject>(object: &K, declared: Option<&str>, found: &Observed) -> Option<Arn> {
-    let there = || found.identity.as_ref()?.identity.permissions_boundary.clone();
-    let is_untold = declared.is_none() && object.pinned().is_none();
-    object.reported_boundary().and_then(|told| told.parse().ok()).or_else(|| if is_untold { there() } else { None })
+/// The permissions boundary that is there, if the account of the resource may have put it on.
+fn kept_boundary<K: Subject>(object: &K, declared: Option<&str>, found: &Observed) -> Option<Arn> {
+    let pinned = object.pinned();
+    let keeps = keeps_boundary(declared, object.reported_boundary(), pinned.as_ref().map(UniqueID::as_str));
+    found.identity.as_ref()?.identity.permissions_boundary.clone().filter(|_| keeps)
 }
 
 /// The permissions boundary that is on an identity because its account puts it on, or has.

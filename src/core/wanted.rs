@@ -43,7 +43,7 @@ pub struct Remaining {
     pub quotas: Quotas,
     /// The trust policy that was written so lately that IAM may show the one before.
     pub written_trust: Option<Document>,
-    /// The permissions boundaries that the account has put on, or puts on now.
+    /// The permissions boundaries that the account may have put on, or puts on now.
     pub imposed: BTreeSet<Arn>,
     /// The one that is put on where there is none.
     pub boundary: Option<Arn>,
@@ -51,22 +51,20 @@ pub struct Remaining {
     pub cut_off: Option<Problem>,
 }
 
-/// How far a user or role is held back whose declaration cannot be carried out.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Restraint {
-    /// What is withdrawn ends.
-    Withdrawn,
-    /// Besides, what has no permissions boundary gets the one that its account puts on all: that narrows.
-    Bounded,
-    /// Besides, it is cut off for this.
-    CutOff(Problem),
+/// How far a user or role is held back whose declaration cannot be carried out: what is withdrawn ends.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Restraint {
+    /// Whether, besides, what has no permissions boundary gets the one that its account puts on all: that narrows.
+    pub is_bounded: bool,
+    /// Why, besides, it is cut off, if it is.
+    pub cut_off: Option<Problem>,
 }
 
 impl Restraint {
     /// What follows from what is in the way of a declaration in this account.
     pub fn given(problems: &[Problem], at: &ResolvedAccount) -> Self {
         let violation = problems.iter().find(|problem| problem.is_violation()).filter(|_| Guard::of(at).disables());
-        violation.cloned().map_or(Self::Bounded, Self::CutOff)
+        Self { is_bounded: true, cut_off: violation.cloned() }
     }
 }
 
@@ -157,7 +155,7 @@ impl Desired {
             pinned: Some(pinned),
             identity,
             imposed,
-            is_untold: false,
+            keeps_boundary: false,
             arn,
             trust,
             assumes,

@@ -161,7 +161,7 @@ fn is_carried_through<K: Subject>(text: &str) {
         &at,
         owner.clone(),
         Remembered { pinned: object.pinned(), written_trust: None },
-        Restraint::Bounded,
+        Restraint { is_bounded: true, cut_off: None },
         &Observed::default(),
     );
     let _ = object.removed(&cluster, &at, owner, object.pinned());

@@ -145,6 +145,22 @@ async fn what_is_withdrawn_does_not_wait_for_a_boundary_that_does_not_exist() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_breaks_a_rule_is_cut_off_though_the_boundary_of_its_account_does_not_exist() {
+    let lab = granted().await;
+    let is_boundary = |action: &Action| matches!(action, Action::PutPermissionsBoundary(..));
+    lab.aws.refuse(is_boundary, Reason::PolicyNotFound, "no such policy");
+    lab.apply(account(
+        "utils",
+        UTILS,
+        &json!({"permissionsBoundaryARN": "arn:aws:iam::111111111111:policy/boundary", "allowedTagKeys": [], "onViolation": "Disable"}),
+    ));
+    lab.apply(account("prod", PROD, &json!({"permissionsBoundaryARN": BOUNDARY, "allowedPolicies": [], "onViolation": "Disable"})));
+    lab.settle().await;
+    assert!(is_cut_off(&lab), "{:?}", lab.ready("BastionUser", "alice"));
+    assert!(!lets_in(&lab, ALICE), "{:?}", lab.ready("CrossAccountRole", "reader"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_policy_that_bears_the_tags_of_another_resource_does_not_come_on() {
     let lab = granted().await;
     let document = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}).to_string();
