@@ -46,7 +46,7 @@ pub struct Desired {
     pub arn: Arn,
     /// The permissions boundaries that the account puts on where the resource declares none.
     pub imposed: BTreeSet<Arn>,
-    /// Whether the account may have put on whichever boundary is there: that stays when the account has let go of it.
+    /// Whether the account has put on a boundary, as the status tells, which it may have exchanged since: the one that is there stays when it has let go of it.
     pub keeps_boundary: bool,
     /// Entries of a role's trust policy; None for a user.
     pub trust: Option<Vec<Vec<Grant>>>,
@@ -298,7 +298,7 @@ pub fn desired_user(
         pinned: status.and_then(|s| s.user_id.as_deref()).and_then(|id| id.parse().ok()),
         identity,
         imposed: boundary.imposed,
-        keeps_boundary: keeps_boundary(user.spec.permissions_boundary_arn.as_deref(), imposed, status.and_then(|status| status.user_id.as_deref())),
+        keeps_boundary: imposed.is_some(),
         trust: None,
         crowded: too_many_roles(assumes.placed, at),
         assumes: assumes.roles,
@@ -394,7 +394,7 @@ pub fn desired_role(
         pinned: status.and_then(|s| s.role_id.as_deref()).and_then(|id| id.parse().ok()),
         identity,
         imposed: boundary.imposed,
-        keeps_boundary: keeps_boundary(role.spec.permissions_boundary_arn.as_deref(), imposed, status.and_then(|status| status.role_id.as_deref())),
+        keeps_boundary: imposed.is_some(),
         trust: Some(sources.grants(at)),
         crowded: too_many_roles(assumes.placed, at),
         assumes: assumes.roles,
@@ -441,10 +441,4 @@ fn boundary(declared: Option<&str>, guard: Guard<'_>, problems: &mut Vec<Problem
     }
     let wanted = optional(problems, "permissionsBoundaryARN of the AWSAccount", guard.boundary());
     Boundary { imposed: wanted.iter().cloned().collect(), wanted }
-}
-
-/// Whether the account may have put on whichever boundary is there: the status tells that it has put on one, which it may have exchanged since; or no status tells
-/// yet of what was made, and none is declared, so that it may have let go of one before that was told.
-pub(super) fn keeps_boundary(declared: Option<&str>, told: Option<&str>, id: Option<&str>) -> bool {
-    told.is_some() || (declared.is_none() && id.is_none())
 }

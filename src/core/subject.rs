@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kube::ResourceExt;
 
-use super::desired::{Desired, desired_role, desired_user, keeps_boundary};
+use super::desired::{Desired, desired_role, desired_user};
 use super::document::Document;
 use super::grants::{Grant, opens_in_console, roles_of_role, roles_of_user};
 use super::guardrails::Guard;
@@ -211,7 +211,7 @@ impl Subject for BastionUser {
     ) -> Option<Desired> {
         let (pinned, arn) = (known_id(remembered.pinned, &owner, found)?, self.declared_arn(at)?);
         let (assumes, quotas) = (roles_of_user(world, self, roles_per_source(at)).roles, Quotas::of(&at.account));
-        let kept = kept_boundary(self, self.spec.permissions_boundary_arn.as_deref(), found);
+        let kept = kept_boundary(self, found);
         let (boundary, imposed, cut_off) = restrained(restraint, at, kept.as_ref());
         Desired::held_back(Remaining { owner, pinned, arn, trust: None, assumes, quotas, written_trust: None, imposed, boundary, cut_off }, found)
     }
@@ -306,7 +306,7 @@ impl Subject for CrossAccountRole {
             }
         };
         let (assumes, quotas) = (roles_of_role(world, self, roles_per_source(at)).roles, Quotas::of(&at.account));
-        let kept = kept_boundary(self, self.spec.permissions_boundary_arn.as_deref(), found);
+        let kept = kept_boundary(self, found);
         let (boundary, imposed, cut_off) = restrained(restraint, at, kept.as_ref());
         let written_trust = remembered.written_trust;
         Desired::held_back(Remaining { owner, pinned, arn, trust: Some(trust), assumes, quotas, written_trust, imposed, boundary, cut_off }, found)
@@ -354,11 +354,9 @@ fn restrained(restraint: Restraint, at: &ResolvedAccount, kept: Option<&Arn>) ->
     (boundary, imposed, restraint.cut_off)
 }
 
-/// The permissions boundary that is there, if the account of the resource may have put it on.
-fn kept_boundary<K: Subject>(object: &K, declared: Option<&str>, found: &Observed) -> Option<Arn> {
-    let pinned = object.pinned();
-    let keeps = keeps_boundary(declared, object.reported_boundary(), pinned.as_ref().map(UniqueID::as_str));
-    found.identity.as_ref()?.identity.permissions_boundary.clone().filter(|_| keeps)
+/// The permissions boundary that is there, if the account of the resource has put one on, as its status tells.
+fn kept_boundary<K: Subject>(object: &K, found: &Observed) -> Option<Arn> {
+    object.reported_boundary().and_then(|_| found.identity.as_ref()?.identity.permissions_boundary.clone())
 }
 
 /// The permissions boundary that is on an identity because its account puts it on, or has.
