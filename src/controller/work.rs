@@ -286,10 +286,7 @@ impl<K: Kind + Subject> Work<'_, K> {
         let mut withdrawn = self.withdraw_revoked(Refused::Unplanned).await;
         if withdrawn.as_ref().is_err_and(Stop::is_refusal) {
             // What is withdrawn does not wait for a boundary that cannot be put on.
-            withdrawn = match self.withdraw_revoked(Refused::Otherwise).await {
-                Ok(()) => withdrawn,
-                Err(stop) => Err(stop),
-            };
+            withdrawn = self.withdraw_revoked(Refused::Otherwise).await.and(withdrawn);
         }
         if let Err(stop) = withdrawn {
             return Err(stop.and(Stop::Problems(problems.to_vec())));

@@ -17,6 +17,12 @@ use super::quotas::{CUT_OFF_ROOM, INLINE_QUOTA, Limits, MOST_SHARDS, SHARD_QUOTA
 
 /// How the names of a role's shards begin: not as a user's do, whatever the names of users are.
 pub const ROLE_SHARD: &str = "rolebridge-role-assumes";
+/// Whether a policy of this name holds roles for a user or role: nobody else may give a policy such a name. IAM compares names without regard to case.
+pub fn is_assume_policy(name: &str) -> bool {
+    let lower_case = name.to_ascii_lowercase();
+    [ASSUME_POLICY, ROLE_SHARD].iter().any(|reserved| lower_case.starts_with(reserved))
+}
+
 /// Characters of an assume policy without its statements.
 const FRAME: usize = r#"{"Version":"2012-10-17","Statement":[]}"#.len();
 

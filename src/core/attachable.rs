@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::action::Action;
 use super::assume;
 use super::guardrails::Guard;
-use super::identity::{ASSUME_POLICY, Identity, ManagedPolicy};
+use super::identity::{Identity, ManagedPolicy};
 use super::names::{AccountID, Arn, same_name};
 use super::observed::ObservedPolicy;
 use super::outcome::Problem;
@@ -40,13 +40,9 @@ pub fn check_attachable(world: &dyn World, at: &ResolvedAccount, of: &Ref, wante
     let attached = wanted.attached_policies.iter().filter(|arn| !own.contains_key(*arn));
     let others = attached.map(|arn| ("spec.permissions.attachedPolicies", arn));
     let boundary = wanted.permissions_boundary.iter().map(|arn| ("spec.permissionsBoundaryARN", arn));
-    let is_taken = |arn: &Arn| is_an_assume_policy(arn) || is_another_ones(world, at, of, arn);
+    let is_assume_policy = |arn: &Arn| policy_name(arn).is_some_and(|name| assume::is_assume_policy(&name));
+    let is_taken = |arn: &Arn| is_assume_policy(arn) || is_another_ones(world, at, of, arn);
     others.chain(boundary).filter(|(_, arn)| is_taken(arn)).map(|(field, arn)| taken(field, arn)).collect()
-}
-
-/// Whether a policy holds the right of some user or role to assume its roles, by its name, which nothing else has.
-fn is_an_assume_policy(arn: &Arn) -> bool {
-    policy_name(arn).is_some_and(|name| [ASSUME_POLICY, assume::ROLE_SHARD].iter().any(|reserved| name.starts_with(reserved)))
 }
 
 /// Whether another resource declares a policy and has it, as its status tells. One that merely declares it, or is in conflict in AWS, cannot keep others from a

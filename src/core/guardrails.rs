@@ -65,7 +65,7 @@ impl<'a> Guard<'a> {
         let prefix = self.rules.required_path_prefix.as_deref()?;
         let is_below = prefix.parse::<Path>().is_ok_and(|prefix| path.starts_with(&prefix));
         (!is_below).then(|| {
-            self.violation(format!(
+            violation(format!(
                 "spec.path: {path} is not below {prefix}, where AWSAccount {} wants all users, roles and policies (guardrails.requiredPathPrefix): a path cannot be \
                  changed, so delete this resource and make it again with a path such as {prefix}",
                 self.account
@@ -76,9 +76,9 @@ impl<'a> Guard<'a> {
     fn role_name(self, name: &IdentityName) -> Option<Problem> {
         let IdentityName::Role(name) = name else { return None };
         let allowed = self.rules.allowed_role_names.as_ref()?;
-        let is_allowed = allowed.iter().any(|pattern| wildcard_match_ignore_case(pattern, name.as_str()));
+        let is_allowed = allow_name(allowed, name.as_str());
         (!is_allowed).then(|| {
-            self.violation(format!(
+            violation(format!(
                 "spec.roleName: AWSAccount {} does not allow a role of the name {name}: a name cannot be changed, so make another resource with another name, or have \
                  a platform administrator add it to guardrails.allowedRoleNames",
                 self.account
@@ -96,7 +96,7 @@ impl<'a> Guard<'a> {
             IdentityName::User(_) => "spec.userName",
             IdentityName::Role(_) => "spec.roleName",
         };
-        Some(self.violation(format!(
+        Some(violation(format!(
             "{field}: names like {pattern} are reserved in AWSAccount {}, since others trust who has them, and {} is one: a name cannot be changed, so make another \
              resource with another name, or have a platform administrator set guardrails.reservedNames without it",
             self.account,
@@ -107,10 +107,9 @@ impl<'a> Guard<'a> {
     /// The tags of a user or role: its own, and the account's for the keys that it does not have. What is wrong with its own is added to `problems`.
     pub fn tags(self, own: &Tags, problems: &mut Vec<Problem>) -> Tags {
         if let Some(allowed) = &self.rules.allowed_tag_keys {
-            let is_allowed = |key: &str| allowed.iter().any(|pattern| wildcard_match_ignore_case(pattern, key));
-            let refused: Vec<&str> = own.keys().map(String::as_str).filter(|key| !is_allowed(key)).collect();
+            let refused: Vec<&str> = own.keys().map(String::as_str).filter(|key| !allow_name(allowed, key)).collect();
             if !refused.is_empty() {
-                problems.push(self.violation(format!(
+                problems.push(violation(format!(
                     "spec.tags: AWSAccount {} does not allow tags with the key {}: take them out, or have a platform administrator add them to \
                      guardrails.allowedTagKeys",
                     self.account,
@@ -150,7 +149,7 @@ impl<'a> Guard<'a> {
         const FIELD: &str = "spec.permissionsBoundaryARN";
         match self.rules.permissions_boundary_arn.as_deref() {
             Some(forced) if forced == declared.as_str() => None,
-            Some(forced) => Some(self.violation(format!(
+            Some(forced) => Some(violation(format!(
                 "{FIELD}: AWSAccount {} has {forced} as the boundary of all users and roles (guardrails.permissionsBoundaryARN), and {declared} is another one: take the field out",
                 self.account
             ))),
@@ -161,9 +160,9 @@ impl<'a> Guard<'a> {
     /// What forbids to attach a policy, or to declare it as permissions boundary.
     pub fn policy(self, field: &str, arn: &Arn) -> Option<Problem> {
         let allowed = self.rules.allowed_policies.as_ref()?;
-        let is_allowed = allowed.iter().any(|pattern| wildcard_match(pattern, arn.as_str()));
+        let is_allowed = allow(allowed, arn.as_str());
         (!is_allowed).then(|| {
-            self.violation(format!(
+            violation(format!(
                 "{field}: AWSAccount {} does not allow policy {arn}: take it out, or have a platform administrator add it to guardrails.allowedPolicies",
                 self.account
             ))
@@ -179,7 +178,7 @@ impl<'a> Guard<'a> {
         };
         let other_way = if allowed.is_empty() { "attach a policy that exists (attachedPolicies)" } else { other_way };
         (!allowed.contains(&source)).then(|| {
-            self.violation(format!(
+            violation(format!(
                 "{field}: AWSAccount {} takes no policy documents from {place}: {other_way}, or have a platform administrator add {word} to \
                  guardrails.policyDocumentSources",
                 self.account
@@ -196,7 +195,7 @@ impl<'a> Guard<'a> {
         let seconds = wanted.map_or(Some(DEFAULT_SESSION_SECONDS), |(field, text)| read(field, text)).unwrap_or(DEFAULT_SESSION_SECONDS);
         let Some(most) = self.rules.max_session_duration.as_deref() else { return seconds };
         if read("guardrails.maxSessionDuration of the AWSAccount", most).is_some_and(|most| seconds > most) {
-            problems.push(self.violation(format!(
+            problems.push(violation(format!(
                 "{FIELD}: {} is longer than AWSAccount {} allows (guardrails.maxSessionDuration: {most}): choose less",
                 wanted.map_or("the default", |(_, text)| text),
                 self.account
@@ -221,78 +220,63 @@ impl<'a> Guard<'a> {
     }
 
     fn trusted(self, whom: &str, allowed: Option<&[String]>, field: &str) -> Option<Problem> {
-        let is_allowed = allowed.is_none_or(|allowed| allowed.iter().any(|pattern| wildcard_match(pattern, whom)));
+        let is_allowed = allowed.is_none_or(|allowed| allow(allowed, whom));
         (!is_allowed).then(|| {
-            Problem::new(
-                Reason::TrustNotAllowed,
-                format!(
-                    "spec.trust: AWSAccount {} does not allow trusting {whom}: take it out, or have a platform administrator add it to guardrails.{field}",
-                    self.account
-                ),
-            )
+            untrusted(format!(
+                "spec.trust: AWSAccount {} does not allow trusting {whom}: take it out, or have a platform administrator add it to guardrails.{field}",
+                self.account
+            ))
         })
     }
 
     /// What forbids to trust a whole account.
     pub fn account_root(self) -> Option<Problem> {
         (!self.rules.account_root_trust).then(|| {
-            Problem::new(
-                Reason::TrustNotAllowed,
-                format!(
-                    "spec.trust: AWSAccount {} does not allow trusting a whole account: name the users, or have a platform administrator set \
-                     guardrails.accountRootTrust: true",
-                    self.account
-                ),
-            )
+            untrusted(format!(
+                "spec.trust: AWSAccount {} does not allow trusting a whole account: name the users, or have a platform administrator set \
+                 guardrails.accountRootTrust: true",
+                self.account
+            ))
         })
     }
 
     /// What forbids to let in a person, given whether a second factor is required.
     pub fn person(self, has_mfa: bool) -> Option<Problem> {
         (self.rules.require_mfa && !has_mfa).then(|| {
-            Problem::new(
-                Reason::TrustNotAllowed,
-                format!(
-                    "spec.trust: AWSAccount {} lets in no user, account or other principal without a second factor (guardrails.requireMFA): add require.mfa to \
-                     the entry, and put services, tokens and roles into another one",
-                    self.account
-                ),
-            )
+            untrusted(format!(
+                "spec.trust: AWSAccount {} lets in no user, account or other principal without a second factor (guardrails.requireMFA): add require.mfa to \
+                 the entry, and put services, tokens and roles into another one",
+                self.account
+            ))
         })
     }
 
     /// What forbids to let in a role of another account, given the rules of that: who is in it has no second factor any more.
     pub fn role_of(self, other: Guard<'_>) -> Option<Problem> {
         (self.rules.require_mfa && !other.rules.require_mfa).then(|| {
-            Problem::new(
-                Reason::TrustNotAllowed,
-                format!(
-                    "spec.trust: AWSAccount {} wants a second factor of all who come in (guardrails.requireMFA), and a role that is named here is in an account that does not \
-                     ask for one: name the users themselves, or have a platform administrator set guardrails.requireMFA there, too",
-                    self.account
-                ),
-            )
+            untrusted(format!(
+                "spec.trust: AWSAccount {} wants a second factor of all who come in (guardrails.requireMFA), and a role that is named here is in an account that does not \
+                 ask for one: name the users themselves, or have a platform administrator set guardrails.requireMFA there, too",
+                self.account
+            ))
         })
     }
 
     /// What forbids to let in a role that nobody here manages.
     pub fn foreign_role(self) -> Option<Problem> {
         self.rules.require_mfa.then(|| {
-            Problem::new(
-                Reason::TrustNotAllowed,
-                format!(
-                    "spec.trust: awsPrincipal: AWSAccount {} wants a second factor of all who come in (guardrails.requireMFA), and the sessions of roles have none: \
-                     name users instead",
-                    self.account
-                ),
-            )
+            untrusted(format!(
+                "spec.trust: awsPrincipal: AWSAccount {} wants a second factor of all who come in (guardrails.requireMFA), and the sessions of roles have none: \
+                 name users instead",
+                self.account
+            ))
         })
     }
 
     /// What forbids to put a user into a group.
     pub fn group(self, group: &str) -> Option<Problem> {
         // Whoever may name a group in capital letters may join it in small ones: IAM knows both as one.
-        let is_allowed = self.rules.allowed_groups.iter().any(|pattern| wildcard_match_ignore_case(pattern, group));
+        let is_allowed = allow_name(&self.rules.allowed_groups, group);
         (!is_allowed).then(|| {
             Problem::new(
                 Reason::GroupNotAllowed,
@@ -304,10 +288,26 @@ impl<'a> Guard<'a> {
             )
         })
     }
+}
 
-    fn violation(self, message: String) -> Problem {
-        Problem::new(Reason::GuardrailViolated, message)
-    }
+/// That a rule forbids a user or role as it is declared.
+fn violation(message: String) -> Problem {
+    Problem::new(Reason::GuardrailViolated, message)
+}
+
+/// That a rule forbids to let somebody in.
+fn untrusted(message: String) -> Problem {
+    Problem::new(Reason::TrustNotAllowed, message)
+}
+
+/// Whether one of these patterns is met by a name, which IAM compares without regard to case.
+fn allow_name(patterns: &[String], name: &str) -> bool {
+    patterns.iter().any(|pattern| wildcard_match_ignore_case(pattern, name))
+}
+
+/// Whether one of these patterns is met by an ARN or a service.
+fn allow(patterns: &[String], text: &str) -> bool {
+    patterns.iter().any(|pattern| wildcard_match(pattern, text))
 }
 
 /// Reads a length of time such as `1h30m`, in seconds.

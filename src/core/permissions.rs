@@ -8,7 +8,7 @@ use super::assume;
 use super::attachable::check_declared;
 use super::document::{Document, DocumentKind, DocumentProblem, MAX_TEXT_BYTES, VERSION_2012};
 use super::guardrails::Guard;
-use super::identity::{ASSUME_POLICY, CUT_OFF_POLICY, ManagedPolicy, REVOKE_SESSIONS_POLICY};
+use super::identity::{CUT_OFF_POLICY, ManagedPolicy, REVOKE_SESSIONS_POLICY};
 use super::names::{Arn, Path, PolicyName, same_name};
 use super::outcome::Problem;
 use super::ownership::Tags;
@@ -118,9 +118,7 @@ fn policy_name(field: &str, name: &str) -> Result<PolicyName, Problem> {
 }
 
 fn is_reserved(name: &str) -> bool {
-    let lower_case = name.to_ascii_lowercase();
-    let is_assume_policy = [ASSUME_POLICY, assume::ROLE_SHARD].iter().any(|reserved| lower_case.starts_with(reserved));
-    is_assume_policy || [CUT_OFF_POLICY, REVOKE_SESSIONS_POLICY].iter().any(|reserved| same_name(reserved, name))
+    assume::is_assume_policy(name) || [CUT_OFF_POLICY, REVOKE_SESSIONS_POLICY].iter().any(|reserved| same_name(reserved, name))
 }
 
 fn attached(policy: &str, at: &ResolvedAccount) -> Result<Arn, Problem> {
@@ -240,7 +238,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::identity::IdentityName;
+    use crate::identity::{ASSUME_POLICY, IdentityName};
 
     #[test]
     fn what_a_resource_states_is_told_from_what_a_config_map_has() {

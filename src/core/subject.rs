@@ -211,8 +211,7 @@ impl Subject for BastionUser {
     ) -> Option<Desired> {
         let (pinned, arn) = (known_id(remembered.pinned, &owner, found)?, self.declared_arn(at)?);
         let (assumes, quotas) = (roles_of_user(world, self, roles_per_source(at)).roles, Quotas::of(&at.account));
-        let kept = kept_boundary(self, found);
-        let (boundary, imposed, cut_off) = restrained(restraint, at, kept.as_ref());
+        let (boundary, imposed, cut_off) = restrained(self, restraint, at, found);
         Desired::held_back(Remaining { owner, pinned, arn, trust: None, assumes, quotas, written_trust: None, imposed, boundary, cut_off }, found)
     }
 
@@ -306,8 +305,7 @@ impl Subject for CrossAccountRole {
             }
         };
         let (assumes, quotas) = (roles_of_role(world, self, roles_per_source(at)).roles, Quotas::of(&at.account));
-        let kept = kept_boundary(self, found);
-        let (boundary, imposed, cut_off) = restrained(restraint, at, kept.as_ref());
+        let (boundary, imposed, cut_off) = restrained(self, restraint, at, found);
         let written_trust = remembered.written_trust;
         Desired::held_back(Remaining { owner, pinned, arn, trust: Some(trust), assumes, quotas, written_trust, imposed, boundary, cut_off }, found)
     }
@@ -347,16 +345,13 @@ impl Subject for CrossAccountRole {
     }
 }
 
-/// The permissions boundary that is put on where there is none, those that the account may have put on or puts on now, and why the identity is cut off.
-fn restrained(restraint: Restraint, at: &ResolvedAccount, kept: Option<&Arn>) -> (Option<Arn>, BTreeSet<Arn>, Option<Problem>) {
+/// The permissions boundary that is put on where there is none; that one, and the one that is there, if the account has put one on, as the status tells; and why
+/// the identity is cut off.
+fn restrained<K: Subject>(object: &K, restraint: Restraint, at: &ResolvedAccount, found: &Observed) -> (Option<Arn>, BTreeSet<Arn>, Option<Problem>) {
     let boundary = if restraint.is_bounded { Guard::of(at).forced_boundary() } else { None };
-    let imposed = boundary.iter().chain(kept).cloned().collect();
+    let kept = object.reported_boundary().and_then(|_| found.identity.as_ref()?.identity.permissions_boundary.clone());
+    let imposed = boundary.iter().cloned().chain(kept).collect();
     (boundary, imposed, restraint.cut_off)
-}
-
-/// The permissions boundary that is there, if the account of the resource has put one on, as its status tells.
-fn kept_boundary<K: Subject>(object: &K, found: &Observed) -> Option<Arn> {
-    object.reported_boundary().and_then(|_| found.identity.as_ref()?.identity.permissions_boundary.clone())
 }
 
 /// The permissions boundary that is on an identity because its account puts it on, or has.
