@@ -36,8 +36,8 @@ pub const VERSION: &str = "v1alpha1";
 pub const FINALIZER: &str = "rolebridge.io/finalizer";
 /// The annotation by which a platform administrator gives up what a resource owns in AWS, when the account cannot be reached any more.
 pub const ABANDON: &str = "rolebridge.io/abandon";
-/// The annotation that tells, together with the finalizer, the names of the customer-managed policies that are about to be made: IAM finds a policy by its ARN
-/// alone. Those that are made later are told in the status.
+/// The annotation that tells, together with the finalizer, the names of the customer-managed policies that are about to be made, since IAM finds a policy by its
+/// ARN alone, and the ARN of the permissions boundary that the account puts on. What comes later is told in the status.
 pub const ANNOUNCED: &str = "rolebridge.io/policies";
 /// The annotation of an AWSAccount by which a platform administrator confirms the deletions of its users and roles that were asked for until a time.
 pub const CONFIRM_DELETIONS: &str = "rolebridge.io/confirm-deletions";

@@ -16,6 +16,7 @@ use crate::core::failure::Failure;
 use crate::core::names::Arn;
 use crate::core::outcome::{Outcome, Problem};
 use crate::core::plan::is_own;
+use crate::core::possible::Intended;
 use crate::core::subject::Subject;
 
 /// A pause after which a role looks whether it is known what has become of a source.
@@ -38,15 +39,15 @@ impl<K: Kind + Subject> Work<'_, K> {
             }
             Err(Stop::TellFirst) => {
                 let replaced = self.replaced();
-                self.tell_first([], problems.into_iter().chain(replaced).collect())
+                self.tell_first(Intended::default(), problems.into_iter().chain(replaced).collect())
             }
             Err(Stop::Lost) => {
                 let message = format!("{} was deleted in AWS by somebody else, and is made anew with another unique ID", self.desired.identity.name);
-                self.tell_first([], vec![Problem::new(Reason::Progressing, message)])
+                self.tell_first(Intended::default(), vec![Problem::new(Reason::Progressing, message)])
             }
-            Err(Stop::Intends(policies)) => {
-                let message = format!("{} customer-managed policies are about to be made", policies.len());
-                self.tell_first(&policies, vec![Problem::new(Reason::Progressing, message)])
+            Err(Stop::Intends(intended)) => {
+                let message = told(&intended);
+                self.tell_first(intended, problems.into_iter().chain([Problem::new(Reason::Progressing, message)]).collect())
             }
             Err(Stop::NotYet) => self.not_yet(problems),
             Err(Stop::Problems(found)) => self.refused(found.into_iter().chain(problems).collect()),
@@ -59,7 +60,7 @@ impl<K: Kind + Subject> Work<'_, K> {
         let hidden = self.hidden_policies();
         let facts = self.facts(&hidden);
         problems.extend(self.replaced());
-        let retry = hidden.values().max().map(|doubt| Retry::in_a_while(look_again(*doubt)));
+        let retry = hidden.values().copied().chain(self.boundary_doubt()).max().map(|doubt| Retry::in_a_while(look_again(doubt)));
         let warnings = self.observation.as_ref().map(|seen| self.desired.warnings(&seen.observed)).unwrap_or_default();
         if !self.done.is_empty() && self.context.memory.take_drifted(&self.of()) {
             tell_repaired(self.context, &self.object, &self.done).await;
@@ -71,9 +72,12 @@ impl<K: Kind + Subject> Work<'_, K> {
         Pass::Report { object: Box::new(self.object), facts, outcome: Outcome { problems, warnings, ..Outcome::default() }, retry, at_once: false }
     }
 
-    /// Something is to stand in the status before more is done: these policies, and what `problems` say.
-    fn tell_first<'p>(mut self, policies: impl IntoIterator<Item = &'p Arn>, problems: Vec<Problem>) -> Pass<K> {
-        let facts = K::with_policies(self.facts(&self.hidden_policies()), policies.into_iter());
+    /// Something is to stand in the status before more is done: what is intended, and what `problems` say.
+    fn tell_first(mut self, intended: Intended, problems: Vec<Problem>) -> Pass<K> {
+        let mut facts = K::with_policies(self.facts(&self.hidden_policies()), intended.policies.iter());
+        if let Some(boundary) = &intended.boundary {
+            K::tell_boundary(&mut facts, boundary.as_str());
+        }
         self.keep_seen();
         report_first(self.object, facts, problems)
     }
@@ -119,6 +123,8 @@ impl<K: Kind + Subject> Work<'_, K> {
         let mut reported = self.object.status().cloned().unwrap_or_default();
         if let (Some(made), None) = (&self.desired.pinned, self.object.pinned()) {
             K::tell_made(&mut reported, &self.desired.arn, made);
+            // From here on nothing but the status tells of it.
+            self.object.reported_boundary().into_iter().for_each(|boundary| K::tell_boundary(&mut reported, boundary));
         }
         reported
     }
@@ -127,7 +133,11 @@ impl<K: Kind + Subject> Work<'_, K> {
     fn facts(&self, hidden: &BTreeMap<Arn, Duration>) -> K::Status {
         let Some(seen) = &self.observation else { return self.reported() };
         let facts = self.object.facts(&self.context.world(), self.at, self.desired, &seen.observed);
-        K::with_policies(facts, hidden.keys().chain(&self.intended_policies()))
+        let mut facts = K::with_policies(facts, hidden.keys().chain(&self.intended_policies()));
+        if self.boundary_doubt().is_some() {
+            self.object.reported_boundary().into_iter().for_each(|boundary| K::tell_boundary(&mut facts, boundary));
+        }
+        facts
     }
 
     /// What keeps principals from being trusted again, as far as that is known.
@@ -165,8 +175,23 @@ impl<K: Kind + Subject> Work<'_, K> {
         hidden.filter(|(_, doubt)| !doubt.is_zero()).collect()
     }
 
+    /// How much longer it proves nothing that no permissions boundary is shown where the account has put one on. The status tells of it until then.
+    fn boundary_doubt(&self) -> Option<Duration> {
+        self.object.reported_boundary()?;
+        let found = self.observation.as_ref()?.observed.identity.as_ref()?;
+        Some(self.history.doubt(&Thing::Part)).filter(|doubt| found.identity.permissions_boundary.is_none() && !doubt.is_zero())
+    }
+
     /// The customer-managed policies that the status tells of and that are still to be there, made or not.
     fn intended_policies(&self) -> BTreeSet<Arn> {
         self.object.reported_policies().into_iter().filter(|arn| self.desired.policies.contains_key(arn)).collect()
     }
+}
+
+/// What is about to be made, for people.
+fn told(intended: &Intended) -> String {
+    let policies = intended.policies.len();
+    let policies = (policies > 0).then(|| format!("{policies} customer-managed policies are about to be made"));
+    let boundary = intended.boundary.as_ref().map(|boundary| format!("{boundary} is about to be put on as permissions boundary"));
+    policies.into_iter().chain(boundary).collect::<Vec<_>>().join("; ")
 }

@@ -1,12 +1,11 @@
 //! How a pass over a resource ends, and how the work in it stops short.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::api::{AWSAccount, Managed, Reason};
 use crate::core::failure::{Effect, Failure};
-use crate::core::names::Arn;
 use crate::core::outcome::{Outcome, Problem};
+use crate::core::possible::Intended;
 
 /// A pause after which something that is busy right now is tried again.
 pub const SOON: Duration = Duration::from_millis(100);
@@ -112,9 +111,8 @@ pub enum Stop {
     Lost,
     /// It is not to be made yet.
     NotYet,
-    /// These customer-managed policies are about to be made. That must stand in the status first: a process that dies right after it made one would leave what
-    /// nobody knows of, since IAM finds a policy by its ARN alone.
-    Intends(BTreeSet<Arn>),
+    /// This is about to be made, and must stand in the status first.
+    Intends(Intended),
     /// The API server refused something, or did not answer.
     APIServer(kube::Error),
     /// What AWS did not do, and what else there is to tell.
@@ -122,10 +120,13 @@ pub enum Stop {
 }
 
 impl Stop {
-    /// Tells also what else went wrong. Nothing of either is lost.
+    /// Tells also what else went wrong. Nothing of either is lost, but for what the pass finds again that follows at once.
     pub fn and(self, other: Self) -> Self {
         if let Self::APIServer(_) = other {
             return other;
+        }
+        if let Self::Intends(_) = self {
+            return self;
         }
         let parts = |stop| match stop {
             Self::Problems(problems) => (vec![], problems),

@@ -1,6 +1,5 @@
 //! The work on one user or role: observe, plan, apply.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -21,13 +20,12 @@ use crate::core::absence::{self, Thing, look_again};
 use crate::core::attachable::{check_tags, coming_on, is_marked};
 use crate::core::desired::Desired;
 use crate::core::failure::{Effect, Failure};
-use crate::core::names::Arn;
 use crate::core::observed::{Observed, Scope};
 use crate::core::outcome::Problem;
 use crate::core::placement::ResolvedAccount;
 use crate::core::plan::{Plan, is_own, plan};
-use crate::core::possible::{announced, announced_by};
-use crate::core::step::{Progress, Situation, Sources, Step, step, unreported_policies};
+use crate::core::possible::{Intended, announced_by};
+use crate::core::step::{Progress, Situation, Sources, Step, step, unreported};
 use crate::core::subject::Subject;
 use crate::core::wanted::Restraint;
 use crate::core::world::{ObjectKey, Ref, uid};
@@ -136,7 +134,7 @@ impl<K: Kind + Subject> Work<'_, K> {
                 Step::Wait => return Err(Stop::NotYet),
                 Step::Plan => {
                     let planned = self.observation.as_ref().map_or_else(|| Ok(Plan::default()), |seen| plan(self.desired, &seen.observed));
-                    progress.unreported = planned.as_ref().map(|plan| self.unreported_policies(plan)).unwrap_or_default();
+                    progress.unreported = planned.as_ref().map(|plan| self.unreported(plan)).unwrap_or_default();
                     progress.planned = Some(planned);
                     continue;
                 }
@@ -145,7 +143,7 @@ impl<K: Kind + Subject> Work<'_, K> {
                     continue;
                 }
                 Step::ReportReplaced => return Err(Stop::TellFirst),
-                Step::ReportPolicies(untold) => return Err(Stop::Intends(untold.clone())),
+                Step::ReportIntended(untold) => return Err(Stop::Intends(untold.clone())),
                 Step::Apply(plan) => self.bring_about(plan).await,
                 Step::Withdraw(problems) => self.only_withdraw(problems).await,
             };
@@ -214,10 +212,11 @@ impl<K: Kind + Subject> Work<'_, K> {
         }
     }
 
-    /// The customer-managed policies that a plan makes and of which the object does not tell yet.
-    fn unreported_policies(&self, plan: &Plan) -> BTreeSet<Arn> {
+    /// What a plan makes and the object does not tell of yet.
+    fn unreported(&self, plan: &Plan) -> Intended {
         let announced = announced_by(&self.object, self.at, &self.desired.identity.path);
-        unreported_policies(self.desired, plan, &self.object.reported_policies().into_iter().chain(announced).collect())
+        let told = self.object.reported_policies().into_iter().chain(announced).collect();
+        unreported(self.desired, plan, &told, self.object.reported_boundary().is_some())
     }
 
     /// Finds out whether those whom a role trusts, or is to trust, are still who they were.
@@ -358,9 +357,15 @@ impl<K: Kind + Subject> Work<'_, K> {
             return Ok(());
         }
         self.check_coming_on(plan).await?;
-        if !self.object.is_finalized() {
-            let announced = announced(&self.unreported_policies(plan));
-            self.object = add_finalizer(self.context, &self.object, &announced).await?;
+        if self.object.is_finalized() {
+            // What is put on where there is no plan was not told of yet.
+            let boundary = self.unreported(plan).boundary;
+            if boundary.is_some() {
+                return Err(Stop::Intends(Intended { boundary, ..Intended::default() }));
+            }
+        } else {
+            let announcement = self.unreported(plan).announcement();
+            self.object = add_finalizer(self.context, &self.object, &announcement).await?;
             if self.object.reported_arn().is_none() {
                 self.history.begin();
             }

@@ -33,7 +33,7 @@ pub enum Thing {
     Identity,
     /// One of its customer-managed policies.
     Policy(Arn),
-    /// Whatever the user or role has: inline policies, attached ones, memberships. Which of them is not told apart.
+    /// Whatever the user or role has: inline policies, attached ones, memberships, its permissions boundary. Which of them is not told apart.
     Part,
 }
 
@@ -63,7 +63,7 @@ pub fn deed(action: &Action, result: &Result<Receipt, Failure>) -> Option<(Thing
     match action {
         Action::CreateIdentity(_) => made(Thing::Identity),
         Action::CreatePolicy(policy) => made(Thing::Policy(policy.arn.clone())),
-        Action::PutInlinePolicy(..) | Action::AttachPolicy(..) | Action::AddToGroup(..) => made(Thing::Part),
+        Action::PutInlinePolicy(..) | Action::AttachPolicy(..) | Action::AddToGroup(..) | Action::PutPermissionsBoundary(..) => made(Thing::Part),
         Action::DeleteIdentity(_) => deleted(Thing::Identity),
         Action::DeletePolicy(arn) => deleted(Thing::Policy(arn.clone())),
         _ => None,

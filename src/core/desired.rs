@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kube::ResourceExt;
+
 use super::assume::{self, Capacity, Found, allocate};
 use super::attachable::check_attachable;
 use super::document::Document;
@@ -18,7 +20,7 @@ use super::outcome::Problem;
 use super::ownership::{Earlier, Owner, Tags};
 use super::permissions::{ConfigTexts, Place, declared};
 use super::placement::ResolvedAccount;
-use super::possible::PolicyHolder;
+use super::possible::{PolicyHolder, announced_boundary};
 use super::quotas::{Quotas, SHARD_QUOTA};
 use super::source::{parse, role_identity, user_identity};
 use super::sources::{Sources, trust_problems};
@@ -44,7 +46,7 @@ pub struct Desired {
     pub identity: Identity,
     /// ARN of the user or role.
     pub arn: Arn,
-    /// The permissions boundaries that the account puts on where the resource declares none.
+    /// The permissions boundaries that the account puts on where the resource declares none, or has put on.
     pub imposed: BTreeSet<Arn>,
     /// Whether the account has put on a boundary, as the status tells, which it may have exchanged since: the one that is there stays when it has let go of it.
     pub keeps_boundary: bool,
@@ -278,8 +280,8 @@ pub fn desired_user(
     problems.extend(check_powers(world, at, permissions, user.spec.groups.as_deref()).err());
     let declared = declared(permissions, &Place { at, path: &path, tags: &tags }, texts, &mut problems);
     let status = user.status();
-    let imposed = status.and_then(|status| status.permissions_boundary_arn.as_deref());
-    let boundary = boundary(user.spec.permissions_boundary_arn.as_deref(), guard, &mut problems);
+    let told = told_boundary(user, status.map(|status| (&status.permissions_boundary_arn, &status.user_arn)));
+    let boundary = boundary(user.spec.permissions_boundary_arn.as_deref(), told, guard, &mut problems);
     let identity = Identity {
         name: IdentityName::User(name.clone()),
         path: path.clone(),
@@ -298,7 +300,7 @@ pub fn desired_user(
         pinned: status.and_then(|s| s.user_id.as_deref()).and_then(|id| id.parse().ok()),
         identity,
         imposed: boundary.imposed,
-        keeps_boundary: imposed.is_some(),
+        keeps_boundary: told.is_some(),
         trust: None,
         crowded: too_many_roles(assumes.placed, at),
         assumes: assumes.roles,
@@ -359,8 +361,8 @@ pub fn desired_role(
     problems.extend(guard.name(&IdentityName::Role(name.clone()), &path));
     let tags = with_owner(&guard.tags(&role.spec.tags, &mut problems), &owner);
     let status = role.status();
-    let imposed = status.and_then(|status| status.permissions_boundary_arn.as_deref());
-    let boundary = boundary(role.spec.permissions_boundary_arn.as_deref(), guard, &mut problems);
+    let told = told_boundary(role, status.map(|status| (&status.permissions_boundary_arn, &status.role_arn)));
+    let boundary = boundary(role.spec.permissions_boundary_arn.as_deref(), told, guard, &mut problems);
     let max_session_duration = guard.session_seconds(role.spec.max_session_duration.as_deref(), &mut problems);
     problems.extend(trust_problems(role));
     let sources = Sources::of(world, role);
@@ -394,7 +396,7 @@ pub fn desired_role(
         pinned: status.and_then(|s| s.role_id.as_deref()).and_then(|id| id.parse().ok()),
         identity,
         imposed: boundary.imposed,
-        keeps_boundary: imposed.is_some(),
+        keeps_boundary: told.is_some(),
         trust: Some(sources.grants(at)),
         crowded: too_many_roles(assumes.placed, at),
         assumes: assumes.roles,
@@ -433,12 +435,20 @@ struct Boundary {
 }
 
 /// The boundary as it is declared, or else as the account puts it on all who declare none.
-fn boundary(declared: Option<&str>, guard: Guard<'_>, problems: &mut Vec<Problem>) -> Boundary {
+fn boundary(declared: Option<&str>, told: Option<&str>, guard: Guard<'_>, problems: &mut Vec<Problem>) -> Boundary {
     if declared.is_some() {
         let wanted = optional(problems, "spec.permissionsBoundaryARN", declared);
         problems.extend(wanted.as_ref().and_then(|wanted| guard.declared_boundary(wanted)));
         return Boundary { wanted, imposed: BTreeSet::new() };
     }
     let wanted = optional(problems, "permissionsBoundaryARN of the AWSAccount", guard.boundary());
-    Boundary { imposed: wanted.iter().cloned().collect(), wanted }
+    let before = told.and_then(|told| told.parse().ok());
+    Boundary { imposed: wanted.iter().cloned().chain(before).collect(), wanted }
+}
+
+/// The permissions boundary that an object tells to have of its account, by the ones and the ARN that its status has: before that tells of what was made, by what
+/// was announced.
+pub fn told_boundary<'a>(object: &'a impl ResourceExt, status: Option<(&'a Option<String>, &'a Option<String>)>) -> Option<&'a str> {
+    let (boundary, made) = status.map(|(boundary, arn)| (boundary.as_deref(), arn.is_some())).unwrap_or_default();
+    boundary.or_else(|| announced_boundary(object).filter(|_| !made))
 }

@@ -38,10 +38,32 @@ fn assume_policies(
 /// Names that count in the annotation; a resource declares no more policies (see [`Permissions`]). People can write it, and each name is one that is read.
 const MOST_ANNOUNCED: usize = 25;
 
-/// The annotation that tells of these policies, if there are any.
-pub fn announced(policies: &BTreeSet<Arn>) -> BTreeMap<&'static str, String> {
-    let names: Vec<&str> = policies.iter().filter_map(|arn| Some(arn.iam_entity()?.name)).collect();
-    if names.is_empty() { BTreeMap::new() } else { BTreeMap::from([(ANNOUNCED, names.join(" "))]) }
+/// What is told of before it comes to be: a process that dies in between would leave what nobody knows of.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Intended {
+    /// The customer-managed policies that are about to be made: IAM finds a policy by its ARN alone.
+    pub policies: BTreeSet<Arn>,
+    /// The permissions boundary that is about to be put on for the account: nothing in IAM tells that it was the account that wanted it.
+    pub boundary: Option<Arn>,
+}
+
+impl Intended {
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.policies.is_empty() && self.boundary.is_none()
+    }
+
+    /// The annotation that tells of it, if there is anything: the names of the policies, and the ARN of the boundary.
+    pub fn announcement(&self) -> BTreeMap<&'static str, String> {
+        let names = self.policies.iter().filter_map(|arn| Some(arn.iam_entity()?.name));
+        let words: Vec<&str> = names.chain(self.boundary.as_ref().map(Arn::as_str)).collect();
+        if words.is_empty() { BTreeMap::new() } else { BTreeMap::from([(ANNOUNCED, words.join(" "))]) }
+    }
+}
+
+/// The permissions boundary that the annotation of an object tells of.
+pub fn announced_boundary(object: &impl ResourceExt) -> Option<&str> {
+    annotation(object)?.split_whitespace().find(|word| word.starts_with("arn:"))
 }
 
 /// The customer-managed policies that the annotation of an object tells of.
@@ -163,11 +185,15 @@ mod tests {
     }
 
     #[test]
-    fn policies_that_are_announced_are_found_again() {
+    fn what_is_announced_is_found_again() {
         let arns: BTreeSet<Arn> = ["one", "two"].map(|name| format!("arn:aws:iam::111111111111:policy/{name}").parse().unwrap()).into();
-        let written = &announced(&arns)[ANNOUNCED];
-        assert_eq!(announced_by(&user(written), &at(), &Path::root()), arns);
-        assert!(announced(&BTreeSet::new()).is_empty(), "nothing is written where there is nothing to tell");
+        let boundary: Arn = "arn:aws:iam::111111111111:policy/limit".parse().unwrap();
+        for boundary in [None, Some(boundary)] {
+            let written = &Intended { policies: arns.clone(), boundary: boundary.clone() }.announcement()[ANNOUNCED];
+            assert_eq!(announced_by(&user(written), &at(), &Path::root()), arns);
+            assert_eq!(announced_boundary(&user(written)), boundary.as_ref().map(Arn::as_str));
+        }
+        assert!(Intended::default().announcement().is_empty(), "nothing is written where there is nothing to tell");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::names::Arn;
 use super::observed::Observed;
 use super::outcome::Problem;
 use super::plan::{Plan, is_own, is_settled};
+use super::possible::Intended;
 
 /// What is known of what a resource has in AWS.
 #[derive(Clone, Copy)]
@@ -58,8 +59,8 @@ pub struct Progress {
     pub has_read: bool,
     /// The plan from what is known, or what keeps it from being made.
     pub planned: Option<Result<Plan, Vec<Problem>>>,
-    /// The customer-managed policies that the plan makes, and of which the object does not tell yet.
-    pub unreported: BTreeSet<Arn>,
+    /// What the plan makes, and the object does not tell of yet.
+    pub unreported: Intended,
     /// What is known of those whom the role trusts, or is to trust.
     pub sources: Option<Sources>,
 }
@@ -96,8 +97,8 @@ pub enum Step<'a> {
     CheckSources,
     /// Tell who was replaced, before the trust policy changes: nothing else shows it.
     ReportReplaced,
-    /// Tell of these policies, before they are made: IAM finds them by their names alone.
-    ReportPolicies(&'a BTreeSet<Arn>),
+    /// Tell of this before it is made.
+    ReportIntended(&'a Intended),
     /// Carry the plan out.
     Apply(&'a Plan),
     /// There is no plan. Take away what is withdrawn, and tell these problems.
@@ -138,20 +139,26 @@ pub fn step<'a>(desired: &Desired, known: Option<Known<'_>>, situation: &Situati
         (Some(Sources::Same), Ok(plan)) => {
             // Where the finalizer is still to be put on, that announces them, too.
             let are_told = progress.unreported.is_empty() || !situation.is_finalized;
-            if are_told { Step::Apply(plan) } else { Step::ReportPolicies(&progress.unreported) }
+            if are_told { Step::Apply(plan) } else { Step::ReportIntended(&progress.unreported) }
         }
     }
 }
 
-/// The customer-managed policies that a plan makes and of which the object does not tell, as far as its status has room. Assume policies are found by their
-/// names.
-pub fn unreported_policies(desired: &Desired, plan: &Plan, told: &BTreeSet<Arn>) -> BTreeSet<Arn> {
+/// What a plan makes and the object does not tell of: customer-managed policies, but for assume policies, which are found by their names, and as far as its status
+/// has room; and the permissions boundary of its account, unless it `tells_of_boundary` already.
+pub fn unreported(desired: &Desired, plan: &Plan, told: &BTreeSet<Arn>, tells_of_boundary: bool) -> Intended {
     let made = plan.actions.iter().filter_map(|action| match action {
         Action::CreatePolicy(policy) => Some(&policy.arn),
         _ => None,
     });
-    let unreported = made.filter(|arn| desired.policies.contains_key(arn) && !told.contains(arn));
-    unreported.take(LISTED.saturating_sub(told.len())).cloned().collect()
+    let policies = made.filter(|arn| desired.policies.contains_key(arn) && !told.contains(arn));
+    let mut boundaries = plan.actions.iter().filter_map(|action| match action {
+        Action::CreateIdentity(identity) => identity.permissions_boundary.as_ref(),
+        Action::PutPermissionsBoundary(_, boundary) => Some(boundary),
+        _ => None,
+    });
+    let boundary = boundaries.find(|boundary| !tells_of_boundary && desired.imposed.contains(boundary));
+    Intended { policies: policies.take(LISTED.saturating_sub(told.len())).cloned().collect(), boundary: boundary.cloned() }
 }
 
 #[cfg(test)]
@@ -271,7 +278,8 @@ mod tests {
         let nothing = Observed::default();
         let plan = super::super::plan::plan(&alice(), &nothing);
         let next = |sources: Option<Sources>, unreported: &[&str], is_finalized: bool| {
-            let unreported = unreported.iter().map(|arn| arn.parse().unwrap()).collect();
+            let policies = unreported.iter().map(|arn| arn.parse().unwrap()).collect();
+            let unreported = Intended { policies, boundary: None };
             let progress = Progress { planned: Some(plan.clone()), sources, unreported, ..read() };
             let situation = Situation { is_finalized, ..Situation::default() };
             match step(&alice(), known(&nothing, Sureness::Ground), &situation, &progress) {
@@ -283,8 +291,27 @@ mod tests {
         assert_eq!(next(None, &[], true), "CheckSources");
         assert_eq!(next(Some(Sources::Replaced), &[], true), "ReportReplaced");
         assert_eq!(next(Some(Sources::Same), &[], true), "Apply 1");
-        assert!(next(Some(Sources::Same), &[policy], true).starts_with("ReportPolicies"));
+        assert!(next(Some(Sources::Same), &[policy], true).starts_with("ReportIntended"));
         assert_eq!(next(Some(Sources::Same), &[policy], false), "Apply 1", "the finalizer announces it");
+    }
+
+    #[test]
+    fn a_boundary_that_the_account_puts_on_is_told_unless_that_was_done_before() {
+        let limit: Arn = "arn:aws:iam::111111111111:policy/limit".parse().unwrap();
+        let declared = |imposed: bool| {
+            let mut desired = alice();
+            desired.identity.permissions_boundary = Some(limit.clone());
+            desired.imposed = imposed.then(|| limit.clone()).into_iter().collect();
+            desired
+        };
+        let name = alice().identity.name;
+        let actions = [Action::CreateIdentity(Box::new(declared(true).identity)), Action::PutPermissionsBoundary(name, limit.clone())];
+        for action in actions {
+            let plan = Plan { actions: vec![action], ..Plan::default() };
+            let told = |imposed, tells| unreported(&declared(imposed), &plan, &BTreeSet::new(), tells).boundary;
+            assert_eq!(told(true, false), Some(limit.clone()));
+            assert_eq!((told(true, true), told(false, false)), (None, None), "{plan:?}");
+        }
     }
 
     #[test]

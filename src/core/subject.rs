@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kube::ResourceExt;
 
-use super::desired::{Desired, desired_role, desired_user};
+use super::desired::{Desired, desired_role, desired_user, told_boundary};
 use super::document::Document;
 use super::grants::{Grant, opens_in_console, roles_of_role, roles_of_user};
 use super::guardrails::Guard;
@@ -71,7 +71,7 @@ pub trait Subject: Managed {
     /// ARN that its status has, if any.
     fn reported_arn(&self) -> Option<Arn>;
 
-    /// The permissions boundary that its account has put on, by its status.
+    /// The permissions boundary that its account has put on, or is about to, as it tells.
     fn reported_boundary(&self) -> Option<&str>;
 
     /// ARN of its user or role, as it is declared.
@@ -113,6 +113,9 @@ pub trait Subject: Managed {
         }
         status
     }
+
+    /// Tells in its status of the permissions boundary that its account puts on.
+    fn tell_boundary(status: &mut Self::Status, boundary: &str);
 
     /// Tells in its status of the user or role that was made for it.
     fn tell_made(status: &mut Self::Status, arn: &Arn, id: &UniqueID);
@@ -160,7 +163,7 @@ impl Subject for BastionUser {
     }
 
     fn reported_boundary(&self) -> Option<&str> {
-        self.status.as_ref()?.permissions_boundary_arn.as_deref()
+        told_boundary(self, self.status.as_ref().map(|status| (&status.permissions_boundary_arn, &status.user_arn)))
     }
 
     fn permissions(&self) -> Option<&Permissions> {
@@ -190,6 +193,10 @@ impl Subject for BastionUser {
 
     fn listed_policies(status: &mut Self::Status) -> &mut Vec<PolicyStatus> {
         &mut status.policies
+    }
+
+    fn tell_boundary(status: &mut Self::Status, boundary: &str) {
+        status.permissions_boundary_arn = Some(boundary.to_string());
     }
 
     fn tell_made(status: &mut Self::Status, arn: &Arn, id: &UniqueID) {
@@ -223,7 +230,7 @@ impl Subject for BastionUser {
             user_arn: (observed.identity.is_some() || lost.is_some()).then(|| desired.arn.to_string()),
             user_id: observed.identity.as_ref().map(|found| found.id.to_string()),
             deleted_user_id: lost,
-            permissions_boundary_arn: imposed(desired, observed),
+            permissions_boundary_arn: imposed(self, desired, observed),
             policies: status::policies(desired, observed),
             unmanaged_policies: unmanaged.iter().take(LISTED).map(|policy| (*policy).to_owned()).collect(),
             unmanaged_policies_total: count(unmanaged.len()),
@@ -249,7 +256,7 @@ impl Subject for CrossAccountRole {
     }
 
     fn reported_boundary(&self) -> Option<&str> {
-        self.status.as_ref()?.permissions_boundary_arn.as_deref()
+        told_boundary(self, self.status.as_ref().map(|status| (&status.permissions_boundary_arn, &status.role_arn)))
     }
 
     fn permissions(&self) -> Option<&Permissions> {
@@ -275,6 +282,10 @@ impl Subject for CrossAccountRole {
 
     fn listed_policies(status: &mut Self::Status) -> &mut Vec<PolicyStatus> {
         &mut status.policies
+    }
+
+    fn tell_boundary(status: &mut Self::Status, boundary: &str) {
+        status.permissions_boundary_arn = Some(boundary.to_string());
     }
 
     fn tell_made(status: &mut Self::Status, arn: &Arn, id: &UniqueID) {
@@ -325,7 +336,7 @@ impl Subject for CrossAccountRole {
             role_arn: (found.is_some() || lost.is_some()).then(|| desired.arn.to_string()),
             role_id: found.map(|f| f.id.to_string()),
             deleted_role_id: lost,
-            permissions_boundary_arn: imposed(desired, observed),
+            permissions_boundary_arn: imposed(self, desired, observed),
             switch_role_url: found.filter(|_| opens_in_console(self)).and_then(|_| link()),
             trust: policy.map(|policy| TrustStatus {
                 bytes: count(policy.size()),
@@ -354,10 +365,14 @@ fn restrained<K: Subject>(object: &K, restraint: Restraint, at: &ResolvedAccount
     (boundary, imposed, restraint.cut_off)
 }
 
-/// The permissions boundary that is on an identity because its account puts it on, or has.
-fn imposed(desired: &Desired, observed: &Observed) -> Option<String> {
-    let there = observed.identity.as_ref()?.identity.permissions_boundary.as_ref()?;
-    desired.is_imposed(there).then(|| there.to_string())
+/// The permissions boundary that is on an identity because its account puts it on, or has. One that was told stays told while it is about to come, or may have
+/// come.
+fn imposed<K: Subject>(object: &K, desired: &Desired, observed: &Observed) -> Option<String> {
+    let Some(found) = &observed.identity else { return object.reported_boundary().map(str::to_owned) };
+    let wanted = desired.identity.permissions_boundary.as_ref();
+    let is_coming = |told: &&str| wanted.is_some_and(|wanted| wanted.as_str() == *told && desired.imposed.contains(wanted));
+    let there = found.identity.permissions_boundary.as_ref().filter(|there| desired.is_imposed(there));
+    there.map(Arn::as_str).or_else(|| object.reported_boundary().filter(is_coming)).map(str::to_owned)
 }
 
 /// The unique ID of what was made for a resource and is not there any more.

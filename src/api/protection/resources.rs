@@ -104,14 +104,12 @@ fn finalizer_of_what_is_made() -> Validation {
     )
 }
 
-/// The names of policies that are being made; later they stand in the status.
+/// What is being made, which later stands in the status.
 fn announcement() -> Validation {
     validation(
         "request.operation != \"UPDATE\" || !variables.wasHeld || variables.isMade || variables.isAnnounced == variables.wasAnnounced || \
          variables.mayLetGo",
-        &format!(
-            "the annotation {ANNOUNCED} tells which policies Rolebridge is making in AWS right now: leave it as it is until the status has an ARN"
-        ),
+        &format!("the annotation {ANNOUNCED} tells what Rolebridge is making in AWS right now: leave it as it is until the status has an ARN"),
     )
 }
 

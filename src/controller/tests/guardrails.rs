@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::lab::{Lab, trusting};
-use crate::api::Reason;
+use crate::api::{ANNOUNCED, Reason};
 use crate::core::action::Action;
 use crate::core::canonical::same;
 use crate::core::identity::CUT_OFF_POLICY;
@@ -118,18 +118,46 @@ async fn the_boundary_of_an_account_comes_on_at_once_stays_when_it_is_let_go_and
     let boundary = |lab: &Lab| lab.aws.get(PROD, "role reader").unwrap().identity.permissions_boundary.map(|arn| arn.to_string());
     // Another rule is broken at the same time: a boundary narrows all the same.
     lab.apply(account("prod", PROD, &json!({"permissionsBoundaryARN": BOUNDARY, "allowedPolicies": []})));
-    lab.settle().await;
+    lab.run(1).await;
     assert_eq!((states(&lab)[1].as_str(), boundary(&lab).as_deref()), ("GuardrailViolated", Some(BOUNDARY)));
     lab.apply(account("prod", PROD, &json!({"permissionsBoundaryARN": BOUNDARY})));
-    lab.settle().await;
+    lab.run(1).await;
     assert_eq!(lab.get("CrossAccountRole", "reader")["status"]["permissionsBoundaryARN"], BOUNDARY);
     lab.apply(account("prod", PROD, &json!({})));
-    lab.settle().await;
+    lab.run(1).await;
     assert_eq!((states(&lab)[1].as_str(), boundary(&lab).as_deref()), ("Ready", Some(BOUNDARY)));
     lab.aws.change(PROD, "role reader", |found| found.identity.permissions_boundary = None);
     lab.run(2000).await;
     assert_eq!((states(&lab)[1].as_str(), boundary(&lab)), ("Ready", None));
     assert!(lab.get("CrossAccountRole", "reader")["status"]["permissionsBoundaryARN"].is_null());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_boundary_of_an_account_is_told_before_it_comes_on() {
+    let lab = granted().await;
+    lab.aws.refuse(|action| matches!(action, Action::PutPermissionsBoundary(..)), Reason::AWSUnavailable, "no reply");
+    lab.apply(account("prod", PROD, &json!({"permissionsBoundaryARN": BOUNDARY})));
+    lab.run(130).await;
+    let told = |lab: &Lab| lab.get("CrossAccountRole", "reader")["status"]["permissionsBoundaryARN"].clone();
+    assert_eq!(told(&lab), BOUNDARY, "while it is about to come");
+    // It came on all the same, and the process that asked for it is gone.
+    lab.aws.change(PROD, "role reader", |found| found.identity.permissions_boundary = Some(BOUNDARY.parse().unwrap()));
+    lab.apply(account("prod", PROD, &json!({})));
+    lab.run(2000).await;
+    let there = lab.aws.get(PROD, "role reader").unwrap().identity.permissions_boundary;
+    assert_eq!((states(&lab)[1].as_str(), there.unwrap().as_str()), ("Ready", BOUNDARY));
+    assert_eq!(told(&lab), BOUNDARY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_made_under_the_boundary_of_its_account_announces_that() {
+    let lab = Lab::new().await;
+    lab.apply(account("utils", UTILS, &json!({"permissionsBoundaryARN": BOUNDARY})));
+    lab.apply(alice(&json!({})));
+    lab.settle().await;
+    let alice = lab.get("BastionUser", "alice");
+    assert_eq!(alice["metadata"]["annotations"][ANNOUNCED], BOUNDARY);
+    assert_eq!(alice["status"]["permissionsBoundaryARN"], BOUNDARY);
 }
 
 #[tokio::test(start_paused = true)]

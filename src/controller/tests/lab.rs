@@ -349,6 +349,9 @@ impl ApiServer {
             object["status"] = body["status"].clone();
         } else {
             object["metadata"]["finalizers"] = body["metadata"]["finalizers"].clone();
+            for (name, value) in body["metadata"]["annotations"].as_object().into_iter().flatten() {
+                object["metadata"]["annotations"][name] = value.clone();
+            }
         }
         object["metadata"]["resourceVersion"] = json!(self.next_version().to_string());
         let written = object.clone();

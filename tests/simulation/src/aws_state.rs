@@ -78,12 +78,18 @@ pub fn principals(document: &Value) -> Vec<&str> {
     statements(document).into_iter().filter(|s| s["Effect"] == "Allow").flat_map(named).collect()
 }
 
+/// The services and identity providers that a document allows anything.
+pub fn vouchers(document: &Value) -> BTreeSet<&str> {
+    let allowed = statements(document).into_iter().filter(|s| s["Effect"] == "Allow").map(|s| &s["Principal"]);
+    allowed.flat_map(|principal| items(&principal["Service"]).into_iter().chain(items(&principal["Federated"]))).collect()
+}
+
 fn covers(patterns: &Value, text: &str) -> bool {
     items(patterns).into_iter().any(|pattern| matches(&pattern.to_ascii_lowercase(), &text.to_ascii_lowercase()))
 }
 
 /// IAM's wildcard `*`: any text, also none.
-fn matches(pattern: &str, text: &str) -> bool {
+pub fn matches(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
         Some((start, rest)) => {

@@ -6,6 +6,7 @@
 //! | L2 | what others made, or what was made for another resource, is not written to | before each write; what others exchanged less than a minute ago may be met once more |
 //! | L3 | nobody is let in who is not to be | what a write of the operator's adds to who may assume what is declared by what the operator may have seen |
 //! | L4 | whoever is to be let in stays in | what such a write takes away was not declared all the time |
+//! | guardrails | what breaks a rule gets nothing | no such write gives anything to who breaks a rule by all that the operator may have seen |
 //!
 //! What holds once all is settled is in [`settled`](crate::settled).
 
@@ -23,8 +24,11 @@ use serde_json::Value;
 
 use crate::api_server::ApiServer;
 use crate::aws_state::{Caller, Grants, State, effective, find, identities, text, unique_id};
-use crate::declared::{Declaration, Key, Resources};
+use crate::declared::Declaration;
 use crate::iam::Cloud;
+use crate::resources::{Key, Resources};
+
+mod rules;
 
 /// The field of a role that says whom it lets in.
 const TRUST: &str = "assumeRolePolicyDocument";
@@ -122,6 +126,8 @@ pub struct Checker {
     /// The resources whose status told for the first time of one that others had deleted or renamed already: a read showed it still. Nothing tells such a one from what
     /// an operator that died has made in its place.
     misled: BTreeSet<Key>,
+    /// When a permissions boundary came on that the resource did not declare, by unique ID.
+    imposed: BTreeMap<String, Duration>,
     effective: BTreeMap<(String, String), Standing>,
     permissions: BTreeMap<String, BTreeMap<&'static str, Standing>>,
     /// Who wrote the trust policy of each role that it has, by unique ID.
@@ -246,7 +252,14 @@ impl Checker {
     }
 
     /// A write of the operator's has taken effect, or was refused.
-    pub fn after_write(&mut self, cloud: &Cloud, action: &Action, result: &Result<Receipt, Failure>, now: Duration, life: u64) {
+    pub fn after_write(
+        &mut self,
+        cloud: &Cloud,
+        account: &AccountID,
+        action: &Action,
+        result: &Result<Receipt, Failure>,
+        (now, life): (Duration, u64),
+    ) {
         let Ok(receipt) = result else { return };
         let made = match (action, receipt) {
             (Action::CreateIdentity(identity), Receipt::Created(id)) => Some((id.to_string(), &identity.tags)),
@@ -258,6 +271,12 @@ impl Checker {
             self.made.insert(id.clone(), owner);
             if now < self.two_until {
                 self.made_by_one_of_two.insert(id.clone());
+            }
+        }
+        if let Some(written) = written(cloud, account, action) {
+            let owner = made.as_ref().map(|(id, _)| id.as_str()).unwrap_or_else(|| unique_id(&written));
+            if let Some(owner) = self.made.get(owner).cloned() {
+                self.check_guardrails(&written, &owner, action, now);
             }
         }
         let changes = self.look(cloud, now, life);
@@ -360,8 +379,8 @@ impl Checker {
     /// L3.
     fn check_gained(&mut self, gained: &Grants, action: &Action, now: Duration) {
         // IAM deletes nobody who has inline policies, so that of a user or role which goes the denial is the last thing to go before it.
-        let is_the_end = matches!(action, Action::DeleteInlinePolicy(_, name) if name.as_str() == CUT_OFF_POLICY);
-        let ends = |source: &String| is_the_end && self.made.get(source).is_some_and(|owner| self.resources.is_leaving(owner));
+        let is_cut_off_lifted = matches!(action, Action::DeleteInlinePolicy(_, name) if name.as_str() == CUT_OFF_POLICY);
+        let ends = |source: &String| is_cut_off_lifted && self.made.get(source).is_some_and(|owner| self.resources.is_leaving(owner));
         let undeclared = |(source, role_id): &&(String, String)| {
             let (names, role) = (self.names(source), &self.made[role_id]);
             // Whoever took a name a moment ago may be met by a write that was on its way, as in L2.
@@ -377,7 +396,9 @@ impl Checker {
             };
             // What stands as it stood is put back where others took it away right after it was written: a read may show what was before that write.
             let is_frozen = |declaration: &Declaration| names.iter().any(|name| declaration.frozen.contains(&(name.clone(), role.clone())));
-            let is_put_back = self.touched.contains_key(role_id) && self.in_view(now, &self.declarations).any(is_frozen);
+            // Who is not cut off any more comes in as before.
+            let may_be_put_back = self.touched.contains_key(role_id) || is_cut_off_lifted;
+            let is_put_back = may_be_put_back && self.in_view(now, &self.declarations).any(is_frozen);
             let is_declared = self.in_view(now, &self.declarations).any(declares) || names.iter().any(mixed);
             !may_be_met && !ends(source) && !is_put_back && !is_declared
         };
@@ -434,7 +455,7 @@ impl Checker {
             let is_used = self.is_used(id, PASS, now);
             let owner = &self.made[id];
             let is_declared =
-                self.in_view(now, &self.declarations).any(|declaration| declaration.permissions.get(owner).is_none_or(|may| may.contains(what)));
+                self.in_view(now, &self.declarations).any(|declaration| declaration.permissions.get(owner).is_none_or(|may| may.gain.contains(what)));
             if is_used && !is_declared && !self.touched.contains_key(id) {
                 let what = format!("{action}: {} may call {what} by that, which nobody declares", self.told(id));
                 self.violated("L3", what);
@@ -453,8 +474,9 @@ impl Checker {
             let (owner, born) = (&self.made[id], self.born.get(id).copied().unwrap_or_default());
             let mut reached = false;
             let since = self.declarations.iter().rev().take_while(|(at, _)| !std::mem::replace(&mut reached, *at <= born));
-            let always =
-                since.map(|(_, declaration)| declaration).all(|declaration| declaration.permissions.get(owner).is_some_and(|may| may.contains(what)));
+            let always = since
+                .map(|(_, declaration)| declaration)
+                .all(|declaration| declaration.permissions.get(owner).is_some_and(|may| may.keep.contains(what)));
             // Where one boundary takes the place of another, what it is to limit goes before, since nobody knows what it allows.
             let boundaries: BTreeSet<_> = self.in_view(now, &self.views).map(|seen| seen.boundary(owner)).collect();
             let is_allowed_to = boundaries.len() > 1 || self.is_unseen(*standing, now, life);
@@ -482,6 +504,12 @@ impl Checker {
         self.declarations.last().map(|(_, declaration)| &**declaration)
     }
 
+    /// Whether the right of an identity to assume a role may be written, be it that it is cut off.
+    pub fn may_be_written(&self, source: &str, role: &Key) -> bool {
+        let shut = |declaration: &Declaration| self.made.get(source).is_some_and(|owner| declaration.shut.contains(&(owner.clone(), role.clone())));
+        self.is_declared(source, role) || self.declaration().is_some_and(shut)
+    }
+
     /// Whether an identity that may assume a role is declared to.
     pub fn is_declared(&self, source: &str, role: &Key) -> bool {
         let names = self.names(source);
@@ -497,6 +525,15 @@ impl Checker {
 /// The policies among what lives, each as it is now.
 fn policies(living: &BTreeMap<String, Arc<Value>>) -> impl Iterator<Item = *const Value> {
     living.iter().filter(|(id, _)| id.starts_with("arn:")).map(|(_, policy)| Arc::as_ptr(policy))
+}
+
+/// What an action has changed or made.
+fn written(cloud: &Cloud, account: &AccountID, action: &Action) -> Option<Arc<Value>> {
+    match action {
+        Action::CreateIdentity(identity) => find(&cloud.state().remove(account)?, identity.name.kind(), identity.name.as_str()).cloned(),
+        Action::CreatePolicy(made) => cloud.state().remove(account)?.policies.into_iter().find(|policy| text(policy, "arn") == made.arn.as_str()),
+        _ => target(cloud, account, action),
+    }
 }
 
 /// What an action changes, if that is there already.

@@ -202,7 +202,7 @@ impl Gateway for ToAccount {
             let now = state.now();
             state.checker.before_write(&state.cloud, &self.config.id, action, owner, now);
             let result = state.cloud.execute(&self.config.id, action, view.view());
-            state.checker.after_write(&state.cloud, action, &result, now, self.way.life.number);
+            state.checker.after_write(&state.cloud, &self.config.id, action, &result, (now, self.way.life.number));
             state.trace.tell(|| format!("{action:?}"));
             result
         };

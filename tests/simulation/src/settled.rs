@@ -4,6 +4,7 @@
 //! |---|---|
 //! | convergence | what can be Ready is, and what is Ready is in AWS as declared; what is deleted goes |
 //! | L1, L3 | nothing is left without its resource; nobody may assume what is not declared, and no right to a role is left that is not the resource's own |
+//! | guardrails | what breaks a rule is not Ready, and cut off where its account wants that; the boundary that an account puts on all is on all |
 //! | quiet | over three sweeps there is no write, and no read but the sweeps' and those of what is not Ready |
 //! | L6 | an operator that knows nothing finds nothing to do |
 
@@ -12,25 +13,29 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 use rolebridge::api::permissions::Permissions;
-use rolebridge::api::trust::{PrincipalForm, Source};
+use rolebridge::api::trust::{Source, TrustEntry};
 use rolebridge::api::{Condition, CrossAccountRole, Managed};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::acts::{Act, Others};
 use crate::aws_state::{AccountState, State as AWSState, account, find, identities, in_force, items, statements, text, unique_id};
 use crate::checker::{Checker, Violation};
-use crate::declared::{Key, Resources, key};
 use crate::determinism::simulated;
 use crate::people::ACCOUNTS;
+use crate::resources::{Key, Resources, key};
 use crate::run::{INSTALLATION, Run};
 use crate::schedule::{Schedule, Step, Strikes};
 use crate::world::Calls;
+
+mod drift;
+mod rules;
 
 /// Sweeps that are to find nothing.
 const SWEEPS: u32 = 3;
 
 /// Reasons that may come of what happened to a resource, and not of what is declared and there now.
-const OF_THE_PAST: [&str; 5] = ["Conflict", "DeletionBlocked", "IdentityChanged", "PrincipalReplaced", "SourceNotReady"];
+const OF_THE_PAST: [&str; 7] =
+    ["Conflict", "DeletionBlocked", "IdentityChanged", "NamespaceQuotaExceeded", "PolicyNotAttachable", "PrincipalReplaced", "SourceNotReady"];
 
 /// L6: what is not Ready, although nothing that happened to it explains that, is not Ready either where the same is declared and nothing ever happened.
 fn compare(run: &Run, when: &str) {
@@ -89,6 +94,9 @@ const A_MINUTE: Duration = Duration::from_secs(60);
 /// How often a resource that is not Ready may try the same in that time.
 const TRIES: u64 = 4;
 
+/// The same where an operator has just started, which begins with short pauses, and with a part of it where the whole is refused.
+const TRIES_AT_FIRST: u64 = 20;
+
 /// The same of one that waits for what it was promised in AWS, such as a principal: that is asked for every few seconds, for some minutes.
 const TRIES_OF_WHO_WAITS: u64 = 60;
 
@@ -105,7 +113,7 @@ pub(crate) async fn check(run: &mut Run) {
     }
     let before = calls(run);
     run.sweeps(SWEEPS).await;
-    if is_busy(run, before, "over three sweeps", 0) || look(run, "after three sweeps", true) {
+    if is_busy(run, before, "over three sweeps", false) || look(run, "after three sweeps", true) {
         return;
     }
     if forgets_nothing(run) {
@@ -115,7 +123,7 @@ pub(crate) async fn check(run: &mut Run) {
     let before = calls(run);
     run.settle().await;
     // Tags of policies are in no bulk read: who knows nothing reads them.
-    if !is_busy(run, before, "by an operator that has just started", 1) {
+    if !is_busy(run, before, "by an operator that has just started", true) {
         look(run, "after a new start", true);
     }
 }
@@ -146,7 +154,7 @@ fn calls(run: &Run) -> Calls {
 }
 
 /// Whether anything was written, or read without need.
-fn is_busy(run: &Run, before: Calls, when: &str, reads_a_resource: u64) -> bool {
+fn is_busy(run: &Run, before: Calls, when: &str, is_anew: bool) -> bool {
     let state = &mut *run.world().lock();
     let now = state.calls;
     let all_ready = all_ready(&state.checker.resources);
@@ -154,26 +162,37 @@ fn is_busy(run: &Run, before: Calls, when: &str, reads_a_resource: u64) -> bool 
     let resources = state.checker.resources.keys().count() as u64;
     let (reads, refusals) = (now.aws_reads - before.aws_reads, now.aws_refusals - before.aws_refusals);
     let what = match writes {
-        (0, 0) if reads > reads_a_resource * resources && all_ready => format!("{reads} reads of single resources {when}, and all are Ready"),
+        (0, 0) if reads > u64::from(is_anew) * resources && all_ready => format!("{reads} reads of single resources {when}, and all are Ready"),
         // What cannot be done is tried now and then.
-        (0, 0) if refusals > tries(&state.checker.resources) => format!("{refusals} writes that AWS refused {when}"),
+        (0, 0) if refusals > tries(&state.checker.resources, if is_anew { TRIES_AT_FIRST } else { TRIES }) => {
+            format!("{refusals} writes that AWS refused {when}")
+        }
         (0, 0) => return false,
+        // Of who could not be read while its account refused every call, an operator that reads it anew may tell more.
+        (kubernetes, 0) if is_anew && kubernetes <= unread(&state.checker) => return false,
         (kubernetes, aws) => format!("{kubernetes} writes to Kubernetes and {aws} to AWS {when}"),
     };
     state.checker.violated("quiet", what);
     true
 }
 
-/// How many writes AWS may refuse in the time of the sweeps.
-fn tries(resources: &Resources) -> u64 {
-    fn of<K: Managed>(object: &K) -> u64 {
+/// How many resources are not Ready of accounts that refused every call for a while.
+fn unread(checker: &Checker) -> u64 {
+    let was_closed = |key: &Key| checker.resources.placed_in(key).is_some_and(|account| checker.closed.contains(account));
+    let is_unready = |told: Option<(&str, &str)>| told.is_none_or(|(status, _)| status != "True");
+    staying(&checker.resources).filter(|(key, told)| is_unready(*told) && was_closed(key)).count() as u64
+}
+
+/// How many writes AWS may refuse, where a resource that is not Ready may try the same so often.
+fn tries(resources: &Resources, tries: u64) -> u64 {
+    fn of<K: Managed>(object: &K, tries: u64) -> u64 {
         match conditions(object).iter().any(|condition| condition.reason == "Propagating") {
             _ if object.meta().deletion_timestamp.is_some() => 0,
             true => TRIES_OF_WHO_WAITS,
-            false => TRIES,
+            false => tries,
         }
     }
-    resources.users().map(|(_, user)| of(user)).chain(resources.roles().map(|(_, role)| of(role))).sum()
+    resources.users().map(|(_, user)| of(user, tries)).chain(resources.roles().map(|(_, role)| of(role, tries))).sum()
 }
 
 /// Looks at everything. Tells whether something does not hold.
@@ -237,6 +256,7 @@ impl Settled<'_> {
             found.extend(self.strangers().map(rule("L3")));
             found.extend(self.rights().into_iter().map(rule("L3")));
             found.extend(self.drift().into_iter().map(rule("L7")));
+            found.extend(self.unruled().into_iter().map(rule("guardrails")));
             found.extend(self.undeleted().into_iter().map(rule("convergence")));
             found.extend(self.checker.orphans().into_iter().map(rule("L1")));
         }
@@ -298,7 +318,7 @@ impl Settled<'_> {
         if self.checker.is_lost(id) {
             return false;
         }
-        let Some((_, role)) = self.resources().roles().find(|(there, _)| *there == key) else {
+        let Some(role) = self.resources().role(key) else {
             return self.checker.living.get(id).is_some_and(|object| self.is_own(object, key));
         };
         let is_usable = self.resources().account(&role.spec.account_ref.name).is_some();
@@ -319,7 +339,7 @@ impl Settled<'_> {
                 let role = self.resources().roles().find(|(key, _)| self.resources().arn(key).as_deref() == Some(arn));
                 let is_right = role.is_some_and(|(key, _)| {
                     let is_own = self.bearer(key).is_some_and(|bearer| self.is_own(bearer, key) || !self.is_exchanged(bearer));
-                    is_own && self.checker.is_declared(unique_id(identity), key)
+                    is_own && self.checker.may_be_written(unique_id(identity), key)
                 });
                 // While its account is not to be found nothing of it is withdrawn.
                 let tells = |role: &CrossAccountRole| role.status.as_ref().is_some_and(|status| status.role_arn.as_deref() == Some(arn));
@@ -412,9 +432,9 @@ impl Settled<'_> {
         let is_free = self.bearer(key).map_or_else(may_be_made, |bearer| self.is_own(bearer, key) && !is_new(bearer)) && !self.is_disowned(key);
         // What an operator that died has made in the place of what the status tells of is taken for somebody else's.
         let is_free = is_free && !self.checker.is_misled(key) && !self.is_held_by_others(key) && !self.was_refused(key);
-        if let Some((_, user)) = self.resources().users().find(|(there, _)| *there == key) {
+        if let Some(user) = self.resources().user(key) {
             let (namespace, account) = (user.namespace().unwrap_or_default(), &user.spec.account_ref.name);
-            let is_placed = self.is_usable(account) && self.resources().is_allowed(account, &namespace);
+            let is_placed = self.is_usable(account) && self.may_be(key);
             let has_groups = user.spec.groups.iter().flatten().next().is_some();
             return is_free
                 && is_placed
@@ -422,26 +442,24 @@ impl Settled<'_> {
                 && !has_groups
                 && self.is_readable(&namespace, user.spec.permissions.as_ref());
         }
-        let Some((_, role)) = self.resources().roles().find(|(there, _)| *there == key) else { return false };
+        let Some(role) = self.resources().role(key) else { return false };
         let (namespace, account) = (role.namespace().unwrap_or_default(), &role.spec.account_ref.name);
-        let is_placed = self.is_usable(account) && self.resources().is_allowed(account, &namespace);
-        let mut sources = role.spec.trust.iter().flat_map(|entry| entry.from.iter().map(move |source| (entry.principal, source)));
+        let is_placed = self.is_usable(account) && self.may_be(key);
+        let mut sources = role.spec.trust.iter().flat_map(|entry| entry.from.iter().map(move |source| (entry, source)));
         is_free
             && is_placed
             && role.metadata.deletion_timestamp.is_none()
             && self.is_readable(&namespace, role.spec.permissions.as_ref())
-            && sources.all(|(form, source)| self.can_stand(key, role, form, source, seen))
+            && sources.all(|(entry, source)| self.can_stand(key, role, entry, source, seen))
     }
 
     fn is_usable(&self, account: &str) -> bool {
         self.resources().account(account).is_some_and(is_ready)
     }
 
-    fn can_stand(&self, key: &str, role: &CrossAccountRole, form: PrincipalForm, source: &Source, seen: &mut BTreeSet<Key>) -> bool {
+    fn can_stand(&self, key: &str, role: &CrossAccountRole, entry: &TrustEntry, source: &Source, seen: &mut BTreeSet<Key>) -> bool {
         let namespace = role.namespace().unwrap_or_default();
-        let guardrails =
-            self.resources().account(&role.spec.account_ref.name).and_then(|account| account.spec.guardrails.clone()).unwrap_or_default();
-        if (form == PrincipalForm::AccountRoot || source.account().is_some()) && !guardrails.account_root_trust {
+        if self.resources().is_source_forbidden(&role.spec.account_ref.name, entry, source) {
             return false;
         }
         // Of those whom nobody here manages it is not known who they were.
@@ -457,7 +475,7 @@ impl Settled<'_> {
             named.or_else(|| source.role().map(|role| format!("CrossAccountRole/{}/{}", role.namespace.as_deref().unwrap_or(&namespace), role.name)));
         match named {
             Some(who) => declared(&who) && self.can_be_ready(&who, seen),
-            None => source.account().is_some_and(|name| self.is_usable(name)),
+            None => source.account().is_none_or(|name| self.is_usable(name)),
         }
     }
 
@@ -467,102 +485,6 @@ impl Settled<'_> {
         let own = permissions.customer_managed_policies.iter().filter_map(|policy| policy.source());
         let mut sources = own.chain(permissions.inline_policies.iter().filter_map(|policy| policy.source()));
         sources.all(|source| self.resources().document(namespace, source).is_some())
-    }
-
-    /// What is Ready and not in AWS as declared.
-    fn drift(&self) -> Vec<String> {
-        let mut found = vec![];
-        for (key, user) in self.resources().users().filter(|(_, user)| is_ready(*user)) {
-            let wanted = Wanted {
-                tags: json!(user.spec.tags),
-                boundary: json!(user.spec.permissions_boundary_arn),
-                permissions: user.spec.permissions.as_ref(),
-                looks: user.spec.permissions.is_some(),
-            };
-            found.extend(self.differences(key, &user.spec.account_ref.name, &user.namespace().unwrap_or_default(), &wanted));
-        }
-        for (key, role) in self.resources().roles().filter(|(_, role)| is_ready(*role)) {
-            let wanted = Wanted {
-                tags: json!(role.spec.tags),
-                boundary: json!(role.spec.permissions_boundary_arn),
-                permissions: role.spec.permissions.as_ref(),
-                looks: true,
-            };
-            found.extend(self.differences(key, &role.spec.account_ref.name, &role.namespace().unwrap_or_default(), &wanted));
-            if let Some(there) = self.bearer(key) {
-                let hours = role.spec.max_session_duration.as_deref().unwrap_or("1h").trim_end_matches('h').parse::<u64>().unwrap_or(1);
-                found.extend(differs(key, "session duration", &there["maxSessionDuration"], &json!(hours * 3600)));
-                found.extend(differs(
-                    key,
-                    "description",
-                    &json!(text(there, "description")),
-                    &json!(role.spec.description.as_deref().unwrap_or_default()),
-                ));
-            }
-        }
-        found.extend(self.ungranted());
-        found
-    }
-
-    /// Grants whose two sides are Ready and that do not stand.
-    fn ungranted(&self) -> Vec<String> {
-        let identities = self.checker.living.keys().filter(|id| !id.starts_with("arn:"));
-        let ids: BTreeMap<&Key, &str> = identities.filter_map(|id| Some((self.checker.made.get(id)?, id.as_str()))).collect();
-        let ready = ready(self.resources());
-        let effective: BTreeSet<&(String, String)> = self.checker.effective().collect();
-        let wanted = self.checker.declaration().into_iter().flat_map(|declaration| &declaration.wanted);
-        let both = wanted.filter(|(source, role)| ready.contains(source) && ready.contains(role));
-        let missing = both.filter(|(source, role)| match (ids.get(source), ids.get(role)) {
-            (Some(source), Some(role)) => !effective.contains(&((*source).to_owned(), (*role).to_owned())),
-            _ => true,
-        });
-        missing.map(|(source, role)| format!("{role} and {source} are Ready, and the one may not be assumed by the other")).collect()
-    }
-
-    fn differences(&self, key: &Key, account: &str, namespace: &str, wanted: &Wanted<'_>) -> Vec<String> {
-        let Some(there) = self.bearer(key) else { return vec![format!("{key} is Ready and not in AWS")] };
-        let mut found = vec![];
-        let mut tags = wanted.tags.clone();
-        tags["rolebridge.io/installation"] = json!(INSTALLATION);
-        tags["rolebridge.io/owner"] = json!(key);
-        // What was made for a predecessor of the same name keeps its tag until something else is written.
-        tags["rolebridge.io/uid"] = there["tags"]["rolebridge.io/uid"].clone();
-        found.extend(differs(key, "tags", &there["tags"], &tags));
-        found.extend(differs(key, "boundary", &there["permissionsBoundary"], &wanted.boundary));
-        let inline = there["inlinePolicies"].as_object().cloned().unwrap_or_default();
-        if inline.contains_key("RolebridgeCutOff") {
-            found.push(format!("{key} is Ready and cut off"));
-        }
-        if !wanted.looks {
-            return found;
-        }
-        let permissions = wanted.permissions.cloned().unwrap_or_default();
-        let keeps_others = permissions.unmanaged == rolebridge::api::permissions::Unmanaged::Report;
-        let id = self.resources().account_id(account).unwrap_or_default();
-        let managed = permissions.attached_policies.iter().map(|name| format!("arn:aws:iam::aws:policy/{name}"));
-        let own = permissions.customer_managed_policies.iter().map(|policy| format!("arn:aws:iam::{id}:policy/{}", policy.name));
-        let to_be: BTreeSet<String> = managed.chain(own).collect();
-        let attached: BTreeSet<String> =
-            items(&there["attachedPolicies"]).into_iter().filter(|arn| !arn.contains("/rolebridge-")).map(str::to_owned).collect();
-        if if keeps_others { !to_be.is_subset(&attached) } else { to_be != attached } {
-            found.push(format!("{key} is Ready and has attached {attached:?}, not {to_be:?}"));
-        }
-        for policy in &permissions.inline_policies {
-            let text = policy.source().and_then(|source| self.resources().document(namespace, source));
-            found.extend(text.and_then(|text| differs(key, &policy.name, &inline.get(&policy.name).cloned().unwrap_or_default(), &text)));
-        }
-        for policy in &permissions.customer_managed_policies {
-            let text = policy.source().and_then(|source| self.resources().document(namespace, source));
-            let arn = format!("arn:aws:iam::{id}:policy/{}", policy.name);
-            let there = self.account(account).and_then(|account| in_force(account, &arn)).cloned().unwrap_or_default();
-            found.extend(text.and_then(|text| differs(key, &policy.name, &there, &text)));
-        }
-        let declared: BTreeSet<&str> = permissions.inline_policies.iter().map(|policy| policy.name.as_str()).collect();
-        let others: Vec<&String> = inline.keys().filter(|name| !name.starts_with("rolebridge-") && !declared.contains(name.as_str())).collect();
-        if !keeps_others && !others.is_empty() {
-            found.push(format!("{key} is Ready and has inline policies {others:?}, which nobody declares"));
-        }
-        found
     }
 
     /// What is being deleted and could be gone.
@@ -578,19 +500,6 @@ impl Settled<'_> {
         }
         found
     }
-}
-
-/// What is declared of an identity.
-struct Wanted<'s> {
-    tags: Value,
-    boundary: Value,
-    permissions: Option<&'s Permissions>,
-    /// Whether its policies are looked at.
-    looks: bool,
-}
-
-fn differs(key: &str, what: &str, found: &Value, wanted: &Value) -> Option<String> {
-    (found != wanted).then(|| format!("{key} is Ready and its {what} is {found}, not {wanted}"))
 }
 
 /// The roles that an identity's assume policies name.

@@ -17,8 +17,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::api_server::{Answer, Request};
-use crate::declared::Key;
 use crate::random::Random;
+use crate::resources::Key;
 use crate::schedule::{Refusal, Strike};
 use crate::world::{Life, World, short};
 

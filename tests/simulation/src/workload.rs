@@ -35,6 +35,7 @@ pub fn schedule(seed: u64) -> Schedule {
             strangers = CROWD;
             steps.extend(draw.crowd());
         }
+        5..=12 => steps.extend(draw.rules_that_change()),
         _ => {
             let count = 4 + draw.0.below(9);
             for _ in 0..count {
@@ -43,12 +44,25 @@ pub fn schedule(seed: u64) -> Schedule {
             }
         }
     }
+    if draw.0.one_in(2) {
+        // All that an account has forbidden is allowed again.
+        steps.extend(["utils", "prod"].map(|name| Step { after: draw.pause(), act: Act::Apply(Box::new(draw.account(name, Rules::None))) }));
+    }
     // Half of the runs have replicas that are not behind: there what is read is sure.
     let lag = if draw.0.one_in(2) { Duration::from_millis(draw.0.below(40_000)) } else { Duration::ZERO };
     Schedule { seed, steps, strikes: Strikes::Drawn, lag, strangers }
 }
 
 struct Draw(Random);
+
+/// What an account forbids.
+#[derive(Clone, Copy, PartialEq)]
+enum Rules {
+    /// Nothing that the workload declares.
+    None,
+    /// Something, or nothing.
+    Drawn,
+}
 
 fn at_once(act: Act) -> Step {
     Step { after: Duration::ZERO, act }
@@ -73,7 +87,8 @@ impl Draw {
     fn beginning(&mut self) -> Vec<Step> {
         let mut steps: Vec<Step> = NAMESPACES.iter().map(|name| at_once(Act::Apply(Box::new(namespace(name))))).collect();
         for name in ["utils", "prod"] {
-            steps.push(at_once(Act::Apply(Box::new(self.account(name, true)))));
+            let rules = if self.0.one_in(6) { Rules::Drawn } else { Rules::None };
+            steps.push(at_once(Act::Apply(Box::new(self.account(name, rules)))));
         }
         steps.push(at_once(Act::Apply(Box::new(self.config_map()))));
         let (users, roles) = (1 + self.0.below(USERS), 1 + self.0.below(ROLES));
@@ -88,7 +103,7 @@ impl Draw {
     }
 
     fn act(&mut self) -> Act {
-        match self.0.below(20) {
+        match self.0.below(21) {
             0..=2 => Act::Apply(Box::new(self.object())),
             3 => Act::Delete(self.which()),
             4 => {
@@ -102,6 +117,7 @@ impl Draw {
             17 => Act::APIServerAway(Duration::from_millis(self.0.below(15_000))),
             18 => Act::AccountClosed(self.in_account().to_owned(), Duration::from_millis(self.0.below(40_000))),
             // No further than leaves the operator half of the two minutes for which it does not believe that something is not there.
+            20 => self.rules(),
             _ if self.0.one_in(2) => Act::ClockStep(i64::try_from(self.0.below(120_000)).unwrap_or_default() - 60_000),
             _ => Act::Wait,
         }
@@ -123,6 +139,24 @@ impl Draw {
             }
         }
         steps
+    }
+
+    /// An account whose rules are other ones, or gone.
+    fn rules(&mut self) -> Act {
+        let name = self.in_account();
+        let rules = if self.often(3) { Rules::None } else { Rules::Drawn };
+        Act::Apply(Box::new(self.account(name, rules)))
+    }
+
+    /// Somebody who changes the rules of accounts again and again, while others go on.
+    fn rules_that_change(&mut self) -> Vec<Step> {
+        let count = 4 + self.0.below(8);
+        let act = |draw: &mut Self| match draw.0.below(10) {
+            0..=4 => draw.rules(),
+            5..=7 => Act::Apply(Box::new(draw.object())),
+            _ => draw.act(),
+        };
+        (0..count).map(|_| Step { after: self.pause(), act: act(self) }).collect()
     }
 
     /// A role that trusts more principals than its status lists; one of them, or more, is exchanged.
@@ -161,7 +195,7 @@ impl Draw {
         match self.0.below(12) {
             0 => {
                 let name = self.in_account();
-                self.account(name, false)
+                self.account(name, Rules::Drawn)
             }
             1 => self.config_map(),
             2 => {
@@ -189,19 +223,77 @@ impl Draw {
         which(&manifest)
     }
 
-    fn account(&mut self, name: &str, is_open: bool) -> Value {
+    fn account(&mut self, name: &str, rules: Rules) -> Value {
         let id = if name == "utils" { "111111111111" } else { "222222222222" };
-        let allowed = match self.0.below(4) {
-            0 if !is_open => json!({"from": "Names", "names": ["data"]}),
-            1 if !is_open => json!({"from": "Selector", "selector": {"matchLabels": {"tier": "a"}}}),
+        let allowed = match self.0.below(6) {
+            0 if rules == Rules::Drawn => json!({"from": "Names", "names": ["data"]}),
+            1 if rules == Rules::Drawn => json!({"from": "Selector", "selector": {"matchLabels": {"tier": "a"}}}),
             _ => json!({"from": "All"}),
         };
-        let trusts_roots = is_open || self.often(8);
-        let principals = if is_open || self.often(8) { vec!["arn:aws:iam::333333333333:*"] } else { vec![] };
-        let guardrails = json!({"accountRootTrust": trusts_roots, "allowedPrincipals": principals, "allowedGroups": ["*"]});
-        let spec =
+        let mut guardrails = json!({"accountRootTrust": true, "allowedPrincipals": ["arn:aws:iam::333333333333:*"], "allowedGroups": ["*"]});
+        if rules == Rules::Drawn {
+            for _ in 0..self.0.below(4) {
+                let (rule, value) = self.rule(id);
+                guardrails[rule] = value;
+            }
+            if self.0.one_in(2) {
+                guardrails["onViolation"] = json!("Disable");
+            }
+        }
+        let mut spec =
             json!({"accountID": id, "access": {"ambient": {}}, "allowedNamespaces": allowed, "guardrails": guardrails, "sweep": {"interval": "2m"}});
+        if rules == Rules::Drawn && self.0.one_in(4) {
+            spec["defaults"] = self.defaults(id, &spec["guardrails"].clone());
+        }
         json!({"apiVersion": "rolebridge.io/v1alpha1", "kind": "AWSAccount", "metadata": {"name": name}, "spec": spec})
+    }
+
+    /// A rule of an account: some of what the workload declares keeps to it.
+    fn rule(&mut self, id: &str) -> (&'static str, Value) {
+        match self.0.below(18) {
+            0 => ("requiredPathPrefix", json!(self.0.of(&["/", "/", "/teams/"]))),
+            1..=2 => ("permissionsBoundaryARN", json!(self.limit(id))),
+            3 => (
+                "allowedPolicies",
+                self.0.of(&[json!([]), json!(["arn:aws:iam::aws:policy/ReadOnly*"]), json!([format!("arn:aws:iam::{id}:policy/limit")])]),
+            ),
+            4 => ("policyDocumentSources", self.0.of(&[json!(["Spec"]), json!(["ConfigMap"]), json!([])])),
+            5 => ("allowedServices", self.0.of(&[json!([]), json!(["lambda.*"])])),
+            6 => ("allowedIdentityProviders", self.0.of(&[json!([]), json!([format!("arn:aws:iam::{id}:*")])])),
+            7 => ("allowedPrincipals", self.0.of(&[json!([]), json!(["arn:aws:iam::333333333333:user/p1"])])),
+            8 => ("accountRootTrust", json!(false)),
+            9 => ("allowedGroups", self.0.of(&[json!([]), json!(["G0"])])),
+            10..=11 => ("allowedTagKeys", self.0.of(&[json!([]), json!(["Team"]), json!(["c*"])])),
+            12 => ("allowedRoleNames", self.0.of(&[json!(["R0", "r2"]), json!(["r*"])])),
+            13 => ("reservedNames", self.0.of(&[json!(["r1"]), json!(["U0"]), json!(["*2"]), json!([])])),
+            14 => ("maxSessionDuration", json!(self.0.of(&["1h", "2h"]))),
+            15 => ("requireMFA", json!(true)),
+            _ => {
+                let quotas = [("users", self.0.below(3)), ("roles", self.0.below(3)), ("policies", self.0.below(3))];
+                ("quotas", quotas.into_iter().filter(|_| self.0.one_in(2)).map(|(what, most)| (what.to_owned(), json!(most))).collect())
+            }
+        }
+    }
+
+    /// The ARN of a policy that is a permissions boundary; of one that does not exist, now and then.
+    fn limit(&mut self, id: &str) -> String {
+        format!("arn:aws:iam::{id}:policy/{}", self.0.of(&["limit", "limit", "limit-more", "limit-more", "missing"]))
+    }
+
+    /// What users and roles of an account have, given what it forbids.
+    fn defaults(&mut self, id: &str, guardrails: &Value) -> Value {
+        let mut defaults = json!({});
+        if self.0.one_in(2) {
+            defaults["tags"] = self.0.of(&[json!({"cost": "center"}), json!({"team": "z", "cost": "none"})]);
+        }
+        if self.0.one_in(2) {
+            defaults["maxSessionDuration"] = if guardrails["maxSessionDuration"] == "1h" { json!("1h") } else { json!(self.0.of(&["1h", "2h"])) };
+        }
+        if self.0.one_in(2) {
+            let forced = &guardrails["permissionsBoundaryARN"];
+            defaults["permissionsBoundaryARN"] = if forced.is_null() { json!(self.limit(id)) } else { forced.clone() };
+        }
+        defaults
     }
 
     fn config_map(&mut self) -> Value {
@@ -216,36 +308,39 @@ impl Draw {
             spec["allowRolesFrom"] = if self.often(8) { json!({"from": "All"}) } else { json!({"from": "Same"}) };
         }
         if self.0.one_in(3) {
-            spec["tags"] = json!({"team": self.0.of(&["x", "y"])});
+            spec["tags"] = self.tags();
         }
         if self.0.one_in(4) {
             spec["permissions"] = json!({});
             spec["groups"] = self.0.of(&[json!([]), json!(["g0"]), json!(["g0", "g1"])]);
         }
         if self.0.one_in(3) {
-            spec["permissions"] = self.permissions(&format!("u{n}"), namespace);
+            spec["permissions"] = self.permissions(&format!("u{n}"), namespace, "111111111111");
         }
         if self.0.one_in(8) {
-            spec["permissionsBoundaryARN"] = json!("arn:aws:iam::111111111111:policy/limit");
+            spec["permissionsBoundaryARN"] = json!(self.limit("111111111111"));
         }
         let metadata = json!({"name": format!("u{n}"), "namespace": namespace, "labels": {"crew": self.0.of(&["red", "blue"])}});
         json!({"apiVersion": "rolebridge.io/v1alpha1", "kind": "BastionUser", "metadata": metadata, "spec": spec})
     }
 
     fn role(&mut self, n: u64) -> Value {
-        let account = if n == 2 { "utils" } else { "prod" };
+        let (account, id) = if n == 2 { ("utils", "111111111111") } else { ("prod", "222222222222") };
         let entries = match self.0.below(8) {
             0 => 0,
             1 => 2,
             _ => 1,
         };
-        let trust: Vec<Value> = (0..entries).map(|_| self.entry(n)).collect();
+        let mut trust: Vec<Value> = (0..entries).map(|_| self.entry(n)).collect();
+        if self.0.one_in(8) {
+            trust.push(json!({"from": [self.voucher(id)]}));
+        }
         let mut spec = json!({"accountRef": {"name": account}, "trust": trust});
         if self.0.one_in(4) {
             spec["description"] = json!(self.0.of(&["one", "two"]));
         }
         if self.0.one_in(4) {
-            spec["tags"] = json!({"team": self.0.of(&["x", "y"])});
+            spec["tags"] = self.tags();
         }
         if self.0.one_in(5) {
             spec["maxSessionDuration"] = json!(self.0.of(&["1h", "2h"]));
@@ -254,11 +349,10 @@ impl Draw {
             spec["allowRolesFrom"] = json!({"from": "All"});
         }
         if self.0.one_in(2) {
-            spec["permissions"] = self.permissions(&format!("r{n}"), "data");
+            spec["permissions"] = self.permissions(&format!("r{n}"), "data", id);
         }
         if self.0.one_in(8) {
-            let id = if n == 2 { "111111111111" } else { "222222222222" };
-            spec["permissionsBoundaryARN"] = json!(format!("arn:aws:iam::{id}:policy/{}", self.0.of(&["limit", "limit-more"])));
+            spec["permissionsBoundaryARN"] = json!(self.limit(id));
         }
         let metadata = json!({"name": format!("r{n}"), "namespace": "data"});
         json!({"apiVersion": "rolebridge.io/v1alpha1", "kind": "CrossAccountRole", "metadata": metadata, "spec": spec})
@@ -278,7 +372,9 @@ impl Draw {
         if only_users && self.0.one_in(5) {
             entry["principal"] = json!("AccountRoot");
         }
-        match self.0.below(6) {
+        let are_people = from.iter().all(|source| source.get("role").is_none());
+        match self.0.below(7) {
+            6 if are_people => entry["require"] = json!({"mfa": {}}),
             0 => entry["require"] = json!({"externalID": self.0.of(&["one-two", "three-four"])}),
             1 => entry["require"] = json!({"sourceIPs": [self.0.of(&["192.0.2.0/24", "198.51.100.0/24"])]}),
             _ => {}
@@ -299,10 +395,28 @@ impl Draw {
         }
     }
 
-    fn permissions(&mut self, name: &str, namespace: &str) -> Value {
+    /// A service or a provider that vouches for others.
+    fn voucher(&mut self, id: &str) -> Value {
+        match self.0.below(3) {
+            0 => json!({"service": "ec2.amazonaws.com"}),
+            1 => json!({"service": "lambda.amazonaws.com"}),
+            _ => json!({"oidc": {"providerARN": format!("arn:aws:iam::{id}:oidc-provider/ci.example.com"), "audience": "ci", "subject": "job"}}),
+        }
+    }
+
+    fn tags(&mut self) -> Value {
+        self.0.of(&[json!({"team": "x"}), json!({"team": "y"}), json!({"cost": "x"}), json!({"Team": "x", "cost": "y"})])
+    }
+
+    fn permissions(&mut self, name: &str, namespace: &str, id: &str) -> Value {
         let mut permissions = json!({});
         if self.0.one_in(2) {
             permissions["attachedPolicies"] = json!([self.0.of(&["ReadOnlyAccess", "SecurityAudit"])]);
+        }
+        if self.0.one_in(10) {
+            // One that belongs to another resource, if it is there.
+            let other = self.0.of(if id == "111111111111" { &["u0-own", "u1-own", "r2-own"] } else { &["r0-own", "r1-own", "r0-own"] });
+            permissions["attachedPolicies"] = json!([format!("arn:aws:iam::{id}:policy/{other}")]);
         }
         if self.0.one_in(3) {
             let own = json!({"name": format!("{name}-own"), "json": self.document()});
