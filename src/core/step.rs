@@ -307,7 +307,7 @@ mod tests {
         let name = alice().identity.name;
         let actions = [Action::CreateIdentity(Box::new(declared(true).identity)), Action::PutPermissionsBoundary(name, limit.clone())];
         for action in actions {
-            let plan = Plan { actions: vec![action], ..Plan::default() };
+            let plan = Plan { actions: vec![action] };
             let told = |imposed, tells| unreported(&declared(imposed), &plan, &BTreeSet::new(), tells).boundary;
             assert_eq!(told(true, false), Some(limit.clone()));
             assert_eq!((told(true, true), told(false, false)), (None, None), "{plan:?}");
