@@ -135,12 +135,14 @@ impl Grant {
         // nobody can tell what is required of them there.
         let exists = self.source_id.is_some() || principal.is_account() || (self.key.is_none() && self.reported.is_none());
         let may_be_named = exists && self.is_understood;
-        let own = |standing: &&TrustRule| {
-            let is_same = self.identity.are_among(&standing.conditions) || standing.covers(rule);
-            is_same && (may_be_named || principal.covers(&standing.principal))
+        let own = |standing: &TrustRule| {
+            // A statement may let in many of a provider's: of these it is one.
+            let conditions = if self.identity.count() == 0 { standing.conditions.clone() } else { standing.conditions.and(&self.identity)? };
+            let is_named = may_be_named || principal.covers(&standing.principal);
+            is_named.then(|| TrustRule { principal: principal.clone(), conditions, ..standing.clone() })
         };
         let by_name = self.own_name.iter().flat_map(|name| there.standing(name).filter(|there| there.principal == *name)).cloned();
-        there.standing(principal).filter(own).map(|there| TrustRule { principal: principal.clone(), ..there.clone() }).chain(by_name).collect()
+        there.standing(principal).filter_map(own).chain(by_name).collect()
     }
 
     /// Whether the trust policy that is there puts in doubt that the source, which is one of ours, still is who was trusted: it shows the source's unique ID,
