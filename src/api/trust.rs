@@ -89,6 +89,11 @@ impl Source {
         if let Self::Role(role) = self { Some(role) } else { None }
     }
 
+    /// Whether it is somebody who can switch roles in AWS's console: services and tokens cannot.
+    pub fn has_a_console(&self) -> bool {
+        matches!(self, Self::User(_) | Self::Users(_) | Self::Role(_) | Self::Account(_) | Self::AwsPrincipal(_))
+    }
+
     /// The AWSAccount that it names.
     pub fn account(&self) -> Option<&str> {
         if let Self::Account(name) = self { Some(name) } else { None }

@@ -21,7 +21,7 @@ use super::ownership::{Earlier, Owner, Tags};
 use super::permissions::{ConfigTexts, Place, declared};
 use super::placement::ResolvedAccount;
 use super::possible::{PolicyHolder, announced_boundary};
-use super::quotas::{Quotas, SHARD_QUOTA};
+use super::quotas::{Quotas, SHARD_QUOTA, more_trust_room};
 use super::source::{parse, role_identity, user_identity};
 use super::sources::{Sources, trust_problems};
 use super::tenancy::{roles_per_source, too_many_grants, too_many_policies, too_many_roles};
@@ -196,8 +196,12 @@ impl Desired {
     pub fn warnings(&self, observed: &Observed) -> Vec<String> {
         let role = observed.identity.as_ref().and_then(|found| found.identity.role.as_ref());
         let (size, quota) = (role.map_or(0, |role| role.trust_policy.size()), self.quotas.trust_policy_size);
-        let full = (size.saturating_mul(5) >= quota.saturating_mul(4))
-            .then(|| format!("the trust policy has {size} of {quota} characters that it may have: use principal: AccountRoot, or have AWS raise the quota, before it is full"));
+        let full = (size.saturating_mul(5) >= quota.saturating_mul(4)).then(|| {
+            format!(
+                "the trust policy has {size} of {quota} characters that it may have: before it is full, {}use principal: AccountRoot",
+                more_trust_room(quota)
+            )
+        });
         let is_role = |grant: &Grant| matches!(grant.key, Some(SourceKey::Role(_)));
         let chained = self.trust.iter().flatten().flatten().any(is_role);
         let long = role.is_some_and(|role| role.max_session_duration > DEFAULT_SESSION_SECONDS);

@@ -201,7 +201,7 @@ pub struct AssumableRole {
 
 /// Whether the console can open a session of a role for some of its sources.
 pub fn opens_in_console(role: &CrossAccountRole) -> bool {
-    role.spec.trust.iter().any(|entry| is_met_by_console(entry.require.as_ref()))
+    role.spec.trust.iter().any(|entry| entry.from.iter().any(Source::has_a_console) && is_met_by_console(entry.require.as_ref()))
 }
 
 /// Whether a source of a role is this user or role, by name or by labels.

@@ -35,7 +35,7 @@ use super::listed::LISTED;
 use super::names::{Arn, PolicyName, same_name};
 use super::observed::{Dependents, Observed, ObservedIdentity, ObservedPolicy, Scope, after};
 use super::outcome::Problem;
-use super::quotas::{Limits, Quotas};
+use super::quotas::{Limits, Quotas, more_trust_room};
 use super::unmanaged::{UnmanagedPolicies, was_made_for};
 use super::wanted::{Wanted, deny_all_policy};
 
@@ -204,7 +204,7 @@ fn check_trust(desired: &Desired, observed: &Observed, wanted: &Wanted) -> Optio
     let there = observed.identity.as_ref().and_then(|found| found.identity.role.as_ref());
     let (size, quota) = (to_be.size(), desired.quotas.trust_policy_size);
     (size > quota && there.is_none_or(|there| size > there.trust_policy.size())).then(|| {
-        let fix = "name fewer sources, have an entry trust a whole account (principal: AccountRoot), or have AWS raise the quota";
+        let fix = format!("{}name fewer sources, or have an entry trust a whole account (principal: AccountRoot)", more_trust_room(quota));
         Problem::new(
             Reason::QuotaExceeded,
             format!(

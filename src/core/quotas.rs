@@ -16,6 +16,17 @@ pub const MOST_SHARDS: usize = 10;
 /// What of the inline quota is kept free for cutting the user off.
 pub const CUT_OFF_ROOM: usize = 256;
 
+/// Characters of a trust policy that AWS grants to whoever asks, without a ticket (Service Quotas, "Role trust policy length").
+const TRUST_POLICY_WITHOUT_A_TICKET: usize = 8192;
+
+/// What people are advised first where a trust policy is too long for this quota; nothing where AWS grants no more without a ticket.
+pub fn more_trust_room(quota: usize) -> String {
+    if quota >= TRUST_POLICY_WITHOUT_A_TICKET {
+        return String::new();
+    }
+    format!("have Service Quotas raise \"Role trust policy length\" to {TRUST_POLICY_WITHOUT_A_TICKET} in that account, which takes no ticket, or ")
+}
+
 /// How much IAM lets an account have of what Rolebridge writes. Sizes are in characters without white space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quotas {

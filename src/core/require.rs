@@ -56,6 +56,13 @@ pub fn conditions(field: &str, require: &Require, callers: &[Caller]) -> Result<
             ));
         }
     }
+    for (tags, name) in [(&require.session_tags, "sessionTags"), (&require.principal_tags, "principalTags")] {
+        let mut keys: Vec<String> = tags.keys().map(|key| key.to_ascii_lowercase()).collect();
+        keys.sort_unstable();
+        if let Some(twice) = keys.windows(2).find(|pair| pair[0] == pair[1]) {
+            wrong(format!(".{name}: {} is there twice, since IAM knows keys of tags without regard to case: write it once", twice[0]));
+        }
+    }
     let names_user = |text: &String| text.to_ascii_lowercase().contains("${aws:username}");
     for (is_asked_for, name) in [
         (require.source_identity.as_ref().is_some_and(names_user), "sourceIdentity"),
@@ -150,7 +157,31 @@ pub fn requires_mfa(require: Option<&Require>) -> bool {
 /// Whether a session that the console opens can do what is required: its links to switch roles carry no external ID (IAM user guide, "Switch from a user to
 /// an IAM role (console)"), and no session tags or source identity either.
 pub fn is_met_by_console(require: Option<&Require>) -> bool {
-    require.is_none_or(|require| require.external_id.is_none() && require.session_tags.is_empty() && require.source_identity.is_none())
+    require.is_none_or(|require| {
+        let is_sent = |(operator, keys): (&String, &BTreeMap<String, ConditionValues>)| {
+            keys.iter().all(|(key, values)| !(needs_presence(operator, values) && is_unknown_to_console(key)))
+        };
+        let has_fields = require.external_id.is_some() || !require.session_tags.is_empty() || require.source_identity.is_some();
+        !has_fields && require.conditions.iter().all(is_sent)
+    })
+}
+
+/// Whether the console never sends this key.
+fn is_unknown_to_console(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    key.starts_with("aws:requesttag/") || ["sts:externalid", "sts:sourceidentity", "sts:transitivetagkeys", "aws:tagkeys"].contains(&key.as_str())
+}
+
+/// Whether a condition can hold only where its key is there (IAM user guide, "Condition operators", "...IfExists" and "Conditions with multiple context keys or
+/// values").
+pub fn needs_presence(operator: &str, values: &ConditionValues) -> bool {
+    let operator = operator.to_ascii_lowercase();
+    if operator == "null" {
+        return values.all().iter().filter_map(condition_text).all(|value| value == "false");
+    }
+    let is_for_any = operator.starts_with("foranyvalue:");
+    let is_negated = operator.contains("not");
+    !operator.ends_with("ifexists") && !operator.starts_with("forallvalues:") && (is_for_any || !is_negated)
 }
 
 /// The condition that a key matches a pattern. Only `StringLike` knows wildcards; variables work in both.
@@ -168,6 +199,8 @@ mod tests {
         assert!(is_met_by_console(None));
         for met in [
             serde_json::json!({}),
+            serde_json::json!({"conditions": {"StringEqualsIfExists": {"sts:ExternalId": "x"}, "Null": {"sts:SourceIdentity": "true"}}}),
+            serde_json::json!({"conditions": {"ForAllValues:StringEquals": {"aws:TagKeys": ["team"]}, "StringNotEquals": {"sts:ExternalId": "x"}}}),
             serde_json::json!({"mfa": {}, "sourceIPs": ["203.0.113.0/24"], "principalTags": {"team": "data"}, "sessionName": "${aws:username}"}),
         ] {
             assert!(required(met.clone()), "{met}");
@@ -176,6 +209,10 @@ mod tests {
             serde_json::json!({"externalID": "example-42"}),
             serde_json::json!({"sessionTags": {"team": "data"}}),
             serde_json::json!({"sourceIdentity": "${aws:username}"}),
+            serde_json::json!({"conditions": {"StringEquals": {"sts:ExternalId": ["old", "new"]}}}),
+            serde_json::json!({"conditions": {"StringLike": {"aws:RequestTag/team": "*"}}}),
+            serde_json::json!({"conditions": {"ForAnyValue:StringEquals": {"aws:TagKeys": ["team"]}}}),
+            serde_json::json!({"conditions": {"Null": {"STS:SourceIdentity": "false"}}}),
         ] {
             assert!(!required(unmet.clone()), "{unmet}");
         }

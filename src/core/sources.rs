@@ -384,10 +384,16 @@ impl Trusting<'_> {
 
     /// A service or a token: its half of the grant is whatever makes AWS or the provider vouch for it. `own` are the conditions that say who it is.
     fn token(&self, source: String, principal: Principal, action: &str, own: &Conditions) -> Grant {
-        let Some(conditions) = self.required.and(own) else {
-            let message =
-                format!("spec.trust: what is required beside {source} can never hold for it: it says itself who it is; leave that out of require");
-            return Grant::absent(source, Problem::new(Reason::InvalidSpec, message));
+        let conditions = match self.required.with_those_of(own) {
+            Ok(conditions) => conditions,
+            Err(key) => {
+                let (required, set) = (self.required.told_of(&key), own.told_of(&key));
+                let message = format!(
+                    "spec.trust: what is required beside {source} can never hold for it: require asks for {required}, and the source itself says {set}. Leave that key \
+                     out of require, or put the source into an entry of its own"
+                );
+                return Grant::absent(source, Problem::new(Reason::InvalidSpec, message));
+            }
         };
         // Whom a service acts for is required by the entry, and is part of who it is all the same (IAM user guide, "Cross-service confused deputy prevention").
         let guard = Guard::of(self.at);

@@ -9,6 +9,7 @@ use super::super::grants::{Grant, Intent};
 use super::super::identity::{Identity, IdentityName};
 use super::super::names::{AccountID, RoleName};
 use super::super::outcome::Problem;
+use super::super::quotas::more_trust_room;
 use super::super::trust::{Principal, Trust, TrustRule, trust_policy};
 use rolebridge_api::Reason;
 
@@ -122,7 +123,8 @@ impl<'a> Exchange<'a> {
             Reason::QuotaExceeded,
             format!(
                 "spec.trust: the trust policy has {there} characters and is to have {to_be}, and while other things of the role change it would have \
-                 {between} of {capacity} that it can have: change spec.trust by itself, or have AWS raise the quota. Until then nobody is added"
+                 {between} of {capacity} that it can have: {}change spec.trust by itself. Until then nobody is added",
+                more_trust_room(capacity)
             ),
         )
     }

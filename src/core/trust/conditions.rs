@@ -66,6 +66,15 @@ impl Conditions {
         self.0.iter().map(|((operator, key), values)| (operator.as_str(), key.as_str(), values))
     }
 
+    /// Those on one key, for people.
+    pub fn told_of(&self, key: &str) -> String {
+        let on_key = self.iter().filter(|(_, there, _)| condition_key(there) == condition_key(key));
+        let told = |(operator, key, values): (&str, &str, &BTreeSet<String>)| {
+            format!("{key} {operator} {}", values.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
+        };
+        on_key.map(told).collect::<Vec<_>>().join(" and ")
+    }
+
     /// A statement with these.
     pub fn put_into(&self, statement: Statement) -> Statement {
         self.iter().fold(statement, |statement, (operator, key, values)| statement.condition(operator, key, values.iter().cloned()))
@@ -83,6 +92,14 @@ impl Conditions {
 
     /// The conditions that hold where both hold; None where that never is, or cannot be written.
     pub fn and(&self, other: &Self) -> Option<Self> {
+        self.with_those_of(other).ok()
+    }
+
+    /// The conditions that hold where both hold.
+    ///
+    /// # Errors
+    /// The key on which nothing meets both, or where that cannot be written.
+    pub fn with_those_of(&self, other: &Self) -> Result<Self, String> {
         let mut made = self.clone();
         for (of, theirs) in &other.0 {
             let alike = made.0.iter().find(|(ours, _)| are_alike(ours, of)).map(|(ours, values)| (ours.clone(), values.clone()));
@@ -99,10 +116,10 @@ impl Conditions {
                 Both::Unknown if !is_same(&ours, of) => {
                     made.0.insert(of.clone(), theirs.clone());
                 }
-                Both::Never | Both::Unknown => return None,
+                Both::Never | Both::Unknown => return Err(ours.1),
             }
         }
-        Some(made)
+        Ok(made)
     }
 
     /// Those that an action of STS looks at. An external ID and the session's name are keys of the call that gives credentials, and a source identity and session
