@@ -36,5 +36,6 @@ mod stepper;
 mod support;
 mod sweep;
 mod trust;
+mod trust_statements;
 mod unreadable;
 mod waiting;
