@@ -170,6 +170,9 @@ impl Draw<'_> {
 
     /// A principal, more often than not one that is there.
     fn principal(&mut self, partition: &str) -> (&'static str, String) {
+        if self.one_in(10) {
+            return self.voucher(partition);
+        }
         let of_partition = format!("arn:{partition}:");
         let there: Vec<&String> = self.known.principals.iter().filter(|arn| arn.starts_with(&of_partition)).collect();
         if !there.is_empty() && self.random.usize(..10) > 0 {
@@ -179,7 +182,7 @@ impl Draw<'_> {
         let partition = if self.one_in(8) { partition } else { of_account };
         let (path, user, role) = (self.path(), self.user(), self.role());
         let ids = self.known.ids();
-        let name = match self.random.usize(..24) {
+        let name = match self.random.usize(..22) {
             0..8 => format!("arn:{partition}:iam::{account}:user{path}{user}"),
             8..14 => format!("arn:{partition}:iam::{account}:role{path}{role}"),
             14 | 15 => format!("arn:{partition}:iam::{account}:root"),
@@ -188,11 +191,28 @@ impl Draw<'_> {
             18 => format!("arn:{partition}:sts::{account}:assumed-role/{role}/session"),
             19 => self.of(&["arn:aws:iam::999999999999:root", "999999999999", "arn:aws:iam::111111111111:user/*", "alice"]).to_owned(),
             20 if !ids.is_empty() => ids[self.random.usize(..ids.len())].clone(),
-            21 => return ("Service", self.of(&["ec2.amazonaws.com", "pods.eks.amazonaws.com", "nobody"]).to_owned()),
-            22 => return ("Federated", format!("arn:{partition}:iam::{account}:oidc-provider/token.example.com")),
             _ => format!("arn:{partition}:iam::{account}:user/alice"),
         };
         ("AWS", name)
+    }
+
+    /// A service, or a provider that vouches for others.
+    fn voucher(&mut self, partition: &str) -> (&'static str, String) {
+        const SERVICES: [&str; 6] = [
+            "ec2.amazonaws.com",
+            "pods.eks.amazonaws.com",
+            "ec2.amazonaws.com.cn",
+            "cognito-identity.amazonaws.com",
+            "nobody.amazonaws.com",
+            "nobody",
+        ];
+        let (account, _) = self.of(&ACCOUNTS);
+        match self.random.usize(..10) {
+            0..6 => ("Service", self.of(&SERVICES).to_owned()),
+            6 => ("Federated", "cognito-identity.amazonaws.com".to_owned()),
+            7 => ("Federated", format!("arn:{partition}:iam::{account}:oidc-provider/token.example.com")),
+            _ => ("Federated", format!("arn:{partition}:iam::{account}:oidc-provider/token.actions.githubusercontent.com")),
+        }
     }
 
     fn principals(&mut self, partition: &str) -> Value {
@@ -218,7 +238,12 @@ impl Draw<'_> {
         let count = if self.one_in(3) { 2 } else { 1 };
         let statements: Vec<Value> = (0..count)
             .map(|number| {
-                let action = self.random.choice([json!("sts:AssumeRole"), json!(["sts:AssumeRole", "sts:TagSession"])]).unwrap_or_default();
+                let actions = [
+                    json!("sts:AssumeRole"),
+                    json!(["sts:AssumeRole", "sts:TagSession"]),
+                    json!(["sts:AssumeRole", "sts:AssumeRoleWithWebIdentity"]),
+                ];
+                let action = self.random.choice(actions).unwrap_or_default();
                 let mut statement =
                     json!({"Effect": self.of(&["Allow", "Allow", "Deny"]), "Principal": self.principals(partition), "Action": action});
                 match self.random.usize(..40) {
@@ -228,6 +253,11 @@ impl Draw<'_> {
                     3 => statement["NotPrincipal"] = json!("*"),
                     4 => statement["More"] = json!("x"),
                     5..10 => statement["Condition"] = json!({"Bool": {"aws:MultiFactorAuthPresent": "true"}}),
+                    12..20 => {
+                        let subject = self.of(&["repo:team/app:*", "repo:team/app:*", "*"]);
+                        let claim = self.of(&["token.actions.githubusercontent.com:sub", "cognito-identity.amazonaws.com:aud"]);
+                        statement["Condition"] = json!({"StringLike": {claim: subject}});
+                    }
                     10 | 11 => statement["Condition"] = json!({"StringEquals": {"sts:ExternalId": "x".repeat(1750 + self.random.usize(..300))}}),
                     _ => {}
                 }

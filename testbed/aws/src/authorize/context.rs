@@ -40,7 +40,7 @@ pub fn global_keys(world: &World, call: &Call, caller: &Caller) -> ConditionCont
     };
     context.service_keys.insert("aws:principalisawsservice".to_owned(), vec!["false".to_owned()]);
     if let Some(federation) = session.and_then(|session| session.federation.as_ref()) {
-        context.aws_federated_provider = Some(federation.provider_arn.clone());
+        context.aws_federated_provider = Some(federation.provider.clone());
         context.service_keys.extend(federation.keys.clone());
     }
     if let Some(organization) = world.organization_of(caller.account_id()) {

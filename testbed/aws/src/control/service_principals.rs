@@ -44,7 +44,7 @@ fn refused(reason: &str, action: &str, denial: Denial) -> Json<Value> {
 /// reason and, where the trust policy refuses, the action and whether a statement denies it.
 ///
 /// # Errors
-/// 400 for a session name or tags that no session can have.
+/// 400 for a service that does not exist, and for a session name or tags that no session can have.
 pub async fn assume(State(simulation): State<Arc<Simulation>>, Json(wanted): Json<Wanted>) -> Result<Json<Value>, Refused> {
     let asked = Assumption {
         service: wanted.service,

@@ -13,9 +13,9 @@ pub fn service(name: &str) -> Principal {
     outsider(name, PrincipalType::Service)
 }
 
-/// Somebody whom a provider vouches for, named by the ARN of the provider.
-pub fn federated(provider_arn: &str) -> Principal {
-    outsider(provider_arn, PrincipalType::FederatedUser)
+/// Somebody whom a provider vouches for, named as trust policies name the provider.
+pub fn federated(provider: &str) -> Principal {
+    outsider(provider, PrincipalType::FederatedUser)
 }
 
 fn outsider(arn: &str, principal_type: PrincipalType) -> Principal {
@@ -24,7 +24,7 @@ fn outsider(arn: &str, principal_type: PrincipalType) -> Principal {
 
 /// Whether a trust policy lets an outsider do all of the actions, and the first action that it does not.
 ///
-/// There is no identity side: neither policies nor boundaries of any account say anything about an outsider.
+/// Each action has its own keys (see [`condition_keys::of_action`]). There is no identity side: neither policies nor boundaries of any account say anything about an outsider.
 /// Source: UG `id_roles_create_for-idp_oidc.md` and `id_roles_create_for-service.md`.
 ///
 /// # Errors
@@ -32,7 +32,8 @@ fn outsider(arn: &str, principal_type: PrincipalType) -> Principal {
 pub fn admitted<'a>(trust: &str, principal: &Principal, actions: &[&'a str], context: &ConditionContext) -> Result<(), (&'a str, Denial)> {
     let document = condition_keys::parse(trust);
     for action in actions {
-        let request = EvalRequest { principal, action: (*action).to_owned(), resource: "*".to_owned(), context: context.clone() };
+        let request =
+            EvalRequest { principal, action: (*action).to_owned(), resource: "*".to_owned(), context: condition_keys::of_action(action, context) };
         let decision = evaluator::evaluate_resource_policy_only(&document, &request);
         if !decision.is_allow() {
             return Err((action, Denial { layer: Layer::RoleTrust, explicit: decision == Decision::ExplicitDeny }));

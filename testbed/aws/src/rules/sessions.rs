@@ -45,8 +45,8 @@ pub enum Holder {
 /// Where the holder of a session comes from when that is no account of AWS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Federation {
-    /// ARN of the provider, for `aws:FederatedProvider`.
-    pub provider_arn: String,
+    /// The provider as trust policies name it, by its ARN or host, for `aws:FederatedProvider`.
+    pub provider: String,
     /// Condition keys of the provider, such as its `sub` and `aud`, which stay with the session.
     pub keys: BTreeMap<String, Vec<String>>,
 }

@@ -78,11 +78,11 @@ pub fn accounts_as_root_arns(document: &mut Value, partition: &str) {
 /// Checks the form of a trust policy and that its principals exist.
 ///
 /// Each statement needs an `Effect`, a `Principal` that is not empty, and actions of STS; it has no `Resource` and no
-/// `NotPrincipal`. `exists` answers for AWS principals other than `*`; wildcards inside a principal are not allowed.
+/// `NotPrincipal`. `exists` answers, by their kind, for services and for AWS principals other than `*`; wildcards inside a principal are not allowed.
 /// Sources: UG `reference_policies_elements_principal.md` ("you cannot use a wildcard to match part of a principal name or
 /// ARN") and `reference_policies_elements_sid.md`; the texts as quoted in terraform-aws-iam#47, TF#12436 and moto's tests
 /// of `UpdateAssumeRolePolicy`; characters: BC `policyDocumentType`.
-pub fn validate(text: &str, exists: &dyn Fn(&str) -> bool) -> Result<Value, Failure> {
+pub fn validate(text: &str, exists: &dyn Fn(&str, &str) -> bool) -> Result<Value, Failure> {
     if !text.chars().all(|character| matches!(character, '\t' | '\n' | '\r' | '\u{20}'..='\u{ff}')) {
         return Err(Failure::validation(
             "The specified value for assumeRolePolicyDocument is invalid. It must contain only printable ASCII characters.",
@@ -157,7 +157,7 @@ fn check_actions(statement: &Map<String, Value>) -> Result<(), Failure> {
     Err(Failure::malformed_policy("AssumeRole policy may only specify STS AssumeRole actions."))
 }
 
-fn check_principal(statement: &Map<String, Value>, exists: &dyn Fn(&str) -> bool) -> Result<(), Failure> {
+fn check_principal(statement: &Map<String, Value>, exists: &dyn Fn(&str, &str) -> bool) -> Result<(), Failure> {
     let missing = || Failure::malformed_policy("Missing required field Principal");
     let principal = statement.get("Principal").ok_or_else(missing)?;
     if principal == "*" {
@@ -170,8 +170,8 @@ fn check_principal(statement: &Map<String, Value>, exists: &dyn Fn(&str) -> bool
     for (kind, values) in kinds {
         for value in strings(values) {
             let valid = match kind.as_str() {
-                "AWS" => value == "*" || (!value.contains(['*', '?']) && exists(value)),
-                "Service" => value.contains(".amazonaws.com"),
+                "AWS" => value == "*" || (!value.contains(['*', '?']) && exists(kind, value)),
+                "Service" => exists(kind, value),
                 "Federated" => value.contains('.') || value.starts_with("arn:"),
                 _ => false,
             };
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     fn refusal(document: &Value) -> String {
-        let failure = validate(&document.to_string(), &|principal| principal != "arn:aws:iam::111111111111:user/nobody").unwrap_err();
+        let failure = validate(&document.to_string(), &|_, principal| !principal.contains("nobody")).unwrap_err();
         assert_eq!((failure.status, failure.code.as_str()), (400, "MalformedPolicyDocument"));
         failure.message
     }
@@ -212,7 +212,7 @@ mod tests {
             trusting(json!({"Federated": "arn:aws:iam::111111111111:oidc-provider/example.com"})),
             json!({"Statement": {"Sid": "A1", "Effect": "Deny", "Principal": "*", "Action": ["sts:AssumeRole", "sts:TagSession"]}}),
         ] {
-            assert_eq!(validate(&document.to_string(), &|_| true), Ok(document));
+            assert_eq!(validate(&document.to_string(), &|_, _| true), Ok(document));
         }
     }
 
@@ -221,6 +221,14 @@ mod tests {
         assert_eq!(
             refusal(&trusting(json!({"AWS": ["111111111111", "arn:aws:iam::111111111111:user/nobody"]}))),
             "Invalid principal in policy: \"AWS\":\"arn:aws:iam::111111111111:user/nobody\""
+        );
+    }
+
+    #[test]
+    fn statement_58_services_that_do_not_exist_are_named_too() {
+        assert_eq!(
+            refusal(&trusting(json!({"Service": ["ec2.amazonaws.com", "nobody.amazonaws.com"]}))),
+            "Invalid principal in policy: \"SERVICE\":\"nobody.amazonaws.com\""
         );
     }
 
@@ -269,8 +277,8 @@ mod tests {
 
     #[test]
     fn broken_json_and_exotic_characters() {
-        assert_eq!(validate("{", &|_| true).unwrap_err().message, "This policy contains invalid Json");
-        assert_eq!(validate("{\"a\": \"\u{2019}\"}", &|_| true).unwrap_err().code, "ValidationError");
+        assert_eq!(validate("{", &|_, _| true).unwrap_err().message, "This policy contains invalid Json");
+        assert_eq!(validate("{\"a\": \"\u{2019}\"}", &|_, _| true).unwrap_err().code, "ValidationError");
         assert_eq!(refusal(&json!({"Statement": []})), "Syntax errors in policy.");
         assert_eq!(refusal(&json!({"Version": "2020-01-01", "Statement": []})), "Syntax errors in policy.");
     }

@@ -13,8 +13,8 @@ use super::take_request;
 use crate::{
     failure::Failure,
     rules::{
-        account_details, boundaries, characters, clock, deletion, existence, identifiers, managed_policies, names, paging, partitions, passwords,
-        principals, protected, quotas, sessions, tags, trust_policy, unique_ids, unmodifiable,
+        account_details, boundaries, characters, clock, deletion, existence, identifiers, known_services, managed_policies, names, paging,
+        partitions, passwords, principals, protected, quotas, sessions, shared_issuers, tags, trust_policy, unique_ids, unmodifiable,
     },
     wire::Call,
     world::World,
@@ -160,8 +160,12 @@ fn store_trust_policy(
     let partition = world.partition_of(account_id);
     let has_account = |account: &str| world.has_account(account) && world.partition_of(account) == partition;
     let has_propagated = |created_at| world.has_propagated(created_at);
-    let exists = |principal: &str| principals::exists(states, &partition, &has_account, &has_propagated, principal);
+    let exists = |kind: &str, principal: &str| match kind {
+        "Service" => known_services::may_be_named(&partition, principal),
+        _ => principals::exists(states, &partition, &has_account, &has_propagated, principal),
+    };
     let checked = trust_policy::validate(document, &exists)?;
+    shared_issuers::check(&checked, world.now())?;
     let mut stored = checked.clone();
     trust_policy::accounts_as_root_arns(&mut stored, &partition);
     // Otherwise the text stays as it came, white space included.

@@ -8,7 +8,7 @@ use super::sts;
 use crate::{
     authorize::{self, permission::Permission},
     failure::Failure,
-    rules::{access_denied::Denial, assume_role, outsiders, sessions::Session, tags},
+    rules::{access_denied::Denial, assume_role, condition_keys, known_services, outsiders, sessions::Session, tags},
     world::World,
 };
 
@@ -63,6 +63,9 @@ pub fn assume(world: &World, asked: &Assumption) -> Result<Session, Refusal> {
     assume_role::check_form(&asked.session_name, None, None).map_err(Refusal::Invalid)?;
     let session_tags = tags::check_session_tags(&asked.tags).map_err(Refusal::Invalid)?;
     let account_id = asked.role_arn.split(':').nth(4).unwrap_or_default();
+    if !known_services::exists(&world.partition_of(account_id), &asked.service) {
+        return Err(Refusal::Invalid(Failure::validation(format!("There is no service {}", asked.service))));
+    }
     let role = sts::find_role(world, account_id, &asked.role_arn).ok_or(Refusal::NoSuchRole)?;
     let now = world.now();
     let mut context = ConditionContext {
@@ -83,6 +86,7 @@ pub fn assume(world: &World, asked: &Assumption) -> Result<Session, Refusal> {
     let caller = outsiders::service(&asked.service);
     for action in &actions {
         let permission = Permission { action: (*action).to_owned(), resource: role.arn.clone() };
+        let context = condition_keys::of_action(action, &context);
         authorize::within_resource_control(world, account_id, &caller, &permission, &context)
             .map_err(|denial| Refusal::ResourceControl { action, denial })?;
     }

@@ -13,7 +13,7 @@ use crate::{
     authorize::{self, context, documents, layers::IdentitySide, permission::Permission},
     caller::Caller,
     failure::Failure,
-    rules::{access_denied, assume_role, identifiers, partitions, sessions, tags},
+    rules::{access_denied, assume_role, condition_keys, identifiers, partitions, sessions, tags},
     wire::{Call, respond},
     world::World,
 };
@@ -223,10 +223,11 @@ fn authorize_assumption(
     let state: &IamState = states.get(caller.account_id()).ok_or_else(|| Failure::unknown_key(false))?;
     for action in assume_role::required_actions(has_tags, has_source_identity) {
         let permission = Permission { action: action.to_owned(), resource: role.arn.clone() };
-        authorize::within_resource_control(world, account_id, &caller.principal, &permission, context)
+        let context = condition_keys::of_action(action, context);
+        authorize::within_resource_control(world, account_id, &caller.principal, &permission, &context)
             .map_err(|denial| authorize::refusal(caller, &permission, denial))?;
-        let identity = IdentitySide::evaluate(world, state, caller, &permission, context);
-        let trust = assume_role::trust_side(&trust, caller, action, context);
+        let identity = IdentitySide::evaluate(world, state, caller, &permission, &context);
+        let trust = assume_role::trust_side(&trust, caller, action, &context);
         assume_role::decide(&identity, trust, caller.account_id() == account_id).map_err(|denial| authorize::refusal(caller, &permission, denial))?;
     }
     Ok(())

@@ -8,7 +8,7 @@ use super::sts;
 use crate::{
     authorize::{self, as_map, permission::Permission},
     failure::Failure,
-    rules::{assume_role, outsiders, sessions::Federation, tags, web_identity},
+    rules::{assume_role, condition_keys, outsiders, sessions::Federation, tags, web_identity},
     wire::Call,
     world::World,
 };
@@ -16,7 +16,7 @@ use web_identity::WebIdentity;
 
 /// Answers the call, which is not signed.
 ///
-/// The provider is one of the role's own account, and the trust policy is the only policy that decides.
+/// The provider is one of the role's own account or one that every account has, and the trust policy is the only policy that decides.
 /// Source: BC AssumeRoleWithWebIdentity.
 ///
 /// # Errors
@@ -30,17 +30,15 @@ pub fn assume(world: &World, call: &Call) -> Result<Response<Body>, Failure> {
     let session_tags = tags::check_session_tags(&identity.tags)?;
 
     let account_id = role_arn.split(':').nth(4).unwrap_or_default();
-    let provider_arn = {
-        let states = world.iam.read();
-        web_identity::provider(states.get(account_id), &identity, world.now())?.arn.clone()
-    };
+    let provider = web_identity::provider(world.iam.read().get(account_id), &identity, world.now())?;
     let role = sts::find_role(world, account_id, role_arn).ok_or_else(|| refused("sts:AssumeRoleWithWebIdentity"))?;
     let mut actions = vec!["sts:AssumeRoleWithWebIdentity"];
     actions.extend(assume_role::required_actions(!session_tags.is_empty(), identity.source_identity.is_some()).into_iter().skip(1));
-    let context = context(world, call, &identity, &provider_arn, session_name);
-    let caller = outsiders::federated(&provider_arn);
+    let context = context(world, call, &identity, &provider, session_name);
+    let caller = outsiders::federated(&provider);
     for action in &actions {
         let permission = Permission { action: (*action).to_owned(), resource: role.arn.clone() };
+        let context = condition_keys::of_action(action, &context);
         authorize::within_resource_control(world, account_id, &caller, &permission, &context).map_err(|_| refused(action))?;
     }
     outsiders::admitted(&role.assume_role_policy_document, &caller, &actions, &context).map_err(|(action, _)| refused(action))?;
@@ -51,12 +49,12 @@ pub fn assume(world: &World, call: &Call) -> Result<Response<Body>, Failure> {
     session.tags = session_tags;
     session.transitive_tag_keys = identity.transitive_tag_keys.clone();
     session.source_identity = identity.source_identity.clone();
-    session.federation = Some(Federation { provider_arn: provider_arn.clone(), keys: identity.condition_keys() });
+    session.federation = Some(Federation { provider: provider.clone(), keys: identity.session_keys() });
     let result = format!(
         "{}<SubjectFromWebIdentityToken>{}</SubjectFromWebIdentityToken><Provider>{}</Provider><Audience>{}</Audience>",
         sts::assumed(&session, &role, session_name),
         xml_escape(&identity.subject),
-        xml_escape(&provider_arn),
+        xml_escape(&provider),
         xml_escape(&identity.audiences.join(","))
     );
     world.sessions.insert(session);
@@ -79,7 +77,7 @@ fn refused(action: &str) -> Failure {
 }
 
 /// Who calls is nobody of AWS, so the keys about principals are missing.
-fn context(world: &World, call: &Call, identity: &WebIdentity, provider_arn: &str, session_name: &str) -> ConditionContext {
+fn context(world: &World, call: &Call, identity: &WebIdentity, provider: &str, session_name: &str) -> ConditionContext {
     let now = world.now();
     let mut context = ConditionContext {
         aws_source_ip: Some(call.source_ip),
@@ -87,7 +85,7 @@ fn context(world: &World, call: &Call, identity: &WebIdentity, provider_arn: &st
         aws_epoch_time: Some(now.timestamp()),
         aws_secure_transport: Some(true),
         aws_requested_region: Some(call.request.region.clone()),
-        aws_federated_provider: Some(provider_arn.to_owned()),
+        aws_federated_provider: Some(provider.to_owned()),
         request_tags: (!identity.tags.is_empty()).then(|| as_map(&identity.tags)),
         ..ConditionContext::default()
     };

@@ -8,6 +8,7 @@ mod conditions;
 mod control;
 mod entities;
 mod faults;
+mod identity_providers;
 mod limits;
 mod organization;
 mod outsiders;

@@ -23,13 +23,13 @@ async fn create_provider(account: &Client) {
     account.iam("CreateOpenIDConnectProvider", &[("Url", ISSUER), ("ClientIDList.member.1", "sts.amazonaws.com")]).await.ok();
 }
 
-async fn token(sim: &Sim, subject: &str, more: Value) -> String {
+pub async fn token(sim: &Sim, subject: &str, more: Value) -> String {
     let mut wanted = json!({"providerURL": ISSUER, "subject": subject, "audience": "sts.amazonaws.com"});
     wanted.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
     sim.control("POST", "/web-identity-tokens", wanted).await["token"].as_str().unwrap().to_owned()
 }
 
-async fn assume(sim: &Sim, role: &str, token: &str) -> Reply {
+pub async fn assume(sim: &Sim, role: &str, token: &str) -> Reply {
     let parameters = [("RoleArn", role), ("RoleSessionName", "job"), ("WebIdentityToken", token)];
     sim.client("", "", None).unsigned("AssumeRoleWithWebIdentity", &parameters).await
 }
@@ -165,4 +165,52 @@ async fn statement_42_pod_identity_passes_tags_that_every_further_role_must_allo
         "Condition": {"StringEquals": {"aws:PrincipalTag/kubernetes-namespace": "team"}}}]});
     prod.role("open", &open.to_string()).await;
     pod.assume(&role_arn(PROD, "open"), &[]).await.ok();
+}
+
+#[tokio::test]
+async fn statement_60_a_pod_goes_on_into_another_account_with_an_external_id() {
+    let (sim, utils, prod) = Sim::with_accounts().await;
+    let pods = "pods.eks.amazonaws.com";
+    utils.role("pod", &for_service(pods, &["sts:AssumeRole", "sts:TagSession"], json!({}))).await;
+    let target = role_arn(PROD, "target");
+    // What the association says: the tags are all transitive, unless it has `disableSessionTags`.
+    let pod = async |tags: Value| {
+        let keys: Vec<&String> = tags.as_object().unwrap().keys().collect();
+        let asked = json!({"service": pods, "roleARN": role_arn(UTILS, "pod"), "sessionName": "eks-pod", "transitiveTagKeys": keys, "tags": tags});
+        let given = sim.control("POST", "/service-assumptions", asked).await;
+        let text = |name: &str| given[name].as_str().unwrap();
+        sim.client(text("accessKeyID"), text("secretAccessKey"), given["sessionToken"].as_str())
+    };
+    let (tagged, untagged) = (pod(json!({"kubernetes-namespace": "team", "eks-cluster-name": "c"})).await, pod(json!({})).await);
+    let external_id = [("ExternalId", "us-east-1/111111111111/c/team/app")];
+    let assumption = json!({"Effect": "Allow", "Principal": {"AWS": role_arn(UTILS, "pod")}, "Action": "sts:AssumeRole",
+        "Condition": {"StringEquals": {"sts:ExternalId": external_id[0].1}}});
+    let tagging = json!({"Effect": "Allow", "Principal": {"AWS": role_arn(UTILS, "pod")}, "Action": "sts:TagSession"});
+    let trusting = |statements: Value| json!({"Version": "2012-10-17", "Statement": statements}).to_string();
+    prod.role("target", &trusting(json!([assumption]))).await;
+
+    utils.allow_role("pod", json!("sts:AssumeRole")).await;
+    untagged.assume(&target, &external_id).await.ok();
+    assert!(untagged.assume(&target, &[]).await.message().contains("no role trust policy allows the sts:AssumeRole action"));
+    assert!(tagged.assume(&target, &external_id).await.message().contains("no identity-based policy allows the sts:TagSession action"));
+    utils.allow_role("pod", json!(["sts:AssumeRole", "sts:TagSession"])).await;
+    assert!(tagged.assume(&target, &external_id).await.message().contains("no role trust policy allows the sts:TagSession action"));
+
+    let both = trusting(json!([assumption, tagging]));
+    prod.iam("UpdateAssumeRolePolicy", &[("RoleName", "target"), ("PolicyDocument", &both)]).await.ok();
+    tagged.assume(&target, &external_id).await.ok();
+    assert!(tagged.assume(&target, &[]).await.message().contains("no role trust policy allows the sts:AssumeRole action"));
+}
+
+#[tokio::test]
+async fn statement_58_nothing_calls_by_the_name_of_a_service_that_does_not_exist() {
+    let (sim, _utils, prod) = Sim::with_accounts().await;
+    let cognito = "cognito-identity.amazonaws.com";
+    prod.role("r", &for_service(cognito, &["sts:AssumeRole", "sts:AssumeRoleWithWebIdentity"], json!({}))).await;
+    for service in [cognito, "nobody.amazonaws.com"] {
+        let asked = json!({"service": service, "roleARN": role_arn(PROD, "r")});
+        assert_eq!(sim.control_status("POST", "/service-assumptions", asked).await.0, 400, "{service}");
+    }
+    let pool = token(&sim, "user", json!({"providerURL": format!("https://{cognito}"), "audience": "pool"})).await;
+    assert_eq!(assume(&sim, &role_arn(PROD, "r"), &pool).await.code(), "AccessDenied");
 }

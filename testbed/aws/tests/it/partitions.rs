@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{Client, Sim, UTILS, role_arn, trust};
+use crate::{
+    client::{Client, Sim, UTILS, role_arn, trust},
+    outsiders::{assume, token},
+};
 
 const CHINA: &str = "444444444444";
 const BEIJING: &str = "555555555555";
@@ -110,4 +113,34 @@ async fn an_account_stays_in_its_partition() {
     let create = async |body: Value| sim.control_status("POST", "/accounts", body).await.0;
     assert_eq!(create(json!({"accountID": CHINA})).await, 400);
     assert_eq!(create(json!({"accountID": UTILS, "partition": "aws-moon"})).await, 400);
+}
+
+#[tokio::test]
+async fn statement_62_services_and_audiences_are_of_the_partition() {
+    let sim = Sim::start().await;
+    let china = in_china(&sim, CHINA).await;
+    let of_service = |service: &str| {
+        json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}]})
+        .to_string()
+    };
+    china.role("r", &of_service("ec2.amazonaws.com.cn")).await;
+    china.role("s", &of_service("lambda.amazonaws.com")).await;
+    let foreign = china.iam("CreateRole", &[("RoleName", "t"), ("AssumeRolePolicyDocument", &of_service("ec2.c2s.ic.gov"))]).await;
+    assert_eq!(foreign.message(), "Invalid principal in policy: \"SERVICE\":\"ec2.c2s.ic.gov\"");
+    let asked = json!({"service": "ec2.amazonaws.com.cn", "roleARN": format!("arn:aws-cn:iam::{CHINA}:role/r")});
+    assert_eq!(sim.control("POST", "/service-assumptions", asked).await["allowed"], true);
+
+    let github = "token.actions.githubusercontent.com";
+    let provider = [("Url", "https://token.actions.githubusercontent.com"), ("ClientIDList.member.1", "sts.amazonaws.com.cn")];
+    china.iam("CreateOpenIDConnectProvider", &provider).await.ok();
+    let condition = json!({"StringEquals": {format!("{github}:aud"): "sts.amazonaws.com.cn", format!("{github}:sub"): "repo:team/app"}});
+    let trust = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity", "Condition": condition,
+        "Principal": {"Federated": format!("arn:aws-cn:iam::{CHINA}:oidc-provider/{github}")}}]});
+    china.role("ci", &trust.to_string()).await;
+    for (audience, allowed) in [("sts.amazonaws.com.cn", true), ("sts.amazonaws.com", false)] {
+        let token = token(&sim, "repo:team/app", json!({"providerURL": format!("https://{github}"), "audience": audience})).await;
+        let reply = assume(&sim, &format!("arn:aws-cn:iam::{CHINA}:role/ci"), &token).await;
+        assert_eq!(reply.status == 200, allowed, "{audience}: {}", reply.body);
+    }
 }

@@ -34,6 +34,23 @@ async fn principals_must_exist_at_creation_and_at_change() {
 }
 
 #[tokio::test]
+async fn statement_58_services_must_exist_at_creation_and_at_change() {
+    let (_sim, _utils, prod) = Sim::with_accounts().await;
+    let of_service = |service: &str| {
+        let statement = json!({"Effect": "Allow", "Principal": {"Service": ["ec2.amazonaws.com", service]}, "Action": "sts:AssumeRole"});
+        json!({"Version": "2012-10-17", "Statement": [statement]}).to_string()
+    };
+    prod.role("r", &of_service("pods.eks.amazonaws.com")).await;
+    for service in ["nobody.amazonaws.com", "amazonaws.com", "lambda", "lambda.amazonaws.com.cn", "example.com"] {
+        let expected = ("MalformedPolicyDocument".to_owned(), format!("Invalid principal in policy: \"SERVICE\":\"{service}\""));
+        let create = prod.iam("CreateRole", &[("RoleName", "s"), ("AssumeRolePolicyDocument", &of_service(service))]).await;
+        assert_eq!((create.code(), create.message()), expected);
+        let update = prod.iam("UpdateAssumeRolePolicy", &[("RoleName", "r"), ("PolicyDocument", &of_service(service))]).await;
+        assert_eq!((update.code(), update.message()), expected);
+    }
+}
+
+#[tokio::test]
 async fn a_trust_policy_has_a_form() {
     let (_sim, _utils, prod) = Sim::with_accounts().await;
     for statement in [

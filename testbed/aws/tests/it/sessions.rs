@@ -1,7 +1,7 @@
 //! What credentials are worth, and what sessions carry.
 
 use axum::http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client::{Client, DEV, PROD, Sim, UTILS, allow, role_arn, trust};
 
@@ -133,7 +133,7 @@ async fn a_session_policy_limits_the_session() {
 
 const TAGS: [(&str, &str); 3] = [("Tags.member.1.Key", "project"), ("Tags.member.1.Value", "blue"), ("TransitiveTagKeys.member.1", "project")];
 
-fn trust_with(actions: &[&str], principals: serde_json::Value) -> String {
+fn trust_with(actions: &[&str], principals: Value) -> String {
     json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": principals}, "Action": actions}]}).to_string()
 }
 
@@ -154,6 +154,59 @@ async fn statements_31_and_42_tags_and_source_identity_are_allowed_in_both_halve
     prod.iam("UpdateAssumeRolePolicy", &[("RoleName", "r"), ("PolicyDocument", &all)]).await.ok();
     alice.assume(&arn, &TAGS).await.ok();
     assert_eq!(alice.assume(&arn, &identity).await.ok().text("SourceIdentity"), "alice");
+}
+
+#[tokio::test]
+async fn statement_59_conditions_on_keys_of_one_action_do_not_let_another_through() {
+    let (_sim, utils, prod) = Sim::with_accounts().await;
+    let arn = role_arn(PROD, "r");
+    let statement =
+        |action: Value, condition: Value| json!({"Effect": "Allow", "Principal": {"AWS": UTILS}, "Action": action, "Condition": condition});
+    let write = async |statements: Value| {
+        let document = json!({"Version": "2012-10-17", "Statement": statements}).to_string();
+        prod.iam("DeleteRole", &[("RoleName", "r")]).await;
+        prod.role("r", &document).await;
+    };
+    let asked = [&TAGS[..], &[("SourceIdentity", "alice"), ("ExternalId", "secret-1")]].concat();
+    let all = ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"];
+    for (condition, refused) in [
+        (json!({"StringEquals": {"sts:ExternalId": "secret-1"}}), Some("sts:TagSession")),
+        (json!({"StringEquals": {"sts:RoleSessionName": "session"}}), Some("sts:TagSession")),
+        (json!({"StringEquals": {"sts:SourceIdentity": "alice"}}), Some("sts:TagSession")),
+        (json!({"StringEquals": {"aws:RequestTag/project": "blue"}}), Some("sts:SetSourceIdentity")),
+        (json!({"ForAnyValue:StringEquals": {"sts:TransitiveTagKeys": "project"}}), Some("sts:SetSourceIdentity")),
+        (json!({"StringLike": {"aws:PrincipalArn": "arn:aws:iam::*:user/*"}}), None),
+    ] {
+        write(json!([statement(json!(all), condition.clone())])).await;
+        let reply = utils.assume(&arn, &asked).await;
+        match refused {
+            Some(action) => {
+                assert!(reply.message().ends_with(&format!("no role trust policy allows the {action} action")), "{condition}: {}", reply.body)
+            }
+            None => assert_eq!(reply.status, 200, "{condition}: {}", reply.body),
+        }
+    }
+    write(json!([
+        statement(json!("sts:AssumeRole"), json!({"StringEquals": {"sts:ExternalId": "secret-1", "sts:RoleSessionName": "session"}})),
+        statement(json!("sts:TagSession"), json!({"StringEquals": {"aws:RequestTag/project": "blue"}})),
+        statement(json!(["sts:AssumeRole", "sts:SetSourceIdentity"]), json!({"StringEquals": {"sts:SourceIdentity": "alice"}})),
+    ]))
+    .await;
+    utils.assume(&arn, &asked).await.ok();
+    // Policies of the caller are asked in the same way.
+    let alice = utils.user("alice").await;
+    let allow = |condition: Value| {
+        json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "sts:*", "Resource": "*", "Condition": condition}]})
+        .to_string()
+    };
+    for (key, value, allowed) in [("sts:ExternalId", "secret-1", false), ("aws:username", "alice", true)] {
+        let document = allow(json!({"StringEquals": {key: value}}));
+        utils.iam("PutUserPolicy", &[("UserName", "alice"), ("PolicyName", "p"), ("PolicyDocument", &document)]).await.ok();
+        let reply = alice.assume(&arn, &asked).await;
+        assert_eq!(reply.status == 200, allowed, "{key}: {}", reply.body);
+        assert!(allowed || reply.message().ends_with("no identity-based policy allows the sts:TagSession action"), "{}", reply.body);
+    }
 }
 
 #[tokio::test]

@@ -69,6 +69,64 @@ pub(super) fn check_trust(document: &Value, check_principal: &mut dyn FnMut(&str
     })
 }
 
+/// The claims that name the tenant in the tokens of issuers that many share (IAM user guide, "Identity-provider controls for shared OIDC providers"), as
+/// far as statement 57 names them. One of them has to be asked for.
+const TENANTS: [(&str, &[&str]); 10] = [
+    ("agent.buildkite.com", &["agent.buildkite.com:sub"]),
+    ("api.pulumi.com/oidc", &["api.pulumi.com/oidc:aud"]),
+    ("app.terraform.io", &["app.terraform.io:sub"]),
+    ("cognito-identity.amazonaws.com", &["cognito-identity.amazonaws.com:aud"]),
+    ("gitlab.com", &["gitlab.com:sub"]),
+    ("oidc.vercel.com", &["oidc.vercel.com:aud"]),
+    ("proidc.upbound.io", &["proidc.upbound.io:sub"]),
+    ("scalr.io", &["scalr.io:sub"]),
+    ("sts.windows.net/33e01921-4d64-4f8c-a055-5bdaffd5e33d", &["sts:RoleSessionName"]),
+    ("token.actions.githubusercontent.com", &["token.actions.githubusercontent.com:sub", "token.actions.githubusercontent.com:job_workflow_ref"]),
+];
+
+/// Statement 57: whether all that lets holders of tokens of a shared issuer in says of which tenant.
+pub(super) fn check_shared_issuers(document: &Value) -> Answer {
+    for statement in statements(document).iter().filter(|statement| statement["Effect"] == "Allow" && is_for_tokens(statement)) {
+        for principal in strings(&statement["Principal"]["Federated"]) {
+            let issuer = principal.split_once(":oidc-provider/").map_or(principal, |(_, issuer)| issuer);
+            let Some((_, keys)) = TENANTS.iter().find(|(shared, _)| *shared == issuer) else { continue };
+            if !narrows(&statement["Condition"], keys) {
+                return Err(Refusal::malformed(format!(
+                    "Trust policy with trusted principal {principal} must evaluate, using StringEquals, StringLike or StringEqualsIgnoreCase, {} \
+                     which is not scoped to all.",
+                    keys.join(" or ")
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a statement is about the action that takes tokens.
+fn is_for_tokens(statement: &Value) -> bool {
+    const ACTION: &str = "sts:assumerolewithwebidentity";
+    let names = |element: &str| {
+        let actions = strings(&statement[element]).into_iter().map(str::to_ascii_lowercase);
+        actions.into_iter().any(|action| action.strip_suffix('*').map_or(action == ACTION, |start| ACTION.starts_with(start)))
+    };
+    if statement.get("Action").is_some() { names("Action") } else { !names("NotAction") }
+}
+
+/// Whether a condition asks for one of the keys, in a block in which nothing begins with a wildcard.
+fn narrows(condition: &Value, keys: &[&str]) -> bool {
+    let asks = |block: &Value| {
+        let values = block.as_object().into_iter().flatten().filter(|(key, _)| keys.iter().any(|wanted| wanted.eq_ignore_ascii_case(key)));
+        let values: Vec<&str> = values.flat_map(|(_, value)| strings(value)).collect();
+        !values.is_empty() && values.iter().all(|value| !value.trim().is_empty() && !value.starts_with(['*', '?']))
+    };
+    let blocks = condition.as_object().into_iter().flatten();
+    let mut asking = blocks.filter(|(operator, _)| {
+        let operator = operator.rsplit(':').next().unwrap_or_default();
+        ["StringEquals", "StringLike", "StringEqualsIgnoreCase"].contains(&operator)
+    });
+    asking.any(|(_, block)| asks(block))
+}
+
 fn check_principals(statement: &Map<String, Value>, check_principal: &mut dyn FnMut(&str, &str) -> Answer) -> Answer {
     let principal = statement.get("Principal").ok_or_else(|| Refusal::malformed("Missing required field Principal"))?;
     if principal == "*" {

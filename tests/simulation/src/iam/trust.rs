@@ -9,14 +9,26 @@ use serde_json::Value;
 
 use super::Cloud;
 use super::account::{Moment, key};
-use super::documents::{check_trust, invalid_principal, read};
+use super::documents::{check_shared_issuers, check_trust, invalid_principal, read};
 use super::entity::{Identity, Kind, Snapshot, Stored, Trust};
 use super::history::View;
 use super::refusal::Answer;
 
-/// How the names of services end (AWS general reference, "Service principals"; the isolated partitions have their own).
-const SERVICES: [&str; 7] =
-    [".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu", ".c2s.ic.gov", ".sc2s.sgov.gov", ".cloud.adc-e.uk", ".csp.hci.ic.gov"];
+/// The services that there are, without what their partition adds to their names. AWS has hundreds; these are those that somebody names here.
+const SERVICES: [&str; 5] = ["ec2", "ecs-tasks", "lambda", "pods.eks", "support"];
+
+/// How the names of services may end besides `amazonaws.com` (AWS general reference, "Service principals").
+const ENDINGS: [(&str, &str); 6] = [
+    ("aws-cn", "amazonaws.com.cn"),
+    ("aws-eusc", "amazonaws.eu"),
+    ("aws-iso", "c2s.ic.gov"),
+    ("aws-iso-b", "sc2s.sgov.gov"),
+    ("aws-iso-e", "cloud.adc-e.uk"),
+    ("aws-iso-f", "csp.hci.ic.gov"),
+];
+
+/// The identity providers that look like services: IAM takes them for such, though they are none (statement 58).
+const PROVIDERS: [&str; 4] = ["accounts.google.com", "cognito-identity.amazonaws.com", "graph.facebook.com", "www.amazon.com"];
 
 impl Cloud {
     /// Takes a trust policy in. Statements 6 and 7: its principals must be there, and are held by their unique IDs from then on.
@@ -25,12 +37,13 @@ impl Cloud {
         check_trust(&document, &mut |kind, name| {
             let is_valid = match kind {
                 "AWS" => self.may_be_named(partition, name, view),
-                "Service" => SERVICES.iter().any(|end| name.strip_suffix(end).is_some_and(|service| !service.is_empty())),
+                "Service" => PROVIDERS.contains(&name) || is_service(partition, name),
                 "Federated" => name.contains('.') || name.starts_with("arn:"),
                 _ => false,
             };
             if is_valid { Ok(()) } else { Err(invalid_principal(kind, name)) }
         })?;
+        check_shared_issuers(&document)?;
         Ok(self.bound(partition, document, view))
     }
 
@@ -152,6 +165,13 @@ impl Cloud {
 fn session_of(arn: &Arn) -> Option<&str> {
     let rest = arn.resource().strip_prefix("assumed-role/").filter(|_| arn.service() == "sts")?;
     rest.split_once('/').filter(|(_, session)| !session.is_empty()).map(|(role, _)| role)
+}
+
+/// Statement 58: whether a service of this name exists in the partition.
+fn is_service(partition: &Partition, name: &str) -> bool {
+    let own = ENDINGS.iter().filter(|(of, _)| *of == partition.as_str()).map(|(_, ending)| *ending);
+    let mut endings = own.chain(["amazonaws.com"]);
+    endings.any(|ending| name.strip_suffix(ending).and_then(|rest| rest.strip_suffix('.')).is_some_and(|service| SERVICES.contains(&service)))
 }
 
 fn is_account_id(name: &str) -> bool {

@@ -62,7 +62,7 @@ fn statement_6_roles_are_principals_like_users() {
 }
 
 #[test]
-fn statements_1_and_9_only_who_is_there_may_be_named() {
+fn statements_1_and_9_and_58_only_who_is_there_may_be_named() {
     let mut world = World::new();
     world.create(&user("alice"));
     world.create(&role("source"));
@@ -74,7 +74,7 @@ fn statements_1_and_9_only_who_is_there_may_be_named() {
         json!({"AWS": "*"}),
         json!({"AWS": ["arn:aws:iam::222222222222:root", ALICE]}),
         json!({"AWS": "arn:aws:sts::111111111111:assumed-role/source/session"}),
-        json!({"Service": "ec2.amazonaws.com"}),
+        json!({"Service": ["ec2.amazonaws.com", "pods.eks.amazonaws.com", "www.amazon.com"]}),
         json!({"Federated": "cognito-identity.amazonaws.com"}),
         json!({"Federated": "arn:aws:iam::222222222222:oidc-provider/token.actions.githubusercontent.com", "AWS": ALICE}),
     ] {
@@ -98,11 +98,43 @@ fn statements_1_and_9_only_who_is_there_may_be_named() {
         json!({"AWS": "arn:aws:sts::111111111111:assumed-role/SOURCE/session"}),
         json!({"AWS": "arn:aws:sts::111111111111:assumed-role/source"}),
         json!({"Service": "ec2"}),
+        json!({"Service": "amazonaws.com"}),
+        json!({"Service": "nobody.amazonaws.com"}),
+        json!({"Service": "ec2.amazonaws.com.cn"}),
         json!({"Other": "x"}),
     ] {
         assert_refused(update(&mut world, &unknown), Reason::Propagating);
     }
     assert_eq!(shown(&mut world), before);
+}
+
+#[test]
+fn statement_57_a_trust_for_a_shared_issuer_names_the_tenant() {
+    let mut world = World::new();
+    role_of_prod(&mut world, &json!("*")).unwrap();
+    let github = "arn:aws:iam::222222222222:oidc-provider/token.actions.githubusercontent.com";
+    let mut write = |issuer: &str, action: &str, condition: Value| {
+        let statement = json!({"Effect": "Allow", "Principal": {"Federated": issuer}, "Action": action, "Condition": condition});
+        let text = document(&json!({"Version": "2012-10-17", "Statement": statement}));
+        world.execute_in(PROD, &Action::UpdateTrustPolicy("reader".parse().unwrap(), text))
+    };
+    let token = "sts:AssumeRoleWithWebIdentity";
+    let subject = |value: &str| json!({"StringLike": {"token.actions.githubusercontent.com:sub": value}});
+    write(github, token, subject("repo:team/app:*")).unwrap();
+    write(github, token, json!({"StringEquals": {"token.actions.githubusercontent.com:job_workflow_ref": "x"}})).unwrap();
+    write(github, "sts:TagSession", json!({})).unwrap();
+    write("arn:aws:iam::222222222222:oidc-provider/ci.example.com", token, json!({})).unwrap();
+    for (issuer, action, condition) in [
+        (github, token, json!({})),
+        (github, "sts:*", json!({})),
+        (github, token, subject("*")),
+        (github, token, json!({"StringEquals": {"token.actions.githubusercontent.com:aud": "x"}})),
+        (github, token, json!({"StringNotLike": {"token.actions.githubusercontent.com:sub": "x"}})),
+        ("cognito-identity.amazonaws.com", token, json!({})),
+    ] {
+        let answer = write(issuer, action, condition.clone());
+        assert_eq!(refused(answer), (Reason::InvalidDocument, Effect::None), "{issuer} {condition}");
+    }
 }
 
 #[test]
