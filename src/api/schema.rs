@@ -8,8 +8,10 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
 mod patterns;
+mod workloads;
 
 pub use patterns::*;
+pub use workloads::*;
 
 /// Longest ARN that IAM knows, in characters (IAM's `arnType`).
 const ARN_LENGTH: u32 = 2048;
@@ -202,55 +204,6 @@ pub fn cluster_arn(_: &mut SchemaGenerator) -> Schema {
             "self.matches('^arn:aws(-[a-z]+)*:eks:[a-z0-9-]+:[0-9]{12}:cluster/[A-Za-z0-9_-]+$')",
             "the ARN of a cluster looks like arn:aws:eks:eu-central-1:123456789012:cluster/example",
         )],
-    )
-}
-
-/// A repository on GitHub.
-pub fn github_repository(_: &mut SchemaGenerator) -> Schema {
-    string(3, 140, &[("self.matches('^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$')", "a repository is owner/name, without wildcards, for example example/app")])
-}
-
-/// An environment of a repository on GitHub. GitHub writes a colon in it as %3A.
-pub fn github_environment(_: &mut SchemaGenerator) -> Schema {
-    string(1, 255, &[("self.matches('^[A-Za-z0-9 ._/-]+$')", "the name of an environment has letters, digits, spaces and ._/-, without wildcards")])
-}
-
-/// A ref of a repository.
-pub fn git_ref(_: &mut SchemaGenerator) -> Schema {
-    string(
-        6,
-        255,
-        &[(
-            "self.matches('^refs/(heads|tags)/[A-Za-z0-9._/*-]+$') && !self.matches('^refs/heads/[*/]+$')",
-            "a ref looks like refs/heads/main, refs/heads/release/* or refs/tags/v*; all branches are not meant here, since anybody who may push one \
-             could assume the role",
-        )],
-    )
-}
-
-/// The audience of a token.
-pub fn audience(_: &mut SchemaGenerator) -> Schema {
-    string(1, 255, &[("self.matches('^[!-)+->@-~]+$') && !self.contains('$')", "an audience has printable characters, and no *, ?, $ or space")])
-}
-
-/// The subject of a token, with `*` for any text.
-pub fn subject(_: &mut SchemaGenerator) -> Schema {
-    string(
-        1,
-        255,
-        &[
-            ("self.matches('^[ -~]+$') && !self.contains('$')", "a subject has printable characters and no $"),
-            (
-                "!self.matches('^[^A-Za-z0-9]*[*?]')",
-                "a subject that begins with a wildcard would let in everyone whom the provider knows: write what theirs begin with, for example \
-                 project_path:group/app:*",
-            ),
-            // Of public providers, where everybody can have an owner or group of nearly any name; `r*` is `repo:*`.
-            (
-                "!self.matches('^(r|re|rep|repo|(repo|project_path):[^/]*)[*?]')",
-                "a wildcard in the place of an owner would let in everybody's repositories: write the whole owner, for example repo:example/app:*",
-            ),
-        ],
     )
 }
 

@@ -41,8 +41,8 @@ pub enum PrincipalForm {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "[has(self.user), has(self.users), has(self.role), has(self.account), has(self.awsPrincipal), has(self.service), has(self.serviceAccount), has(self.podIdentity), has(self.githubActions), has(self.oidc), has(self.saml)].exists_one(x, x)",
-    "message": "set exactly one of user, users, role, account, awsPrincipal, service, serviceAccount, podIdentity, githubActions, oidc and saml",
+    "rule": "[has(self.user), has(self.users), has(self.role), has(self.account), has(self.awsPrincipal), has(self.service), has(self.serviceAccount), has(self.podIdentity), has(self.githubActions), has(self.pipeline), has(self.oidc), has(self.saml)].exists_one(x, x)",
+    "message": "set exactly one of user, users, role, account, awsPrincipal, service, serviceAccount, podIdentity, githubActions, pipeline, oidc and saml",
 }]))]
 pub enum Source {
     /// A BastionUser. It gets the right to assume the role in its assume policy.
@@ -67,6 +67,8 @@ pub enum Source {
     PodIdentity(Box<PodIdentitySource>),
     /// Workflows of a repository on GitHub.
     GithubActions(Box<GitHubActionsSource>),
+    /// Pipelines of GitLab.com, HCP Terraform, Buildkite, CircleCI or Bitbucket.
+    Pipeline(Box<PipelineSource>),
     /// Tokens of an OIDC provider.
     Oidc(Box<OIDCSource>),
     /// Users of a SAML provider.
@@ -151,10 +153,28 @@ pub struct PodIdentitySource {
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
 #[x_kube(validation = Rule::new("[has(self.environment), has(self.ref)].exists_one(x, x)")
     .message("set exactly one of environment and ref: without them every pull request could assume the role"))]
+#[x_kube(validation = Rule::new("has(self.repositoryOwnerID) == has(self.repositoryID)")
+    .message("set both repositoryOwnerID and repositoryID, or neither: gh api repos/OWNER/REPOSITORY --jq '.owner.id, .id' tells them"))]
+#[x_kube(validation = Rule::new("has(self.repositoryID) || !has(self.subjects) || self.subjects == 'Named'")
+    .message("subjects other than Named have IDs in them: set repositoryOwnerID and repositoryID, too").field_path(".subjects"))]
 pub struct GitHubActionsSource {
     /// Owner and name of the repository, for example example/app.
     #[schemars(schema_with = "schema::github_repository")]
     pub repository: String,
+    /// ID of the repository's owner, which stays when the owner is renamed: gh api repos/OWNER/REPOSITORY --jq .owner.id
+    #[serde(default, rename = "repositoryOwnerID", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::github_id")]
+    pub repository_owner_id: Option<String>,
+    /// ID of the repository, which stays when it is renamed or moved: gh api repos/OWNER/REPOSITORY --jq .id. Without IDs whoever takes a name that became
+    /// free comes in, and repositories that were made, renamed or moved since 15 July 2026 do not.
+    #[serde(default, rename = "repositoryID", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::github_id")]
+    pub repository_id: Option<String>,
+    /// Which subjects come in: of names alone (Named), as older repositories have them, of names and IDs (Immutable), as those do that were made, renamed or
+    /// moved since 15 July 2026, or either (Both). Default: Both with IDs, Named without. With IDs, Named and Both ask for the claims repository_id and
+    /// repository_owner_id, too. Where STS does not know these, as may be outside of the partition aws, only Immutable lets anybody in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subjects: Option<GitHubSubjects>,
     /// The environment that the job runs in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::github_environment")]
@@ -163,6 +183,134 @@ pub struct GitHubActionsSource {
     #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::git_ref")]
     pub git_ref: Option<String>,
+    /// What else the token must say: claims of GitHub's that STS knows, by their own names. A * stands for any text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claims: Option<GitHubClaims>,
+}
+
+/// The forms of subjects that GitHub gives to tokens.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GitHubSubjects {
+    /// repo:OWNER/REPOSITORY:...
+    Named,
+    /// repo:OWNER@ID/REPOSITORY@ID:...
+    Immutable,
+    /// Either of them.
+    Both,
+}
+
+/// Claims of GitHub's tokens that STS knows beside subject, audience and what names the repository (IAM user guide, "IAM and AWS STS condition
+/// context keys").
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+pub struct GitHubClaims {
+    /// Name of whoever started the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::github_claim")]
+    pub actor: Option<String>,
+    /// ID of whoever started the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::github_claim")]
+    pub actor_id: Option<String>,
+    /// ID of the enterprise that the repository belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::github_claim")]
+    pub enterprise_id: Option<String>,
+    /// The environment of the job, beside a ref.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::github_claim")]
+    pub environment: Option<String>,
+    /// The reusable workflow that the job is defined in, for example example/workflows/.github/workflows/deploy.yaml@refs/heads/main. The owner is
+    /// without wildcards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::github_workflow_ref")]
+    pub job_workflow_ref: Option<String>,
+    /// The ref that the workflow runs for, beside an environment.
+    #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::github_claim")]
+    pub git_ref: Option<String>,
+    /// Name of the workflow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::github_claim")]
+    pub workflow: Option<String>,
+}
+
+impl GitHubClaims {
+    /// Those that are set, by the names that GitHub gives them.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let all = [
+            ("actor", &self.actor),
+            ("actor_id", &self.actor_id),
+            ("enterprise_id", &self.enterprise_id),
+            ("environment", &self.environment),
+            ("job_workflow_ref", &self.job_workflow_ref),
+            ("ref", &self.git_ref),
+            ("workflow", &self.workflow),
+        ];
+        all.into_iter().filter_map(|(name, pattern)| Some((name, pattern.as_deref()?)))
+    }
+}
+
+/// Pipelines of a service, by what its tokens say. The account of the role needs the OIDC provider of the service. For GitHub there is githubActions,
+/// and for an installation of one's own oidc.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct PipelineSource {
+    /// Who gives the tokens: GitLab is gitlab.com, HCPTerraform is app.terraform.io, Buildkite is agent.buildkite.com; CircleCI has an issuer for each
+    /// organization, Bitbucket one for each workspace.
+    pub issuer: PipelineIssuer,
+    /// GitLab: path of the group, with those that it is in. HCPTerraform, Buildkite: name of the organization. CircleCI: ID of the organization.
+    /// Bitbucket: name of the workspace, as its URL has it.
+    #[schemars(schema_with = "schema::pipeline_organization")]
+    pub organization: String,
+    /// GitLab, HCPTerraform: name of the project. Buildkite: name of the pipeline, as its URL has it. CircleCI: ID of the project. Bitbucket: UUID of the
+    /// repository.
+    #[schemars(schema_with = "schema::pipeline_project")]
+    pub project: String,
+    /// HCPTerraform: name of the workspace; default: all of the project. Bitbucket: UUID of the workspace, which its audience has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::pipeline_workspace")]
+    pub workspace: Option<String>,
+    /// GitLab, Buildkite, which need it: the ref that the pipeline runs for, for example refs/heads/main, refs/tags/v*, or refs/heads/* for all branches.
+    #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::pipeline_ref")]
+    pub git_ref: Option<String>,
+    /// Bitbucket: UUID of the deployment environment; default: all steps of the repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::pipeline_environment")]
+    pub environment: Option<String>,
+    /// HCPTerraform: the phase of the run; default: both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_phase: Option<RunPhase>,
+    /// The audience (aud) of the tokens. Default, as the documentation of each has it: https://gitlab.com for GitLab, aws.workload.identity for HCPTerraform,
+    /// sts.amazonaws.com for Buildkite, the ID of the organization for CircleCI, ari:cloud:bitbucket::workspace/UUID for Bitbucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::pipeline_audience")]
+    pub audience: Option<String>,
+}
+
+/// A service that runs pipelines, by whose documentation its tokens are read.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PipelineIssuer {
+    /// GitLab.com ("Configure OpenID Connect in AWS to retrieve temporary credentials").
+    GitLab,
+    /// HCP Terraform ("Use dynamic credentials with the AWS provider").
+    HCPTerraform,
+    /// Buildkite ("OIDC with AWS").
+    Buildkite,
+    /// CircleCI ("Using OpenID Connect tokens in jobs").
+    CircleCI,
+    /// Bitbucket ("Deploy on AWS using Bitbucket Pipelines OpenID Connect").
+    Bitbucket,
+}
+
+/// A phase of a run of HCP Terraform.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum RunPhase {
+    /// What a change would do.
+    Plan,
+    /// The change itself.
+    Apply,
 }
 
 /// Tokens of an OIDC provider, by audience and subject. Without both everyone with an account at that provider could assume the role.
@@ -175,7 +323,8 @@ pub struct OIDCSource {
     /// The audience (aud) that the tokens must be for.
     #[schemars(schema_with = "schema::audience")]
     pub audience: String,
-    /// The subject (sub) of the tokens. A * stands for any text.
+    /// The subject (sub) of the tokens. A * stands for any text. Of a provider that others have accounts at, too, such as gitlab.com, it must name whose the
+    /// tokens are, in full.
     #[schemars(schema_with = "schema::subject")]
     pub subject: String,
 }

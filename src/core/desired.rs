@@ -212,7 +212,18 @@ impl Desired {
         // A document may come from a ConfigMap, which not everybody may read who reads the status.
         let warnings = |document: &Document| document.warnings().into_iter().map(|warning| warning.without_quotes());
         let doubtful = documents.flat_map(|(name, document)| warnings(document).map(move |warning| format!("policy {name}: {warning}")));
-        full.into_iter().chain(short_chain).chain(self.passed_by()).chain(doubtful).collect()
+        full.into_iter().chain(short_chain).chain(self.passed_by()).chain(self.doubtful_sources()).chain(doubtful).collect()
+    }
+
+    /// What is worth knowing of sources, each told once with the first of them.
+    fn doubtful_sources(&self) -> Vec<String> {
+        let grants = self.trust.iter().flatten().flatten().filter(|grant| grant.intent != Intent::Revoke);
+        let mut doubtful: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (warning, source) in grants.filter_map(|grant| Some((grant.warning?, grant.source.as_str()))) {
+            doubtful.entry(warning).or_default().push(source);
+        }
+        let told = |(warning, sources): (&str, Vec<&str>)| Some(format!("spec.trust: {}{}: {warning}", sources.first()?, and_more(sources.len())));
+        doubtful.into_iter().filter_map(told).collect()
     }
 
     /// Sources that the root of their account lets in without what their own entry requires of them.
@@ -224,12 +235,17 @@ impl Desired {
         let passed = declared.iter().filter_map(|(source, asked)| Some((source, roots.iter().find(|root| passes(asked, root))?)));
         let passed: Vec<_> = passed.collect();
         let (source, root) = passed.first()?;
-        let more = if passed.len() > 1 { format!(" and {} more", passed.len() - 1) } else { String::new() };
+        let more = and_more(passed.len());
         Some(format!(
             "spec.trust: {source}{more} can come in without what is required of it, since another entry trusts {} for less: require it in that entry, too",
             root.principal
         ))
     }
+}
+
+/// What follows the name of the first of so many.
+fn and_more(count: usize) -> String {
+    if count > 1 { format!(" and {} more", count - 1) } else { String::new() }
 }
 
 /// That the assume policies of an identity have no place for all of its roles.

@@ -97,6 +97,8 @@ pub struct Grant {
     pub reported: Option<GrantState>,
     /// Whether the status had perhaps no room to say that the principal was replaced: it tells of others that were, and of nothing else.
     pub may_be_replaced: bool,
+    /// What works and is worth knowing of the source.
+    pub warning: Option<&'static str>,
 }
 
 impl Grant {
@@ -115,6 +117,7 @@ impl Grant {
             source_id: None,
             reported: None,
             may_be_replaced: false,
+            warning: None,
         }
     }
 

@@ -26,6 +26,7 @@ pub mod guardrails;
 pub mod hand_back;
 pub mod home;
 pub mod identity;
+pub mod issuers;
 pub mod listed;
 pub mod names;
 pub mod naming;

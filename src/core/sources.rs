@@ -11,13 +11,15 @@ use super::names::Arn;
 use super::naming::{is_selected, key_in, namespaces_selected, searched};
 use super::outcome::Problem;
 use super::placement::{ResolvedAccount, check_namespace, resolve_account};
-use super::require::{Caller, conditions, matching, session_rights, with_tags_bounded};
+use super::require::{Caller, conditions, session_rights, with_tags_bounded};
 use super::source::{SourceObject, parse};
 use super::trust::{Conditions, Principal, Trust, TrustRule};
 use super::world::{ObjectKey, SourceKey, World};
 use rolebridge_api::role::{GrantState, GrantStatus};
-use rolebridge_api::trust::{GitHubActionsSource, PodIdentitySource, PrincipalForm, SAMLSource, ServiceAccountSource, Source, TrustEntry};
+use rolebridge_api::trust::{PodIdentitySource, PrincipalForm, SAMLSource, Source, TrustEntry};
 use rolebridge_api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed, Reason};
+
+mod web_identity;
 
 /// Sources that come in as one of many and are looked at one by one, at most: no trust policy has room for the names of as many.
 const MOST_BY_NAME: usize = 1000;
@@ -259,10 +261,8 @@ impl Trusting<'_> {
             Source::ServiceAccount(source) => self.service_account(source),
             Source::PodIdentity(source) => self.pod_identity(source),
             Source::GithubActions(source) => self.github_actions(source),
-            Source::Oidc(source) => {
-                let name = format!("oidc/{} of {}", source.subject, issuer(&source.provider_arn));
-                self.web_identity(name, &source.provider_arn, &source.audience, &source.subject)
-            }
+            Source::Pipeline(source) => self.pipeline(source),
+            Source::Oidc(source) => self.oidc(source),
             Source::Saml(source) => self.saml(source),
             // What a selector meets makes grants of its own.
             Source::Users(_) => Grant::absent("users".into(), Problem::new(Reason::SourceNotFound, "spec.trust: nobody is selected")),
@@ -407,18 +407,6 @@ impl Trusting<'_> {
         Grant { identity, ..self.unless(guarded, source, self.rule(principal, action, conditions)) }
     }
 
-    /// A token of an OIDC provider. The provider is in the account of the role, since IAM looks for it there (IAM user guide, "Create a role for
-    /// OpenID Connect federation").
-    fn web_identity(&self, source: String, provider: &str, audience: &str, subject: &str) -> Grant {
-        if let Some(problem) = self.elsewhere(provider) {
-            return Grant::absent(source, problem);
-        }
-        let issuer = issuer(provider);
-        let own = Conditions::default().with("StringEquals", &format!("{issuer}:aud"), [audience]);
-        let own = matching(own, &format!("{issuer}:sub"), subject);
-        self.token(source, Principal::Federated(provider.into()), "sts:AssumeRoleWithWebIdentity", &own)
-    }
-
     fn elsewhere(&self, provider: &str) -> Option<Problem> {
         let arn: Arn = match parse("spec.trust: provider", provider) {
             Ok(arn) => arn,
@@ -431,13 +419,6 @@ impl Trusting<'_> {
         })
     }
 
-    /// IRSA: the subject and audience that EKS gives to tokens of service accounts (EKS user guide, "IAM roles for service accounts").
-    fn service_account(&self, source: &ServiceAccountSource) -> Grant {
-        let (account, provider) = (format!("{}:{}", source.namespace, source.name), &source.oidc_provider_arn);
-        let name = format!("serviceAccount/{}/{} of {}", source.namespace, source.name, issuer(provider));
-        self.web_identity(name, provider, "sts.amazonaws.com", &format!("system:serviceaccount:{account}"))
-    }
-
     /// EKS Pod Identity: a service that tags its sessions with whom it acts for (EKS user guide, "Grant Pods access to AWS resources based on tags").
     fn pod_identity(&self, source: &PodIdentitySource) -> Grant {
         let PodIdentitySource { cluster_arn, namespace, name } = source;
@@ -447,17 +428,6 @@ impl Trusting<'_> {
         let mut grant = self.token(format!("podIdentity/{namespace}/{name} of {cluster_arn}"), service, "sts:AssumeRole", &own);
         grant.rule.iter_mut().for_each(|rule| rule.actions.extend(["sts:TagSession".to_owned()]));
         grant
-    }
-
-    /// GitHub Actions: the subjects that GitHub gives to its tokens (GitHub documentation, "OpenID Connect reference").
-    fn github_actions(&self, source: &GitHubActionsSource) -> Grant {
-        let what = match (&source.environment, &source.git_ref) {
-            (Some(environment), _) => format!("environment:{environment}"),
-            (None, git_ref) => format!("ref:{}", git_ref.as_deref().unwrap_or_default()),
-        };
-        let provider = format!("arn:{}:iam::{}:oidc-provider/token.actions.githubusercontent.com", self.at.partition, self.at.id);
-        let subject = format!("repo:{}:{what}", source.repository);
-        self.web_identity(format!("githubActions/{}:{what}", source.repository), &provider, "sts.amazonaws.com", &subject)
     }
 
     /// SAML: the assertion must be meant for the sign-in page of the role's partition (IAM user guide, "Create a role for SAML 2.0 federation").
@@ -480,9 +450,4 @@ impl Trusting<'_> {
 fn missing(namespace: &str, key: SourceKey) -> Grant {
     let message = format!("there is no {}: create it, or take it out of spec.trust", told_name(&key));
     Grant::absent(key.to_string(), out_of_reach(namespace, &key, message))
-}
-
-/// The issuer of tokens that an OIDC provider stands for, as condition keys name it.
-fn issuer(provider: &str) -> &str {
-    provider.split_once(":oidc-provider/").map_or(provider, |(_, issuer)| issuer)
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use anyhow::{Context, Result, ensure};
 use kube::Api;
 use rolebridge::api::{BastionUser, CrossAccountRole};
-use rolebridge_testbed::{Credentials, Operator, Seen, TestbedOptions, aws_sim::ServiceAssumption, aws_sim::State};
+use rolebridge_testbed::{Credentials, Operator, Seen, TestbedOptions, aws_sim::ServiceAssumption, aws_sim::State, aws_sim::WebIdentity};
 use serde_json::{Value, json};
 
 use crate::support::{INSTALLATION, Own, World, bootstrap, condition, management_role, new_key, role, trusted};
@@ -273,24 +273,29 @@ async fn workloads_of_the_examples_need_no_key() -> Result<()> {
         (
             "pipeline-github",
             github,
-            "repo:example/app:environment:production",
-            ["repo:example/app:pull_request", "repo:example/other:environment:production"],
+            "repo:example@123456/app@456789:environment:production",
+            ["repo:example@123456/app@456789:pull_request", "repo:example/app:pull_request", "repo:example@1/app@2:environment:production"],
         ),
         (
             "pipeline-service-account",
             cluster,
             "system:serviceaccount:build:deployer",
-            ["system:serviceaccount:build:default", "system:serviceaccount:other:deployer"],
+            ["system:serviceaccount:build:default", "system:serviceaccount:other:deployer", "system:serviceaccount:build:deployers"],
         ),
     ] {
         stage.utils.create_open_id_connect_provider().url(format!("https://{provider}")).client_id_list("sts.amazonaws.com").send().await?;
         let before = stage.apply(folder).await?;
-        let session = world.assume_by_token(provider, subject, pipeline).await?.context(folder)?;
+        // What GitHub says of the repository beside its subject; clusters say nothing like it, and nobody asks them.
+        let with_ids = |subject: &str| {
+            let ids = [("repository_owner_id".to_owned(), json!("123456")), ("repository_id".to_owned(), json!("456789"))];
+            WebIdentity { claims: ids.into_iter().collect(), ..WebIdentity::of(&format!("https://{provider}"), subject) }
+        };
+        let session = world.assume_by(&with_ids(subject), pipeline).await?.context(folder)?;
         ensure!(world.may_assume(&session, deploy).await?, "{folder}: the role in prod");
         for other in others {
-            ensure!(world.assume_by_token(provider, other, pipeline).await?.is_none(), "{folder}: {other}");
+            ensure!(world.assume_by(&with_ids(other), pipeline).await?.is_none(), "{folder}: {other}");
         }
-        let past = world.assume_by_token(provider, subject, deploy).await;
+        let past = world.assume_by(&with_ids(subject), deploy).await;
         ensure!(past.is_err_and(|error| format!("{error:?}").contains("InvalidIdentityToken")), "{folder}: prod knows no provider");
         stage.delete(folder, before).await?;
     }

@@ -233,7 +233,12 @@ impl World {
 
     /// The session that a token of `https://{provider}` with this subject gets of a role, or None where AWS denies it.
     pub async fn assume_by_token(&self, provider: &str, subject: &str, role_arn: &str) -> Result<Option<Credentials>> {
-        let token = self.testbed.aws.web_identity_token(&WebIdentity::of(&format!("https://{provider}"), subject)).await?;
+        self.assume_by(&WebIdentity::of(&format!("https://{provider}"), subject), role_arn).await
+    }
+
+    /// The session that a token gets of a role, or None where AWS denies it.
+    pub async fn assume_by(&self, identity: &WebIdentity, role_arn: &str) -> Result<Option<Credentials>> {
+        let token = self.testbed.aws.web_identity_token(identity).await?;
         // Only the token counts; whoever asks needs no credentials.
         let asking = self.sts(&self.operator_key).assume_role_with_web_identity().role_arn(role_arn).role_session_name("job");
         unless_denied(asking.web_identity_token(token).send().await.map(|answer| answer.credentials))

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use aws_sdk_sts::operation::assume_role::builders::AssumeRoleFluentBuilder as Asking;
 use rolebridge::api::role::GrantState;
-use rolebridge_testbed::aws_sim::ServiceAssumption;
+use rolebridge_testbed::aws_sim::{ServiceAssumption, WebIdentity};
 use rolebridge_testbed::{Credentials, Seen};
 use serde_json::json;
 
@@ -213,6 +213,53 @@ async fn workloads_without_keys_are_trusted_by_what_vouches_for_them() -> Result
     ensure!(aws.assume_as_service(&as_service("lambda.amazonaws.com")).await?.is_ok());
     ensure!(aws.assume_as_service(&as_service("ec2.amazonaws.com")).await?.is_err());
     Ok(())
+}
+
+#[tokio::test]
+async fn statements_56_and_57_repositories_are_told_by_their_ids_and_nobody_comes_in_by_a_wildcard() -> Result<()> {
+    const GITHUB: &str = "token.actions.githubusercontent.com";
+    let world = crate::support::World::with_operator().await?;
+    let tenant = world.tenant().await?;
+    let prod = tenant.ready_account("prod", "").await?;
+    prod.iam.create_open_id_connect_provider().url(format!("https://{GITHUB}")).client_id_list("sts.amazonaws.com").send().await?;
+    let github = |fields: &str| format!("{{githubActions: {{repository: example/app, environment: production{fields}}}}}");
+    let ids = ", repositoryOwnerID: '123456', repositoryID: '456789'";
+    let oidc = |subject: &str| {
+        format!("{{oidc: {{providerARN: '{}', audience: sts.amazonaws.com, subject: '{subject}'}}}}", prod.arn(&format!("oidc-provider/{GITHUB}")))
+    };
+    let (named, immutable) = ("repo:example/app:environment:production", "repo:example@123456/app@456789:environment:production");
+    let (taken, hostile) = ("repo:example@1/app@2:environment:production", "repo:example-evil@1/app@2:environment:production");
+    // Who comes in: the repository by its old and its new subject; another one that has taken its name by either; and one of a similar name.
+    let cases = [
+        ("named", github(""), [true, false, true, false, false]),
+        ("both", github(ids), [true, true, false, false, false]),
+        ("immutable", github(&format!("{ids}, subjects: Immutable")), [false, true, false, false, false]),
+        ("only-named", github(&format!("{ids}, subjects: Named")), [true, false, false, false, false]),
+        ("claimed", github(&format!("{ids}, claims: {{ref: 'refs/heads/*'}}")), [true, true, false, false, false]),
+        ("otherwise", github(&format!("{ids}, claims: {{ref: refs/tags/v1}}")), [false; 5]),
+        ("pattern", oidc("repo:example@*/app@*:environment:production"), [false, true, false, true, false]),
+    ];
+    let all: String = cases.iter().map(|(name, source, _)| role_trusting(name, &prod, &format!("[{{from: [{source}]}}]"), "")).collect();
+    tenant.apply(&all).await?;
+    let with = |subject: &str, owner: &str, repository: &str| {
+        let claims = [("repository_owner_id", owner), ("repository_id", repository), ("ref", "refs/heads/main")];
+        let claims = claims.into_iter().map(|(claim, value)| (claim.to_owned(), json!(value))).collect();
+        WebIdentity { claims, ..WebIdentity::of(&format!("https://{GITHUB}"), subject) }
+    };
+    let tokens =
+        [with(named, "123456", "456789"), with(immutable, "123456", "456789"), with(named, "1", "2"), with(taken, "1", "2"), with(hostile, "1", "2")];
+    for (name, _, expected) in cases {
+        let ready = tenant.ready(&tenant.roles(), name).await?;
+        for (token, expected) in tokens.iter().zip(expected) {
+            let comes_in = world.assume_by(token, &prod.arn(&format!("role/{name}"))).await?.is_some();
+            ensure!(comes_in == expected, "{name}: {} of {:?}", token.subject, token.claims);
+        }
+        let message = ready.status.and_then(|s| s.conditions.into_iter().find(|c| c.type_ == "Ready")).map(|c| c.message).unwrap_or_default();
+        ensure!(message.contains("without repositoryOwnerID and repositoryID") == (name == "named"), "{name}: {message}");
+    }
+    tenant.apply(&role_trusting("everybody", &prod, &format!("[{{from: [{}]}}]", oidc("repo:example-*/app:*")), "")).await?;
+    let refused = tenant.concluded(&tenant.roles(), "everybody", "InvalidSpec").await?;
+    assert_told(&refused, "Stalled", &["everybody can have tokens of GitHub Actions", "for example repo:OWNER/REPOSITORY:*"])
 }
 
 /// A role that trusts a service under a condition with a value of so many characters.

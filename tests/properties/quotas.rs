@@ -110,6 +110,7 @@ impl Case {
             source_id: Some(unique_id("AIDA", &number.to_string())),
             reported: None,
             may_be_replaced: false,
+            warning: None,
         };
         desired.trust = Some(vec![self.after.iter().map(grant).collect()]);
         desired.identity.inline_policies = self.beside.after.iter().map(|name| (name.parse().expect("a name"), permission(name))).collect();

@@ -203,6 +203,7 @@ mod tests {
             source_id: Some(ID.into()),
             reported: None,
             may_be_replaced: false,
+            warning: None,
         }
     }
 
