@@ -37,8 +37,8 @@ pub struct Guardrails {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::service_patterns")]
     pub allowed_services: Option<Vec<String>>,
-    /// Patterns of the ARNs of OIDC and SAML providers that a role may trust, for example
-    /// arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com. Default: all.
+    /// Patterns of the identity providers that a role may trust: ARNs of OIDC and SAML providers, for example
+    /// arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com, and cognito-identity.amazonaws.com for identity pools of Cognito. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::provider_patterns")]
     pub allowed_identity_providers: Option<Vec<String>>,

@@ -41,8 +41,8 @@ pub enum PrincipalForm {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "[has(self.user), has(self.users), has(self.role), has(self.account), has(self.awsPrincipal), has(self.service), has(self.serviceAccount), has(self.podIdentity), has(self.githubActions), has(self.oidc), has(self.saml)].exists_one(x, x)",
-    "message": "set exactly one of user, users, role, account, awsPrincipal, service, serviceAccount, podIdentity, githubActions, oidc and saml",
+    "rule": "[has(self.user), has(self.users), has(self.role), has(self.account), has(self.awsPrincipal), has(self.service), has(self.serviceAccount), has(self.podIdentity), has(self.githubActions), has(self.oidc), has(self.saml), has(self.cognitoIdentityPool)].exists_one(x, x)",
+    "message": "set exactly one of user, users, role, account, awsPrincipal, service, serviceAccount, podIdentity, githubActions, oidc, saml and cognitoIdentityPool",
 }]))]
 pub enum Source {
     /// A BastionUser. It gets the right to assume the role in its assume policy.
@@ -58,8 +58,8 @@ pub enum Source {
     /// ARN of a user, role, session or account root that Rolebridge does not manage. Needs a pattern in guardrails.allowedPrincipals on the role's account
     /// that matches. The other half of the grant is somebody else's to write.
     AwsPrincipal(#[schemars(schema_with = "schema::aws_principal")] String),
-    /// A service of AWS, for example lambda.amazonaws.com. Have it name the account or resource that it works for under require.conditions
-    /// (aws:SourceAccount, aws:SourceArn) where the service supports that.
+    /// A service of AWS, as IAM's documentation spells it, for example lambda.amazonaws.com. Have it name the account or resource that it works for
+    /// under require.conditions (aws:SourceAccount, aws:SourceArn) where the service supports that.
     Service(#[schemars(schema_with = "schema::service_principal")] String),
     /// A Kubernetes service account, by the OIDC provider of its cluster (IRSA).
     ServiceAccount(Box<ServiceAccountSource>),
@@ -71,6 +71,8 @@ pub enum Source {
     Oidc(Box<OIDCSource>),
     /// Users of a SAML provider.
     Saml(SAMLSource),
+    /// Users of an identity pool of Cognito.
+    CognitoIdentityPool(CognitoIdentityPoolSource),
 }
 
 impl Source {
@@ -92,6 +94,11 @@ impl Source {
     /// The AWSAccount that it names.
     pub fn account(&self) -> Option<&str> {
         if let Self::Account(name) = self { Some(name) } else { None }
+    }
+
+    /// The service of AWS that it names.
+    pub fn service(&self) -> Option<&str> {
+        if let Self::Service(name) = self { Some(name) } else { None }
     }
 
     /// The ARN of a principal that Rolebridge does not manage.
@@ -182,6 +189,23 @@ pub struct SAMLSource {
     #[serde(rename = "providerARN")]
     #[schemars(schema_with = "schema::saml_provider_arn")]
     pub provider_arn: String,
+}
+
+/// Users of an identity pool of Cognito, who signed in to the pool, or its guests.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+pub struct CognitoIdentityPoolSource {
+    /// ID of the identity pool, for example eu-central-1:00000000-1111-2222-3333-444444444444.
+    #[serde(rename = "identityPoolID")]
+    #[schemars(schema_with = "schema::identity_pool_id")]
+    pub identity_pool_id: String,
+    /// Whether those come in who signed in, or else the guests of the pool: everybody on the Internet who knows its ID. Default: true.
+    #[serde(default = "unless_said")]
+    pub authenticated: bool,
+}
+
+/// What holds unless a manifest says otherwise.
+fn unless_said() -> bool {
+    true
 }
 
 /// What must hold for a session to be given.

@@ -22,6 +22,7 @@ use super::permissions::{ConfigTexts, Place, declared};
 use super::placement::ResolvedAccount;
 use super::possible::{PolicyHolder, announced_boundary};
 use super::quotas::{Quotas, SHARD_QUOTA};
+use super::services::lets_guests_in;
 use super::source::{parse, role_identity, user_identity};
 use super::sources::{Sources, trust_problems};
 use super::tenancy::{roles_per_source, too_many_grants, too_many_policies, too_many_roles};
@@ -208,7 +209,15 @@ impl Desired {
         // A document may come from a ConfigMap, which not everybody may read who reads the status.
         let warnings = |document: &Document| document.warnings().into_iter().map(|warning| warning.without_quotes());
         let doubtful = documents.flat_map(|(name, document)| warnings(document).map(move |warning| format!("policy {name}: {warning}")));
-        full.into_iter().chain(short_chain).chain(self.passed_by()).chain(doubtful).collect()
+        full.into_iter().chain(short_chain).chain(self.passed_by()).chain(self.open_to_guests()).chain(doubtful).collect()
+    }
+
+    /// The identity pools whose guests come in, as it may be meant.
+    fn open_to_guests(&self) -> Vec<String> {
+        let is_open = |grant: &&Grant| grant.intent != Intent::Revoke && grant.rule.as_ref().is_some_and(lets_guests_in);
+        let open = self.trust.iter().flatten().flatten().filter(is_open);
+        open.map(|grant| format!("spec.trust: {}: everybody on the Internet who knows the ID of the pool can assume the role", grant.source))
+            .collect()
     }
 
     /// Sources that the root of their account lets in without what their own entry requires of them.

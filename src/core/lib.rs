@@ -39,6 +39,7 @@ pub mod possible;
 pub mod quotas;
 pub mod release;
 pub mod require;
+pub mod services;
 pub mod source;
 pub mod sources;
 pub mod status;

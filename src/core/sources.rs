@@ -12,12 +12,15 @@ use super::naming::{is_selected, key_in, namespaces_selected, searched};
 use super::outcome::Problem;
 use super::placement::{ResolvedAccount, check_namespace, resolve_account};
 use super::require::{Caller, conditions, matching, session_rights, with_tags_bounded};
+use super::services::providers_as_services;
 use super::source::{SourceObject, parse};
 use super::trust::{Conditions, Principal, Trust, TrustRule};
 use super::world::{ObjectKey, SourceKey, World};
 use rolebridge_api::role::{GrantState, GrantStatus};
-use rolebridge_api::trust::{GitHubActionsSource, PodIdentitySource, PrincipalForm, SAMLSource, ServiceAccountSource, Source, TrustEntry};
+use rolebridge_api::trust::{GitHubActionsSource, PrincipalForm, ServiceAccountSource, Source, TrustEntry};
 use rolebridge_api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed, Reason};
+
+mod service;
 
 /// Sources that come in as one of many and are looked at one by one, at most: no trust policy has room for the names of as many.
 const MOST_BY_NAME: usize = 1000;
@@ -170,6 +173,7 @@ fn required(index: usize, entry: &TrustEntry) -> Result<Conditions, Vec<Problem>
         );
         problems.push(Problem::new(Reason::InvalidSpec, message));
     }
+    problems.extend(providers_as_services(index, entry));
     let required = match &entry.require {
         Some(require) => conditions(&format!("spec.trust[{index}].require"), require, &callers),
         None => Ok(Conditions::default()),
@@ -253,9 +257,7 @@ impl Trusting<'_> {
             }
             Source::Account(name) => self.account(name),
             Source::AwsPrincipal(arn) => self.aws_principal(arn),
-            Source::Service(service) => {
-                self.token(format!("service/{service}"), Principal::Service(service.clone()), "sts:AssumeRole", &Conditions::default())
-            }
+            Source::Service(service) => self.service(service),
             Source::ServiceAccount(source) => self.service_account(source),
             Source::PodIdentity(source) => self.pod_identity(source),
             Source::GithubActions(source) => self.github_actions(source),
@@ -264,6 +266,7 @@ impl Trusting<'_> {
                 self.web_identity(name, &source.provider_arn, &source.audience, &source.subject)
             }
             Source::Saml(source) => self.saml(source),
+            Source::CognitoIdentityPool(source) => self.cognito_identity_pool(source),
             // What a selector meets makes grants of its own.
             Source::Users(_) => Grant::absent("users".into(), Problem::new(Reason::SourceNotFound, "spec.trust: nobody is selected")),
         }
@@ -432,17 +435,6 @@ impl Trusting<'_> {
         self.web_identity(name, provider, "sts.amazonaws.com", &format!("system:serviceaccount:{account}"))
     }
 
-    /// EKS Pod Identity: a service that tags its sessions with whom it acts for (EKS user guide, "Grant Pods access to AWS resources based on tags").
-    fn pod_identity(&self, source: &PodIdentitySource) -> Grant {
-        let PodIdentitySource { cluster_arn, namespace, name } = source;
-        let tags = [("eks-cluster-arn", cluster_arn), ("kubernetes-namespace", namespace), ("kubernetes-service-account", name)];
-        let own = tags.iter().fold(Conditions::default(), |made, (key, value)| made.with("StringEquals", &format!("aws:RequestTag/{key}"), [*value]));
-        let service = Principal::Service("pods.eks.amazonaws.com".into());
-        let mut grant = self.token(format!("podIdentity/{namespace}/{name} of {cluster_arn}"), service, "sts:AssumeRole", &own);
-        grant.rule.iter_mut().for_each(|rule| rule.actions.extend(["sts:TagSession".to_owned()]));
-        grant
-    }
-
     /// GitHub Actions: the subjects that GitHub gives to its tokens (GitHub documentation, "OpenID Connect reference").
     fn github_actions(&self, source: &GitHubActionsSource) -> Grant {
         let what = match (&source.environment, &source.git_ref) {
@@ -452,22 +444,6 @@ impl Trusting<'_> {
         let provider = format!("arn:{}:iam::{}:oidc-provider/token.actions.githubusercontent.com", self.at.partition, self.at.id);
         let subject = format!("repo:{}:{what}", source.repository);
         self.web_identity(format!("githubActions/{}:{what}", source.repository), &provider, "sts.amazonaws.com", &subject)
-    }
-
-    /// SAML: the assertion must be meant for the sign-in page of the role's partition (IAM user guide, "Create a role for SAML 2.0 federation").
-    fn saml(&self, source: &SAMLSource) -> Grant {
-        let name = format!("saml/{}", source.provider_arn);
-        let host = self.at.partition.console_host();
-        let problem = self.elsewhere(&source.provider_arn).or_else(|| {
-            let message = format!("spec.trust: saml: no sign-in page of partition {} is known", self.at.partition);
-            host.is_none().then(|| Problem::new(Reason::InvalidSpec, message))
-        });
-        if let Some(problem) = problem {
-            return Grant::absent(name, problem);
-        }
-        let audience = format!("https://{}/saml", host.unwrap_or_default());
-        let own = Conditions::default().with("StringEquals", "SAML:aud", [audience]);
-        self.token(name, Principal::Federated(source.provider_arn.clone()), "sts:AssumeRoleWithSAML", &own)
     }
 }
 

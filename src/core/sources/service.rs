@@ -1,0 +1,59 @@
+//! Services of AWS as sources of a role, and whom those vouch for: pods of a cluster, users of a SAML provider, users of an identity pool.
+
+use super::super::grants::Grant;
+use super::super::outcome::Problem;
+use super::super::services::{cognito, signed_in};
+use super::super::trust::{Conditions, Principal};
+use super::Trusting;
+use rolebridge_api::Reason;
+use rolebridge_api::trust::{CognitoIdentityPoolSource, PodIdentitySource, SAMLSource};
+
+impl Trusting<'_> {
+    /// A service of AWS. Whom it works for is the entry's to require.
+    pub(super) fn service(&self, service: &str) -> Grant {
+        self.token(format!("service/{service}"), Principal::Service(service.into()), "sts:AssumeRole", &Conditions::default())
+    }
+
+    /// EKS Pod Identity: a service that tags its sessions with whom it acts for (EKS user guide, "Grant Pods access to AWS resources based on tags").
+    pub(super) fn pod_identity(&self, source: &PodIdentitySource) -> Grant {
+        let PodIdentitySource { cluster_arn, namespace, name } = source;
+        let tags = [("eks-cluster-arn", cluster_arn), ("kubernetes-namespace", namespace), ("kubernetes-service-account", name)];
+        let own = tags.iter().fold(Conditions::default(), |made, (key, value)| made.with("StringEquals", &format!("aws:RequestTag/{key}"), [*value]));
+        let service = Principal::Service("pods.eks.amazonaws.com".into());
+        let mut grant = self.token(format!("podIdentity/{namespace}/{name} of {cluster_arn}"), service, "sts:AssumeRole", &own);
+        grant.rule.iter_mut().for_each(|rule| rule.actions.extend(["sts:TagSession".to_owned()]));
+        grant
+    }
+
+    /// SAML: the assertion must be meant for the sign-in page of the role's partition (IAM user guide, "Create a role for SAML 2.0 federation").
+    pub(super) fn saml(&self, source: &SAMLSource) -> Grant {
+        let name = format!("saml/{}", source.provider_arn);
+        let host = self.at.partition.console_host();
+        let problem = self.elsewhere(&source.provider_arn).or_else(|| {
+            let message = format!("spec.trust: saml: no sign-in page of partition {} is known", self.at.partition);
+            host.is_none().then(|| Problem::new(Reason::InvalidSpec, message))
+        });
+        if let Some(problem) = problem {
+            return Grant::absent(name, problem);
+        }
+        let audience = format!("https://{}/saml", host.unwrap_or_default());
+        let own = Conditions::default().with("StringEquals", "SAML:aud", [audience]);
+        self.token(name, Principal::Federated(source.provider_arn.clone()), "sts:AssumeRoleWithSAML", &own)
+    }
+
+    /// An identity pool of Cognito: its tokens name the pool as audience, and say whether their user signed in to it (Cognito developer guide, "Role trust and
+    /// permissions").
+    pub(super) fn cognito_identity_pool(&self, source: &CognitoIdentityPoolSource) -> Grant {
+        let CognitoIdentityPoolSource { identity_pool_id: pool, authenticated } = source;
+        let name = format!("cognitoIdentityPool/{pool}:{}", if *authenticated { "authenticated" } else { "unauthenticated" });
+        let partition = &self.at.partition;
+        let Some(provider) = cognito(partition, pool.split(':').next().unwrap_or_default()) else {
+            let message = format!(
+                "spec.trust: cognitoIdentityPool: partition {partition}, where the role is, has no identity pool {pool}: name one of its own"
+            );
+            return Grant::absent(name, Problem::new(Reason::InvalidSpec, message));
+        };
+        let own = signed_in(provider, *authenticated).with("StringEquals", &format!("{provider}:aud"), [pool]);
+        self.token(name, Principal::Federated(provider.into()), "sts:AssumeRoleWithWebIdentity", &own)
+    }
+}
