@@ -15,6 +15,7 @@ pub mod attachable;
 pub mod bootstrap;
 pub mod boundary;
 pub mod brake;
+pub mod callers;
 pub mod canonical;
 pub mod desired;
 pub mod document;

@@ -7,6 +7,9 @@ use super::trust::{Conditions, Principal, TrustRule};
 use rolebridge_api::Reason;
 use rolebridge_api::trust::TrustEntry;
 
+/// The service that assumes roles for pods, by EKS Pod Identity.
+pub const PODS: &str = "pods.eks.amazonaws.com";
+
 /// Providers without an ARN, beside Cognito.
 const LOGINS: [&str; 3] = ["www.amazon.com", "accounts.google.com", "graph.facebook.com"];
 

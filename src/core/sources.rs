@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::assume::SessionRights;
+use super::callers::Caller;
 use super::grants::{Grant, Intent, Relation, Terms, is_within_reach, out_of_reach, relation, told_name, unready};
 use super::guardrails::Guard;
 use super::listed::{is_cut, may_hide_replaced};
@@ -11,7 +12,7 @@ use super::names::Arn;
 use super::naming::{is_selected, key_in, namespaces_selected, searched};
 use super::outcome::Problem;
 use super::placement::{ResolvedAccount, check_namespace, resolve_account};
-use super::require::{Caller, conditions, matching, session_rights, with_tags_bounded};
+use super::require::{conditions, matching, session_rights, with_tags_bounded};
 use super::services::providers_as_services;
 use super::source::{SourceObject, parse};
 use super::trust::{Conditions, Principal, Trust, TrustRule};
@@ -167,7 +168,7 @@ pub fn trust_problems(role: &CrossAccountRole) -> Vec<Problem> {
 fn required(index: usize, entry: &TrustEntry) -> Result<Conditions, Vec<Problem>> {
     let callers: Vec<Caller> = entry.from.iter().map(caller).collect();
     let mut problems = vec![];
-    if entry.principal == PrincipalForm::AccountRoot && callers.contains(&Caller::Token) {
+    if entry.principal == PrincipalForm::AccountRoot && !callers.iter().all(|caller| caller.is_of_aws()) {
         let message = format!(
             "spec.trust[{index}].principal: services and tokens have no account whose root could be named: put those sources into an entry of their own"
         );
@@ -189,7 +190,7 @@ fn caller(source: &Source) -> Caller {
         Source::Role(_) => Caller::Role,
         Source::AwsPrincipal(arn) if is_role(arn) => Caller::Role,
         Source::User(_) | Source::Users(_) | Source::Account(_) | Source::AwsPrincipal(_) => Caller::Person,
-        _ => Caller::Token,
+        source => Caller::without_credentials(source),
     }
 }
 

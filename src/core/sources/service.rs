@@ -2,7 +2,7 @@
 
 use super::super::grants::Grant;
 use super::super::outcome::Problem;
-use super::super::services::{cognito, signed_in};
+use super::super::services::{PODS, cognito, signed_in};
 use super::super::trust::{Conditions, Principal};
 use super::Trusting;
 use rolebridge_api::Reason;
@@ -19,7 +19,7 @@ impl Trusting<'_> {
         let PodIdentitySource { cluster_arn, namespace, name } = source;
         let tags = [("eks-cluster-arn", cluster_arn), ("kubernetes-namespace", namespace), ("kubernetes-service-account", name)];
         let own = tags.iter().fold(Conditions::default(), |made, (key, value)| made.with("StringEquals", &format!("aws:RequestTag/{key}"), [*value]));
-        let service = Principal::Service("pods.eks.amazonaws.com".into());
+        let service = Principal::Service(PODS.into());
         let mut grant = self.token(format!("podIdentity/{namespace}/{name} of {cluster_arn}"), service, "sts:AssumeRole", &own);
         grant.rule.iter_mut().for_each(|rule| rule.actions.extend(["sts:TagSession".to_owned()]));
         grant
