@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
-use super::common::{LabelSelector, RoleReference, UserReference};
+use super::common::{LabelSelector, UserReference};
 use super::schema;
 
 /// One entry of a role's trust: sources, and what is required of all of them. In the trust policy it becomes one statement, or one for each source
@@ -51,8 +51,8 @@ pub enum Source {
     /// its allowRolesFrom is not selected.
     Users(Box<UsersSelector>),
     /// Another CrossAccountRole, for chaining. It gets the right to assume this role in its assume policy. Sessions opened this way last one
-    /// hour at most.
-    Role(RoleReference),
+    /// hour at most. Session tags that EKS Pod Identity has set on the way come along.
+    Role(RoleSource),
     /// Name of an AWSAccount: everyone there whose own policies allow it. Needs guardrails.accountRootTrust on the role's account.
     Account(#[schemars(schema_with = "schema::resource_name")] String),
     /// ARN of a user, role, session or account root that Rolebridge does not manage. Needs a pattern in guardrails.allowedPrincipals on the role's account
@@ -87,7 +87,7 @@ impl Source {
     }
 
     /// The CrossAccountRole that it names.
-    pub fn role(&self) -> Option<&RoleReference> {
+    pub fn role(&self) -> Option<&RoleSource> {
         if let Self::Role(role) = self { Some(role) } else { None }
     }
 
@@ -105,6 +105,25 @@ impl Source {
     pub fn aws_principal(&self) -> Option<&str> {
         if let Self::AwsPrincipal(arn) = self { Some(arn) } else { None }
     }
+}
+
+/// Another CrossAccountRole, for chaining.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RoleSource {
+    /// Name of the CrossAccountRole.
+    #[schemars(schema_with = "schema::resource_name")]
+    pub name: String,
+    /// Namespace of the CrossAccountRole. Default: the namespace of the object that names it. A role in another namespace must allow it
+    /// in its allowRolesFrom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::namespace")]
+    pub namespace: Option<String>,
+    /// Whether it is EKS that goes on from that role to this one, for pods: this is the targetRoleArn of an association of EKS Pod Identity that has that role as
+    /// roleArn. That role needs a source of the form podIdentity. Where that has sessionTags: false, require.externalID is to be the external ID that EKS sends
+    /// for the service account: region/account/cluster/namespace/name, externalId in the association. Default: false.
+    #[serde(default)]
+    pub pod_identity_target: bool,
 }
 
 /// BastionUsers by their labels.
@@ -136,7 +155,8 @@ pub struct ServiceAccountSource {
 /// A Kubernetes service account, by EKS Pod Identity.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 pub struct PodIdentitySource {
-    /// ARN of the EKS cluster.
+    /// ARN of the EKS cluster, in the account of the role: EKS lets pods into roles of the cluster's own account only. Roles of other accounts name such a
+    /// role as a source (role).
     #[serde(rename = "clusterARN")]
     #[schemars(schema_with = "schema::cluster_arn")]
     pub cluster_arn: String,
@@ -146,6 +166,11 @@ pub struct PodIdentitySource {
     /// Name of the service account.
     #[schemars(schema_with = "schema::object_name")]
     pub name: String,
+    /// Whether the association sets session tags, which tell service accounts apart. One with a session policy sets none: then whoever may make associations
+    /// on the cluster decides which pods come in, whatever namespace and name are here. Needs guardrails.podIdentityWithoutTags on the role's account.
+    /// Default: true.
+    #[serde(rename = "sessionTags", default = "unless_said")]
+    pub session_tags: bool,
 }
 
 /// Workflows of a repository on GitHub, in one environment or for one ref. The account of the role needs GitHub's OIDC provider,

@@ -49,6 +49,7 @@ impl Caller {
     pub fn without_credentials(source: &Source) -> Self {
         match source {
             Source::Service(name) => Self::service(name),
+            Source::PodIdentity(pods) if !pods.session_tags => Self::Service,
             Source::PodIdentity(_) => Self::Pods,
             _ => Self::Token,
         }
@@ -160,8 +161,10 @@ mod tests {
         let caller = |source: serde_json::Value| Caller::without_credentials(&serde_json::from_value(source).unwrap());
         assert_eq!(caller(serde_json::json!({"service": "lambda.amazonaws.com"})), Caller::Service);
         assert_eq!(caller(serde_json::json!({"service": "pods.eks.amazonaws.com"})), Caller::Pods);
-        let pod = serde_json::json!({"clusterARN": "arn:aws:eks:eu-central-1:222222222222:cluster/main", "namespace": "a", "name": "b"});
+        let mut pod = serde_json::json!({"clusterARN": "arn:aws:eks:eu-central-1:222222222222:cluster/main", "namespace": "a", "name": "b"});
         assert_eq!(caller(serde_json::json!({"podIdentity": pod})), Caller::Pods);
+        pod["sessionTags"] = false.into();
+        assert_eq!(caller(serde_json::json!({"podIdentity": pod})), Caller::Service);
         assert_eq!(caller(serde_json::json!({"saml": {"providerARN": "arn:aws:iam::222222222222:saml-provider/example"}})), Caller::Token);
     }
 }

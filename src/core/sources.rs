@@ -15,6 +15,7 @@ use super::placement::{ResolvedAccount, check_namespace, resolve_account};
 use super::require::{conditions, matching, session_rights, with_tags_bounded};
 use super::services::providers_as_services;
 use super::source::{SourceObject, parse};
+use super::transitive_tags::{comes_with_tags, with_pod_tags};
 use super::trust::{Conditions, Principal, Trust, TrustRule};
 use super::world::{ObjectKey, SourceKey, World};
 use rolebridge_api::role::{GrantState, GrantStatus};
@@ -144,10 +145,16 @@ fn grants_of_entry<'a>(
         Some(_) => trusting.required.clone(),
     };
     let tags_bounded = Trusting { required: tags_bounded, ..trusting.clone() };
+    let chained = Trusting {
+        rights: SessionRights { tag: true, ..trusting.rights },
+        required: with_pod_tags(require, tags_bounded.required.clone()),
+        ..trusting.clone()
+    };
     let grant = move |meant: &Meant<'_>| match meant {
         Meant::Selected(user) => tags_bounded.resource(SourceObject::User(user)),
         // EKS sets tags of its own beside those that are required.
         Meant::Named(source @ Source::PodIdentity(_)) => trusting.source(source),
+        Meant::Named(source) if comes_with_tags(world, role, source) => chained.source(source),
         Meant::Named(source) => tags_bounded.source(source),
     };
     // Of an entry that cannot be understood nothing is added, and nothing is taken away.

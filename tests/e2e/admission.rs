@@ -266,7 +266,7 @@ async fn guardrails_are_patterns_that_can_match_and_agree_with_the_defaults() ->
     .await?;
     // What the documentation shows is taken.
     let taken = format!(
-        "guardrails: {{allowedPolicies: ['arn:aws:iam::aws:policy/*ReadOnlyAccess', '*'], allowedServices: ['*.amazonaws.com'], allowedTagKeys: ['team', 'app/*'], \
+        "guardrails: {{podIdentityWithoutTags: true, allowedPolicies: ['arn:aws:iam::aws:policy/*ReadOnlyAccess', '*'], allowedServices: ['*.amazonaws.com'], allowedTagKeys: ['team', 'app/*'], \
          allowedIdentityProviders: ['arn:aws:iam::*:oidc-provider/oidc.eks.*', cognito-identity.amazonaws.com], reservedNames: [], permissionsBoundaryARN: '{here}', maxSessionDuration: 2h}}, \
          defaults: {{permissionsBoundaryARN: '{here}', maxSessionDuration: 1h30m}}"
     );
@@ -707,7 +707,9 @@ async fn everything_that_is_valid_is_accepted() -> Result<()> {
                  {oidc: {providerARN: 'arn:aws:iam::222222222222:oidc-provider/gitlab.example.com', audience: 'https://x', subject: 'a:*'}}, \
                  {saml: {providerARN: 'arn:aws:iam::222222222222:saml-provider/example'}}, \
                  {serviceAccount: {oidcProviderARN: 'arn:aws:iam::222222222222:oidc-provider/x/id/A', namespace: build, name: deployer}}, \
-                 {podIdentity: {clusterARN: 'arn:aws:eks:eu-central-1:222222222222:cluster/main', namespace: build, name: deployer}}]}]",
+                 {podIdentity: {clusterARN: 'arn:aws:eks:eu-central-1:222222222222:cluster/main', namespace: build, name: deployer}}, \
+                 {podIdentity: {clusterARN: 'arn:aws:eks:eu-central-1:222222222222:cluster/main', namespace: build, name: deployer, sessionTags: false}}, \
+                 {role: {name: ops, podIdentityTarget: true}}]}]",
             ),
             trust(
                 "[{from: [{githubActions: {repository: example/app, ref: 'refs/heads/release/**'}}, \

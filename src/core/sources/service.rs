@@ -1,8 +1,11 @@
 //! Services of AWS as sources of a role, and whom those vouch for: pods of a cluster, users of a SAML provider, users of an identity pool.
 
-use super::super::grants::Grant;
+use super::super::grants::{Grant, Intent};
+use super::super::guardrails::Guard;
+use super::super::names::{AccountID, Arn};
 use super::super::outcome::Problem;
 use super::super::services::{PODS, cognito, signed_in};
+use super::super::source::parse;
 use super::super::trust::{Conditions, Principal};
 use super::Trusting;
 use rolebridge_api::Reason;
@@ -14,15 +17,48 @@ impl Trusting<'_> {
         self.token(format!("service/{service}"), Principal::Service(service.into()), "sts:AssumeRole", &Conditions::default())
     }
 
-    /// EKS Pod Identity: a service that tags its sessions with whom it acts for (EKS user guide, "Grant Pods access to AWS resources based on tags").
+    /// EKS Pod Identity: a service that tags its sessions with whom it acts for (EKS user guide, "Grant Pods access to AWS resources based on tags"). Without
+    /// tags the cluster alone is known, as for other services of EKS (EKS user guide, "Cross-service confused deputy prevention").
     pub(super) fn pod_identity(&self, source: &PodIdentitySource) -> Grant {
-        let PodIdentitySource { cluster_arn, namespace, name } = source;
+        let PodIdentitySource { cluster_arn, namespace, name, session_tags } = source;
+        let told = format!("podIdentity/{namespace}/{name} of {cluster_arn}");
+        let account = match self.account_of_cluster(cluster_arn) {
+            Ok(account) => account,
+            Err(problem) => return Grant::absent(told, problem),
+        };
+        let service = Principal::Service(PODS.into());
+        if !session_tags {
+            let own =
+                Conditions::default().with("StringEquals", "aws:SourceAccount", [account.as_str()]).with("ArnEquals", "aws:SourceArn", [cluster_arn]);
+            let grant = self.token(told, service, "sts:AssumeRole", &own);
+            let forbidden = Guard::of(self.at).pods_without_tags().filter(|_| grant.problem.is_none());
+            return match forbidden {
+                Some(problem) => Grant { intent: Intent::given(Some(&problem), self.at), problem: Some(problem), ..grant },
+                None => grant,
+            };
+        }
         let tags = [("eks-cluster-arn", cluster_arn), ("kubernetes-namespace", namespace), ("kubernetes-service-account", name)];
         let own = tags.iter().fold(Conditions::default(), |made, (key, value)| made.with("StringEquals", &format!("aws:RequestTag/{key}"), [*value]));
-        let service = Principal::Service(PODS.into());
-        let mut grant = self.token(format!("podIdentity/{namespace}/{name} of {cluster_arn}"), service, "sts:AssumeRole", &own);
+        let mut grant = self.token(told, service, "sts:AssumeRole", &own);
         grant.rule.iter_mut().for_each(|rule| rule.actions.extend(["sts:TagSession".to_owned()]));
         grant
+    }
+
+    /// The account of a cluster, which must be that of the role: an association passes the role to EKS, and a role can be passed within its account only (EKS
+    /// user guide, "Access AWS Resources using EKS Pod Identity Target IAM Roles").
+    fn account_of_cluster(&self, cluster: &str) -> Result<AccountID, Problem> {
+        let arn: Arn = parse("spec.trust: podIdentity.clusterARN", cluster)?;
+        match arn.account_id() {
+            Some(account) if account == self.at.id && *arn.partition() == self.at.partition => Ok(account),
+            _ => Err(Problem::new(
+                Reason::InvalidSpec,
+                format!(
+                    "spec.trust: podIdentity: cluster {cluster} is not in account {} of the role, in partition {}, and EKS lets pods into roles of the cluster's account only: \
+                     declare a role there with this source, and write that one here as role, with podIdentityTarget: true if EKS is to go on to this one itself",
+                    self.at.id, self.at.partition
+                ),
+            )),
+        }
     }
 
     /// SAML: the assertion must be meant for the sign-in page of the role's partition (IAM user guide, "Create a role for SAML 2.0 federation").
