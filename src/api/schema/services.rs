@@ -6,12 +6,14 @@ use super::string;
 
 /// A service of AWS as a principal. Names end as AWS's hosts do in each partition (AWS general reference, "Service principals").
 ///
+/// The bound is beyond any name that there is, and within what the API server spends on rules.
+///
 /// Some identity providers are named like services (IAM user guide, "Principal", web identity sessions). As services IAM takes their names, and nobody
 /// ever gets in.
 pub fn service_principal(_: &mut SchemaGenerator) -> Schema {
     string(
         5,
-        255,
+        128,
         &[
             (
                 "!self.startsWith('cognito-identity') && !(self in ['www.amazon.com', 'accounts.google.com', 'graph.facebook.com'])",
