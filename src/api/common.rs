@@ -34,19 +34,6 @@ pub struct UserReference {
     pub namespace: Option<String>,
 }
 
-/// Refers to a CrossAccountRole by name.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
-pub struct RoleReference {
-    /// Name of the CrossAccountRole.
-    #[schemars(schema_with = "schema::resource_name")]
-    pub name: String,
-    /// Namespace of the CrossAccountRole. Default: the namespace of the object that names it. A role in another namespace must allow it
-    /// in its allowRolesFrom.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::namespace")]
-    pub namespace: Option<String>,
-}
-
 /// Refers to one entry of a ConfigMap in the same namespace.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 pub struct ConfigMapKeyReference {

@@ -9,7 +9,7 @@ use super::schema;
 
 /// What nobody may do in an account, whoever writes its users and roles. In a pattern a `*` stands for any text and a `?` for one character.
 ///
-/// What others declare to trust is closed until it is opened (accountRootTrust, allowedPrincipals, allowedGroups); the rest is open until it is narrowed. An empty
+/// What others declare to trust is closed until it is opened (accountRootTrust, podIdentityWithoutTags, allowedPrincipals, allowedGroups); the rest is open until it is narrowed. An empty
 /// list allows nothing.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -37,8 +37,8 @@ pub struct Guardrails {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::service_patterns")]
     pub allowed_services: Option<Vec<String>>,
-    /// Patterns of the ARNs of OIDC and SAML providers that a role may trust, for example
-    /// arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com. Default: all.
+    /// Patterns of the identity providers that a role may trust: ARNs of OIDC and SAML providers, for example
+    /// arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com, and cognito-identity.amazonaws.com for identity pools of Cognito. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::provider_patterns")]
     pub allowed_identity_providers: Option<Vec<String>>,
@@ -51,6 +51,10 @@ pub struct Guardrails {
     /// `principal: AccountRoot` and sources of the form `account`. Default: false.
     #[serde(default)]
     pub account_root_trust: bool,
+    /// Whether a role in this account may trust all pods of a cluster that EKS Pod Identity lets in (podIdentity with sessionTags: false), so that whoever may make
+    /// associations on that cluster decides which service accounts assume it. Default: false.
+    #[serde(default)]
+    pub pod_identity_without_tags: bool,
     /// Patterns of the names of IAM groups that users of this account may be added to (`spec.groups`), where `*` stands for any characters. Case does
     /// not count. Default: none, so that nobody is added to any group.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

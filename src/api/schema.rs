@@ -8,9 +8,11 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
 mod patterns;
+mod services;
 mod workloads;
 
 pub use patterns::*;
+pub use services::*;
 pub use workloads::*;
 
 /// Longest ARN that IAM knows, in characters (IAM's `arnType`).
@@ -159,18 +161,6 @@ pub fn aws_principal(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// A service of AWS as a principal.
-pub fn service_principal(_: &mut SchemaGenerator) -> Schema {
-    string(
-        5,
-        255,
-        &[(
-            r"self.matches('^[a-z0-9-]+(\\.[a-z0-9-]+)*\\.(amazonaws\\.com(\\.cn)?|amazonaws\\.eu|aws\\.internal|amazon\\.com)$')",
-            "a service is written as in IAM's documentation, for example lambda.amazonaws.com",
-        )],
-    )
-}
-
 /// The ARN of an OIDC provider in IAM.
 pub fn oidc_provider_arn(_: &mut SchemaGenerator) -> Schema {
     string(
@@ -191,18 +181,6 @@ pub fn saml_provider_arn(_: &mut SchemaGenerator) -> Schema {
         &[(
             "self.matches('^arn:aws(-[a-z]+)*:iam::[0-9]{12}:saml-provider/[A-Za-z0-9._-]+$')",
             "the ARN of a SAML provider looks like arn:aws:iam::123456789012:saml-provider/example",
-        )],
-    )
-}
-
-/// The ARN of an EKS cluster.
-pub fn cluster_arn(_: &mut SchemaGenerator) -> Schema {
-    string(
-        20,
-        200,
-        &[(
-            "self.matches('^arn:aws(-[a-z]+)*:eks:[a-z0-9-]+:[0-9]{12}:cluster/[A-Za-z0-9_-]+$')",
-            "the ARN of a cluster looks like arn:aws:eks:eu-central-1:123456789012:cluster/example",
         )],
     )
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
-use super::common::{LabelSelector, RoleReference, UserReference};
+use super::common::{LabelSelector, UserReference};
 use super::schema;
 
 /// One entry of a role's trust: sources, and what is required of all of them. In the trust policy it becomes one statement, or one for each source
@@ -41,8 +41,8 @@ pub enum PrincipalForm {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "[has(self.user), has(self.users), has(self.role), has(self.account), has(self.awsPrincipal), has(self.service), has(self.serviceAccount), has(self.podIdentity), has(self.githubActions), has(self.pipeline), has(self.oidc), has(self.saml)].exists_one(x, x)",
-    "message": "set exactly one of user, users, role, account, awsPrincipal, service, serviceAccount, podIdentity, githubActions, pipeline, oidc and saml",
+    "rule": "[has(self.user), has(self.users), has(self.role), has(self.account), has(self.awsPrincipal), has(self.service), has(self.serviceAccount), has(self.podIdentity), has(self.githubActions), has(self.pipeline), has(self.oidc), has(self.saml), has(self.cognitoIdentityPool)].exists_one(x, x)",
+    "message": "set exactly one of user, users, role, account, awsPrincipal, service, serviceAccount, podIdentity, githubActions, pipeline, oidc, saml and cognitoIdentityPool",
 }]))]
 pub enum Source {
     /// A BastionUser. It gets the right to assume the role in its assume policy.
@@ -51,15 +51,15 @@ pub enum Source {
     /// its allowRolesFrom is not selected.
     Users(Box<UsersSelector>),
     /// Another CrossAccountRole, for chaining. It gets the right to assume this role in its assume policy. Sessions opened this way last one
-    /// hour at most.
-    Role(RoleReference),
+    /// hour at most. Session tags that EKS Pod Identity has set on the way come along.
+    Role(RoleSource),
     /// Name of an AWSAccount: everyone there whose own policies allow it. Needs guardrails.accountRootTrust on the role's account.
     Account(#[schemars(schema_with = "schema::resource_name")] String),
     /// ARN of a user, role, session or account root that Rolebridge does not manage. Needs a pattern in guardrails.allowedPrincipals on the role's account
     /// that matches. The other half of the grant is somebody else's to write.
     AwsPrincipal(#[schemars(schema_with = "schema::aws_principal")] String),
-    /// A service of AWS, for example lambda.amazonaws.com. Have it name the account or resource that it works for under require.conditions
-    /// (aws:SourceAccount, aws:SourceArn) where the service supports that.
+    /// A service of AWS, as IAM's documentation spells it, for example lambda.amazonaws.com. Have it name the account or resource that it works for
+    /// under require.conditions (aws:SourceAccount, aws:SourceArn) where the service supports that.
     Service(#[schemars(schema_with = "schema::service_principal")] String),
     /// A Kubernetes service account, by the OIDC provider of its cluster (IRSA).
     ServiceAccount(Box<ServiceAccountSource>),
@@ -73,6 +73,8 @@ pub enum Source {
     Oidc(Box<OIDCSource>),
     /// Users of a SAML provider.
     Saml(SAMLSource),
+    /// Users of an identity pool of Cognito.
+    CognitoIdentityPool(CognitoIdentityPoolSource),
 }
 
 impl Source {
@@ -87,7 +89,7 @@ impl Source {
     }
 
     /// The CrossAccountRole that it names.
-    pub fn role(&self) -> Option<&RoleReference> {
+    pub fn role(&self) -> Option<&RoleSource> {
         if let Self::Role(role) = self { Some(role) } else { None }
     }
 
@@ -101,10 +103,34 @@ impl Source {
         if let Self::Account(name) = self { Some(name) } else { None }
     }
 
+    /// The service of AWS that it names.
+    pub fn service(&self) -> Option<&str> {
+        if let Self::Service(name) = self { Some(name) } else { None }
+    }
+
     /// The ARN of a principal that Rolebridge does not manage.
     pub fn aws_principal(&self) -> Option<&str> {
         if let Self::AwsPrincipal(arn) = self { Some(arn) } else { None }
     }
+}
+
+/// Another CrossAccountRole, for chaining.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RoleSource {
+    /// Name of the CrossAccountRole.
+    #[schemars(schema_with = "schema::resource_name")]
+    pub name: String,
+    /// Namespace of the CrossAccountRole. Default: the namespace of the object that names it. A role in another namespace must allow it
+    /// in its allowRolesFrom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::namespace")]
+    pub namespace: Option<String>,
+    /// Whether it is EKS that goes on from that role to this one, for pods: this is the targetRoleArn of an association of EKS Pod Identity that has that role as
+    /// roleArn. That role needs a source of the form podIdentity. Where that has sessionTags: false, require.externalID is to be the external ID that EKS sends
+    /// for the service account: region/account/cluster/namespace/name, externalId in the association. Default: false.
+    #[serde(default)]
+    pub pod_identity_target: bool,
 }
 
 /// BastionUsers by their labels.
@@ -136,7 +162,8 @@ pub struct ServiceAccountSource {
 /// A Kubernetes service account, by EKS Pod Identity.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 pub struct PodIdentitySource {
-    /// ARN of the EKS cluster.
+    /// ARN of the EKS cluster, in the account of the role: EKS lets pods into roles of the cluster's own account only. Roles of other accounts name such a
+    /// role as a source (role).
     #[serde(rename = "clusterARN")]
     #[schemars(schema_with = "schema::cluster_arn")]
     pub cluster_arn: String,
@@ -146,6 +173,11 @@ pub struct PodIdentitySource {
     /// Name of the service account.
     #[schemars(schema_with = "schema::object_name")]
     pub name: String,
+    /// Whether the association sets session tags, which tell service accounts apart. One with a session policy sets none: then whoever may make associations
+    /// on the cluster decides which pods come in, whatever namespace and name are here. Needs guardrails.podIdentityWithoutTags on the role's account.
+    /// Default: true.
+    #[serde(rename = "sessionTags", default = "unless_said")]
+    pub session_tags: bool,
 }
 
 /// Workflows of a repository on GitHub, in one environment or for one ref. The account of the role needs GitHub's OIDC provider,
@@ -336,6 +368,23 @@ pub struct SAMLSource {
     #[serde(rename = "providerARN")]
     #[schemars(schema_with = "schema::saml_provider_arn")]
     pub provider_arn: String,
+}
+
+/// Users of an identity pool of Cognito, who signed in to the pool, or its guests.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+pub struct CognitoIdentityPoolSource {
+    /// ID of the identity pool, for example eu-central-1:00000000-1111-2222-3333-444444444444.
+    #[serde(rename = "identityPoolID")]
+    #[schemars(schema_with = "schema::identity_pool_id")]
+    pub identity_pool_id: String,
+    /// Whether those come in who signed in, or else the guests of the pool: everybody on the Internet who knows its ID. Default: true.
+    #[serde(default = "unless_said")]
+    pub authenticated: bool,
+}
+
+/// What holds unless a manifest says otherwise.
+fn unless_said() -> bool {
+    true
 }
 
 /// What must hold for a session to be given.

@@ -50,6 +50,8 @@ pub fn classify(operation: &str, code: Option<&str>, message: &str, http_status:
         "EntityAlreadyExists" => (Reason::Conflict, Effect::AlreadyExists),
         "EntityTemporarilyUnmodifiable" | "ConcurrentModification" => (Reason::Propagating, Effect::None),
         "NoSuchEntity" => (no_such_entity(operation, message), Effect::None),
+        // Services are not made: one that IAM does not know it will not know later.
+        "MalformedPolicyDocument" if is_unknown_service(message) => (Reason::InvalidSpec, Effect::None),
         // A principal that was just made, or that is gone; which of the two, only the one who named it can tell.
         "MalformedPolicyDocument" if is_invalid_principal(message) => (Reason::Propagating, Effect::None),
         "MalformedPolicyDocument" | "MalformedPolicyDocumentException" => (Reason::InvalidDocument, Effect::None),
@@ -87,12 +89,19 @@ fn is_invalid_principal(message: &str) -> bool {
     message.to_ascii_lowercase().contains("invalid principal")
 }
 
+/// Whether that principal is a service of AWS, which IAM tells by its kind: `Invalid principal in policy: "SERVICE":"name"`.
+fn is_unknown_service(message: &str) -> bool {
+    is_invalid_principal(message) && message.contains("\"SERVICE\":")
+}
+
 /// What AWS's text leaves to be said. A refusal names the kind of policy that it comes from (IAM User Guide, "Troubleshoot access denied error messages"); those of
 /// the organization are out of reach of whoever administers the account.
 fn hint(code: &str, message: &str) -> Option<&'static str> {
     let says = |text: &str| message.contains(text);
     if is_skew(code, message) {
         Some("The clock of the operator's node and that of AWS differ by minutes (clock skew): set the node's clock right.")
+    } else if code == "MalformedPolicyDocument" && is_unknown_service(message) {
+        Some("AWS has no service of this name: look up in IAM's documentation how it is spelled, and correct spec.trust.")
     } else if code == "MalformedPolicyDocument" && is_invalid_principal(message) {
         Some("A principal that was just made is known in a moment. If there is no such principal, make it or correct spec.trust.")
     } else if !code.starts_with("AccessDenied") {

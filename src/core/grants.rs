@@ -14,8 +14,10 @@ use super::names::{Arn, Path, RoleName};
 use super::naming::{is_selected, key_in};
 use super::outcome::Problem;
 use super::placement::{ResolvedAccount, check_namespace, resolve_account, shared_with};
+use super::pod_target::target_problem;
 use super::require::{is_met_by_console, requires_mfa, session_rights};
 use super::source::{Leaving, SourceObject, on_source, role_identity};
+use super::transitive_tags::passing_on;
 use super::trust::{Conditions, Principal, Trust, TrustRule};
 use super::world::{Labels, ObjectKey, Ref, SourceKey, World};
 use rolebridge_api::conditions::{Class, condition_types};
@@ -239,7 +241,8 @@ fn roles_of(world: &dyn World, source: SourceObject<'_>, most: usize) -> Assumes
         order.sort_by_cached_key(|n| (!are_placed[*n], naming[*n].metadata.namespace != own));
     }
     let beyond: BTreeSet<usize> = order.into_iter().skip(most).collect();
-    let role = |(n, role): (usize, &Arc<CrossAccountRole>)| assumable(world, source, role, Crowd { count, is_beyond: beyond.contains(&n) });
+    let rights = if let SourceObject::Role(source) = source { passing_on(world, source) } else { SessionRights::default() };
+    let role = |(n, role): (usize, &Arc<CrossAccountRole>)| assumable(world, source, role, Crowd { count, is_beyond: beyond.contains(&n), rights });
     Assumes { roles: naming.iter().enumerate().filter_map(role).collect(), placed: are_placed.into_iter().filter(|is_placed| *is_placed).count() }
 }
 
@@ -258,6 +261,8 @@ struct Crowd {
     count: usize,
     /// Whether this one is beyond those that the source may have.
     is_beyond: bool,
+    /// What the source must be allowed on each for what it brings along.
+    rights: SessionRights,
 }
 
 /// Whether the status of a user or role tells of no right to assume this role.
@@ -285,7 +290,7 @@ fn assumable(world: &dyn World, source: SourceObject<'_>, role: &CrossAccountRol
     }
     let (name, path) = role_identity(role).ok()?;
     let entries: Vec<&TrustEntry> = role.spec.trust.iter().filter(|entry| entry.from.iter().any(|s| is_source(role, s, source))).collect();
-    let rights = entries.iter().map(|entry| session_rights(entry.require.as_ref())).fold(SessionRights::default(), SessionRights::or);
+    let rights = entries.iter().map(|entry| session_rights(entry.require.as_ref())).fold(crowd.rights, SessionRights::or);
     let opens_in_console = entries.iter().any(|entry| is_met_by_console(entry.require.as_ref()));
     let of = |arn, intent, is_coming| AssumableRole {
         key: ObjectKey::of(role),
@@ -356,8 +361,10 @@ pub(super) fn relation(world: &dyn World, role: &CrossAccountRole, at: &Resolved
         return none(Problem::new(Reason::PartitionMismatch, message));
     }
     // From here on the grant may have stood before: it is frozen, not withdrawn, unless the account of the role wants it to end.
-    let refused =
-        guard(source, terms, at, &source_at).or_else(|| check_namespace(world, at, namespace, SourceObject::Role(role).is_placed(world)).err());
+    let untold = if let SourceObject::Role(source) = source { target_problem(role, source) } else { None };
+    let refused = untold
+        .or_else(|| guard(source, terms, at, &source_at))
+        .or_else(|| check_namespace(world, at, namespace, SourceObject::Role(role).is_placed(world)).err());
     if refused.is_some() {
         return Relation { intent: Intent::given(refused.as_ref(), at), problem: refused, source_at: Some(source_at) };
     }

@@ -240,6 +240,17 @@ impl<'a> Guard<'a> {
         })
     }
 
+    /// What forbids to trust all pods of a cluster.
+    pub fn pods_without_tags(self) -> Option<Problem> {
+        (!self.rules.pod_identity_without_tags).then(|| {
+            untrusted(format!(
+                "spec.trust: AWSAccount {} does not allow trusting EKS Pod Identity without session tags, which tell service accounts apart: write \
+                 podIdentity without sessionTags: false, or have a platform administrator set guardrails.podIdentityWithoutTags: true",
+                self.account
+            ))
+        })
+    }
+
     /// What forbids to let in a person, given whether a second factor is required.
     pub fn person(self, has_mfa: bool) -> Option<Problem> {
         (self.rules.require_mfa && !has_mfa).then(|| {

@@ -169,13 +169,19 @@ impl Partition {
         })
     }
 
-    /// The host of the console's sign-in and switch-role pages, where it is known.
+    /// The host of the console's sign-in and switch-role pages, where it is known (endpoint rules of the Sign-In API; AWS CDK, `SamlConsolePrincipal`). In
+    /// aws-eusc it begins with the region, of which there is one.
     #[must_use]
     pub fn console_host(&self) -> Option<&'static str> {
         Some(match self.as_str() {
             "aws" => "signin.aws.amazon.com",
             "aws-cn" => "signin.amazonaws.cn",
             "aws-us-gov" => "signin.amazonaws-us-gov.com",
+            "aws-eusc" => "eusc-de-east-1.signin.amazonaws-eusc.eu",
+            "aws-iso" => "signin.c2shome.ic.gov",
+            "aws-iso-b" => "signin.sc2shome.sgov.gov",
+            "aws-iso-e" => "signin.csphome.adc-e.uk",
+            "aws-iso-f" => "signin.csphome.hci.ic.gov",
             _ => return None,
         })
     }

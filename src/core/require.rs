@@ -6,22 +6,12 @@
 use std::collections::BTreeMap;
 
 use super::assume::SessionRights;
+use super::callers::{Caller, needs_presence, never_met};
 use super::document::{Document, DocumentKind, condition_text, condition_value_problem};
 use super::outcome::Problem;
 use super::trust::{Conditions, Principal, TrustRule, trust_policy};
 use rolebridge_api::Reason;
 use rolebridge_api::trust::{ConditionValues, MFA, Require};
-
-/// What kind of caller a source is, which decides what can be required of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Caller {
-    /// Somebody with credentials of AWS who may have signed in with a second factor.
-    Person,
-    /// A session of a role: the context of the second factor does not outlive the first role of a chain.
-    Role,
-    /// A service of AWS or a token: what calls has no credentials of AWS of its own.
-    Token,
-}
 
 /// The conditions that make a requirement.
 ///
@@ -44,16 +34,17 @@ pub fn conditions(field: &str, require: &Require, callers: &[Caller]) -> Result<
             }
         }
     }
-    let of_aws = |caller| caller != Caller::Token;
-    for (set, name) in [
-        (require.external_id.is_some(), "externalID"),
-        (require.organization_id.is_some(), "organizationID"),
-        (!require.principal_tags.is_empty(), "principalTags"),
+    for (set, name, can) in [
+        (require.external_id.is_some(), "externalID", Caller::is_of_aws as fn(Caller) -> bool),
+        (require.organization_id.is_some(), "organizationID", Caller::is_of_aws),
+        (!require.principal_tags.is_empty(), "principalTags", Caller::is_of_aws),
+        (require.source_identity.is_some(), "sourceIdentity", |caller| !caller.is_service()),
+        (!require.source_ips.is_empty(), "sourceIPs", |caller| !caller.is_service()),
+        (!require.session_tags.is_empty(), "sessionTags", Caller::can_tag),
     ] {
-        if set && !all(callers, of_aws) {
-            wrong(format!(
-                ".{name}: services and tokens come without it, so that nobody could assume the role: put those sources into an entry of their own"
-            ));
+        if set && !all(callers, can) {
+            let who = if can(Caller::Token) { "services" } else { "services and tokens" };
+            wrong(format!(".{name}: {who} come without it, so that nobody could assume the role: put those sources into an entry of their own"));
         }
     }
     for (tags, name) in [(&require.session_tags, "sessionTags"), (&require.principal_tags, "principalTags")] {
@@ -62,6 +53,12 @@ pub fn conditions(field: &str, require: &Require, callers: &[Caller]) -> Result<
         if let Some(twice) = keys.windows(2).find(|pair| pair[0] == pair[1]) {
             wrong(format!(".{name}: {} is there twice, since IAM knows keys of tags without regard to case: write it once", twice[0]));
         }
+    }
+    for (operator, key) in never_met(&require.conditions, callers) {
+        wrong(format!(
+            ".conditions: {operator} of {key} never holds for services or tokens of this entry, which come without it, so that nobody could assume the \
+             role: put those sources into an entry of their own"
+        ));
     }
     let names_user = |text: &String| text.to_ascii_lowercase().contains("${aws:username}");
     for (is_asked_for, name) in [
@@ -170,18 +167,6 @@ pub fn is_met_by_console(require: Option<&Require>) -> bool {
 fn is_unknown_to_console(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     key.starts_with("aws:requesttag/") || ["sts:externalid", "sts:sourceidentity", "sts:transitivetagkeys", "aws:tagkeys"].contains(&key.as_str())
-}
-
-/// Whether a condition can hold only where its key is there (IAM user guide, "Condition operators", "...IfExists" and "Conditions with multiple context keys or
-/// values").
-pub fn needs_presence(operator: &str, values: &ConditionValues) -> bool {
-    let operator = operator.to_ascii_lowercase();
-    if operator == "null" {
-        return values.all().iter().filter_map(condition_text).all(|value| value == "false");
-    }
-    let is_for_any = operator.starts_with("foranyvalue:");
-    let is_negated = operator.contains("not");
-    !operator.ends_with("ifexists") && !operator.starts_with("forallvalues:") && (is_for_any || !is_negated)
 }
 
 /// The condition that a key matches a pattern. Only `StringLike` knows wildcards; variables work in both.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::assume::SessionRights;
+use super::callers::{Caller, requires_tags};
 use super::grants::{Grant, Intent, Relation, Terms, is_within_reach, out_of_reach, relation, told_name, unready};
 use super::guardrails::Guard;
 use super::listed::{is_cut, may_hide_replaced};
@@ -11,14 +12,17 @@ use super::names::Arn;
 use super::naming::{is_selected, key_in, namespaces_selected, searched};
 use super::outcome::Problem;
 use super::placement::{ResolvedAccount, check_namespace, resolve_account};
-use super::require::{Caller, conditions, session_rights, with_tags_bounded};
+use super::require::{conditions, session_rights, with_tags_bounded};
+use super::services::providers_as_services;
 use super::source::{SourceObject, parse};
+use super::transitive_tags::{comes_with_tags, with_pod_tags};
 use super::trust::{Conditions, Principal, Trust, TrustRule};
 use super::world::{ObjectKey, SourceKey, World};
 use rolebridge_api::role::{GrantState, GrantStatus};
-use rolebridge_api::trust::{PodIdentitySource, PrincipalForm, SAMLSource, Source, TrustEntry};
+use rolebridge_api::trust::{PrincipalForm, Source, TrustEntry};
 use rolebridge_api::{AWSAccount, BastionUser, Condition, CrossAccountRole, Managed, Reason};
 
+mod service;
 mod web_identity;
 
 /// Sources that come in as one of many and are looked at one by one, at most: no trust policy has room for the names of as many.
@@ -136,16 +140,30 @@ fn grants_of_entry<'a>(
     let require = entry.and_then(|entry| entry.require.as_ref());
     let required = entry.map_or_else(|| Ok(Conditions::default()), |entry| required(index, entry));
     let problem = required.as_ref().err().and_then(|problems| problems.first().cloned());
-    let trusting = Trusting { world, role, at, terms, rights: session_rights(require), required: required.unwrap_or_default() };
+    let trusting = Trusting {
+        world,
+        role,
+        at,
+        terms,
+        rights: session_rights(require),
+        requires_tags: requires_tags(require),
+        required: required.unwrap_or_default(),
+    };
     let tags_bounded = match problem {
         None => with_tags_bounded(require, trusting.required.clone()),
         Some(_) => trusting.required.clone(),
     };
     let tags_bounded = Trusting { required: tags_bounded, ..trusting.clone() };
+    let chained = Trusting {
+        rights: SessionRights { tag: true, ..trusting.rights },
+        required: with_pod_tags(require, tags_bounded.required.clone()),
+        ..trusting.clone()
+    };
     let grant = move |meant: &Meant<'_>| match meant {
         Meant::Selected(user) => tags_bounded.resource(SourceObject::User(user)),
         // EKS sets tags of its own beside those that are required.
-        Meant::Named(source @ Source::PodIdentity(_)) => trusting.source(source),
+        Meant::Named(source) if caller(source) == Caller::Pods => trusting.source(source),
+        Meant::Named(source) if comes_with_tags(world, role, source) => chained.source(source),
         Meant::Named(source) => tags_bounded.source(source),
     };
     // Of an entry that cannot be understood nothing is added, and nothing is taken away.
@@ -166,12 +184,13 @@ pub fn trust_problems(role: &CrossAccountRole) -> Vec<Problem> {
 fn required(index: usize, entry: &TrustEntry) -> Result<Conditions, Vec<Problem>> {
     let callers: Vec<Caller> = entry.from.iter().map(caller).collect();
     let mut problems = vec![];
-    if entry.principal == PrincipalForm::AccountRoot && callers.contains(&Caller::Token) {
+    if entry.principal == PrincipalForm::AccountRoot && !callers.iter().all(|caller| caller.is_of_aws()) {
         let message = format!(
             "spec.trust[{index}].principal: services and tokens have no account whose root could be named: put those sources into an entry of their own"
         );
         problems.push(Problem::new(Reason::InvalidSpec, message));
     }
+    problems.extend(providers_as_services(index, entry));
     let required = match &entry.require {
         Some(require) => conditions(&format!("spec.trust[{index}].require"), require, &callers),
         None => Ok(Conditions::default()),
@@ -187,7 +206,7 @@ fn caller(source: &Source) -> Caller {
         Source::Role(_) => Caller::Role,
         Source::AwsPrincipal(arn) if is_role(arn) => Caller::Role,
         Source::User(_) | Source::Users(_) | Source::Account(_) | Source::AwsPrincipal(_) => Caller::Person,
-        _ => Caller::Token,
+        source => Caller::without_credentials(source),
     }
 }
 
@@ -236,6 +255,8 @@ struct Trusting<'a> {
     at: &'a ResolvedAccount,
     terms: Terms,
     rights: SessionRights,
+    /// Whether nobody comes in without session tags.
+    requires_tags: bool,
     required: Conditions,
 }
 
@@ -255,15 +276,14 @@ impl Trusting<'_> {
             }
             Source::Account(name) => self.account(name),
             Source::AwsPrincipal(arn) => self.aws_principal(arn),
-            Source::Service(service) => {
-                self.token(format!("service/{service}"), Principal::Service(service.clone()), "sts:AssumeRole", &Conditions::default())
-            }
+            Source::Service(service) => self.service(service),
             Source::ServiceAccount(source) => self.service_account(source),
             Source::PodIdentity(source) => self.pod_identity(source),
             Source::GithubActions(source) => self.github_actions(source),
             Source::Pipeline(source) => self.pipeline(source),
             Source::Oidc(source) => self.oidc(source),
             Source::Saml(source) => self.saml(source),
+            Source::CognitoIdentityPool(source) => self.cognito_identity_pool(source),
             // What a selector meets makes grants of its own.
             Source::Users(_) => Grant::absent("users".into(), Problem::new(Reason::SourceNotFound, "spec.trust: nobody is selected")),
         }
@@ -417,33 +437,6 @@ impl Trusting<'_> {
             let message = format!("spec.trust: {provider} is not in account {} of the role: make the provider there, and name that one", self.at.id);
             Problem::new(Reason::InvalidSpec, message)
         })
-    }
-
-    /// EKS Pod Identity: a service that tags its sessions with whom it acts for (EKS user guide, "Grant Pods access to AWS resources based on tags").
-    fn pod_identity(&self, source: &PodIdentitySource) -> Grant {
-        let PodIdentitySource { cluster_arn, namespace, name } = source;
-        let tags = [("eks-cluster-arn", cluster_arn), ("kubernetes-namespace", namespace), ("kubernetes-service-account", name)];
-        let own = tags.iter().fold(Conditions::default(), |made, (key, value)| made.with("StringEquals", &format!("aws:RequestTag/{key}"), [*value]));
-        let service = Principal::Service("pods.eks.amazonaws.com".into());
-        let mut grant = self.token(format!("podIdentity/{namespace}/{name} of {cluster_arn}"), service, "sts:AssumeRole", &own);
-        grant.rule.iter_mut().for_each(|rule| rule.actions.extend(["sts:TagSession".to_owned()]));
-        grant
-    }
-
-    /// SAML: the assertion must be meant for the sign-in page of the role's partition (IAM user guide, "Create a role for SAML 2.0 federation").
-    fn saml(&self, source: &SAMLSource) -> Grant {
-        let name = format!("saml/{}", source.provider_arn);
-        let host = self.at.partition.console_host();
-        let problem = self.elsewhere(&source.provider_arn).or_else(|| {
-            let message = format!("spec.trust: saml: no sign-in page of partition {} is known", self.at.partition);
-            host.is_none().then(|| Problem::new(Reason::InvalidSpec, message))
-        });
-        if let Some(problem) = problem {
-            return Grant::absent(name, problem);
-        }
-        let audience = format!("https://{}/saml", host.unwrap_or_default());
-        let own = Conditions::default().with("StringEquals", "SAML:aud", [audience]);
-        self.token(name, Principal::Federated(source.provider_arn.clone()), "sts:AssumeRoleWithSAML", &own)
     }
 }
 

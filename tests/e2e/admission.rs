@@ -266,8 +266,8 @@ async fn guardrails_are_patterns_that_can_match_and_agree_with_the_defaults() ->
     .await?;
     // What the documentation shows is taken.
     let taken = format!(
-        "guardrails: {{allowedPolicies: ['arn:aws:iam::aws:policy/*ReadOnlyAccess', '*'], allowedServices: ['*.amazonaws.com'], allowedTagKeys: ['team', 'app/*'], \
-         allowedIdentityProviders: ['arn:aws:iam::*:oidc-provider/oidc.eks.*'], reservedNames: [], permissionsBoundaryARN: '{here}', maxSessionDuration: 2h}}, \
+        "guardrails: {{podIdentityWithoutTags: true, allowedPolicies: ['arn:aws:iam::aws:policy/*ReadOnlyAccess', '*'], allowedServices: ['*.amazonaws.com'], allowedTagKeys: ['team', 'app/*'], \
+         allowedIdentityProviders: ['arn:aws:iam::*:oidc-provider/oidc.eks.*', cognito-identity.amazonaws.com], reservedNames: [], permissionsBoundaryARN: '{here}', maxSessionDuration: 2h}}, \
          defaults: {{permissionsBoundaryARN: '{here}', maxSessionDuration: 1h30m}}"
     );
     World::shared().await?.tenant().await?.stored(&with(&taken)).await.map(drop)
@@ -361,8 +361,7 @@ async fn namespaces_are_told_in_one_way_and_selectors_are_neither_empty_nor_unbo
 
 #[tokio::test]
 async fn a_source_is_one_thing_by_name() -> Result<()> {
-    let one =
-        "set exactly one of user, users, role, account, awsPrincipal, service, serviceAccount, podIdentity, githubActions, pipeline, oidc and saml";
+    let one = "set exactly one of user, users, role, account, awsPrincipal, service, serviceAccount, podIdentity, githubActions, pipeline, oidc, saml and cognitoIdentityPool";
     let sources = |count: usize| (0..count).map(|n| format!("{{user: {{name: u{n}}}}}")).collect::<Vec<_>>().join(", ");
     refused(&[
         (trust("[{from: [{account: 123456789012}]}]"), &["spec.trust[0].from[0].account", "must be of type string"]),
@@ -493,6 +492,19 @@ async fn workloads_are_told_apart_by_what_vouches_for_them() -> Result<()> {
         (source("saml: {providerARN: 'arn:aws:iam::222222222222:role/example'}"), &["saml.providerARN", "saml-provider/example"]),
         (source("service: lambda"), &["spec.trust[0].from[0].service", "for example lambda.amazonaws.com"]),
         (source("service: '*.amazonaws.com'"), &["spec.trust[0].from[0].service", "for example lambda.amazonaws.com"]),
+        (source("service: ec2.c2s.ic.gov.example"), &["spec.trust[0].from[0].service", "for example lambda.amazonaws.com"]),
+        (source("service: cognito-identity.amazonaws.com"), &["spec.trust[0].from[0].service", "an identity provider", "write cognitoIdentityPool"]),
+        (source("service: www.amazon.com"), &["spec.trust[0].from[0].service", "an identity provider", "Login with Amazon"]),
+        (source("service: accounts.google.com"), &["spec.trust[0].from[0].service", "an identity provider", "oidc"]),
+        (source("service: graph.facebook.com"), &["spec.trust[0].from[0].service", "an identity provider", "Facebook"]),
+        (
+            source("cognitoIdentityPool: {identityPoolID: 00000000-1111-2222-3333-444444444444}"),
+            &["cognitoIdentityPool.identityPoolID", "at least 40"],
+        ),
+        (
+            source("cognitoIdentityPool: {identityPoolID: 'eu-central-1:00000000-1111-2222-3333-44444444444*'}"),
+            &["cognitoIdentityPool.identityPoolID", "looks like eu-central-1:"],
+        ),
     ])
     .await
 }
@@ -707,12 +719,19 @@ async fn everything_that_is_valid_is_accepted() -> Result<()> {
             ),
             trust("[{from: [{user: {name: alice}}], require: {mfa: {}}}, {from: [{user: {name: bob}}], require: {mfa: {maxAge: 36h}}}]"),
             trust(
+                "[{from: [{service: ec2.amazonaws.com.cn}, {service: ec2.c2s.ic.gov}, {service: ec2.sc2s.sgov.gov}, {service: ec2.csp.hci.ic.gov}, \
+                 {service: ec2.cloud.adc-e.uk}, {cognitoIdentityPool: {identityPoolID: 'us-gov-west-1:00000000-1111-2222-3333-444444444444'}}, \
+                 {cognitoIdentityPool: {identityPoolID: 'eu-central-1:00000000-1111-2222-3333-444444444444', authenticated: false}}]}]",
+            ),
+            trust(
                 "[{from: [{service: lambda.amazonaws.com}, {service: pods.eks.amazonaws.com}, \
                  {githubActions: {repository: example/app, ref: 'refs/tags/v*'}}, {githubActions: {repository: example/app, environment: a b/c}}, \
                  {oidc: {providerARN: 'arn:aws:iam::222222222222:oidc-provider/gitlab.example.com', audience: 'https://x', subject: 'a:*'}}, \
                  {saml: {providerARN: 'arn:aws:iam::222222222222:saml-provider/example'}}, \
                  {serviceAccount: {oidcProviderARN: 'arn:aws:iam::222222222222:oidc-provider/x/id/A', namespace: build, name: deployer}}, \
-                 {podIdentity: {clusterARN: 'arn:aws:eks:eu-central-1:222222222222:cluster/main', namespace: build, name: deployer}}]}]",
+                 {podIdentity: {clusterARN: 'arn:aws:eks:eu-central-1:222222222222:cluster/main', namespace: build, name: deployer}}, \
+                 {podIdentity: {clusterARN: 'arn:aws:eks:eu-central-1:222222222222:cluster/main', namespace: build, name: deployer, sessionTags: false}}, \
+                 {role: {name: ops, podIdentityTarget: true}}]}]",
             ),
             trust(
                 "[{from: [{githubActions: {repository: example/app, ref: 'refs/heads/release/**'}}, \

@@ -183,11 +183,12 @@ async fn workloads_without_keys_are_trusted_by_what_vouches_for_them() -> Result
         all += &role_trusting(name, &utils, &format!("[{{from: [{source}]}}]"), "");
     }
     let behind_pod = "from: [{role: {name: pod}}]";
-    let tagged = "require: {conditions: {'ForAllValues:StringLike': {'aws:TagKeys': ['eks-*', 'kubernetes-*']}}}";
-    all += &role_trusting("tagged", &prod, &format!("[{{{behind_pod}, {tagged}}}]"), "");
-    all += &role_trusting("untagged", &prod, &format!("[{{{behind_pod}}}]"), "");
+    let untagged = "require: {conditions: {'ForAllValues:StringLike': {'aws:TagKeys': ['team-*']}}}";
+    all += &role_trusting("tagged", &prod, &format!("[{{{behind_pod}}}]"), "");
+    all += &role_trusting("behind", &prod, "[{from: [{role: {name: tagged, podIdentityTarget: false}}]}]", "");
+    all += &role_trusting("untagged", &prod, &format!("[{{{behind_pod}, {untagged}}}]"), "");
     tenant.apply(&all).await?;
-    for name in ["irsa", "github", "pod", "lambda", "target", "tagged", "untagged"] {
+    for name in ["irsa", "github", "pod", "lambda", "target", "tagged", "behind", "untagged"] {
         tenant.ready(&tenant.roles(), name).await?;
     }
     let aws = &world.testbed.aws;
@@ -207,7 +208,7 @@ async fn workloads_without_keys_are_trusted_by_what_vouches_for_them() -> Result
     };
     let session = aws.assume_as_service(&pod("build")).await?.ok().context("pod")?;
     ensure!(aws.assume_as_service(&pod("other")).await?.is_err());
-    // The tags go along, which the next role has to permit.
+    // The tags go along, which the next role has to permit: it does, unless it says itself which tags may.
     ensure!(world.may_assume(&session, &prod.arn("role/tagged")).await? && !world.may_assume(&session, &prod.arn("role/untagged")).await?);
     let as_service = |service: &str| ServiceAssumption::of(service, &utils.arn("role/lambda"));
     ensure!(aws.assume_as_service(&as_service("lambda.amazonaws.com")).await?.is_ok());

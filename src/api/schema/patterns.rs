@@ -65,14 +65,15 @@ pub fn service_patterns(_: &mut SchemaGenerator) -> Schema {
     list(item, MOST)
 }
 
-/// Patterns of the ARNs of OIDC and SAML providers.
+/// Patterns of identity providers: ARNs of OIDC and SAML providers, and Cognito's identity pools, which have none.
 pub fn provider_patterns(_: &mut SchemaGenerator) -> Schema {
     let item = string(
         1,
         320,
         &[(
-            r"self.matches(r'^(arn:aws(-[a-z]+)*:iam::([0-9]{12}|\*):(oidc-provider|saml-provider)/[!-~]+|\*)$')",
-            "a pattern is the ARN of a provider, in which a * stands for any text, for example arn:aws:iam::*:oidc-provider/oidc.eks.*, or * for all",
+            r"self.matches(r'^(arn:aws(-[a-z]+)*:iam::([0-9]{12}|\*):(oidc-provider|saml-provider)/[!-~]+|cognito-identity[a-z0-9.*-]*|\*)$')",
+            "a pattern is the ARN of a provider, in which a * stands for any text, for example arn:aws:iam::*:oidc-provider/oidc.eks.*, or \
+             cognito-identity.amazonaws.com, or * for all",
         )],
     );
     list(item, MOST)

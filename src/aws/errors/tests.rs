@@ -117,6 +117,20 @@ fn statement_1_an_invalid_principal_may_be_a_new_one_and_other_documents_stay_in
 }
 
 #[test]
+fn statement_58_a_service_that_iam_does_not_know_is_never_known_and_a_person_is_told_at_once() {
+    let text = |kind: &str, name: &str| format!("Invalid principal in policy: \"{kind}\":\"{name}\"");
+    let classify = |text: &str| classify("iam:CreateRole", Some("MalformedPolicyDocument"), text, Some(400));
+    let service = text("SERVICE", "lamda.amazonaws.com");
+    assert_eq!(classify(&service), (Reason::InvalidSpec, Effect::None));
+    assert_eq!(Reason::InvalidSpec.class(), Class::Stalled);
+    // Providers, users and roles are made by somebody, and may be in a moment.
+    assert_eq!(classify(&text("FEDERATED", "arn:aws:iam::111111111111:oidc-provider/x")).0, Reason::Propagating);
+    assert_eq!(classify(&text("AWS", "arn:aws:iam::111111111111:role/SERVICE")).0, Reason::Propagating);
+    let (_, message) = told("MalformedPolicyDocument", &service);
+    assert!(message.contains("lamda.amazonaws.com") && message.contains("how it is spelled") && !message.contains("just made"), "{message}");
+}
+
+#[test]
 fn statement_1_what_to_do_is_told_of_a_principal_that_may_not_exist() {
     let principal = "Invalid principal in policy: \"AWS\":\"arn:aws:iam::111111111111:user/typo\"";
     let (_, message) = told("MalformedPolicyDocument", principal);

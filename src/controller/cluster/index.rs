@@ -90,6 +90,9 @@ impl Index {
             concerned.extend(self.relations.lock().accounts_of(&of));
         }
         concerned.extend(self.concerned_by(&K::provides(&key)));
+        if is_new_spec {
+            concerned.extend(self.behind(&of));
+        }
         concerned.extend(self.selecting(&of));
         concerned.remove(&of);
         changed(concerned)
@@ -110,6 +113,7 @@ impl Index {
         let mut others = self.selected_by(of, true);
         others.extend(self.selecting(of));
         others.extend(self.waiting_for_place_of(of));
+        others.extend(self.behind(of));
         let mut concerned: BTreeSet<Ref> = {
             let mut relations = self.relations.lock();
             let accounts = relations.accounts_of(of);
@@ -189,6 +193,11 @@ impl Index {
             named.extend(looking.into_iter().filter(|key| self.stores.role(key).is_some_and(|role| selects(&role, &user))));
         }
         named.into_iter().collect()
+    }
+
+    /// The roles that are chained behind this one, if it is a role.
+    fn behind(&self, of: &Ref) -> BTreeSet<Ref> {
+        if let Ref::Role(key) = of { self.relations.lock().behind(key) } else { BTreeSet::new() }
     }
 
     /// The resources for which the account of this one has no place beside it.

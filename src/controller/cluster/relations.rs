@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::core::transitive_tags::MOST_HOPS;
 use crate::core::world::{ObjectKey, Ref};
 
 /// Something that resources depend on.
@@ -72,6 +73,19 @@ impl Relations {
             _ => None,
         });
         attached.filter_map(|attached| self.needed_by.get(&attached)).flatten().cloned().collect()
+    }
+
+    /// The roles that are chained behind a role: what comes into it may bring along what each of them has to permit.
+    pub fn behind(&self, role: &ObjectKey) -> BTreeSet<Ref> {
+        let mut behind = BTreeSet::new();
+        let mut next = vec![role.clone()];
+        for _ in 0..MOST_HOPS {
+            let naming = next.into_iter().filter_map(|key| self.needed_by.get(&Dependency::Role(key))).flatten().cloned();
+            let new: Vec<Ref> = naming.filter(|of| !behind.contains(of)).collect();
+            next = new.iter().map(|of| of.key().clone()).collect();
+            behind.extend(new);
+        }
+        behind
     }
 
     /// The resources that need this, in order.
@@ -187,6 +201,17 @@ mod tests {
         assert_eq!(relations.set(&role("r"), needs(&["y"], "prod")), [Ref::User(user_key("x")), Ref::User(user_key("y"))].into());
         assert_eq!(relations.remove(&role("r")), [Ref::User(user_key("y"))].into());
         assert_eq!(relations.needed_by.len() + relations.needs.len(), 0, "nothing is kept of what is gone");
+    }
+
+    #[test]
+    fn a_role_concerns_all_that_are_chained_behind_it_and_circles_end() {
+        let mut relations = Relations::default();
+        let names = |name: &str| BTreeSet::from([Dependency::Role(ObjectKey::new("a", name))]);
+        for (of, source) in [("b", "a"), ("c", "b"), ("d", "c"), ("a", "d"), ("x", "y")] {
+            relations.set(&role(of), names(source));
+        }
+        assert_eq!(relations.behind(&ObjectKey::new("a", "b")), ["c", "d", "a", "b"].map(role).into());
+        assert_eq!(relations.behind(&ObjectKey::new("a", "x")), BTreeSet::new());
     }
 
     #[test]

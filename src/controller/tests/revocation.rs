@@ -130,3 +130,19 @@ async fn a_whole_account_is_shut_out_though_nobody_bears_the_name_of_one_who_is_
     lab.run(10).await;
     assert!(trust(&lab).contains("user/bob"), "{}", trust(&lab));
 }
+
+#[tokio::test(start_paused = true)]
+async fn statement_58_a_service_that_does_not_exist_is_told_at_once_and_keeps_nobody_in() {
+    let lab = lab().await;
+    let names_service = |action: &Action| is_trust(action) && format!("{action:?}").contains("lamda");
+    lab.aws.refuse(names_service, Reason::InvalidSpec, "Invalid principal in policy: \"SERVICE\":\"lamda.amazonaws.com\"");
+    let mut misspelt = reader("alice", &json!({}));
+    misspelt["spec"]["trust"] = json!([{"from": [{"user": {"name": "bob"}}, {"service": "lamda.amazonaws.com"}]}]);
+    lab.apply(misspelt);
+    let before = *lab.aws.asked.lock();
+    lab.run(3).await;
+    assert!(!trust(&lab).contains("user/"), "{}", trust(&lab));
+    let conditions = lab.get("CrossAccountRole", "reader")["status"]["conditions"].to_string();
+    assert!(conditions.contains("Stalled") && conditions.contains("lamda.amazonaws.com"), "{conditions}");
+    assert!(*lab.aws.asked.lock() - before < 10, "it is not tried again and again");
+}

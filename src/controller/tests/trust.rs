@@ -108,3 +108,25 @@ async fn the_right_to_a_role_that_cannot_be_made_again_goes() {
     lab.run(5).await;
     assert!(may_read(&lab) && lab.ready("CrossAccountRole", "reader").0 == "Ready");
 }
+
+#[tokio::test(start_paused = true)]
+async fn statement_60_what_pods_bring_along_reaches_every_role_of_the_chain_at_once() {
+    let lab = Lab::new().await;
+    let role = |name: &str, account: &str, source: Value| json!({"kind": "CrossAccountRole", "metadata": {"name": name}, "spec": {"accountRef": {"name": account}, "trust": [{"from": [source]}]}});
+    let pods = json!({"podIdentity": {"clusterARN": "arn:aws:eks:eu-central-1:111111111111:cluster/main", "namespace": "build", "name": "deployer"}});
+    lab.apply(role("first", "utils", json!({"service": "ec2.amazonaws.com"})));
+    lab.apply(role("second", "utils", json!({"role": {"name": "first"}})));
+    lab.apply(role("third", "prod", json!({"role": {"name": "second"}})));
+    lab.run(5).await;
+    let tagged = || {
+        let of = |account: &str, name: &str| format!("{:?}", lab.aws.get(account, &format!("role {name}")).unwrap()).contains("sts:TagSession");
+        (of("111111111111", "second"), of("222222222222", "third"))
+    };
+    assert_eq!(tagged(), (false, false));
+    lab.apply(role("first", "utils", pods));
+    lab.settle().await;
+    assert_eq!(tagged(), (true, true));
+    lab.apply(role("first", "utils", json!({"service": "ec2.amazonaws.com"})));
+    lab.settle().await;
+    assert_eq!(tagged(), (false, false));
+}

@@ -7,10 +7,11 @@ use crate::placement::lookup_account;
 use crate::world::{Boundary, Labels, ObjectKey, Operator, Ref, SourceKey};
 use rolebridge_api::{BastionUser, CrossAccountRole};
 
-/// A cluster that has AWSAccounts only, with what is known of the operator itself and of every boundary.
+/// A cluster that has AWSAccounts and roles only, with what is known of the operator itself and of every boundary.
 #[derive(Default)]
 pub(crate) struct Accounts {
     pub(crate) accounts: Vec<Arc<AWSAccount>>,
+    pub(crate) roles: Vec<Arc<CrossAccountRole>>,
     pub(crate) operator: Operator,
     pub(crate) boundary: Boundary,
 }
@@ -36,8 +37,8 @@ impl World for Accounts {
         None
     }
 
-    fn role(&self, _: &ObjectKey) -> Option<Arc<CrossAccountRole>> {
-        None
+    fn role(&self, key: &ObjectKey) -> Option<Arc<CrossAccountRole>> {
+        self.roles.iter().find(|role| ObjectKey::of(role.as_ref()) == *key).cloned()
     }
 
     fn users_in(&self, _: &str) -> Vec<Arc<BastionUser>> {

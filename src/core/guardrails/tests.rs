@@ -156,10 +156,11 @@ fn whom_a_role_may_trust() {
         "open until narrowed"
     );
     assert!(guard.principal(&arn("arn:aws:iam::222222222222:role/ci")).is_some() && guard.account_root().is_some(), "closed until opened");
+    assert_eq!(told(guard.pods_without_tags().into_iter().collect(), "guardrails.podIdentityWithoutTags"), [Reason::TrustNotAllowed]);
     let rules = at(
         json!({
             "allowedServices": ["lambda.*"], "allowedIdentityProviders": ["*:oidc-provider/oidc.eks.*"], "allowedPrincipals": ["arn:aws:iam::222222222222:role/*"],
-            "accountRootTrust": true,
+            "accountRootTrust": true, "podIdentityWithoutTags": true,
         }),
         json!({}),
     );
@@ -167,6 +168,7 @@ fn whom_a_role_may_trust() {
     assert_eq!(guard.service("lambda.amazonaws.com"), None);
     assert_eq!(guard.provider("arn:aws:iam::111111111111:oidc-provider/oidc.eks.eu-central-1.amazonaws.com/id/X"), None);
     assert_eq!((guard.principal(&arn("arn:aws:iam::222222222222:role/ci")), guard.account_root()), (None, None));
+    assert_eq!(guard.pods_without_tags(), None);
     for (refused, rule) in [
         (guard.service("ec2.amazonaws.com"), "guardrails.allowedServices"),
         (guard.provider("arn:aws:iam::111111111111:saml-provider/x"), "guardrails.allowedIdentityProviders"),

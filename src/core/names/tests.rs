@@ -28,16 +28,16 @@ fn errors_name_the_value_and_the_remedy_and_stay_short() {
 }
 
 #[test]
-fn statement_10_partitions() {
+fn statements_10_and_62_partitions() {
     for (partition, region, host) in [
         ("aws", Some("us-east-1"), Some("signin.aws.amazon.com")),
         ("aws-cn", Some("cn-north-1"), Some("signin.amazonaws.cn")),
         ("aws-us-gov", Some("us-gov-west-1"), Some("signin.amazonaws-us-gov.com")),
-        ("aws-eusc", Some("eusc-de-east-1"), None),
-        ("aws-iso", Some("us-iso-east-1"), None),
-        ("aws-iso-b", Some("us-isob-east-1"), None),
-        ("aws-iso-e", Some("eu-isoe-west-1"), None),
-        ("aws-iso-f", Some("us-isof-south-1"), None),
+        ("aws-eusc", Some("eusc-de-east-1"), Some("eusc-de-east-1.signin.amazonaws-eusc.eu")),
+        ("aws-iso", Some("us-iso-east-1"), Some("signin.c2shome.ic.gov")),
+        ("aws-iso-b", Some("us-isob-east-1"), Some("signin.sc2shome.sgov.gov")),
+        ("aws-iso-e", Some("eu-isoe-west-1"), Some("signin.csphome.adc-e.uk")),
+        ("aws-iso-f", Some("us-isof-south-1"), Some("signin.csphome.hci.ic.gov")),
         ("aws-new", None, None),
     ] {
         let partition: Partition = ok(partition);
@@ -148,7 +148,7 @@ fn statement_19_switch_role_links() {
     assert!(switch_role_url(&aws, "prod", &Path::root(), &ok(&"r".repeat(64)), "x").is_some());
     assert!(switch_role_url(&aws, "prod", &ok("/a/"), &ok(&"r".repeat(61)), "x").is_some());
     assert!(switch_role_url(&aws, "prod", &ok("/a/"), &ok(&"r".repeat(62)), "x").is_none());
-    assert!(switch_role_url(&ok("aws-iso"), "prod", &Path::root(), &ok("r"), "x").is_none());
+    assert!(switch_role_url(&ok("aws-new"), "prod", &Path::root(), &ok("r"), "x").is_none());
 }
 
 #[test]

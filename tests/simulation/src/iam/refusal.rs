@@ -77,6 +77,7 @@ impl Refusal {
         let (reason, effect) = match self.code {
             Code::EntityAlreadyExists => (Reason::Conflict, Effect::AlreadyExists),
             Code::NoSuchEntity(missing) => (missing.reason(operation), Effect::None),
+            Code::InvalidPrincipal if self.text.contains("\"SERVICE\":") => (Reason::InvalidSpec, Effect::None),
             Code::InvalidPrincipal => (Reason::Propagating, Effect::None),
             Code::MalformedPolicyDocument => (Reason::InvalidDocument, Effect::None),
             Code::LimitExceeded => (Reason::QuotaExceeded, Effect::None),
