@@ -235,14 +235,15 @@ pub struct Throttling {
 /// A token of an OpenID Connect provider, for `AssumeRoleWithWebIdentity`. Start from [`WebIdentity::of`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WebIdentity {
-    /// The provider's URL with `https://`; IAM's provider of this URL must be in the account of the role.
+    /// The provider's URL with `https://`; IAM's provider of this URL must be in the account of the role. Of Cognito, Google, Amazon and Facebook, such as
+    /// `https://cognito-identity.amazonaws.com`, there is none: every account knows them.
     #[serde(rename = "providerURL")]
     pub provider_url: String,
-    /// The claim `sub`.
+    /// The claim `sub`; the user of Amazon and Facebook.
     pub subject: String,
-    /// The claim `aud`.
+    /// The claim `aud`; the application of Amazon and Facebook.
     pub audience: String,
-    /// Further claims; they win over the others.
+    /// Further claims; they win over the others. Those for which AWS has condition keys can be asked for, such as GitHub's `repository_id`.
     pub claims: serde_json::Map<String, Value>,
     /// How long the token is valid; an hour unless it is said.
     #[serde(rename = "expiresInSeconds", skip_serializing_if = "Option::is_none")]
@@ -265,7 +266,7 @@ impl WebIdentity {
 /// What a service of AWS asks for when it assumes a role for a customer. Start from [`ServiceAssumption::of`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ServiceAssumption {
-    /// The service, such as `pods.eks.amazonaws.com`.
+    /// The service, such as `pods.eks.amazonaws.com`. It has to exist.
     pub service: String,
     /// The role.
     #[serde(rename = "roleARN")]
