@@ -36,6 +36,7 @@ mod stepper;
 mod support;
 mod sweep;
 mod trust;
+mod trust_cases;
 mod trust_reference;
 mod trust_statements;
 mod unreadable;
