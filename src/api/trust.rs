@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use super::common::{LabelSelector, UserReference};
 use super::schema;
 
-/// One entry of a role's trust: sources, and what is required of all of them. In the trust policy it becomes one statement, or one for each source
-/// whose own conditions differ.
+/// One entry of a role's trust: sources, and what is required of all of them. Entries are alternatives. The trust policy has all of them in as few statements
+/// as possible.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 pub struct TrustEntry {
     /// Who may assume the role.

@@ -192,15 +192,20 @@ impl Desired {
         grants.any(|grant| grant.reported != Some(GrantState::Replaced) && !grant.may_be_replaced && grant.is_replaced(there.as_ref()))
     }
 
+    /// Whether its trust names anybody by name for whom the root of an account could stand: services and tokens have none.
+    pub fn names_principals_of_accounts(&self) -> bool {
+        let is_named =
+            |grant: &Grant| grant.rule.as_ref().is_some_and(|rule| matches!(rule.principal, Principal::AWS(_)) && !rule.principal.is_account());
+        self.trust.iter().flatten().flatten().any(is_named)
+    }
+
     /// What works and is worth knowing.
     pub fn warnings(&self, observed: &Observed) -> Vec<String> {
         let role = observed.identity.as_ref().and_then(|found| found.identity.role.as_ref());
         let (size, quota) = (role.map_or(0, |role| role.trust_policy.size()), self.quotas.trust_policy_size);
+        let root = if self.names_principals_of_accounts() { "use principal: AccountRoot" } else { "name fewer sources" };
         let full = (size.saturating_mul(5) >= quota.saturating_mul(4)).then(|| {
-            format!(
-                "the trust policy has {size} of {quota} characters that it may have: before it is full, {}use principal: AccountRoot",
-                more_trust_room(quota)
-            )
+            format!("the trust policy has {size} of {quota} characters that it may have: before it is full, {}{root}", more_trust_room(quota))
         });
         let is_role = |grant: &Grant| matches!(grant.key, Some(SourceKey::Role(_)));
         let chained = self.trust.iter().flatten().flatten().any(is_role);

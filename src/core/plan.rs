@@ -204,7 +204,8 @@ fn check_trust(desired: &Desired, observed: &Observed, wanted: &Wanted) -> Optio
     let there = observed.identity.as_ref().and_then(|found| found.identity.role.as_ref());
     let (size, quota) = (to_be.size(), desired.quotas.trust_policy_size);
     (size > quota && there.is_none_or(|there| size > there.trust_policy.size())).then(|| {
-        let fix = format!("{}name fewer sources, or have an entry trust a whole account (principal: AccountRoot)", more_trust_room(quota));
+        let root = if desired.names_principals_of_accounts() { ", or have an entry trust a whole account (principal: AccountRoot)" } else { "" };
+        let fix = format!("{}name fewer sources{root}", more_trust_room(quota));
         Problem::new(
             Reason::QuotaExceeded,
             format!(

@@ -119,16 +119,17 @@ fn unwritable(conditions: &Conditions) -> Vec<String> {
     problems.into_iter().map(|problem| problem.to_string().replacen("Statement[0].Condition", "condition", 1)).collect()
 }
 
-/// Conditions by which a caller who must set session tags can set no others. The right to set them is for all of them, and they take the place of the role's
+/// Conditions by which a caller who sets session tags that are asked for can set no others. The right to set them is for all of them, and they take the place of the role's
 /// own tags, to which its permissions may refer (IAM user guide, "Pass session tags in AWS STS"). Free conditions on `aws:TagKeys` say it themselves.
 pub fn with_tags_bounded(require: Option<&Require>, conditions: Conditions) -> Conditions {
-    let Some(require) = require.filter(|require| !require.session_tags.is_empty()) else { return conditions };
+    let Some(require) = require else { return conditions };
     let free = || require.conditions.values().flat_map(|keys| keys.keys());
     if free().any(|key| key.eq_ignore_ascii_case("aws:TagKeys")) {
         return conditions;
     }
     let tag_of = |key: &String| key.split_once('/').filter(|(kind, _)| kind.eq_ignore_ascii_case("aws:RequestTag")).map(|(_, tag)| tag.to_owned());
-    conditions.with("ForAllValues:StringEquals", "aws:TagKeys", require.session_tags.keys().cloned().chain(free().filter_map(tag_of)))
+    let asked: Vec<String> = require.session_tags.keys().cloned().chain(free().filter_map(tag_of)).collect();
+    if asked.is_empty() { conditions } else { conditions.with("ForAllValues:StringEquals", "aws:TagKeys", asked) }
 }
 
 /// What a caller must be allowed beside `sts:AssumeRole` to do what is required of it.
