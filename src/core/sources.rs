@@ -331,12 +331,23 @@ impl Trusting<'_> {
                 intent = Intent::Freeze;
             }
             problem = Some(not_ready(world, self.namespace(), source));
-        } else if intent == Intent::Grant && !source.allows_role(world, &ObjectKey::of(role)) {
+        } else if intent == Intent::Grant {
+            let told = key.to_string();
             if source.is_held() {
-                // Within one account this half alone lets it in, and nothing is added to what breaks a rule.
+                // This half alone may let it in, and nothing is added to what breaks a rule. What stands goes on, and is no problem of the role's.
                 intent = Intent::Freeze;
+                let stands = self.reported(&told).iter().any(|grant| grant.state == GrantState::Granted);
+                problem = (!stands).then(|| {
+                    unready(self.namespace(), &key, || {
+                        let why = source.ready().and_then(why_not_ready).map(|why| format!(" ({why})")).unwrap_or_default();
+                        format!("{} breaks a rule of its account, and nothing is added to it{why}", told_name(&key))
+                    })
+                });
             }
-            problem = Some(Problem::new(Reason::SourceNotReady, format!("the assume policy of {} does not have the role yet", told_name(&key))));
+            if !source.allows_role(world, &ObjectKey::of(role)) {
+                let message = format!("the assume policy of {} does not have the role yet", told_name(&key));
+                problem = Some(Problem::new(Reason::SourceNotReady, message));
+            }
         }
         let rule = principal.map(|arn| self.rule(Principal::named(arn.as_str(), &at.id), "sts:AssumeRole", self.required.clone()));
         let source = key.to_string();
