@@ -296,7 +296,7 @@ async fn rows_21_and_22_a_full_trust_policy_stays_as_it_is_until_the_quota_is_ra
     let before = role(&tenant.state(&prod).await?, "reader").cloned();
     tenant.apply(&role_with_room(&prod, 3, 101 + room)).await?;
     let stopped = tenant.concluded(&tenant.roles(), "reader", "QuotaExceeded").await?;
-    assert_told(&stopped, "Stalled", &["2049 characters", "2048", "Service Quotas", "8192", "AccountRoot"])?;
+    assert_told(&stopped, "Stalled", &["2049 characters", "2048", "Service Quotas", "8192", "name fewer sources"])?;
     ensure!(role(&tenant.state(&prod).await?, "reader").cloned() == before, "the old policy is kept");
     world.testbed.aws.set_quotas(&prod.id, &[("AssumeRolePolicySizeQuota", 4096)]).await?;
     let ready = tenant.ready(&tenant.roles(), "reader").await?;
