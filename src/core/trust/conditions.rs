@@ -102,8 +102,11 @@ impl Conditions {
     pub fn with_those_of(&self, other: &Self) -> Result<Self, String> {
         let mut made = self.clone();
         for (of, theirs) in &other.0 {
-            let alike = made.0.iter().find(|(ours, _)| are_alike(ours, of)).map(|(ours, values)| (ours.clone(), values.clone()));
-            let Some((ours, values)) = alike else {
+            // Of the two operators by which texts compare there may be one condition each.
+            let found = |is_meant: fn(&Of, &Of) -> bool| {
+                made.0.iter().find(|(ours, _)| is_meant(ours, of)).map(|(ours, values)| (ours.clone(), values.clone()))
+            };
+            let Some((ours, values)) = found(is_same).or_else(|| found(are_alike)) else {
                 made.0.insert(of.clone(), theirs.clone());
                 continue;
             };
@@ -112,7 +115,6 @@ impl Conditions {
                     made.0.remove(&ours);
                     made.0.insert((operator, ours.1), narrower);
                 }
-                // Of one operator there can be only one condition on a key.
                 Both::Unknown if !is_same(&ours, of) => {
                     made.0.insert(of.clone(), theirs.clone());
                 }
@@ -201,6 +203,12 @@ fn is_pattern(value: &str) -> bool {
     value.contains(['*', '?'])
 }
 
+/// Whether a pattern takes in all that another value, or pattern, can be. What a variable stands for is any text, whatever letters its name has.
+fn is_pattern_for(pattern: &str, value: &str) -> bool {
+    let is_variable = pattern.contains("${") || value.contains("${");
+    pattern == "*" || (is_pattern(pattern) && !is_variable && wildcard_covers(pattern, value))
+}
+
 fn is_literal((operator, _): &Of) -> bool {
     operator.eq_ignore_ascii_case(EQUALS)
 }
@@ -251,7 +259,7 @@ fn is_within((of_a, a): (&Of, &BTreeSet<String>), (of_b, b): (&Of, &BTreeSet<Str
     if means_a_star(of_a, a) || means_a_star(of_b, b) {
         return is_same(of_a, of_b) && a.is_subset(b);
     }
-    a.iter().all(|ours| b.contains(ours) || b.iter().any(|theirs| is_pattern(theirs) && wildcard_covers(theirs, ours)))
+    a.iter().all(|ours| b.contains(ours) || b.iter().any(|theirs| is_pattern_for(theirs, ours)))
 }
 
 /// Whether a star or question mark among the values means itself.
@@ -272,9 +280,9 @@ fn texts_of_both((of_a, a): (&Of, &BTreeSet<String>), (of_b, b): (&Of, &BTreeSet
     let mut values = BTreeSet::new();
     for (ours, theirs) in a.iter().flat_map(|ours| b.iter().map(move |theirs| (ours, theirs))) {
         let is_open = |value: &str| is_pattern(value) || value.contains("${");
-        if ours == theirs || (is_pattern(ours) && wildcard_covers(ours, theirs)) {
+        if ours == theirs || is_pattern_for(ours, theirs) {
             values.insert(theirs.clone());
-        } else if is_pattern(theirs) && wildcard_covers(theirs, ours) {
+        } else if is_pattern_for(theirs, ours) {
             values.insert(ours.clone());
         } else if (is_open(ours) && is_open(theirs)) || ours.contains("${") || theirs.contains("${") {
             return in_common();

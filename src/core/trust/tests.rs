@@ -134,6 +134,21 @@ fn what_is_denied_or_in_another_form_is_told() {
     assert_eq!(Trust::of(&deny_all_trust(), &own()), Trust { denied: [aws("*")].into(), ..Trust::default() });
 }
 
+#[test]
+fn of_two_conditions_on_one_key_neither_is_lost() {
+    let (key, like) =
+        ("sts:RoleSessionName", |values: &[&str]| Conditions::default().with("StringLike", "sts:RoleSessionName", values.iter().copied()));
+    let equals = |value: &str| Conditions::default().with("StringEquals", key, [value]);
+    // The letters of a variable's name say nothing of what it stands for.
+    assert!(!like(&["*user*"]).cover(&equals("${aws:username}")) && like(&["*"]).cover(&equals("${aws:username}")));
+    assert_eq!(like(&["*user*"]).and(&equals("${aws:username}")), Some(equals("${aws:username}").with("StringLike", key, ["*user*"])));
+    // Neither takes the place of a condition that is there by the other operator.
+    let required = equals("${aws:username}").with("StringLike", key, ["*-night"]);
+    assert_eq!(required.and(&like(&["build-*"])), None, "that cannot be written as one condition");
+    assert_eq!(required.and(&like(&["build-*", "*-night"])), Some(required.clone()));
+    assert_eq!(equals("a-night").with("StringLike", key, ["*-night"]).and(&equals("b-night")), None, "nobody has two names");
+}
+
 fn arb_conditions() -> impl Strategy<Value = Conditions> {
     let values = |of: &'static [&'static str]| subsequence(of.to_vec(), 1..=of.len());
     let one = prop_oneof![
