@@ -61,6 +61,13 @@ impl Conditions {
         self
     }
 
+    /// The same, with operators and keys in one spelling.
+    #[must_use]
+    pub fn in_one_spelling(&self) -> Self {
+        let spelled = |((operator, key), values): (&Of, &BTreeSet<String>)| ((operator.to_ascii_lowercase(), condition_key(key)), values.clone());
+        Self(self.0.iter().map(spelled).collect())
+    }
+
     /// Operator, key and values of each.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &BTreeSet<String>)> {
         self.0.iter().map(|((operator, key), values)| (operator.as_str(), key.as_str(), values))
@@ -132,11 +139,8 @@ impl Conditions {
             let key = key.to_ascii_lowercase();
             let of_the_call = ["sts:externalid", "sts:rolesessionname"].contains(&key.as_str());
             let of_tags = key.starts_with("aws:requesttag/") || ["aws:tagkeys", "sts:transitivetagkeys"].contains(&key.as_str());
-            match action {
-                TAG_SESSION => of_the_call || key == "sts:sourceidentity",
-                SET_SOURCE_IDENTITY => of_the_call || of_tags,
-                _ => false,
-            }
+            let is = |of: &str| action.eq_ignore_ascii_case(of);
+            (is(TAG_SESSION) && (of_the_call || key == "sts:sourceidentity")) || (is(SET_SOURCE_IDENTITY) && (of_the_call || of_tags))
         };
         Self(self.0.iter().filter(|((_, key), _)| !is_foreign(key)).map(|(of, values)| (of.clone(), values.clone())).collect())
     }

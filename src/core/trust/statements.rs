@@ -23,6 +23,18 @@ struct Allowed {
     conditions: Conditions,
 }
 
+impl Allowed {
+    /// The same however others have spelled it: IAM knows actions, operators and keys without regard to case.
+    fn in_one_spelling(self) -> Self {
+        let actions = self.actions.iter().map(|action| action.to_ascii_lowercase()).collect();
+        Self { actions, conditions: self.conditions.in_one_spelling(), ..self }
+    }
+}
+
+fn has_action(actions: &BTreeSet<String>, action: &str) -> bool {
+    actions.iter().any(|there| there.eq_ignore_ascii_case(action))
+}
+
 /// The trust policy of these entries, in as few statements as possible. With nobody to name, everyone is denied: IAM takes no trust policy without a principal.
 pub fn trust_policy(entries: impl IntoIterator<Item = BTreeSet<TrustRule>>) -> Document {
     let all = merged(entries.into_iter().flatten().flat_map(|rule| allowed(&rule)).collect());
@@ -50,7 +62,10 @@ fn merged(mut all: Vec<Allowed>) -> Vec<Allowed> {
         let without_principals = |one: &Allowed| Some(Allowed { principals: BTreeSet::new(), ..one.clone() });
         all = joined(all, without_principals, |into, from| into.principals.extend(from.principals));
         let without_actions = |one: &Allowed| Some(Allowed { actions: BTreeSet::new(), ..one.clone() });
-        all = joined(all, without_actions, |into, from| into.actions.extend(from.actions));
+        all = joined(all, without_actions, |into, from| {
+            let more = from.actions.into_iter().filter(|action| !has_action(&into.actions, action)).collect::<Vec<_>>();
+            into.actions.extend(more);
+        });
         let alternatives: BTreeSet<Alternatives> = all.iter().flat_map(|one| one.conditions.alternatives().collect::<Vec<_>>()).collect();
         for alternatives in &alternatives {
             let without_values = |one: &Allowed| {
@@ -70,7 +85,7 @@ fn joined(all: Vec<Allowed>, left: impl Fn(&Allowed) -> Option<Allowed>, join: i
     let mut joined: Vec<Allowed> = vec![];
     let mut places: BTreeMap<Allowed, usize> = BTreeMap::new();
     for one in all {
-        match left(&one) {
+        match left(&one).map(|left| left.in_one_spelling()) {
             Some(left) => match places.get(&left) {
                 Some(place) => join(&mut joined[*place], one),
                 None => {
@@ -88,7 +103,7 @@ fn joined(all: Vec<Allowed>, left: impl Fn(&Allowed) -> Option<Allowed>, join: i
 /// as it was.
 fn without_spare(all: Vec<Allowed>) -> Vec<Allowed> {
     let allows_more = |(more_at, more): (usize, &Allowed), (at, one): (usize, &Allowed), action: &String| {
-        let covers = more.actions.contains(action) && more.principals.is_superset(&one.principals) && more.conditions.cover(&one.conditions);
+        let covers = has_action(&more.actions, action) && more.principals.is_superset(&one.principals) && more.conditions.cover(&one.conditions);
         let is_as_much = || one.principals == more.principals && one.conditions.cover(&more.conditions);
         covers && more_at != at && (more_at < at || !is_as_much())
     };
