@@ -38,7 +38,8 @@ pub struct Guardrails {
     #[schemars(schema_with = "schema::service_patterns")]
     pub allowed_services: Option<Vec<String>>,
     /// Patterns of the identity providers that a role may trust: ARNs of OIDC and SAML providers, for example
-    /// arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com, and cognito-identity.amazonaws.com for identity pools of Cognito. Default: all.
+    /// arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com. Default: all. Identity pools of Cognito, which may be in any account, are allowed
+    /// only where a pattern speaks of them, for example cognito-identity.amazonaws.com/eu-central-1:ID, and their guests by one that ends in :unauthenticated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::provider_patterns")]
     pub allowed_identity_providers: Option<Vec<String>>,

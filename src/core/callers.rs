@@ -93,13 +93,21 @@ pub fn needs_presence(operator: &str, values: &ConditionValues) -> bool {
     !operator.ends_with("ifexists") && !operator.starts_with("forallvalues:") && (is_for_any || !is_negated)
 }
 
-/// Whether a caller without session tags never comes in.
-pub fn requires_tags(require: Option<&Require>) -> bool {
-    let is_of_a_tag = |key: &str| key.to_ascii_lowercase().starts_with("aws:requesttag/");
-    require.is_some_and(|require| {
-        let mut needed = require.conditions.iter().flat_map(|(operator, keys)| keys.iter().map(move |(key, values)| (operator, key, values)));
-        !require.session_tags.is_empty() || needed.any(|(operator, key, values)| is_of_a_tag(key) && needs_presence(operator, values))
-    })
+/// Tags that name a service account of a cluster.
+const NAME_PODS: [&str; 3] = ["eks-cluster-arn", "kubernetes-namespace", "kubernetes-service-account"];
+
+/// Whether pods are told apart by what is required: their cluster, namespace and service account, each by its whole name.
+pub fn names_pods(require: Option<&Require>) -> bool {
+    let is_whole = |value: &str| !value.contains(['*', '?', '$']);
+    let by_field = |require: &Require, tag: &str| require.session_tags.get(tag).is_some_and(|value| is_whole(value));
+    let by_condition = |require: &Require, tag: &str| {
+        let equals = require.conditions.iter().filter(|(operator, _)| operator.eq_ignore_ascii_case("StringEquals"));
+        let is_meant = |key: &str| key.split_once('/').is_some_and(|(kind, there)| kind.eq_ignore_ascii_case("aws:RequestTag") && there == tag);
+        equals
+            .flat_map(|(_, keys)| keys)
+            .any(|(key, values)| is_meant(key) && values.all().iter().filter_map(condition_text).all(|value| is_whole(&value)))
+    };
+    require.is_some_and(|require| NAME_PODS.iter().all(|tag| by_field(require, tag) || by_condition(require, tag)))
 }
 
 /// The free conditions that one of these callers can never meet, as operator and key.

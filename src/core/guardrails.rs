@@ -34,6 +34,9 @@ pub const RESERVED_NAMES: [&str; 14] = [
     "stacksets-exec-*",
 ];
 
+/// What ends a pattern that speaks of the guests of identity pools.
+const GUESTS: &str = ":unauthenticated";
+
 /// The rules of an account, with what counts where it says nothing.
 #[derive(Clone, Copy)]
 pub struct Guard<'a> {
@@ -212,6 +215,15 @@ impl<'a> Guard<'a> {
     /// What forbids to trust an identity provider, by its ARN.
     pub fn provider(self, provider: &str) -> Option<Problem> {
         self.trusted(provider, self.rules.allowed_identity_providers.as_deref(), "allowedIdentityProviders")
+    }
+
+    /// What forbids to trust an identity pool of Cognito, or its guests. Every account has their provider, and pools of all accounts come by it: so none is allowed
+    /// that no pattern speaks of.
+    pub fn identity_pool(self, provider: &str, pool: &str, authenticated: bool) -> Option<Problem> {
+        let speaks_of_these = |pattern: &&String| pattern.starts_with("cognito-identity") && pattern.ends_with(GUESTS) != authenticated;
+        let patterns: Vec<String> = self.rules.allowed_identity_providers.iter().flatten().filter(speaks_of_these).cloned().collect();
+        let guests = if authenticated { "" } else { GUESTS };
+        self.trusted(&format!("{provider}/{pool}{guests}"), Some(&patterns), "allowedIdentityProviders")
     }
 
     /// What forbids to trust a principal that Rolebridge does not manage.

@@ -83,6 +83,7 @@ const SHARED: &[Shared] = &[
     shared("oidc.codefresh.io", "Codefresh", ACCOUNT, "account:ACCOUNT:pipeline:PIPELINE:*"),
     shared("scalr.io", "Scalr", ACCOUNT, "account:ACCOUNT:environment:ENVIRONMENT:*"),
     shared("studio.datachain.ai/api", "DataChain Studio", Tenant::Subject(&[("credentials:", "/")]), "credentials:TEAM/NAME"),
+    shared("accounts.google.com", "Google", Tenant::Subject(&[WHOLE]), "the number of the account, in full"),
     shared("tokens.cloud.shisho.dev", "Shisho Cloud", Tenant::Subject(&[WHOLE]), "the whole subject"),
     shared("proidc.upbound.io", "Upbound", Tenant::Subject(&[("mcp:", "/")]), "mcp:ORGANIZATION/CONTROL-PLANE:provider:provider-aws"),
     shared("api.pulumi.com/oidc", "Pulumi Cloud", Tenant::Audience, ""),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::assume::SessionRights;
-use super::callers::{Caller, requires_tags};
+use super::callers::{Caller, names_pods};
 use super::grants::{Grant, Intent, Relation, Terms, is_within_reach, out_of_reach, relation, told_name, unready};
 use super::guardrails::Guard;
 use super::listed::{is_cut, may_hide_replaced};
@@ -140,15 +140,8 @@ fn grants_of_entry<'a>(
     let require = entry.and_then(|entry| entry.require.as_ref());
     let required = entry.map_or_else(|| Ok(Conditions::default()), |entry| required(index, entry));
     let problem = required.as_ref().err().and_then(|problems| problems.first().cloned());
-    let trusting = Trusting {
-        world,
-        role,
-        at,
-        terms,
-        rights: session_rights(require),
-        requires_tags: requires_tags(require),
-        required: required.unwrap_or_default(),
-    };
+    let trusting =
+        Trusting { world, role, at, terms, rights: session_rights(require), names_pods: names_pods(require), required: required.unwrap_or_default() };
     let tags_bounded = match problem {
         None => with_tags_bounded(require, trusting.required.clone()),
         Some(_) => trusting.required.clone(),
@@ -255,8 +248,8 @@ struct Trusting<'a> {
     at: &'a ResolvedAccount,
     terms: Terms,
     rights: SessionRights,
-    /// Whether nobody comes in without session tags.
-    requires_tags: bool,
+    /// Whether pods are told apart by what is required.
+    names_pods: bool,
     required: Conditions,
 }
 
@@ -430,7 +423,9 @@ impl Trusting<'_> {
         let guard = Guard::of(self.at);
         let guarded = match &principal {
             Principal::Service(service) => guard.service(service),
-            Principal::Federated(provider) => guard.provider(provider),
+            // The others, which have no ARN, are looked at by the pool.
+            Principal::Federated(provider) if provider.starts_with("arn:") => guard.provider(provider),
+            Principal::Federated(_) => None,
             Principal::AWS(_) | Principal::OwnAccount(_) => None,
         };
         let acts_for = conditions.on(&["aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid", "aws:sourceorgpaths"]);

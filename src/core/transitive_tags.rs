@@ -14,7 +14,7 @@ use super::services::PODS;
 use super::trust::Conditions;
 use super::world::{ObjectKey, World};
 use rolebridge_api::CrossAccountRole;
-use rolebridge_api::trust::{Require, Source};
+use rolebridge_api::trust::{Require, RoleSource, Source};
 
 /// The tags that EKS Pod Identity sets (EKS user guide, "Grant Pods access to AWS resources based on tags").
 pub const POD_TAGS: [&str; 6] =
@@ -22,13 +22,15 @@ pub const POD_TAGS: [&str; 6] =
 
 /// Most roles that a chain has between the pods and the role that is asked about. Each session of a chain is opened from the one before, within its hour.
 pub const MOST_HOPS: usize = 8;
+/// Most links between roles that are followed.
+const MOST_LINKS: usize = 1000;
 /// Most roles that are looked at. Whoever may write roles may have each name thousands of others.
 const MOST_FOLLOWED: usize = 200;
 
 /// Whether sessions of a role may bring tags along that they cannot leave behind: pods come into it with tags, or into a role from which it is reached. Links
 /// that the source does not allow are none. What is too far away to be found brings nothing: a right too many would let others set these tags.
 pub fn brings_tags(world: &dyn World, role: &ObjectKey) -> bool {
-    let mut seen = BTreeSet::from([role.clone()]);
+    let (mut seen, mut left) = (BTreeSet::from([role.clone()]), MOST_LINKS);
     let mut next = vec![role.clone()];
     for _ in 0..=MOST_HOPS {
         let mut sources = vec![];
@@ -36,7 +38,9 @@ pub fn brings_tags(world: &dyn World, role: &ObjectKey) -> bool {
             if lets_in_tagged(&role) {
                 return true;
             }
-            for key in roles_named(&role) {
+            let named: BTreeSet<ObjectKey> = roles_named(&role).filter(|key| !seen.contains(key)).take(left).collect();
+            left -= named.len();
+            for key in named {
                 if seen.len() < MOST_FOLLOWED && is_linked(world, &role, &key) && seen.insert(key.clone()) {
                     sources.push(key);
                 }
@@ -49,7 +53,7 @@ pub fn brings_tags(world: &dyn World, role: &ObjectKey) -> bool {
 
 /// Whether a source of a role is another role whose sessions bring tags along.
 pub fn comes_with_tags(world: &dyn World, role: &CrossAccountRole, source: &Source) -> bool {
-    source.role().is_some_and(|named| brings_tags(world, &key_in(role, named.namespace.as_deref(), &named.name)))
+    source.role().is_some_and(|named| takes_tags(role, named) && brings_tags(world, &key_in(role, named.namespace.as_deref(), &named.name)))
 }
 
 /// What a role must be allowed on others beside assuming them, for what its sessions bring along.
@@ -64,7 +68,17 @@ pub fn with_pod_tags(require: Option<&Require>, conditions: Conditions) -> Condi
         return conditions;
     }
     let asked = free.iter().filter_map(|key| key.split_once('/')).filter(|(kind, _)| kind.eq_ignore_ascii_case("aws:RequestTag")).map(|(_, tag)| tag);
-    conditions.with("ForAllValues:StringEquals", "aws:TagKeys", POD_TAGS.into_iter().chain(asked))
+    // Only a session that has such a tag can set it, to what it has: others than pods may come into the role between.
+    let own =
+        |made: Conditions, tag: &str| made.with("StringEqualsIfExists", &format!("aws:RequestTag/{tag}"), [format!("${{aws:PrincipalTag/{tag}}}")]);
+    POD_TAGS.into_iter().fold(conditions.with("ForAllValues:StringEquals", "aws:TagKeys", POD_TAGS.into_iter().chain(asked)), own)
+}
+
+/// Whether a role takes tags from one that it names: from its own namespace, or where it says that this is a target of pods. Who writes a role elsewhere must not
+/// decide which tags the sessions of others have.
+fn takes_tags(role: &CrossAccountRole, named: &RoleSource) -> bool {
+    let is_elsewhere = named.namespace.is_some() && named.namespace != role.metadata.namespace;
+    named.pod_identity_target || !is_elsewhere
 }
 
 /// Whether pods come into a role with the tags of EKS Pod Identity.
@@ -79,7 +93,7 @@ fn lets_in_tagged(role: &CrossAccountRole) -> bool {
 }
 
 fn roles_named(role: &CrossAccountRole) -> impl Iterator<Item = ObjectKey> {
-    let named = role.spec.trust.iter().flat_map(|entry| &entry.from).filter_map(Source::role);
+    let named = role.spec.trust.iter().flat_map(|entry| &entry.from).filter_map(Source::role).filter(|named| takes_tags(role, named));
     named.map(|named| key_in(role, named.namespace.as_deref(), &named.name))
 }
 

@@ -267,7 +267,7 @@ async fn guardrails_are_patterns_that_can_match_and_agree_with_the_defaults() ->
     // What the documentation shows is taken.
     let taken = format!(
         "guardrails: {{podIdentityWithoutTags: true, allowedPolicies: ['arn:aws:iam::aws:policy/*ReadOnlyAccess', '*'], allowedServices: ['*.amazonaws.com'], allowedTagKeys: ['team', 'app/*'], \
-         allowedIdentityProviders: ['arn:aws:iam::*:oidc-provider/oidc.eks.*', cognito-identity.amazonaws.com], reservedNames: [], permissionsBoundaryARN: '{here}', maxSessionDuration: 2h}}, \
+         allowedIdentityProviders: ['arn:aws:iam::*:oidc-provider/oidc.eks.*', 'cognito-identity.amazonaws.com/eu-central-1:*', 'cognito-identity.amazonaws.com/*:unauthenticated'], reservedNames: [], permissionsBoundaryARN: '{here}', maxSessionDuration: 2h}}, \
          defaults: {{permissionsBoundaryARN: '{here}', maxSessionDuration: 1h30m}}"
     );
     World::shared().await?.tenant().await?.stored(&with(&taken)).await.map(drop)

@@ -279,7 +279,8 @@ async fn statement_58_users_of_an_identity_pool_come_in_guests_do_not_and_cognit
     const COGNITO: &str = "cognito-identity.amazonaws.com";
     let world = World::with_operator().await?;
     let tenant = world.tenant().await?;
-    let prod = tenant.ready_account("prod", "").await?;
+    let pools = "guardrails: {allowedIdentityProviders: ['cognito-identity.amazonaws.com/*', 'cognito-identity.amazonaws.com/*:unauthenticated']}";
+    let prod = tenant.ready_account("prod", pools).await?;
     // As people tried it: a service of that name, with the conditions that a provider needs.
     let as_service =
         json!({"from": [{"service": COGNITO}], "require": {"conditions": {"StringEquals": {"cognito-identity.amazonaws.com:aud": POOL}}}});

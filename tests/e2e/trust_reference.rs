@@ -168,7 +168,10 @@ async fn every_example_of_the_reference_becomes_what_stands_below_it_and_lets_in
     let world = World::with_operator().await?;
     let tenant = world.tenant().await?;
     let (utils, others) = (tenant.ready_account("utils", "").await?, tenant.bare_account("others").await?);
-    let allowed = format!("accountRootTrust: true, podIdentityWithoutTags: true, allowedPrincipals: ['{}']", others.arn("role/*"));
+    let allowed = format!(
+        "accountRootTrust: true, podIdentityWithoutTags: true, allowedIdentityProviders: ['*', 'cognito-identity.amazonaws.com/*'], allowedPrincipals: ['{}']",
+        others.arn("role/*")
+    );
     let prod = tenant.ready_account("prod", &format!("guardrails: {{{allowed}}}")).await?;
     let page = page(&utils, &prod, &others)?;
     ensure!(page.rows.len() >= 20 && page.examples.len() >= page.rows.len(), "{} rows, {} examples", page.rows.len(), page.examples.len());

@@ -71,9 +71,9 @@ pub fn provider_patterns(_: &mut SchemaGenerator) -> Schema {
         1,
         320,
         &[(
-            r"self.matches(r'^(arn:aws(-[a-z]+)*:iam::([0-9]{12}|\*):(oidc-provider|saml-provider)/[!-~]+|cognito-identity[a-z0-9.*-]*|\*)$')",
+            r"self.matches(r'^(arn:aws(-[a-z]+)*:iam::([0-9]{12}|\*):(oidc-provider|saml-provider)/[!-~]+|cognito-identity[a-z0-9.-]*/[a-z0-9:*-]+|\*)$')",
             "a pattern is the ARN of a provider, in which a * stands for any text, for example arn:aws:iam::*:oidc-provider/oidc.eks.*, or \
-             cognito-identity.amazonaws.com, or * for all",
+             * for all; or of an identity pool, for example cognito-identity.amazonaws.com/eu-central-1:ID",
         )],
     );
     list(item, MOST)

@@ -18,12 +18,12 @@ impl Trusting<'_> {
     /// A service of AWS. Whom it works for is the entry's to require.
     pub(super) fn service(&self, service: &str) -> Grant {
         let grant = self.token(format!("service/{service}"), Principal::Service(service.into()), "sts:AssumeRole", &Conditions::default());
-        if service == PODS && !self.requires_tags { self.unless_pods_need_tags(grant) } else { grant }
+        if service == PODS && !self.names_pods { self.unless_forbidden(grant, Guard::of(self.at).pods_without_tags()) } else { grant }
     }
 
-    /// A grant of pods that come in without tags, where the account allows that.
-    fn unless_pods_need_tags(&self, grant: Grant) -> Grant {
-        match Guard::of(self.at).pods_without_tags().filter(|_| grant.problem.is_none()) {
+    /// A grant, unless a rule of the account is in its way.
+    fn unless_forbidden(&self, grant: Grant, forbidden: Option<Problem>) -> Grant {
+        match forbidden.filter(|_| grant.problem.is_none()) {
             Some(problem) => Grant { intent: Intent::given(Some(&problem), self.at), problem: Some(problem), ..grant },
             None => grant,
         }
@@ -42,7 +42,7 @@ impl Trusting<'_> {
         if !session_tags {
             let own =
                 Conditions::default().with("StringEquals", "aws:SourceAccount", [account.as_str()]).with("ArnEquals", "aws:SourceArn", [cluster_arn]);
-            return self.unless_pods_need_tags(self.token(told, service, "sts:AssumeRole", &own));
+            return self.unless_forbidden(self.token(told, service, "sts:AssumeRole", &own), Guard::of(self.at).pods_without_tags());
         }
         let tags = [("eks-cluster-arn", cluster_arn), ("kubernetes-namespace", namespace), ("kubernetes-service-account", name)];
         let own = tags.iter().fold(Conditions::default(), |made, (key, value)| made.with("StringEquals", &format!("aws:RequestTag/{key}"), [*value]));
@@ -98,6 +98,7 @@ impl Trusting<'_> {
         };
         let own = signed_in(provider, *authenticated).with("StringEquals", &format!("{provider}:aud"), [pool]);
         let warning = (!authenticated).then_some(GUESTS);
-        Grant { warning, ..self.token(name, Principal::Federated(provider.into()), "sts:AssumeRoleWithWebIdentity", &own) }
+        let grant = self.token(name, Principal::Federated(provider.into()), "sts:AssumeRoleWithWebIdentity", &own);
+        self.unless_forbidden(Grant { warning, ..grant }, Guard::of(self.at).identity_pool(provider, pool, *authenticated))
     }
 }

@@ -38,7 +38,7 @@ impl Trusting<'_> {
             return Grant::absent(source, problem);
         }
         let issuer = issuer(provider);
-        let names_session = self.required.has("StringEquals", "sts:RoleSessionName");
+        let names_session = self.required.names("sts:RoleSessionName");
         let mut warning = None;
         for subject in subjects {
             match reach(issuer, subject, names_session) {
@@ -112,7 +112,7 @@ impl Trusting<'_> {
             PipelineIssuer::GitLab => {
                 let (kind, git_ref) = match git_ref.unwrap_or_default().strip_prefix("refs/tags/") {
                     Some(tag) => ("tag", tag),
-                    None => ("branch", git_ref.unwrap_or_default().trim_start_matches("refs/heads/")),
+                    None => ("branch", git_ref.unwrap_or_default().strip_prefix("refs/heads/").unwrap_or_default()),
                 };
                 ("gitlab.com".into(), "https://gitlab.com".into(), format!("project_path:{organization}/{project}:ref_type:{kind}:ref:{git_ref}"))
             }

@@ -82,12 +82,14 @@ fn circles_end_and_what_is_too_far_away_brings_nothing() {
 
 #[test]
 fn a_link_that_the_source_does_not_allow_brings_nothing() {
-    let mut second = role("second", &[json!({"role": {"name": "first", "namespace": "platform"}})]);
+    let mut second = role("second", &[json!({"role": {"name": "first", "namespace": "platform", "podIdentityTarget": true}})]);
     let mut first = role("first", &[pods(true)]);
     first["metadata"]["namespace"] = json!("platform");
     assert!(!brings(&world(&[first.clone(), second.clone()]), "second"), "it would tell what others trust");
     first["spec"]["allowRolesFrom"] = json!({"from": "Names", "names": ["data"]});
-    assert!(brings(&world(&[first, second.clone()]), "second"));
+    assert!(brings(&world(&[first.clone(), second.clone()]), "second"));
+    let unsaid = role("second", &[json!({"role": {"name": "first", "namespace": "platform"}})]);
+    assert!(!brings(&world(&[first, unsaid]), "second"), "who writes a role elsewhere does not decide which tags sessions have here");
     second["spec"]["trust"] = json!([]);
     assert!(!brings(&world(&[second]), "second"));
 }
@@ -100,7 +102,10 @@ fn only_the_tags_of_pods_come_along_and_those_that_are_asked_for() {
     };
     let bounded = |more: &[&str]| {
         let keys = POD_TAGS.iter().chain(more).copied();
-        Conditions::default().with("ForAllValues:StringEquals", "aws:TagKeys", keys)
+        let own = |made: Conditions, tag: &&str| {
+            made.with("StringEqualsIfExists", &format!("aws:RequestTag/{tag}"), [format!("${{aws:PrincipalTag/{tag}}}")])
+        };
+        POD_TAGS.iter().fold(Conditions::default().with("ForAllValues:StringEquals", "aws:TagKeys", keys), own)
     };
     assert_eq!(with_pod_tags(None, Conditions::default()), bounded(&[]));
     assert_eq!(with(json!({"conditions": {"StringEquals": {"aws:RequestTag/team": "data"}}})), bounded(&["team"]));

@@ -27,6 +27,11 @@ impl Conditions {
         self.get(operator, key).is_some()
     }
 
+    /// Whether a key must have one of some values that are written out, whole and without variables.
+    pub fn names(&self, key: &str) -> bool {
+        self.get(EQUALS, key).is_some_and(|values| values.iter().all(|value| !value.contains("${")))
+    }
+
     /// How many operators and keys there are.
     pub fn count(&self) -> usize {
         self.0.len()
@@ -152,6 +157,9 @@ impl Conditions {
 
     /// These without the alternatives, and the one condition that they are; None where there is none, or more than one.
     pub fn split_off(&self, alternatives: &Alternatives) -> Option<(Self, Self)> {
+        if !self.0.iter().any(|(of, values)| self::alternatives(of, values).as_ref() == Some(alternatives)) {
+            return None;
+        }
         let (off, left): (BTreeMap<_, _>, BTreeMap<_, _>) = self
             .0
             .iter()

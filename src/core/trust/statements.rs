@@ -15,6 +15,9 @@ use crate::names::AccountID;
 /// Statements that are compared one by one, at most: no trust policy has room for as many.
 const MOST_COMPARED: usize = 200;
 
+/// Conditions of statements that are looked at for values to be joined, at most: no trust policy has room for as many.
+const MOST_CONDITIONS: usize = 1200;
+
 /// What one statement allows: each of the principals each of the actions.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Allowed {
@@ -66,11 +69,15 @@ fn merged(mut all: Vec<Allowed>) -> Vec<Allowed> {
             let more = from.actions.into_iter().filter(|action| !has_action(&into.actions, action)).collect::<Vec<_>>();
             into.actions.extend(more);
         });
+        let conditions: usize = all.iter().map(|one| one.conditions.count()).sum();
+        if conditions > MOST_CONDITIONS {
+            return all;
+        }
         let alternatives: BTreeSet<Alternatives> = all.iter().flat_map(|one| one.conditions.alternatives().collect::<Vec<_>>()).collect();
         for alternatives in &alternatives {
             let without_values = |one: &Allowed| {
                 let (conditions, _) = one.conditions.split_off(alternatives)?;
-                Some(Allowed { conditions, ..one.clone() })
+                Some(Allowed { principals: one.principals.clone(), actions: one.actions.clone(), conditions })
             };
             all = joined(all, without_values, |into, from| into.conditions = either(&into.conditions, &from.conditions, alternatives));
         }
