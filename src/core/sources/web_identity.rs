@@ -185,24 +185,24 @@ fn github_problem(source: &GitHubActionsSource) -> Option<Problem> {
 fn incomplete(source: &PipelineSource) -> Option<Problem> {
     let PipelineSource { issuer, organization, project, workspace, git_ref, environment, audience, .. } = source;
     let is_path = |text: &String| text.split('/').all(is_name);
-    let is_uuid = |text: &String| is_uuid(text);
+    let is_in_braces = |text: &String| is_uuid(without_braces(text));
     let checks = match issuer {
         PipelineIssuer::GitLab => [is_path(organization), is_name(project)],
         PipelineIssuer::HCPTerraform | PipelineIssuer::Buildkite => [is_name(organization), is_name(project)],
         PipelineIssuer::CircleCI => [is_uuid(organization), is_uuid(project)],
-        PipelineIssuer::Bitbucket => [is_name(organization), is_uuid(project)],
+        PipelineIssuer::Bitbucket => [is_name(organization), is_in_braces(project)],
     };
-    let is_workspace = workspace.as_ref().is_none_or(|text| if *issuer == PipelineIssuer::Bitbucket { is_uuid(text) } else { is_name(text) });
+    let is_workspace = workspace.as_ref().is_none_or(|text| if *issuer == PipelineIssuer::Bitbucket { is_in_braces(text) } else { is_name(text) });
     let needs_ref = matches!(issuer, PipelineIssuer::GitLab | PipelineIssuer::Buildkite);
     let message = match checks {
-        [false, _] => format!("organization: {organization} is no name or ID of {issuer:?}: write it as its URL or settings have it"),
-        [_, false] => format!("project: {project} is no name or ID of {issuer:?}: write it as its URL or settings have it"),
+        [false, _] => format!("organization: {organization} is no name or ID of {issuer:?}: write it as its URL or settings have it, a UUID in lower case"),
+        [_, false] => format!("project: {project} is no name or ID of {issuer:?}: write it as its URL or settings have it, a UUID in lower case"),
         _ if !is_workspace => "workspace: it is a name of HCP Terraform, and the UUID of Bitbucket".to_owned(),
         _ if needs_ref && git_ref.is_none() => {
             "ref is missing: without it whoever may push a branch could assume the role; write for example refs/heads/main, or refs/heads/* for all branches".to_owned()
         }
         _ if git_ref.as_ref().is_some_and(|git_ref| !is_ref(git_ref)) => "ref: write for example refs/heads/main or refs/tags/v*".to_owned(),
-        _ if environment.as_ref().is_some_and(|environment| !is_uuid(environment)) => "environment: write the UUID of the deployment environment".to_owned(),
+        _ if environment.as_ref().is_some_and(|environment| !is_in_braces(environment)) => "environment: write the UUID of the deployment environment".to_owned(),
         _ if *issuer == PipelineIssuer::Bitbucket && workspace.is_none() && audience.is_none() => {
             "workspace is missing: set the UUID of the workspace, which the audience has, or the audience".to_owned()
         }
@@ -225,6 +225,9 @@ fn unknown_field(source: &PipelineSource) -> Option<Problem> {
         ("environment", source.environment.is_some()),
         ("runPhase", source.run_phase.is_some()),
     ];
+    if source.issuer == PipelineIssuer::Bitbucket && source.workspace.is_some() && source.audience.is_some() {
+        return Some(invalid("pipeline.workspace: it is for the audience, which is set by itself: leave one of both out"));
+    }
     let (field, _) = set.into_iter().find(|(field, is_set)| *is_set && !known.contains(field))?;
     Some(invalid(&format!("pipeline.{field}: the subjects of {:?} tell nothing of it, so that it would limit nobody: leave it out", source.issuer)))
 }
@@ -240,13 +243,15 @@ fn is_ref(text: &str) -> bool {
     name.is_some_and(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._/*-".contains(&byte)))
 }
 
+/// Whether a text is a UUID as tokens have it: conditions regard the case of letters.
 fn is_uuid(text: &str) -> bool {
-    let text = without_braces(text);
-    text.len() == 36 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    text.split('-').map(str::len).eq([8, 4, 4, 4, 12]) && text.bytes().all(|byte| byte == b'-' || is_digit(byte))
 }
 
+/// A UUID without the braces that Bitbucket writes around it.
 fn without_braces(uuid: &str) -> &str {
-    uuid.trim_start_matches('{').trim_end_matches('}')
+    uuid.strip_prefix('{').and_then(|uuid| uuid.strip_suffix('}')).unwrap_or(uuid)
 }
 
 /// The condition that a key matches one of several patterns. Only `StringLike` knows wildcards.
