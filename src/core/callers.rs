@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::document::condition_text;
 use super::services::PODS;
+use super::trust::is_of_session_tags;
 use rolebridge_api::trust::{ConditionValues, Require, Source};
 
 /// What kind of caller a source is, which decides what can be required of it.
@@ -37,8 +38,6 @@ const OF_CREDENTIALS: [&str; 8] = [
 ];
 /// Keys that services don't bring, beside those.
 const NOT_OF_SERVICES: [&str; 2] = ["sts:sourceidentity", "aws:sourceip"];
-/// Keys of session tags.
-const OF_TAGS: [&str; 3] = ["aws:requesttag/", "aws:tagkeys", "sts:transitivetagkeys"];
 
 impl Caller {
     /// What a service of AWS is.
@@ -77,7 +76,7 @@ impl Caller {
         let is_among = |keys: &[&str]| keys.iter().any(|known| if known.ends_with('/') { key.starts_with(known) } else { key == *known });
         (!self.is_of_aws() && is_among(&OF_CREDENTIALS))
             || (self.is_service() && is_among(&NOT_OF_SERVICES))
-            || (!self.can_tag() && is_among(&OF_TAGS))
+            || (!self.can_tag() && is_of_session_tags(&key))
     }
 }
 
@@ -93,8 +92,8 @@ pub fn needs_presence(operator: &str, values: &ConditionValues) -> bool {
     !operator.ends_with("ifexists") && !operator.starts_with("forallvalues:") && (is_for_any || !is_negated)
 }
 
-/// Tags that name a service account of a cluster.
-const NAME_PODS: [&str; 3] = ["eks-cluster-arn", "kubernetes-namespace", "kubernetes-service-account"];
+/// Tags that name a service account of a cluster: the cluster, the namespace, and the account.
+pub const NAME_PODS: [&str; 3] = ["eks-cluster-arn", "kubernetes-namespace", "kubernetes-service-account"];
 
 /// Whether pods are told apart by what is required: their cluster, namespace and service account, each by its whole name.
 pub fn names_pods(require: Option<&Require>) -> bool {

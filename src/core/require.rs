@@ -9,7 +9,7 @@ use super::assume::SessionRights;
 use super::callers::{Caller, needs_presence, never_met};
 use super::document::{Document, DocumentKind, condition_text, condition_value_problem};
 use super::outcome::Problem;
-use super::trust::{Conditions, Principal, TrustRule, trust_policy};
+use super::trust::{Conditions, Principal, TrustRule, is_of_session_tags, trust_policy};
 use rolebridge_api::Reason;
 use rolebridge_api::trust::{ConditionValues, MFA, Require};
 
@@ -166,8 +166,7 @@ pub fn is_met_by_console(require: Option<&Require>) -> bool {
 
 /// Whether the console never sends this key.
 fn is_unknown_to_console(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    key.starts_with("aws:requesttag/") || ["sts:externalid", "sts:sourceidentity", "sts:transitivetagkeys", "aws:tagkeys"].contains(&key.as_str())
+    is_of_session_tags(key) || ["sts:ExternalId", "sts:SourceIdentity"].iter().any(|known| key.eq_ignore_ascii_case(known))
 }
 
 /// The condition that a key matches a pattern. Only `StringLike` knows wildcards; variables work in both.

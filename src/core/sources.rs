@@ -325,11 +325,10 @@ impl Trusting<'_> {
             }
             problem = Some(not_ready(world, self.namespace(), source));
         } else if intent == Intent::Grant {
-            let told = key.to_string();
             if source.is_held() {
                 // This half alone may let it in, and nothing is added to what breaks a rule. What stands goes on, and is no problem of the role's.
                 intent = Intent::Freeze;
-                let stands = self.reported(&told).iter().any(|grant| grant.state == GrantState::Granted);
+                let stands = self.reported(&key.to_string()).iter().any(|grant| grant.state == GrantState::Granted);
                 problem = (!stands).then(|| {
                     unready(self.namespace(), &key, || {
                         let why = source.ready().and_then(why_not_ready).map(|why| format!(" ({why})")).unwrap_or_default();

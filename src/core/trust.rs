@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::document::{Document, Effect};
 use super::names::{AccountID, is_unique_id};
 
-pub use conditions::{Conditions, SET_SOURCE_IDENTITY, TAG_SESSION};
+pub use conditions::{Conditions, SET_SOURCE_IDENTITY, TAG_SESSION, is_of_session_tags};
 pub use rule::{Principal, TrustRule, without_lesser};
 pub use statements::{deny_all_trust, trust_policy};
 

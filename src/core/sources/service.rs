@@ -1,12 +1,13 @@
 //! Services of AWS as sources of a role, and whom those vouch for: pods of a cluster, users of a SAML provider, users of an identity pool.
 
+use super::super::callers::NAME_PODS;
 use super::super::grants::{Grant, Intent};
 use super::super::guardrails::Guard;
 use super::super::names::{AccountID, Arn};
 use super::super::outcome::Problem;
 use super::super::services::{PODS, cognito, signed_in};
 use super::super::source::parse;
-use super::super::trust::{Conditions, Principal};
+use super::super::trust::{Conditions, Principal, TAG_SESSION};
 use super::Trusting;
 use rolebridge_api::Reason;
 use rolebridge_api::trust::{CognitoIdentityPoolSource, PodIdentitySource, SAMLSource};
@@ -44,10 +45,10 @@ impl Trusting<'_> {
                 Conditions::default().with("StringEquals", "aws:SourceAccount", [account.as_str()]).with("ArnEquals", "aws:SourceArn", [cluster_arn]);
             return self.unless_forbidden(self.token(told, service, "sts:AssumeRole", &own), Guard::of(self.at).pods_without_tags());
         }
-        let tags = [("eks-cluster-arn", cluster_arn), ("kubernetes-namespace", namespace), ("kubernetes-service-account", name)];
-        let own = tags.iter().fold(Conditions::default(), |made, (key, value)| made.with("StringEquals", &format!("aws:RequestTag/{key}"), [*value]));
+        let tags = NAME_PODS.into_iter().zip([cluster_arn, namespace, name]);
+        let own = tags.fold(Conditions::default(), |made, (key, value)| made.with("StringEquals", &format!("aws:RequestTag/{key}"), [value]));
         let mut grant = self.token(told, service, "sts:AssumeRole", &own);
-        grant.rule.iter_mut().for_each(|rule| rule.actions.extend(["sts:TagSession".to_owned()]));
+        grant.rule.iter_mut().for_each(|rule| rule.actions.extend([TAG_SESSION.to_owned()]));
         grant
     }
 

@@ -10,6 +10,12 @@ pub const TAG_SESSION: &str = "sts:TagSession";
 /// The action by which a session carries a source identity.
 pub const SET_SOURCE_IDENTITY: &str = "sts:SetSourceIdentity";
 
+/// Whether a key, whatever the case of its letters, is one of session tags.
+pub fn is_of_session_tags(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    key.starts_with("aws:requesttag/") || ["aws:tagkeys", "sts:transitivetagkeys"].contains(&key.as_str())
+}
+
 /// Conditions of a statement: values by operator and key. All must hold; of the values of one, any.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Conditions(BTreeMap<(String, String), BTreeSet<String>>);
@@ -143,7 +149,7 @@ impl Conditions {
         let is_foreign = |key: &str| {
             let key = key.to_ascii_lowercase();
             let of_the_call = ["sts:externalid", "sts:rolesessionname"].contains(&key.as_str());
-            let of_tags = key.starts_with("aws:requesttag/") || ["aws:tagkeys", "sts:transitivetagkeys"].contains(&key.as_str());
+            let of_tags = is_of_session_tags(&key);
             let is = |of: &str| action.eq_ignore_ascii_case(of);
             (is(TAG_SESSION) && (of_the_call || key == "sts:sourceidentity")) || (is(SET_SOURCE_IDENTITY) && (of_the_call || of_tags))
         };
