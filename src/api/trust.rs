@@ -127,8 +127,8 @@ pub struct RoleSource {
     #[schemars(schema_with = "schema::namespace")]
     pub namespace: Option<String>,
     /// Whether it is EKS that goes on from that role to this one, for pods: this is the targetRoleArn of an association of EKS Pod Identity that has that role as
-    /// roleArn. That role needs a source of the form podIdentity. Where that has sessionTags: false, require.externalID is to be the external ID that EKS sends
-    /// for the service account: region/account/cluster/namespace/name, externalId in the association. Default: false.
+    /// roleArn. That role needs a source of the form podIdentity. Where that has sessionTags: false, the external ID is required that EKS sends for the service
+    /// account: region/account/cluster/namespace/name, externalId in the association. Default: false.
     #[serde(default)]
     pub pod_identity_target: bool,
 }

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::document::{Document, Effect, Statement};
+use super::document::{Document, Effect, Statement, StatementRef};
 use super::identity::{ASSUME_POLICY, Identity, IdentityName};
 use super::names::{Arn, Path, PolicyName};
 use super::observed::Observed;
@@ -31,33 +31,68 @@ const FRAME: usize = r#"{"Version":"2012-10-17","Statement":[]}"#.len();
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionRights {
     /// `sts:TagSession`.
-    pub tag: bool,
+    pub tag: TagRight,
     /// `sts:SetSourceIdentity`.
     pub set_source_identity: bool,
 }
 
+/// Which tags a source may give its sessions, by its own policy. What the role takes of them is said in its trust policy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TagRight {
+    /// None.
+    #[default]
+    Nothing,
+    /// Those that EKS Pod Identity sets, which its sessions bring along.
+    Pods,
+    /// All that the role takes.
+    Any,
+}
+
+/// The tags that EKS Pod Identity sets (EKS user guide, "Grant Pods access to AWS resources based on tags").
+pub const POD_TAGS: [&str; 6] =
+    ["eks-cluster-arn", "eks-cluster-name", "kubernetes-namespace", "kubernetes-service-account", "kubernetes-pod-name", "kubernetes-pod-uid"];
+
 impl SessionRights {
+    /// Those of either.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self { tag: self.tag.max(other.tag), set_source_identity: self.set_source_identity || other.set_source_identity }
+    }
+
     /// The actions.
     pub fn actions(self) -> Vec<&'static str> {
-        [(self.tag, "sts:TagSession"), (self.set_source_identity, "sts:SetSourceIdentity")]
+        [(self.tag != TagRight::Nothing, "sts:TagSession"), (self.set_source_identity, "sts:SetSourceIdentity")]
             .into_iter()
             .filter_map(|(needed, action)| needed.then_some(action))
             .collect()
     }
 
-    /// Those of either.
-    #[must_use]
-    pub fn or(self, other: Self) -> Self {
-        Self { tag: self.tag || other.tag, set_source_identity: self.set_source_identity || other.set_source_identity }
+    /// The statements for roles with these rights. The right to set the tags of pods has one of its own, since it alone has the condition on them.
+    fn statements(self, roles: &[&str]) -> Vec<Statement> {
+        let allow = |actions: Vec<&'static str>| Statement::allow().actions(actions).resources(roles.iter().copied());
+        if self.tag != TagRight::Pods {
+            return vec![allow(self.actions().into_iter().chain(["sts:AssumeRole"]).collect())];
+        }
+        let plain = Self { tag: TagRight::Nothing, ..self };
+        let tag = allow(vec!["sts:TagSession"]).condition(ALL_EQUAL, TAG_KEYS, POD_TAGS);
+        plain.statements(roles).into_iter().chain([tag]).collect()
     }
 
-    /// Characters of a statement for roles with these rights, without the roles; a comma included.
+    /// Characters of the statements for roles with these rights, without the roles; the commas included.
     fn frame(self) -> usize {
-        const PLAIN: usize = r#"{"Effect":"Allow","Action":"sts:AssumeRole","Resource":[]},"#.len();
-        let more = self.actions();
-        PLAIN + if more.is_empty() { 0 } else { "[]".len() + more.iter().map(|action| length(action)).sum::<usize>() }
+        // An empty name takes the two characters that an empty list would.
+        self.statements(&[""]).into_iter().map(|statement| Document::new(vec![statement]).size() - FRAME + ",".len()).sum()
+    }
+
+    /// Characters that a role takes in those statements.
+    fn length(self, role: &str) -> usize {
+        length(role) * if self.tag == TagRight::Pods { 2 } else { 1 }
     }
 }
+
+/// The operator and the key of the condition on the tags of pods.
+const ALL_EQUAL: &str = "ForAllValues:StringEquals";
+const TAG_KEYS: &str = "aws:TagKeys";
 
 /// Roles, by ARN, with what a source must be allowed on each.
 pub type Roles<'a> = BTreeMap<&'a str, SessionRights>;
@@ -165,13 +200,11 @@ pub fn possible(listed: &BTreeSet<usize>, roles: &Roles<'_>, capacity: Capacity)
     listed.iter().copied().chain(others).collect()
 }
 
-/// A policy that allows to assume these roles: one statement for all that need the same rights.
+/// A policy that allows to assume these roles: the same statements for all that need the same rights.
 pub fn document(roles: &Roles<'_>) -> Document {
     let mut alike: BTreeMap<SessionRights, Vec<&str>> = BTreeMap::new();
     roles.iter().for_each(|(role, rights)| alike.entry(*rights).or_default().push(role));
-    let statement =
-        |(rights, roles): (SessionRights, Vec<&str>)| Statement::allow().actions(rights.actions()).actions(["sts:AssumeRole"]).resources(roles);
-    Document::new(alike.into_iter().map(statement).collect())
+    Document::new(alike.into_iter().flat_map(|(rights, roles)| rights.statements(&roles)).collect())
 }
 
 /// Shares roles out: into the inline policy where it holds them all, and otherwise each to the shard where it stands; new ones to the first shard with
@@ -227,7 +260,7 @@ impl<'a> Bin<'a> {
     /// Puts a role in, where there is room.
     fn put(&mut self, role: &'a str, rights: SessionRights) -> bool {
         let statement = if self.statements.contains(&rights) { 0 } else { rights.frame() };
-        let size = self.size + statement + length(role);
+        let size = self.size + statement + rights.length(role);
         let fits = FRAME + size <= SHARD_QUOTA;
         if fits {
             self.size = size;
@@ -246,7 +279,7 @@ fn length(text: &str) -> usize {
 /// Characters of the policy for these roles, or a few more.
 fn size(roles: &Roles<'_>) -> usize {
     let statements: BTreeSet<SessionRights> = roles.values().copied().collect();
-    FRAME + statements.into_iter().map(SessionRights::frame).sum::<usize>() + roles.keys().map(|role| length(role)).sum::<usize>()
+    FRAME + statements.into_iter().map(SessionRights::frame).sum::<usize>() + roles.iter().map(|(role, rights)| rights.length(role)).sum::<usize>()
 }
 
 impl<'a> Found<'a> {
@@ -317,8 +350,21 @@ impl<'a> Found<'a> {
 
 /// What a policy allows on a role beside assuming it.
 fn rights(document: &Document, role: &str) -> SessionRights {
-    let allows = |action: &str| document.allowing().any(|s| s.covers_action(action) && s.resources().unwrap_or_default().contains(&role));
-    SessionRights { tag: allows("sts:TagSession"), set_source_identity: allows("sts:SetSourceIdentity") }
+    let allowing =
+        |action: &'static str| document.allowing().filter(move |s| s.covers_action(action) && s.resources().unwrap_or_default().contains(&role));
+    let tags = |statement: StatementRef<'_>| if names_pod_tags(statement) { TagRight::Pods } else { TagRight::Any };
+    SessionRights {
+        tag: allowing("sts:TagSession").map(tags).max().unwrap_or_default(),
+        set_source_identity: allowing("sts:SetSourceIdentity").next().is_some(),
+    }
+}
+
+/// Whether a statement counts for the tags of pods only.
+fn names_pod_tags(statement: StatementRef<'_>) -> bool {
+    statement.conditions().iter().any(|condition| {
+        let values: BTreeSet<&str> = condition.values.iter().map(AsRef::as_ref).collect();
+        condition.operator == ALL_EQUAL && condition.key.eq_ignore_ascii_case(TAG_KEYS) && values.iter().all(|value| POD_TAGS.contains(value))
+    })
 }
 
 /// The roles that the statements of one effect name for `sts:AssumeRole`.

@@ -39,6 +39,8 @@ enum Tenant {
     SessionName,
     /// The subject begins with one of these, and after it comes the tenant's name, up to one of these characters or the end.
     Subject(&'static [(&'static str, &'static str)]),
+    /// The same, or the whole subject is a UUID, which no two tenants share.
+    SubjectOrUUID(&'static [(&'static str, &'static str)]),
 }
 
 /// GitHub's subjects, also those that an organization has changed to begin with another claim. A workflow or a ref that one begins with may be anybody's.
@@ -78,8 +80,8 @@ const SHARED: &[Shared] = &[
     ),
     shared("gitlab.com", "GitLab", Tenant::Subject(&[("project_path:", "/")]), "project_path:GROUP/PROJECT:*"),
     shared("app.terraform.io", "HCP Terraform", Tenant::Subject(ORGANIZATION), "organization:ORGANIZATION:project:PROJECT:*"),
-    // Instead of the long form a subject may be the ID of an organization, pipeline or the like.
-    shared("agent.buildkite.com", "Buildkite", Tenant::Subject(&[("organization:", ":"), WHOLE]), "organization:ORGANIZATION:pipeline:PIPELINE:*"),
+    // Instead of the long form a subject may be one claim: the ID of an organization, pipeline or the like, but also a branch, which may be anybody's.
+    shared("agent.buildkite.com", "Buildkite", Tenant::SubjectOrUUID(ORGANIZATION), "organization:ORGANIZATION:pipeline:PIPELINE:*"),
     shared("oidc.codefresh.io", "Codefresh", ACCOUNT, "account:ACCOUNT:pipeline:PIPELINE:*"),
     shared("scalr.io", "Scalr", ACCOUNT, "account:ACCOUNT:environment:ENVIRONMENT:*"),
     shared("studio.datachain.ai/api", "DataChain Studio", Tenant::Subject(&[("credentials:", "/")]), "credentials:TEAM/NAME"),
@@ -119,6 +121,7 @@ pub fn reach(issuer: &str, subject: &str, names_session: bool) -> Reach {
         Tenant::Audience => false,
         Tenant::SessionName => !names_session,
         Tenant::Subject(forms) => !forms.iter().any(|form| names_tenant(subject, *form)),
+        Tenant::SubjectOrUUID(forms) => !is_uuid(subject) && !forms.iter().any(|form| names_tenant(subject, *form)),
     };
     match shared.filter(is_open_to_all) {
         Some(shared) => Reach::Everybody(shared),
@@ -131,6 +134,11 @@ fn names_tenant(subject: &str, (prefix, ends): (&str, &str)) -> bool {
     let Some(rest) = subject.strip_prefix(prefix) else { return false };
     let tenant = rest.split(|c| ends.contains(c)).next().unwrap_or_default();
     !tenant.is_empty() && literal_part(tenant) == tenant
+}
+
+fn is_uuid(subject: &str) -> bool {
+    let groups: Vec<&str> = subject.split('-').collect();
+    groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12]) && groups.concat().chars().all(|c| c.is_ascii_hexdigit())
 }
 
 /// What comes before the first wildcard, or the first variable of a policy, which may stand for the token's own subject.
@@ -199,6 +207,8 @@ mod tests {
             ("agent.buildkite.com", "organization:ex*:pipeline:app:*", "everybody"),
             ("agent.buildkite.com", "0190046e-e199-453b-a302-a21a4d649d31", "named"),
             ("agent.buildkite.com", "0190046e-e199-453b-a302-*", "everybody"),
+            ("agent.buildkite.com", "0190046e-e199-453b-a302-a21a4d649d3?", "everybody"),
+            ("agent.buildkite.com", "main", "everybody"),
             ("oidc.codefresh.io", "account:5f30ebd30312313ae7f17948:pipeline:*", "named"),
             ("oidc.codefresh.io", "account:*:pipeline:64de5cd47626b3ca134e760a:*", "everybody"),
             ("scalr.io", "account:example:environment:prod:workspace:*", "named"),
@@ -238,12 +248,12 @@ mod tests {
         for shared in SHARED {
             let open = match shared.tenant {
                 Tenant::Audience => "open",
-                Tenant::SessionName | Tenant::Subject(_) => "everybody",
+                Tenant::SessionName | Tenant::Subject(_) | Tenant::SubjectOrUUID(_) => "everybody",
             };
             assert_eq!(told(shared.issuer, "*"), open, "{}", shared.issuer);
             assert_eq!(shared.tenant == Tenant::Audience, shared.example.is_empty(), "{}", shared.issuer);
             assert!(open == "open" || shared.refusal("*").ends_with(shared.example), "{}", shared.issuer);
-            if matches!(shared.tenant, Tenant::Subject(_)) {
+            if matches!(shared.tenant, Tenant::Subject(_) | Tenant::SubjectOrUUID(_)) {
                 assert_eq!(told(shared.issuer, shared.example), "named", "{}", shared.issuer);
             }
         }

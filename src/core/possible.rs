@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt;
 
-use super::assume::{self, Capacity, SessionRights};
+use super::assume::{self, Capacity, SessionRights, TagRight};
 use super::grants::arns_naming;
 use super::identity::{Identity, IdentityName};
 use super::names::{Arn, Path, PolicyName};
@@ -31,7 +31,7 @@ fn assume_policies(
     let listed = (1..=MOST_SHARDS).filter(|number| shard(*number).is_some_and(|arn| reported.contains(arn.as_str()))).collect();
     let roles = arns_naming(world, source);
     // As much room as a role can take.
-    let most = SessionRights { tag: true, set_source_identity: true };
+    let most = SessionRights { tag: TagRight::Pods, set_source_identity: true };
     assume::possible(&listed, &roles.iter().map(|arn| (arn.as_str(), most)).collect(), capacity).into_iter().filter_map(shard).collect()
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::assume::SessionRights;
+use super::assume::{SessionRights, TagRight};
 use super::callers::{Caller, needs_presence, never_met};
 use super::document::{Document, DocumentKind, condition_text, condition_value_problem};
 use super::outcome::Problem;
@@ -136,8 +136,9 @@ pub fn with_tags_bounded(require: Option<&Require>, conditions: Conditions) -> C
 pub fn session_rights(require: Option<&Require>) -> SessionRights {
     let Some(require) = require else { return SessionRights::default() };
     let requires = |prefix: &str| require.conditions.values().flat_map(|keys| keys.keys()).any(|key| key.to_ascii_lowercase().starts_with(prefix));
+    let tags = !require.session_tags.is_empty() || ["aws:requesttag/", "aws:tagkeys", "sts:transitivetagkeys"].into_iter().any(requires);
     SessionRights {
-        tag: !require.session_tags.is_empty() || ["aws:requesttag/", "aws:tagkeys", "sts:transitivetagkeys"].into_iter().any(requires),
+        tag: if tags { TagRight::Any } else { TagRight::Nothing },
         set_source_identity: require.source_identity.is_some() || requires("sts:sourceidentity"),
     }
 }

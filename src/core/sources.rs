@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::assume::SessionRights;
+use super::assume::{SessionRights, TagRight};
 use super::callers::{Caller, names_pods};
 use super::grants::{Grant, Intent, Relation, Terms, is_within_reach, out_of_reach, relation, told_name, unready};
 use super::guardrails::Guard;
@@ -12,6 +12,7 @@ use super::names::Arn;
 use super::naming::{is_selected, key_in, namespaces_selected, searched};
 use super::outcome::Problem;
 use super::placement::{ResolvedAccount, check_namespace, resolve_account};
+use super::pod_target::with_external_ids;
 use super::require::{conditions, session_rights, with_tags_bounded};
 use super::services::providers_as_services;
 use super::source::{SourceObject, parse};
@@ -148,7 +149,7 @@ fn grants_of_entry<'a>(
     };
     let tags_bounded = Trusting { required: tags_bounded, ..trusting.clone() };
     let chained = Trusting {
-        rights: SessionRights { tag: true, ..trusting.rights },
+        rights: trusting.rights.or(SessionRights { tag: TagRight::Pods, ..SessionRights::default() }),
         required: with_pod_tags(require, tags_bounded.required.clone()),
         ..trusting.clone()
     };
@@ -157,7 +158,10 @@ fn grants_of_entry<'a>(
         // EKS sets tags of its own beside those that are required.
         Meant::Named(source) if caller(source) == Caller::Pods => trusting.source(source),
         Meant::Named(source) if comes_with_tags(world, role, source) => chained.source(source),
-        Meant::Named(source) => tags_bounded.source(source),
+        Meant::Named(source) => {
+            let required = with_external_ids(world, role, require, source, tags_bounded.required.clone());
+            Trusting { required, ..tags_bounded.clone() }.source(source)
+        }
     };
     // Of an entry that cannot be understood nothing is added, and nothing is taken away.
     let frozen = move |grant: Grant| match &problem {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::assume::SessionRights;
+use super::assume::{POD_TAGS, SessionRights, TagRight};
 use super::naming::key_in;
 use super::placement::shared_with;
 use super::require::session_rights;
@@ -15,10 +15,6 @@ use super::trust::Conditions;
 use super::world::{ObjectKey, World};
 use rolebridge_api::CrossAccountRole;
 use rolebridge_api::trust::{Require, RoleSource, Source};
-
-/// The tags that EKS Pod Identity sets (EKS user guide, "Grant Pods access to AWS resources based on tags").
-pub const POD_TAGS: [&str; 6] =
-    ["eks-cluster-arn", "eks-cluster-name", "kubernetes-namespace", "kubernetes-service-account", "kubernetes-pod-name", "kubernetes-pod-uid"];
 
 /// Most roles that a chain has between the pods and the role that is asked about. Each session of a chain is opened from the one before, within its hour.
 pub const MOST_HOPS: usize = 8;
@@ -58,7 +54,8 @@ pub fn comes_with_tags(world: &dyn World, role: &CrossAccountRole, source: &Sour
 
 /// What a role must be allowed on others beside assuming them, for what its sessions bring along.
 pub fn passing_on(world: &dyn World, role: &CrossAccountRole) -> SessionRights {
-    SessionRights { tag: brings_tags(world, &ObjectKey::of(role)), ..SessionRights::default() }
+    let tag = if brings_tags(world, &ObjectKey::of(role)) { TagRight::Pods } else { TagRight::Nothing };
+    SessionRights { tag, ..SessionRights::default() }
 }
 
 /// Conditions by which those tags may come along, and no others beside those that the entry asks for. Free conditions on `aws:TagKeys` say it themselves.
@@ -86,7 +83,7 @@ fn lets_in_tagged(role: &CrossAccountRole) -> bool {
     role.spec.trust.iter().any(|entry| {
         entry.from.iter().any(|source| match source {
             Source::PodIdentity(pods) => pods.session_tags,
-            Source::Service(service) => service == PODS && session_rights(entry.require.as_ref()).tag,
+            Source::Service(service) => service == PODS && session_rights(entry.require.as_ref()).tag == TagRight::Any,
             _ => false,
         })
     })

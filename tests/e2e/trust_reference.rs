@@ -137,9 +137,12 @@ async fn surroundings(tenant: &Tenant<'_>, utils: &Account, others: &Account, pr
     let person = |name: &str| bastion_user(name, utils, "").replacen(&format!("name: {name}"), &format!("name: {name}, labels: {{team: data}}"), 1);
     let cluster = format!("arn:aws:eks:eu-central-1:{}:cluster/main", utils.id);
     let pods = format!("{{podIdentity: {{clusterARN: '{cluster}', namespace: build, name: deployer}}}}");
-    let roles = cross_account_role("operations", utils, "{user: {name: alice}}", "") + &cross_account_role("pods", utils, &pods, "");
+    let untagged = pods.replace("name: deployer", "name: deployer, sessionTags: false");
+    let roles = cross_account_role("operations", utils, "{user: {name: alice}}", "")
+        + &cross_account_role("pods", utils, &pods, "")
+        + &cross_account_role("untagged-pods", utils, &untagged, "");
     tenant.apply(&(person("alice") + &person("bob") + &roles)).await?;
-    for name in ["operations", "pods"] {
+    for name in ["operations", "pods", "untagged-pods"] {
         tenant.ready(&tenant.roles(), name).await?;
     }
     let nobody = json!({"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}});
@@ -167,7 +170,7 @@ fn rights(state: &AccountState) -> impl Iterator<Item = Value> {
 async fn every_example_of_the_reference_becomes_what_stands_below_it_and_lets_in_the_tokens_of_that() -> Result<()> {
     let world = World::with_operator().await?;
     let tenant = world.tenant().await?;
-    let (utils, others) = (tenant.ready_account("utils", "").await?, tenant.bare_account("others").await?);
+    let (utils, others) = (tenant.ready_account("utils", "guardrails: {podIdentityWithoutTags: true}").await?, tenant.bare_account("others").await?);
     let allowed = format!(
         "accountRootTrust: true, podIdentityWithoutTags: true, allowedIdentityProviders: ['*', 'cognito-identity.amazonaws.com/*'], allowedPrincipals: ['{}']",
         others.arn("role/*")
@@ -197,7 +200,7 @@ async fn every_example_of_the_reference_becomes_what_stands_below_it_and_lets_in
             let resource = right["Resource"].as_str().map(|resource| resource.replace("role/reader", &format!("role/{name}")));
             let is_it = |there: &Value| {
                 let resources = list(&there["Resource"]);
-                ["Effect", "Action"].iter().all(|key| plain(&there[*key]) == plain(&right[*key])) && resources.contains(&json!(resource))
+                ["Effect", "Action", "Condition"].iter().all(|key| plain(&there[*key]) == plain(&right[*key])) && resources.contains(&json!(resource))
             };
             ensure!(resource.as_ref() == Some(&arn), "a right to something else: {right}");
             ensure!(rights(&at_home).any(|there| is_it(&there)), "{}: nobody has {right} on {name}", example.section);

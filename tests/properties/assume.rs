@@ -37,7 +37,8 @@ pub(super) fn crowd_arn(index: usize) -> Arn {
 
 /// What some of the roles need beside being assumed.
 pub(super) fn crowd_rights(index: usize) -> SessionRights {
-    SessionRights { tag: index.is_multiple_of(5), set_source_identity: index.is_multiple_of(7) }
+    let tag = [TagRight::Any, TagRight::Pods].into_iter().zip([5, 3]).find(|(_, every)| index.is_multiple_of(*every));
+    SessionRights { tag: tag.map(|(tag, _)| tag).unwrap_or_default(), set_source_identity: index.is_multiple_of(7) }
 }
 
 /// The policy for as many of these roles as it holds.

@@ -30,7 +30,7 @@ use rolebridge::api::conditions::{Class, condition_types};
 use rolebridge::api::{Condition, Reason};
 use rolebridge::controller::cluster::relations::{Dependency, Relations};
 use rolebridge::core::action::{Action, Dependent, Tagged};
-use rolebridge::core::assume::{self as core_assume, SessionRights};
+use rolebridge::core::assume::{self as core_assume, SessionRights, TagRight};
 use rolebridge::core::canonical::Canonical;
 use rolebridge::core::desired::{Desired, desired_role, desired_user};
 use rolebridge::core::document::{Document, Effect, StatementRef};

@@ -16,7 +16,7 @@ pub fn github_repository(_: &mut SchemaGenerator) -> Schema {
         3,
         140,
         &[(
-            "self.matches('^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$')",
+            "self.matches('^[A-Za-z0-9_-]+/[A-Za-z0-9._-]+$')",
             "a repository is owner/name, without wildcards, for example example/app; IDs stand in repositoryOwnerID and repositoryID",
         )],
     )

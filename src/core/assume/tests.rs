@@ -30,10 +30,11 @@ fn sizes_are_never_taken_for_less_than_they_are() {
         let (taken, real) = (size(&refer(&roles)), document(&refer(&roles)).size());
         assert!(taken >= real && taken <= real + 4, "{count} roles: {taken} for {real}");
         let rights = |tag, set_source_identity| SessionRights { tag, set_source_identity };
-        let all = [rights(false, false), rights(true, false), rights(false, true), rights(true, true)];
+        let all: Vec<SessionRights> =
+            [TagRight::Nothing, TagRight::Pods, TagRight::Any].into_iter().flat_map(|tag| [rights(tag, false), rights(tag, true)]).collect();
         let mixed: Roles<'_> = roles.iter().zip(all.into_iter().cycle()).map(|(role, rights)| (role.as_str(), rights)).collect();
         let (taken, real) = (size(&mixed), document(&mixed).size());
-        assert!(taken >= real && taken <= real + 16, "{count} roles with rights: {taken} for {real}");
+        assert!(taken >= real && taken <= real + 32, "{count} roles with rights: {taken} for {real}");
         let mut filling = Bin::default();
         assert!(mixed.iter().all(|(role, rights)| filling.put(role, *rights)));
         assert_eq!(FRAME + filling.size, taken);
@@ -94,4 +95,31 @@ fn statement_37_an_assume_policy_takes_little_more_room_than_the_roles_in_it() {
     let size = |count: usize| document(&refer(&roles[..count])).size();
     assert!(size(34) <= INLINE_QUOTA && size(35) > INLINE_QUOTA, "{} {}", size(34), size(35));
     assert!(size(106) <= SHARD_QUOTA && size(107) > SHARD_QUOTA, "{} {}", size(106), size(107));
+}
+
+#[test]
+fn what_is_written_is_read_back_with_the_same_rights() {
+    for tag in [TagRight::Nothing, TagRight::Pods, TagRight::Any] {
+        for set_source_identity in [false, true] {
+            let wanted = SessionRights { tag, set_source_identity };
+            let roles = roles(2);
+            let written = document(&roles.iter().map(|role| (role.as_str(), wanted)).collect());
+            assert!(roles.iter().all(|role| rights(&written, role) == wanted), "{written:?}");
+        }
+    }
+}
+
+#[test]
+fn statement_59_the_right_to_set_the_tags_of_pods_has_a_statement_and_a_condition_of_its_own() {
+    let roles = roles(1);
+    let pods = SessionRights { tag: TagRight::Pods, set_source_identity: true };
+    let written = document(&Roles::from([(roles[0].as_str(), pods)]));
+    let statements = written.statements();
+    let of = |action: &'static str| statements.iter().filter(|s| s.covers_action(action)).collect::<Vec<_>>();
+    assert!(of("sts:AssumeRole").iter().chain(&of("sts:SetSourceIdentity")).all(|s| s.is_unconditional()));
+    let [tagging] = of("sts:TagSession")[..] else { panic!("one statement has the right to set tags") };
+    assert_eq!(
+        tagging.conditions().into_iter().map(|c| (c.operator, c.key, c.values.len())).collect::<Vec<_>>(),
+        [(ALL_EQUAL, TAG_KEYS, POD_TAGS.len())]
+    );
 }
