@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ipnet::IpNet;
+
 use crate::canonical::condition_key;
 use crate::document::{Statement, StatementRef, wildcard_covers};
 
@@ -323,7 +325,9 @@ fn narrower(operator: &str, a: &BTreeSet<String>, b: &BTreeSet<String>) -> Optio
     let single = |of: &BTreeSet<String>| of.first().filter(|_| of.len() == 1).cloned();
     let number = |of: &BTreeSet<String>| single(of)?.parse::<f64>().ok();
     match base {
-        "stringequals" | "stringlike" | "stringequalsignorecase" | "arnequals" | "arnlike" | "ipaddress" => Some(a & b),
+        "stringequals" | "stringlike" | "stringequalsignorecase" => Some(a & b),
+        "arnequals" | "arnlike" => (!may_overlap(a, b)).then(|| within_both(a, b, is_arn_pattern_for)),
+        "ipaddress" => Some(within_both(a, b, is_network_of)),
         "stringnotequals" | "stringnotlike" | "stringnotequalsignorecase" | "arnnotequals" | "arnnotlike" | "notipaddress" => Some(a | b),
         "numericlessthan" | "numericlessthanequals" => Some(if number(a)? <= number(b)? { a.clone() } else { b.clone() }),
         "numericgreaterthan" | "numericgreaterthanequals" => Some(if number(a)? >= number(b)? { a.clone() } else { b.clone() }),
@@ -331,6 +335,39 @@ fn narrower(operator: &str, a: &BTreeSet<String>, b: &BTreeSet<String>) -> Optio
         "dategreaterthan" | "dategreaterthanequals" => earlier(&single(a)?, &single(b)?).map(|earlier| if earlier { b.clone() } else { a.clone() }),
         _ => None,
     }
+}
+
+/// The values of each that lie within one of the other.
+fn within_both(a: &BTreeSet<String>, b: &BTreeSet<String>, holds: fn(&str, &str) -> bool) -> BTreeSet<String> {
+    let within = |inner: &BTreeSet<String>, outer: &BTreeSet<String>| -> BTreeSet<String> {
+        inner.iter().filter(|one| outer.iter().any(|other| other == *one || holds(other, one))).cloned().collect()
+    };
+    &within(a, b) | &within(b, a)
+}
+
+/// Whether patterns of ARNs may have some in common, though neither is part of the other.
+fn may_overlap(a: &BTreeSet<String>, b: &BTreeSet<String>) -> bool {
+    let is_open = |arn: &String| is_pattern(arn) || arn.contains("${");
+    let is_nested = |one: &str, other: &str| one == other || is_arn_pattern_for(one, other) || is_arn_pattern_for(other, one);
+    let pairs = a.iter().flat_map(|one| b.iter().map(move |other| (one, other)));
+    pairs
+        .filter(|(one, other)| (is_open(one) && is_open(other)) || one.contains("${") || other.contains("${"))
+        .any(|(one, other)| !is_nested(one, other))
+}
+
+/// Whether all addresses of a network, or one address, are among those of another one.
+fn is_network_of(outer: &str, inner: &str) -> bool {
+    let network = |text: &str| -> Option<IpNet> {
+        let bits = if text.contains(':') { 128 } else { 32 };
+        if text.contains('/') { text.parse() } else { format!("{text}/{bits}").parse() }.ok()
+    };
+    network(outer).zip(network(inner)).is_some_and(|(outer, inner)| outer.contains(&inner))
+}
+
+/// Whether a pattern takes in all that another ARN, or pattern, can be. A star does not reach beyond the part that it is in (IAM user guide, "Condition operators").
+fn is_arn_pattern_for(pattern: &str, arn: &str) -> bool {
+    let (patterns, parts): (Vec<&str>, Vec<&str>) = (pattern.splitn(6, ':').collect(), arn.splitn(6, ':').collect());
+    patterns.len() == parts.len() && patterns.iter().zip(parts).all(|(pattern, part)| *pattern == part || is_pattern_for(pattern, part))
 }
 
 /// Whether a time comes before another; None where they are not written in the one form that sorts as time goes.

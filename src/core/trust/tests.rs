@@ -81,6 +81,34 @@ fn more_conditions_let_in_less_and_so_do_fewer_values() {
 }
 
 #[test]
+fn a_network_or_a_pattern_covers_what_lies_within_it() {
+    let of = |operator: &str, values: &[&str]| Conditions::default().with(operator, "aws:SourceIp", values.iter().copied());
+    for (operator, wide, narrow) in [
+        ("IpAddress", "203.0.113.0/24", "203.0.113.64/26"),
+        ("IpAddress", "203.0.113.0/24", "203.0.113.7"),
+        ("IpAddress", "2001:db8::/32", "2001:db8:1::/48"),
+        ("ArnLike", "arn:aws:iam::111111111111:role/*", "arn:aws:iam::111111111111:role/team/*"),
+        ("ArnEquals", "arn:aws:iam::*:role/x", "arn:aws:iam::111111111111:role/x"),
+    ] {
+        let (wide, narrow) = (of(operator, &[wide]), of(operator, &[narrow]));
+        assert!(wide.cover(&narrow) && !narrow.cover(&wide), "{wide:?} {narrow:?}");
+        assert_eq!((wide.and(&narrow), narrow.and(&wide)), (Some(narrow.clone()), Some(narrow.clone())));
+    }
+    for (operator, one, other) in [
+        ("IpAddress", "203.0.113.0/25", "203.0.113.128/25"),
+        ("IpAddress", "203.0.113.0/24", "2001:db8::/32"),
+        ("IpAddress", "203.0.113.0/24", "here"),
+        // A star does not reach beyond the part that it is in.
+        ("ArnLike", "arn:aws:*:role/x", "arn:aws:iam::111111111111:role/x"),
+        ("ArnLike", "arn:aws:*::111111111111:role/x", "arn:aws:iam:eu-central-1:111111111111:role/x"),
+    ] {
+        assert_eq!(of(operator, &[one]).and(&of(operator, &[other])), None, "{one} {other}");
+    }
+    let (two, mixed) = (of("IpAddress", &["10.0.0.0/8", "192.0.2.1/32"]), of("IpAddress", &["10.1.0.0/16", "192.0.0.0/16", "203.0.113.0/24"]));
+    assert_eq!(two.and(&mixed), Some(of("IpAddress", &["10.1.0.0/16", "192.0.2.1/32"])));
+}
+
+#[test]
 fn what_two_policies_both_let_in_meets_the_conditions_of_both() {
     let trust = |of: Vec<TrustRule>| Trust { rules: of.into_iter().collect(), ..Trust::default() };
     let external = Conditions::default().with("StringEquals", "sts:ExternalId", ["a"]);
