@@ -86,6 +86,19 @@ fn acronyms_are_spelled_as_kubernetes_does() -> Result<()> {
 }
 
 #[test]
+fn nobody_comes_to_own_what_they_have_not_written() -> Result<()> {
+    let mut found = vec![];
+    for (kind, schema) in schemas()? {
+        let spec = &schema["properties"]["spec"];
+        for (name, field) in spec["properties"].as_object().context("no fields")? {
+            walk(&format!("{kind}.spec.{name}"), field, &mut |path, part| found.extend(part.get("default").map(|_| path.to_owned())));
+        }
+    }
+    assert_eq!(found, ["AWSAccount.spec.partition"], "a default below the first level; say it in the description, and set it when the object is read");
+    Ok(())
+}
+
+#[test]
 fn nothing_is_nullable_and_everything_is_documented() -> Result<()> {
     let wrong = faults(|schema| schema.get("nullable").map(|_| "nullable".to_owned()))?;
     assert!(wrong.is_empty(), "{wrong:#?}");

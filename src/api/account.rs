@@ -184,7 +184,7 @@ pub struct Ownership {
     /// What becomes of a user, role or policy that carries the tags of this installation and of a resource's namespace and name, and was made for an earlier
     /// resource of that name, as before the cluster was rebuilt. Never: it stays as it is, and the resource says Conflict. SameInstallation: the
     /// resource takes it over. Whoever may tag users and roles in this account could then pass off any of them as such, so set it for as long as a rebuild
-    /// takes.
+    /// takes. Default: Never.
     #[serde(default)]
     pub take_over: TakeOver,
 }

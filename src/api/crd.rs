@@ -34,6 +34,11 @@ fn finish(crd: CustomResourceDefinition) -> Result<CustomResourceDefinition, ser
         for version in versions {
             let schema = &mut version["schema"]["openAPIV3Schema"];
             tidy(schema);
+            // Whoever applies an empty object, such as `guardrails: {}`, would own the defaults in it without having written them. By kubectl that cannot be applied
+            // server-side any more once it was applied client-side: the API server then makes null of it.
+            for field in schema["properties"]["spec"]["properties"].as_object_mut().into_iter().flat_map(|fields| fields.values_mut()) {
+                field["properties"].as_object_mut().into_iter().flat_map(|fields| fields.values_mut()).for_each(without_defaults);
+            }
             // A fresh object is then in progress for tools that follow kstatus, and not "Current" before anything has happened.
             schema["properties"]["status"]["default"] = json!({"observedGeneration": -1});
         }

@@ -24,7 +24,7 @@ pub struct Permissions {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 25), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub inline_policies: Vec<InlinePolicy>,
-    /// What becomes of policies on the user or role that are not listed here: they are taken off (Remove), or stay and are listed in
+    /// What becomes of policies on the user or role that are not listed here: they are taken off (Remove, the default), or stay and are listed in
     /// status.unmanagedPolicies (Report), those that were listed here before included. AWSRevokeOlderSessions, by which AWS's console revokes sessions,
     /// always stays while it does no more than deny.
     #[serde(default)]

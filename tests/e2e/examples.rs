@@ -157,7 +157,20 @@ impl Stage {
         self.world.testbed.kubectl(&["apply", "--kustomize", &example(folder).to_string_lossy()]).await?;
         let wait = ["wait", "awsacct,buser,car", "--all", "--all-namespaces", "--for=condition=Ready", "--timeout=120s"];
         self.world.testbed.explain(self.world.testbed.kubectl(&wait).await).with_context(|| folder.to_owned())?;
+        self.differs_in_nothing(folder).await?;
         Ok(before)
+    }
+
+    /// Asserts that `kubectl diff` has nothing to say of an example, by either way of applying.
+    async fn differs_in_nothing(&self, folder: &str) -> Result<()> {
+        let path = example(folder).to_string_lossy().into_owned();
+        for by in [&[][..], &["--server-side", "--force-conflicts"]] {
+            for command in ["apply", "diff"] {
+                let command = [&[command, "--kustomize", path.as_str()], by].concat();
+                self.world.testbed.kubectl(&command).await.with_context(|| format!("{folder} {by:?}"))?;
+            }
+        }
+        Ok(())
     }
 
     /// Applies what an example shows as refused, and waits until each role says so with its reason and these words. Then deletes it.
@@ -265,6 +278,12 @@ async fn workloads_of_the_examples_need_no_key() -> Result<()> {
     ensure!(aws.assume_as_service(&on_behalf_of("scheduler.amazonaws.com", "333333333333")).await?.is_err(), "for another account");
     ensure!(aws.assume_as_service(&on_behalf_of("lambda.amazonaws.com", "222222222222")).await?.is_err(), "another service");
     stage.delete("service", before).await?;
+
+    let before = stage.apply("hashed-config-map").await?;
+    let lister = ServiceAssumption::of("lambda.amazonaws.com", "arn:aws:iam::222222222222:role/team-lister");
+    let session = aws.assume_as_service(&lister).await?.ok().context("not for Lambda")?;
+    world.aws(&session, &["s3api", "list-buckets"]).await?;
+    stage.delete("hashed-config-map", before).await?;
 
     let (pipeline, deploy) = ("arn:aws:iam::111111111111:role/pipeline", "arn:aws:iam::222222222222:role/deploy");
     let cluster = "oidc.eks.us-east-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE";
