@@ -29,7 +29,7 @@ pub const RESERVED_NAMES: [&str; 14] = [
     "OrganizationAccountAccessRole",
     "aws-controltower-*",
     "aws-quicksetup-*",
-    "cdk-*",
+    "cdk-*-role-*",
     "rolebridge*",
     "stacksets-exec-*",
 ];
