@@ -109,7 +109,10 @@ fn path_and_name(arn: &Arn) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::tests::{Accounts, account};
     use crate::canonical::same;
+    use crate::placement::lookup_account;
+    use crate::world::Operator;
 
     #[test]
     fn the_policy_leaves_out_what_bears_owner_tags() {
@@ -149,6 +152,25 @@ mod tests {
             Document::from_value(json!({"Version": "2012-10-17", "Statement": [denied, by_hand]})).unwrap()
         };
         assert!(same(&left(&narrowed(json!([role("one-*"), role("two-*")])), &["one-*"]).unwrap(), &narrowed(json!(role("one-*")))));
+    }
+
+    #[test]
+    fn no_pattern_may_match_a_role_by_which_the_operator_works() {
+        let mut all = [account("home", None), account("prod", Some("home"))];
+        all[1]["spec"]["guardrails"] = json!({"allowedExternalRoles": ["arn:aws:iam::*:role/*"]});
+        let [home, prod] = [0, 1].map(|n| all[n]["spec"]["accountID"].as_str().unwrap().to_owned());
+        let operator = Operator::Is(format!("arn:aws:sts::{home}:assumed-role/operator/pod").parse().unwrap());
+        let world = Accounts { operator, ..Accounts::of(&all) };
+        let at = lookup_account(&world, "prod").unwrap();
+        let check = |account: &str, role: &str| check(&world, &at, &format!("arn:aws:iam::{account}:role/{role}")).map_err(|problem| problem.reason);
+        // A session does not tell the path of its role.
+        for role in ["operator", "operator*", "platform/operator", "platform/*"] {
+            assert_eq!(check(&home, role), Err(Reason::GuardrailViolated), "{role}");
+        }
+        assert_eq!(check(&prod, "rolebridge"), Err(Reason::GuardrailViolated), "a management role");
+        for (account, role) in [(&home, "cdk-*-eu-central-1"), (&home, "platform/operators"), (&prod, "operator"), (&prod, "platform/*")] {
+            assert_eq!(check(account, role), Ok(()), "{role}");
+        }
     }
 
     #[test]

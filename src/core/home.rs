@@ -160,11 +160,8 @@ pub fn has_powers(permissions: Option<&Permissions>, groups: Option<&[String]>) 
 
 /// The fields that do.
 fn powers(permissions: Option<&Permissions>, groups: Option<&[String]>) -> Vec<&'static str> {
-    let is_empty = |p: &&Permissions| {
-        [&p.attached_policies, &p.external_roles].iter().all(|list| list.is_empty())
-            && p.inline_policies.is_empty()
-            && p.customer_managed_policies.is_empty()
-    };
+    let has_documents = |p: &Permissions| !p.inline_policies.is_empty() || !p.customer_managed_policies.is_empty();
+    let is_empty = |p: &&Permissions| p.attached_policies.is_empty() && p.external_roles.is_empty() && !has_documents(p);
     let permissions = permissions.filter(|permissions| !is_empty(permissions)).map(|_| "spec.permissions");
     let groups = groups.filter(|groups| !groups.is_empty()).map(|_| "spec.groups");
     permissions.into_iter().chain(groups).collect()
