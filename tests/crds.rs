@@ -94,7 +94,11 @@ fn nobody_comes_to_own_what_they_have_not_written() -> Result<()> {
             walk(&format!("{kind}.spec.{name}"), field, &mut |path, part| found.extend(part.get("default").map(|_| path.to_owned())));
         }
     }
-    assert_eq!(found, ["AWSAccount.spec.partition"], "a default below the first level; say it in the description, and set it when the object is read");
+    assert_eq!(
+        found,
+        ["AWSAccount.spec.partition"],
+        "a default below the first level; say it in the description, and set it when the object is read"
+    );
     Ok(())
 }
 

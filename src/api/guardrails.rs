@@ -9,7 +9,7 @@ use super::schema;
 
 /// What nobody may do in an account, whoever writes its users and roles. In a pattern a `*` stands for any text and a `?` for one character.
 ///
-/// What others declare to trust is closed until it is opened (accountRootTrust, podIdentityWithoutTags, allowedPrincipals, allowedGroups); the rest is open until it is narrowed. An empty
+/// What others declare to trust is closed until it is opened (accountRootTrust, podIdentityWithoutTags, allowedPrincipals, allowedGroups), and so is what they declare to assume (allowedExternalRoles); the rest is open until it is narrowed. An empty
 /// list allows nothing.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -48,6 +48,11 @@ pub struct Guardrails {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::principal_patterns")]
     pub allowed_principals: Vec<String>,
+    /// Which roles that Rolebridge does not manage users and roles of this account may assume (`permissions.externalRoles`), as ARNs in which a * stands for any
+    /// text, for example arn:aws:iam::123456789012:role/cdk-*. A pattern is allowed if one of these matches all that it matches. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::external_role_patterns")]
+    pub allowed_external_roles: Vec<String>,
     /// Whether a role in this account may trust a whole account, so that the identities of that account decide who assumes it:
     /// `principal: AccountRoot` and sources of the form `account`. Default: false.
     #[serde(default)]

@@ -24,6 +24,13 @@ pub struct Permissions {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 25), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub inline_policies: Vec<InlinePolicy>,
+    /// Roles that Rolebridge does not manage and that the user or role may assume: ARNs, in which a * stands for any text of path and name, for example
+    /// arn:aws:iam::123456789012:role/cdk-hnb659fds-*-123456789012-eu-central-1. At least three characters stand before the first *. The account has to allow them
+    /// by guardrails.allowedExternalRoles. Roles of Rolebridge are never among them: those say in their own spec.trust who may assume them. The right stands in
+    /// the inline policy rolebridge-external-roles.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::external_roles")]
+    pub external_roles: Vec<String>,
     /// What becomes of policies on the user or role that are not listed here: they are taken off (Remove, the default), or stay and are listed in
     /// status.unmanagedPolicies (Report), those that were listed here before included. AWSRevokeOlderSessions, by which AWS's console revokes sessions,
     /// always stays while it does no more than deny.

@@ -26,6 +26,11 @@ fn string(min: u32, max: u32, rules: &[(&str, &str)]) -> Schema {
     json_schema!({"type": "string", "minLength": min, "maxLength": max, "x-kubernetes-validations": rules})
 }
 
+/// A string of bounded length and of a form that costs the API server nothing.
+fn pattern(min: u32, max: u32, pattern: &str) -> Schema {
+    json_schema!({"type": "string", "minLength": min, "maxLength": max, "pattern": pattern})
+}
+
 /// An AWS account id: twelve digits, as a string, since YAML would drop a leading zero of a number.
 pub fn account_id(_: &mut SchemaGenerator) -> Schema {
     string(0, 32, &[("self.matches('^[0-9]{12}$')", "an account ID is 12 digits in quotes, for example \"012345678901\"")])
@@ -73,8 +78,8 @@ pub fn policy_name(_: &mut SchemaGenerator) -> Schema {
         &[
             ("self.matches('^[A-Za-z0-9_+=,.@-]+$')", "a policy name has 1 to 128 letters, digits and _+=,.@- and no spaces or slashes"),
             (
-                "!self.lowerAscii().matches('^rolebridge-(assume-roles|role-assumes)') && !(self.lowerAscii() in ['rolebridgecutoff', 'awsrevokeoldersessions'])",
-                "policies named rolebridge-assume-roles..., rolebridge-role-assumes..., RolebridgeCutOff and AWSRevokeOlderSessions are written by Rolebridge and by AWS's console; choose another name",
+                "!self.lowerAscii().matches('^rolebridge-(assume-roles|role-assumes)') && !(self.lowerAscii() in ['rolebridge-external-roles', 'rolebridgecutoff', 'awsrevokeoldersessions'])",
+                "policies named rolebridge-assume-roles..., rolebridge-role-assumes..., rolebridge-external-roles, RolebridgeCutOff and AWSRevokeOlderSessions are written by Rolebridge and by AWS's console; choose another name",
             ),
         ],
     )

@@ -68,7 +68,7 @@ impl SessionRights {
     }
 
     /// The statements for roles with these rights. The right to set the tags of pods has one of its own, since it alone has the condition on them.
-    fn statements(self, roles: &[&str]) -> Vec<Statement> {
+    pub fn statements(self, roles: &[&str]) -> Vec<Statement> {
         let allow = |actions: Vec<&'static str>| Statement::allow().actions(actions).resources(roles.iter().copied());
         if self.tag != TagRight::Pods {
             return vec![allow(self.actions().into_iter().chain(["sts:AssumeRole"]).collect())];

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt;
 
-use super::assume::{self, Capacity, Found, allocate};
+use super::assume::{self, Capacity, Found, SessionRights, allocate};
 use super::attachable::check_attachable;
 use super::document::Document;
+use super::external_roles;
 use super::grants::{AssumableRole, Grant, Intent, roles_of_role, roles_of_user};
 use super::groups::{Membership, memberships};
 use super::guardrails::Guard;
@@ -25,6 +26,7 @@ use super::quotas::{Quotas, SHARD_QUOTA, more_trust_room};
 use super::source::{parse, role_identity, user_identity};
 use super::sources::{Sources, trust_problems};
 use super::tenancy::{roles_per_source, too_many_grants, too_many_policies, too_many_roles};
+use super::transitive_tags::passing_on;
 use super::trust::{Principal, Trust, TrustRule, deny_all_trust};
 use super::world::{ObjectKey, Ref, SourceKey, World, uid};
 use rolebridge_api::account::TakeOver;
@@ -303,7 +305,8 @@ pub fn desired_user(
     let tags = with_owner(&guard.tags(&user.spec.tags, &mut problems), &owner);
     let permissions = user.spec.permissions.as_ref();
     problems.extend(check_powers(world, at, permissions, user.spec.groups.as_deref()).err());
-    let declared = declared(permissions, &Place { at, path: &path, tags: &tags }, texts, &mut problems);
+    let mut declared = declared(permissions, &Place { at, path: &path, tags: &tags }, texts, &mut problems);
+    declared.inline.extend(external_roles::policy(world, at, permissions, SessionRights::default(), &mut problems));
     let status = user.status();
     let told = told_boundary(user, status.map(|status| (&status.permissions_boundary_arn, &status.user_arn)));
     let boundary = boundary(user.spec.permissions_boundary_arn.as_deref(), told, guard, &mut problems);
@@ -394,8 +397,10 @@ pub fn desired_role(
     problems.extend(too_many_grants(sources.count(), at));
     let of = Ref::Role(ObjectKey::of(role));
     problems.extend(too_many_policies(world, at, &of));
-    problems.extend(check_powers(world, at, role.spec.permissions.as_ref(), None).err());
-    let declared = declared(role.spec.permissions.as_ref(), &Place { at, path: &path, tags: &tags }, texts, &mut problems);
+    let permissions = role.spec.permissions.as_ref();
+    problems.extend(check_powers(world, at, permissions, None).err());
+    let mut declared = declared(permissions, &Place { at, path: &path, tags: &tags }, texts, &mut problems);
+    declared.inline.extend(external_roles::policy(world, at, permissions, passing_on(world, role), &mut problems));
     let assumes = roles_of_role(world, role, roles_per_source(at));
     if !problems.is_empty() {
         return Err(problems);
@@ -428,7 +433,7 @@ pub fn desired_role(
         policies: declared.managed,
         former_policies,
         memberships: None,
-        unmanaged: Some(role.spec.permissions.as_ref().map_or(Unmanaged::Remove, |permissions| permissions.unmanaged)),
+        unmanaged: Some(permissions.map_or(Unmanaged::Remove, |permissions| permissions.unmanaged)),
         has_assume_policies: false,
         quotas,
         is_its_own_source: is_its_own_source(world, role),

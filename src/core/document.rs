@@ -233,11 +233,10 @@ impl Document {
         self.statements().into_iter().filter(|statement| statement.effect() == Some(Effect::Allow))
     }
 
-    /// Whether an `Allow` statement covers one of the actions of STS that give a role's credentials, through wildcards and `NotAction` too. What the
+    /// The `Allow` statements that cover one of the actions of STS that give a role's credentials, through wildcards and `NotAction` too. What the
     /// statement's resources and conditions narrow, and what other statements deny, is left out of account, on the safe side.
-    #[must_use]
-    pub fn allows_assume_role(&self) -> bool {
-        self.allowing().any(|statement| ASSUME_ROLE_ACTIONS.iter().any(|action| statement.covers_action(action)))
+    pub fn allowing_assume_role(&self) -> impl Iterator<Item = StatementRef<'_>> {
+        self.allowing().filter(|statement| ASSUME_ROLE_ACTIONS.iter().any(|action| statement.covers_action(action)))
     }
 
     /// Whether it may limit what other policies allow: a statement denies, or has an effect that cannot be told.

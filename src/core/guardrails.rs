@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use super::document::{wildcard_match, wildcard_match_ignore_case};
+use super::document::{wildcard_covers, wildcard_match, wildcard_match_ignore_case};
 use super::identity::{DEFAULT_SESSION_SECONDS, IdentityName};
 use super::names::{Arn, Path, same_name};
 use super::outcome::Problem;
@@ -29,7 +29,7 @@ pub const RESERVED_NAMES: [&str; 14] = [
     "OrganizationAccountAccessRole",
     "aws-controltower-*",
     "aws-quicksetup-*",
-    "cdk-*",
+    "cdk-*-role-*",
     "rolebridge*",
     "stacksets-exec-*",
 ];
@@ -167,6 +167,17 @@ impl<'a> Guard<'a> {
         (!is_allowed).then(|| {
             violation(format!(
                 "{field}: AWSAccount {} does not allow policy {arn}: take it out, or have a platform administrator add it to guardrails.allowedPolicies",
+                self.account
+            ))
+        })
+    }
+
+    /// What forbids to assume a role of others, or those that a pattern matches: not all of them are matched by one of the patterns that are allowed.
+    pub fn external_role(self, field: &str, role: &str) -> Option<Problem> {
+        let is_allowed = self.rules.allowed_external_roles.iter().any(|allowed| wildcard_covers(allowed, role));
+        (!is_allowed).then(|| {
+            violation(format!(
+                "{field}: AWSAccount {} does not allow assuming {role}: take it out, or have a platform administrator add it to guardrails.allowedExternalRoles",
                 self.account
             ))
         })

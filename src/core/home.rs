@@ -135,6 +135,11 @@ pub fn forced(account: &AWSAccount) -> Option<&str> {
     account.spec.guardrails.as_ref()?.permissions_boundary_arn.as_deref()
 }
 
+/// The roles by which the operator works: the management roles, and its own.
+pub fn operators_roles(world: &dyn World) -> Roles {
+    Layout::of(world).roles()
+}
+
 /// Whether it must be known who the operator is: its own credentials lead somewhere.
 pub fn is_asked_for(world: &dyn World) -> bool {
     world.accounts().iter().any(|account| is_entered_by_its_own(account))
@@ -155,7 +160,8 @@ pub fn has_powers(permissions: Option<&Permissions>, groups: Option<&[String]>) 
 
 /// The fields that do.
 fn powers(permissions: Option<&Permissions>, groups: Option<&[String]>) -> Vec<&'static str> {
-    let is_empty = |p: &&Permissions| p.attached_policies.is_empty() && p.inline_policies.is_empty() && p.customer_managed_policies.is_empty();
+    let has_documents = |p: &Permissions| !p.inline_policies.is_empty() || !p.customer_managed_policies.is_empty();
+    let is_empty = |p: &&Permissions| p.attached_policies.is_empty() && p.external_roles.is_empty() && !has_documents(p);
     let permissions = permissions.filter(|permissions| !is_empty(permissions)).map(|_| "spec.permissions");
     let groups = groups.filter(|groups| !groups.is_empty()).map(|_| "spec.groups");
     permissions.into_iter().chain(groups).collect()

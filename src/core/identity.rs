@@ -9,6 +9,8 @@ use super::ownership::Tags;
 
 /// The inline policy that allows a source to assume its roles. Customer-managed ones have a name that begins like this: see [`super::assume`].
 pub const ASSUME_POLICY: &str = "rolebridge-assume-roles";
+/// The inline policy by which an identity assumes roles that are not Rolebridge's.
+pub const EXTERNAL_ROLES_POLICY: &str = "rolebridge-external-roles";
 /// The inline policy that denies everything to a user that is cut off.
 pub const CUT_OFF_POLICY: &str = "RolebridgeCutOff";
 /// The inline policy by which AWS's console revokes the sessions of a role. It is kept while it only denies.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::action::Action;
 use super::assume;
 use super::attachable::check_declared;
+use super::called_via::{Assuming, assuming};
 use super::document::{Document, DocumentKind, DocumentProblem, MAX_TEXT_BYTES, VERSION_2012};
 use super::guardrails::Guard;
-use super::identity::{CUT_OFF_POLICY, ManagedPolicy, REVOKE_SESSIONS_POLICY};
+use super::identity::{CUT_OFF_POLICY, EXTERNAL_ROLES_POLICY, ManagedPolicy, REVOKE_SESSIONS_POLICY};
 use super::names::{Arn, Path, PolicyName, same_name};
 use super::outcome::Problem;
 use super::ownership::Tags;
@@ -118,7 +119,7 @@ fn policy_name(field: &str, name: &str) -> Result<PolicyName, Problem> {
 }
 
 fn is_reserved(name: &str) -> bool {
-    assume::is_assume_policy(name) || [CUT_OFF_POLICY, REVOKE_SESSIONS_POLICY].iter().any(|reserved| same_name(reserved, name))
+    assume::is_assume_policy(name) || [EXTERNAL_ROLES_POLICY, CUT_OFF_POLICY, REVOKE_SESSIONS_POLICY].iter().any(|reserved| same_name(reserved, name))
 }
 
 fn attached(policy: &str, at: &ResolvedAccount) -> Result<Arn, Problem> {
@@ -225,8 +226,20 @@ fn document(
 
 /// Why a sound document is not taken all the same.
 fn misleading(document: &Document) -> Option<&'static str> {
-    if document.allows_assume_role() {
-        return Some(" allows sts:AssumeRole: who may assume which role is told in the spec.trust of that role, not in a policy");
+    match assuming(document) {
+        Some(Assuming::ByHand) => {
+            return Some(
+                " allows sts:AssumeRole: who may assume which role is told in the spec.trust of that role, and for roles that are not Rolebridge's in \
+                 spec.permissions.externalRoles, not in a policy",
+            );
+        }
+        Some(Assuming::ByServices) => {
+            return Some(
+                " allows sts:AssumeRole through services of AWS, some of which show the credentials: leave it out, for example by NotAction: \"sts:AssumeRole*\", or \
+                 let it count within CloudFormation alone, by ForAnyValue:StringEquals on aws:CalledVia",
+            );
+        }
+        None => {}
     }
     // IAM takes no older one in a customer-managed policy, and there a variable in an inline policy would stand for itself (IAM user guide, "Version").
     let is_current = document.version() == Some(VERSION_2012);
@@ -256,7 +269,13 @@ mod tests {
             Action::PutInlinePolicy(IdentityName::Role("reader".parse().unwrap()), name.parse().unwrap(), document(action))
         };
         let version = |action: &str| Action::CreatePolicyVersion("arn:aws:iam::111111111111:policy/a/written".parse().unwrap(), document(action));
-        for stated in [put("structured", "s3:*"), version("ec2:*"), put(ASSUME_POLICY, "sts:AssumeRole"), put(CUT_OFF_POLICY, "iam:*")] {
+        for stated in [
+            put("structured", "s3:*"),
+            version("ec2:*"),
+            put(ASSUME_POLICY, "sts:AssumeRole"),
+            put(EXTERNAL_ROLES_POLICY, "sts:AssumeRole"),
+            put(CUT_OFF_POLICY, "iam:*"),
+        ] {
             assert!(is_stated(Some(&permissions), &stated), "{stated:?}");
         }
         // What is written on the way from one document to another may have something of a ConfigMap that was named before.

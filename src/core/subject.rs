@@ -6,6 +6,7 @@ use kube::ResourceExt;
 
 use super::desired::{Desired, desired_role, desired_user, told_boundary};
 use super::document::Document;
+use super::external_roles;
 use super::grants::{Grant, opens_in_console, roles_of_role, roles_of_user};
 use super::guardrails::Guard;
 use super::home::has_powers;
@@ -219,7 +220,8 @@ impl Subject for BastionUser {
         let (pinned, arn) = (known_id(remembered.pinned, &owner, found)?, self.declared_arn(at)?);
         let (assumes, quotas) = (roles_of_user(world, self, roles_per_source(at)).roles, Quotas::of(&at.account));
         let (boundary, imposed, cut_off) = restrained(self, restraint, at, found);
-        Desired::held_back(Remaining { owner, pinned, arn, trust: None, assumes, quotas, written_trust: None, imposed, boundary, cut_off }, found)
+        let remaining = Remaining { owner, pinned, arn, trust: None, assumes, quotas, written_trust: None, imposed, boundary, cut_off };
+        Some(without_withdrawn(self, Desired::held_back(remaining, found)?))
     }
 
     fn facts(&self, world: &dyn World, _: &ResolvedAccount, desired: &Desired, observed: &Observed) -> Self::Status {
@@ -318,7 +320,8 @@ impl Subject for CrossAccountRole {
         let (assumes, quotas) = (roles_of_role(world, self, roles_per_source(at)).roles, Quotas::of(&at.account));
         let (boundary, imposed, cut_off) = restrained(self, restraint, at, found);
         let written_trust = remembered.written_trust;
-        Desired::held_back(Remaining { owner, pinned, arn, trust: Some(trust), assumes, quotas, written_trust, imposed, boundary, cut_off }, found)
+        let remaining = Remaining { owner, pinned, arn, trust: Some(trust), assumes, quotas, written_trust, imposed, boundary, cut_off };
+        Some(without_withdrawn(self, Desired::held_back(remaining, found)?))
     }
 
     fn facts(&self, world: &dyn World, at: &ResolvedAccount, desired: &Desired, observed: &Observed) -> Self::Status {
@@ -363,6 +366,14 @@ fn restrained<K: Subject>(object: &K, restraint: Restraint, at: &ResolvedAccount
     let kept = object.reported_boundary().and_then(|_| found.identity.as_ref()?.identity.permissions_boundary.clone());
     let imposed = boundary.iter().cloned().chain(kept).collect();
     (boundary, imposed, restraint.cut_off)
+}
+
+/// What is left of an identity once the roles of others that it declares no longer are none of it. Of an object that cannot be read nobody knows which these are.
+fn without_withdrawn<K: Subject>(object: &K, mut held_back: Desired) -> Desired {
+    if object.unread().is_none() {
+        external_roles::withdraw(object.permissions(), &mut held_back.identity.inline_policies);
+    }
+    held_back
 }
 
 /// The permissions boundary that is on an identity because its account puts it on, or has. One that was told stays told while it is about to come, or may have

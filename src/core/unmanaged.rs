@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::assume;
 use super::desired::Desired;
 use super::document::Document;
-use super::identity::{ASSUME_POLICY, CUT_OFF_POLICY, REVOKE_SESSIONS_POLICY};
+use super::identity::{ASSUME_POLICY, CUT_OFF_POLICY, EXTERNAL_ROLES_POLICY, REVOKE_SESSIONS_POLICY};
 use super::names::{Arn, PolicyName};
 use super::observed::{Observed, ObservedPolicy};
 use rolebridge_api::permissions::Unmanaged;
@@ -23,7 +23,7 @@ impl<'a> UnmanagedPolicies<'a> {
     /// What stays of what is there. The resource's own policies and those that it no longer wants are none of it.
     pub fn of(desired: &Desired, observed: &'a Observed) -> Self {
         let Some(found) = observed.identity.as_ref().map(|found| &found.identity) else { return Self::default() };
-        let ours = |name: &PolicyName| [ASSUME_POLICY, CUT_OFF_POLICY].contains(&name.as_str());
+        let ours = |name: &PolicyName| [ASSUME_POLICY, EXTERNAL_ROLES_POLICY, CUT_OFF_POLICY].contains(&name.as_str());
         let undeclared = found.inline_policies.iter().filter(|(name, _)| !desired.identity.inline_policies.contains_key(*name) && !ours(name));
         let remove = desired.unmanaged == Some(Unmanaged::Remove);
         let inline = undeclared.filter(|(name, document)| !remove || revokes_sessions(name, document)).collect();

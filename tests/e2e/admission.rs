@@ -122,6 +122,7 @@ async fn statement_18_rows_08_and_09_names_are_those_of_iam() -> Result<()> {
             &["customerManagedPolicies[0].name", "choose another name"],
         ),
         (user("permissions: {inlinePolicies: [{name: RolebridgeCutOff, document: {}}]}"), &["inlinePolicies[0].name", "choose another name"]),
+        (permissions("inlinePolicies: [{name: Rolebridge-External-Roles, document: {}}]"), &["inlinePolicies[0].name", "choose another name"]),
         (user("permissions: {inlinePolicies: [{name: AWSRevokeOlderSessions, document: {}}]}"), &["inlinePolicies[0].name", "choose another name"]),
         (
             permissions(&format!("customerManagedPolicies: [{{name: {}, document: {{}}}}]", "p".repeat(129))),
@@ -254,6 +255,7 @@ async fn guardrails_are_patterns_that_can_match_and_agree_with_the_defaults() ->
         ),
         (guarded("allowedPolicies: [ReadOnlyAccess]"), &["spec.guardrails.allowedPolicies[0]", "a pattern is the ARN of a policy"]),
         (guarded("policyDocumentSources: [Secret]"), &["spec.guardrails.policyDocumentSources[0]", "supported values", "ConfigMap"]),
+        (guarded("allowedExternalRoles: ['arn:aws:iam::*:user/x']"), &["spec.guardrails.allowedExternalRoles[0]", "should match"]),
         (guarded("allowedServices: [Lambda]"), &["spec.guardrails.allowedServices[0]", "for example lambda.amazonaws.com"]),
         (guarded("allowedIdentityProviders: [github]"), &["spec.guardrails.allowedIdentityProviders[0]", "a pattern is the ARN of a provider"]),
         (guarded("allowedTagKeys: ['a,b']"), &["spec.guardrails.allowedTagKeys[0]", "a pattern of tag keys"]),
@@ -266,7 +268,7 @@ async fn guardrails_are_patterns_that_can_match_and_agree_with_the_defaults() ->
     .await?;
     // What the documentation shows is taken.
     let taken = format!(
-        "guardrails: {{podIdentityWithoutTags: true, allowedPolicies: ['arn:aws:iam::aws:policy/*ReadOnlyAccess', '*'], allowedServices: ['*.amazonaws.com'], allowedTagKeys: ['team', 'app/*'], \
+        "guardrails: {{podIdentityWithoutTags: true, allowedPolicies: ['arn:aws:iam::aws:policy/*ReadOnlyAccess', '*'], allowedServices: ['*.amazonaws.com'], allowedExternalRoles: ['arn:aws:iam::*:role/cdk-*'], allowedTagKeys: ['team', 'app/*'], \
          allowedIdentityProviders: ['arn:aws:iam::*:oidc-provider/oidc.eks.*', 'cognito-identity.amazonaws.com/eu-central-1:*', 'cognito-identity.amazonaws.com/*:unauthenticated'], reservedNames: [], permissionsBoundaryARN: '{here}', maxSessionDuration: 2h}}, \
          defaults: {{permissionsBoundaryARN: '{here}', maxSessionDuration: 1h30m}}"
     );
@@ -668,6 +670,28 @@ async fn statement_45_immutable_fields_cannot_be_changed_set_later_or_unset() ->
 }
 
 #[tokio::test]
+async fn roles_of_others_are_arns_and_patterns_that_do_not_cover_everything() -> Result<()> {
+    let refused_entry = |entry: &str| permissions(&format!("externalRoles: ['arn:aws:iam::{entry}']"));
+    let many = (0..26).map(|n| format!("'arn:aws:iam::222222222222:role/role-{n}'")).collect::<Vec<_>>().join(", ");
+    let told: &[&str] = &["spec.permissions.externalRoles[0]", "should match"];
+    refused(&[
+        (refused_entry("222222222222:role/*"), told),
+        (refused_entry("222222222222:role/cd*"), told),
+        (refused_entry("222222222222:role/a/*"), told),
+        (refused_entry("222222222222:role//dk-*"), told),
+        (refused_entry("222222222222:role/folder/"), told),
+        (refused_entry("222222222222:role/cdk-?"), told),
+        (refused_entry("222222222222:role/${aws:username}"), told),
+        (refused_entry("*:role/cdk-deploy"), told),
+        (refused_entry("22222222222*:role/cdk-deploy"), told),
+        (refused_entry("222222222222:user/cdk-deploy"), told),
+        (permissions("externalRoles: ['arn:*:iam::222222222222:role/cdk-deploy']"), told),
+        (permissions(&format!("externalRoles: [{many}]")), &["spec.permissions.externalRoles", "at most 25 items"]),
+    ])
+    .await
+}
+
+#[tokio::test]
 async fn everything_that_is_valid_is_accepted() -> Result<()> {
     let tenant = World::shared().await?.tenant().await?;
     let long = "n".repeat(63);
@@ -754,6 +778,7 @@ async fn everything_that_is_valid_is_accepted() -> Result<()> {
                  {pipeline: {issuer: Bitbucket, organization: example, project: '{0190046e-e199-453b-a302-a21a4d649d31}', \
                  workspace: '{5f30ebd3-0312-4313-ae7f-17948aabbccd}', environment: '{64de5cd4-7626-4b3c-a134-e760a1122334}'}}]}]",
             ),
+            permissions("externalRoles: ['arn:aws:iam::222222222222:role/cdk-hnb659fds-*-222222222222-eu-central-1', 'arn:aws-cn:iam::222222222222:role/x', 'arn:aws:iam::222222222222:role/ci/*']"),
             permissions("attachedPolicies: [ReadOnlyAccess, job-function/ViewOnlyAccess, 'arn:aws:iam::222222222222:policy/own/one']"),
             permissions(
                 "inlinePolicies: [{name: a, document: {Version: '2012-10-17', Statement: [{Effect: Allow, Action: 's3:*', Resource: '*'}]}}, \
@@ -786,6 +811,8 @@ async fn kubectl_explains_the_fields() -> Result<()> {
         ("awsaccount.spec.access.assumeRole.externalID", "External ID that the role's trust policy asks for"),
         ("buser.spec.allowRolesFrom", "Which namespaces may name this user"),
         ("car.spec.trust.from", "Who may assume the role"),
+        ("car.spec.permissions.externalRoles", "Roles that Rolebridge does not manage and that the user or role may assume"),
+        ("awsaccount.spec.guardrails.allowedExternalRoles", "Which roles that Rolebridge does not manage"),
         ("car.spec.permissions.customerManagedPolicies.configMapKeyRef", "The entry of a ConfigMap in this namespace"),
     ] {
         let explained = testbed.kubectl(&["explain", field]).await?;

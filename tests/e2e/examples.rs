@@ -364,7 +364,7 @@ async fn tenants_of_the_example_get_what_the_guardrails_of_their_account_leave_t
     ];
     let aws = stage.apply_refused("multi-tenant", "team-b", &expected).await?;
     let teams_then = aws.accounts.get(TEAMS).context("no account")?;
-    for unmade in ["cdk-administrator", "console", "borrowed"] {
+    for unmade in ["rolebridge-administrator", "console", "borrowed"] {
         ensure!(role(teams_then, unmade).is_none(), "{unmade} was made");
     }
     let worker = role(teams_then, "worker").context("no worker")?.to_string();

@@ -16,6 +16,7 @@ mod crash;
 mod documents;
 mod errors;
 mod examples;
+mod external_roles;
 mod gitops;
 mod grants;
 mod guardrails;

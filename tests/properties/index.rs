@@ -33,6 +33,7 @@ pub(super) fn arb_need() -> impl Strategy<Value = Dependency> {
         arb_key().prop_map(Dependency::ConfigMap),
         select(vec!["p", "q"]).prop_map(|name| Dependency::Account(name.into())),
         select(vec!["a", "b"]).prop_map(|name| Dependency::Namespace(name.into())),
+        Just(Dependency::OperatorsRoles),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use super::{ARN_LENGTH, string};
+use super::{ARN_LENGTH, pattern, string};
 
 /// Most patterns in a list.
 const MOST: u32 = 100;
@@ -22,6 +22,23 @@ pub fn principal_patterns(_: &mut SchemaGenerator) -> Schema {
         )],
     );
     list(item, MOST)
+}
+
+/// Longest ARN of a role: a path of 512 characters, a name of 64, and what comes before.
+const ROLE_ARN_LENGTH: u32 = 640;
+
+/// Roles of others: ARNs, and patterns that write out the account and the beginning of path and name. The form is a bare pattern, as the API server spends nothing on
+/// that.
+pub fn external_roles(_: &mut SchemaGenerator) -> Schema {
+    const NAME: &str = "[A-Za-z0-9_+=,.@-]";
+    let form =
+        format!("^arn:aws(-[a-z]+)*:iam::[0-9]{{12}}:role/({NAME}{{1,3}}|{NAME}[A-Za-z0-9_+=,.@/-]{{2}}[A-Za-z0-9_+=,.@/*-]*[A-Za-z0-9_+=,.@*-])$");
+    list(pattern(20, ROLE_ARN_LENGTH, &form), 25)
+}
+
+/// Patterns of roles of others, in one account or in all.
+pub fn external_role_patterns(_: &mut SchemaGenerator) -> Schema {
+    list(pattern(1, ROLE_ARN_LENGTH, r"^arn:aws(-[a-z]+)*:iam::([0-9]{12}|\*):role/[A-Za-z0-9_+=,.@/*-]+$"), MOST)
 }
 
 /// Patterns of the names of IAM groups.

@@ -2,13 +2,9 @@
 //!
 //! What stands in every source of every entry is a bare pattern where the API server would spend too much on a rule of its own.
 
-use schemars::{Schema, SchemaGenerator, json_schema};
+use schemars::{Schema, SchemaGenerator};
 
-use super::string;
-
-fn pattern(min: u32, max: u32, pattern: &str) -> Schema {
-    json_schema!({"type": "string", "minLength": min, "maxLength": max, "pattern": pattern})
-}
+use super::{pattern, string};
 
 /// A repository on GitHub.
 pub fn github_repository(_: &mut SchemaGenerator) -> Schema {

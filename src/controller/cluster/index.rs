@@ -92,6 +92,7 @@ impl Index {
         concerned.extend(self.concerned_by(&K::provides(&key)));
         if is_new_spec {
             concerned.extend(self.behind(&of));
+            concerned.extend(self.keeping_clear_of(&of));
         }
         concerned.extend(self.selecting(&of));
         concerned.remove(&of);
@@ -114,6 +115,7 @@ impl Index {
         others.extend(self.selecting(of));
         others.extend(self.waiting_for_place_of(of));
         others.extend(self.behind(of));
+        others.extend(self.keeping_clear_of(of));
         let mut concerned: BTreeSet<Ref> = {
             let mut relations = self.relations.lock();
             let accounts = relations.accounts_of(of);
@@ -198,6 +200,12 @@ impl Index {
     /// The roles that are chained behind this one, if it is a role.
     fn behind(&self, of: &Ref) -> BTreeSet<Ref> {
         if let Ref::Role(key) = of { self.relations.lock().behind(key) } else { BTreeSet::new() }
+    }
+
+    /// Those who assume roles of others, among which the management role of this one must not be, if it is an account.
+    fn keeping_clear_of(&self, of: &Ref) -> Vec<Ref> {
+        let concerned = |_| self.relations.lock().needed_by(&Dependency::OperatorsRoles).cloned().collect();
+        Some(of).filter(|of| matches!(of, Ref::Account(_))).map(concerned).unwrap_or_default()
     }
 
     /// The resources for which the account of this one has no place beside it.

@@ -74,6 +74,11 @@ fn policies<'a>(account: &'a str, permissions: Option<&'a Permissions>, boundary
     attached.chain(declared.map(|policy| Dependency::Declared(account.to_owned(), policy.name.to_ascii_lowercase())))
 }
 
+/// The roles that are not to be among those of others which permissions let an identity assume.
+fn operators_roles(permissions: Option<&Permissions>) -> Option<Dependency> {
+    permissions.filter(|permissions| !permissions.external_roles.is_empty()).map(|_| Dependency::OperatorsRoles)
+}
+
 /// The ConfigMaps that permissions take documents from.
 fn config_maps(namespace: &str, permissions: Option<&Permissions>) -> impl Iterator<Item = Dependency> {
     config_references(permissions).into_iter().map(move |(name, _)| Dependency::ConfigMap(ObjectKey::new(namespace, name)))
@@ -144,7 +149,7 @@ impl Kind for BastionUser {
         let configs = config_maps(&namespace, self.spec.permissions.as_ref());
         let own = [Dependency::Account(self.spec.account_ref.name.clone()), Dependency::Namespace(namespace.clone())];
         let policies = policies(self.account_name(), self.spec.permissions.as_ref(), self.spec.permissions_boundary_arn.as_deref());
-        own.into_iter().chain(configs).chain(policies).collect()
+        own.into_iter().chain(configs).chain(policies).chain(operators_roles(self.spec.permissions.as_ref())).collect()
     }
 
     fn provides(key: &ObjectKey) -> Dependency {
@@ -196,7 +201,8 @@ impl Kind for CrossAccountRole {
         let configs = config_maps(&namespace, self.spec.permissions.as_ref());
         let own = [Dependency::Account(self.spec.account_ref.name.clone()), Dependency::Namespace(namespace.clone())];
         let policies = policies(self.account_name(), self.spec.permissions.as_ref(), self.spec.permissions_boundary_arn.as_deref());
-        own.into_iter().chain(trusted).chain(sources).chain(selected).chain(configs).chain(policies).collect()
+        let operators = operators_roles(self.spec.permissions.as_ref());
+        own.into_iter().chain(trusted).chain(sources).chain(selected).chain(configs).chain(policies).chain(operators).collect()
     }
 
     fn provides(key: &ObjectKey) -> Dependency {

@@ -27,6 +27,8 @@ pub enum Dependency {
     Attached(String, String),
     /// The same that the resource declares as its own: a change of it concerns those who attach one of this name.
     Declared(String, String),
+    /// The roles by which the operator works, as AWSAccounts name them, of which no role of others may be one that the resource assumes.
+    OperatorsRoles,
 }
 
 /// Who needs what, in both directions.

@@ -43,8 +43,9 @@ fn without_a_forced_boundary_nobody_has_permissions_at_home_or_in_a_hub() {
     let world = world(false, Boundary::Unread);
     let inline = json!({"inlinePolicies": [{"name": "a", "json": "{}"}]});
     let managed = json!({"customerManagedPolicies": [{"name": "a", "json": "{}"}]});
+    let external = json!({"externalRoles": ["arn:aws:iam::222222222222:role/cdk-*"]});
     for name in ["home", "utils"] {
-        for permissions in [&admin(), &inline, &managed] {
+        for permissions in [&admin(), &inline, &managed, &external] {
             let (reason, told) = check(&world, name, permissions, &[]).unwrap_err();
             assert_eq!(reason, Reason::BoundaryRequired);
             for word in ["spec.permissions: ", name, "guardrails.permissionsBoundaryARN", "leave spec.permissions out", "another account"] {

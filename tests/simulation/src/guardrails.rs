@@ -245,7 +245,8 @@ fn breaks_a_rule(rules: &Guardrails, default_duration: Option<&str>, identity: &
         };
         let are_in_place = sources.all(|source| rules.policy_document_sources.as_ref().is_none_or(|allowed| allowed.contains(&place(source))));
         let is_limit = |name: &str| forced.is_some_and(|forced| forced.rsplit('/').next().is_some_and(|last| last.eq_ignore_ascii_case(name)));
-        may_attach && are_in_place && !permissions.customer_managed_policies.iter().any(|policy| is_limit(&policy.name))
+        let may_assume = permissions.external_roles.iter().all(|role| is_among(Some(&rules.allowed_external_roles), role));
+        may_attach && may_assume && are_in_place && !permissions.customer_managed_policies.iter().any(|policy| is_limit(&policy.name))
     });
     !(is_below && has_good_name && has_good_tags && has_good_boundary && is_short && has_good_policies)
 }

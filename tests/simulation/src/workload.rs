@@ -230,7 +230,7 @@ impl Draw {
             1 if rules == Rules::Drawn => json!({"from": "Selector", "selector": {"matchLabels": {"tier": "a"}}}),
             _ => json!({"from": "All"}),
         };
-        let mut guardrails = json!({"accountRootTrust": true, "allowedPrincipals": ["arn:aws:iam::333333333333:*"], "allowedGroups": ["*"]});
+        let mut guardrails = json!({"accountRootTrust": true, "allowedPrincipals": ["arn:aws:iam::333333333333:*"], "allowedGroups": ["*"], "allowedExternalRoles": ["arn:aws:iam::333333333333:role/*"]});
         if rules == Rules::Drawn {
             for _ in 0..self.0.below(4) {
                 let (rule, value) = self.rule(id);
@@ -250,7 +250,7 @@ impl Draw {
 
     /// A rule of an account: some of what the workload declares keeps to it.
     fn rule(&mut self, id: &str) -> (&'static str, Value) {
-        match self.0.below(18) {
+        match self.0.below(19) {
             0 => ("requiredPathPrefix", json!(self.0.of(&["/", "/", "/teams/"]))),
             1..=2 => ("permissionsBoundaryARN", json!(self.limit(id))),
             3 => (
@@ -268,6 +268,7 @@ impl Draw {
             13 => ("reservedNames", self.0.of(&[json!(["r1"]), json!(["U0"]), json!(["*2"]), json!([])])),
             14 => ("maxSessionDuration", json!(self.0.of(&["1h", "2h"]))),
             15 => ("requireMFA", json!(true)),
+            16 => ("allowedExternalRoles", self.0.of(&[json!([]), json!(["arn:aws:iam::333333333333:role/ci-*"])])),
             _ => {
                 let quotas = [("users", self.0.below(3)), ("roles", self.0.below(3)), ("policies", self.0.below(3))];
                 ("quotas", quotas.into_iter().filter(|_| self.0.one_in(2)).map(|(what, most)| (what.to_owned(), json!(most))).collect())
@@ -430,6 +431,10 @@ impl Draw {
         if namespace == "data" && self.0.one_in(5) {
             let by_reference = json!({"name": "configured", "configMapKeyRef": {"name": "policies", "key": "one.json"}});
             permissions["inlinePolicies"] = json!([by_reference]);
+        }
+        if self.0.one_in(4) {
+            let (pattern, role) = ("arn:aws:iam::333333333333:role/ci-*", "arn:aws:iam::333333333333:role/vendor/reader");
+            permissions["externalRoles"] = self.0.of(&[json!([pattern]), json!([role]), json!([role, pattern])]);
         }
         if self.0.one_in(4) {
             permissions["unmanaged"] = json!("Report");

@@ -7,7 +7,7 @@ use rolebridge::api::permissions::{Permissions, Unmanaged};
 use serde_json::{Value, json};
 
 use super::{Settled, is_ready, ready};
-use crate::aws_state::{in_force, items, text};
+use crate::aws_state::{in_force, items, statements, text};
 use crate::guardrails::{hours, policy_arn};
 use crate::resources::Key;
 use crate::run::INSTALLATION;
@@ -94,10 +94,15 @@ impl Settled<'_> {
         if inline.contains_key("RolebridgeCutOff") {
             found.push(format!("{key} is Ready and cut off"));
         }
+        let permissions = wanted.permissions.cloned().unwrap_or_default();
+        let assumes = inline.get("rolebridge-external-roles").map(of_others).unwrap_or_default();
+        let declared: BTreeSet<&str> = permissions.external_roles.iter().map(String::as_str).collect();
+        if assumes != declared {
+            found.push(format!("{key} is Ready and assumes {assumes:?} of others, not {declared:?}"));
+        }
         if !wanted.looks {
             return found;
         }
-        let permissions = wanted.permissions.cloned().unwrap_or_default();
         let keeps_others = permissions.unmanaged == Unmanaged::Report;
         let id = self.resources().account_id(account).unwrap_or_default();
         let managed = permissions.attached_policies.iter().map(|name| policy_arn(name));
@@ -134,6 +139,12 @@ struct Wanted<'s> {
     permissions: Option<&'s Permissions>,
     /// Whether its policies are looked at.
     looks: bool,
+}
+
+/// The roles of others that a policy lets somebody assume, as long as they are nobody's here.
+fn of_others(policy: &Value) -> BTreeSet<&str> {
+    let are_others = |statement: &&Value| statement["Condition"] == json!({"Null": {"iam:ResourceTag/rolebridge.io/owner": "true"}});
+    statements(policy).into_iter().filter(are_others).flat_map(|statement| items(&statement["Resource"])).collect()
 }
 
 fn differs(key: &str, what: &str, found: &Value, wanted: &Value) -> Option<String> {
