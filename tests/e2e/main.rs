@@ -31,6 +31,7 @@ mod namespace;
 mod order;
 mod ownership;
 mod permissions;
+mod permissions_reference;
 mod recipe;
 mod restart;
 mod secrets;
