@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
@@ -446,32 +446,25 @@ pub struct MFA {
     pub max_age: Option<String>,
 }
 
-/// The values of a condition, of which one must match: texts, numbers and booleans, as IAM takes them, and whatever else a manifest may have in their place.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ConditionValues(Vec<Value>);
+/// The values of a condition, of which one must match, as they are written: one or a list, of texts, numbers and booleans, as IAM takes them, and of whatever
+/// else a manifest may have in their place.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(transparent)]
+pub struct ConditionValues(Value);
 
 impl ConditionValues {
     /// The values.
     pub fn all(&self) -> &[Value] {
-        &self.0
-    }
-}
-
-impl<'de> Deserialize<'de> for ConditionValues {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(match Value::deserialize(deserializer)? {
+        match &self.0 {
             Value::Array(values) => values,
-            value => vec![value],
-        }))
+            value => std::slice::from_ref(value),
+        }
     }
 }
 
-impl Serialize for ConditionValues {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0.as_slice() {
-            [value] => value.serialize(serializer),
-            values => values.serialize(serializer),
-        }
+impl Default for ConditionValues {
+    fn default() -> Self {
+        Self(Value::Array(vec![]))
     }
 }
 
