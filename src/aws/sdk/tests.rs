@@ -526,6 +526,19 @@ async fn a_sweep_shows_whom_a_role_lets_in_whatever_its_path_and_compares_only_w
     assert_eq!(["PLAIN", "COLON", "STAR", "LINKED"].map(compared), [true, false, false, false]);
 }
 
+/// One document that cannot be read does not hide the user or role that it is on.
+#[tokio::test]
+async fn documents_that_cannot_be_read_are_there_all_the_same() {
+    let server = Server::start(|request| {
+        let Reply::Answer(status, text) = iam(request) else { panic!("{request:?}") };
+        Reply::Answer(status, text.replace(&encode(TRUST), "%7Bdamaged%").replace(&encode(READ), "no%20JSON"))
+    });
+    let observed = observe(&server, &role(), &[policy_arn()]).await.unwrap();
+    let documents: Vec<&Document> = observed.documents().collect();
+    assert_eq!(documents.len(), 4, "two inline policies, the trust policy, and a managed one: {documents:?}");
+    assert!(documents.iter().all(|document| !document.is_understood()), "{documents:?}");
+}
+
 #[tokio::test]
 async fn an_account_tells_its_quotas_and_its_alias_if_it_has_one() {
     let server = Server::start(|request| match request.action.as_str() {
