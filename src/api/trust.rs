@@ -430,7 +430,8 @@ pub struct Require {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::time")]
     pub not_after: Option<String>,
-    /// Any other conditions, as in a policy: operator, key and value, or values of which one must match.
+    /// Any other conditions, as in a policy: operator, key and value, or values of which one must match. Values are texts, in quotes: YAML makes 10 of 012, and
+    /// true of yes. Only numbers of Numeric operators, and booleans of Bool and Null, may stand without.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::free_conditions")]
     pub conditions: BTreeMap<String, BTreeMap<String, ConditionValues>>,
