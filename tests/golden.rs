@@ -12,7 +12,7 @@
 //!   `made` is one of which no status ever told.
 //! - `unproven`: CrossAccountRoles of which only the status tells that they are in AWS.
 //! - `of`: the resource that is planned for, as `Kind/name` or `Kind/namespace/name`; `removal` (`CutOff` or `Delete`): its removal instead.
-//! - `observed`: what AWS has: `user` or `role`, and `policies`. `owner` stands for the owner tags: `ours` (default), `ours-before` (of a resource
+//! - `observed`: what AWS has: `user` or `role`, and `policies`. A document that is written as a text is what IAM gives. `owner` stands for the owner tags: `ours` (default), `ours-before` (of a resource
 //!   of the same name with another UID), `another-resource`, `another-installation` or `nobody`.
 //! - `written`: the trust policy that was written a moment ago, which IAM may not show yet.
 //! - `doubt`: for so many seconds more it proves nothing that the user or role of the resource, or what it has, is not shown.
@@ -344,7 +344,7 @@ fn observed<K: Subject>(found: &Found, subject: &K, owner: &Owner) -> Observed {
         let role = i.trust.as_ref().map(|trust| RoleSettings {
             description: i.description.clone().unwrap_or_default(),
             max_session_duration: i.max_session_duration.unwrap_or(DEFAULT_SESSION_SECONDS),
-            trust_policy: document(trust),
+            trust_policy: there(trust),
         });
         assert_eq!(role.is_some(), found.role.is_some(), "a role, and only a role, has a trust policy");
         let unique = i.id.clone().unwrap_or_else(|| unique_id(prefix, name.as_str()));
@@ -355,7 +355,7 @@ fn observed<K: Subject>(found: &Found, subject: &K, owner: &Owner) -> Observed {
                 path: i.path.as_ref().map_or(path, |p| p.parse().expect("a path")),
                 tags: i.tags.clone().into_iter().chain(owner_tags(i.owner, owner)).collect(),
                 permissions_boundary: i.boundary.as_ref().map(|arn| arn.parse().expect("an ARN")),
-                inline_policies: i.inline.iter().map(|(name, d)| (name.parse().expect("a policy name"), permissions(d))).collect(),
+                inline_policies: i.inline.iter().map(|(name, d)| (name.parse().expect("a policy name"), there(d))).collect(),
                 attached_policies: i.attached.iter().map(|arn| arn.parse().expect("an ARN")).collect(),
                 groups: role.is_none().then(|| i.groups.iter().map(|group| group.parse().expect("a group name")).collect()),
                 role,
@@ -369,7 +369,7 @@ fn observed<K: Subject>(found: &Found, subject: &K, owner: &Owner) -> Observed {
         let policy = ManagedPolicy {
             path: entity.path.parse().expect("a path"),
             description: p.description.clone(),
-            document: permissions(&p.document),
+            document: there(&p.document),
             tags: p.tags.clone().into_iter().chain(owner_tags(p.owner, owner)).collect(),
             arn: arn.clone(),
             name: name.clone(),
@@ -407,6 +407,11 @@ fn write_out_sizes(manifest: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(write_out_sizes),
         _ => {}
     }
+}
+
+/// A document that AWS has: as IAM gives it where it is written as a text.
+fn there(value: &Value) -> Document {
+    value.as_str().map_or_else(|| permissions(value), Document::read)
 }
 
 /// A policy, which may be written as `assume: 0-33, 35` or `characters: 6145`.

@@ -279,7 +279,7 @@ pub struct ShadowGrantStatus {
     /// Name of the role in IAM.
     #[schemars(length(max = 64))]
     pub role_name: String,
-    /// The principal that its trust policy names.
+    /// The principal that its trust policy names, or that nobody can tell whom it lets in.
     #[schemars(length(max = 2048))]
     pub principal: String,
 }
@@ -316,7 +316,8 @@ pub struct AWSAccountStatus {
     /// How many of them there are.
     #[serde(default)]
     pub orphans_total: i64,
-    /// Roles that let in a BastionUser, or the whole account of one, and that no CrossAccountRole stands for; the first 100.
+    /// Roles that let in a BastionUser, or the whole account of one, or of which nobody can tell whom they let in, and that no CrossAccountRole stands for; the
+    /// first 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub shadow_grants: Vec<ShadowGrantStatus>,

@@ -244,7 +244,7 @@ impl Reason {
             Self::ConfigMapNotFound => entry(
                 Waiting,
                 "A ConfigMap, or the key in it, does not exist. What is in AWS stays as it is.",
-                "Create the ConfigMap with that key in the namespace of the user or role.",
+                "Create the ConfigMap with that key in the namespace of the user or role, or name a key that it has.",
             ),
             Self::SecretNotUsable => entry(
                 Stalled,
@@ -254,7 +254,7 @@ impl Reason {
             Self::InvalidDocument => entry(
                 Stalled,
                 "A policy document is not valid. What is in AWS stays as it is.",
-                "Correct the document at the place that the message names.",
+                "Correct the document at the place that the message names, or save its file as UTF-8.",
             ),
             Self::InvalidSpec => entry(Stalled, "The spec has a value that cannot be used.", "Correct the field that the message names."),
             Self::Conflict => entry(

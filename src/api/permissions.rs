@@ -62,7 +62,7 @@ pub struct CustomerManagedPolicy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::description")]
     pub description: Option<String>,
-    /// The policy document as YAML. Put account IDs in quotes.
+    /// The policy document as YAML. Put account IDs in quotes, and all that is text to IAM: YAML makes 10 of 012, and true of yes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::document")]
     pub document: Option<DocumentText>,
@@ -70,7 +70,7 @@ pub struct CustomerManagedPolicy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 20480))]
     pub json: Option<String>,
-    /// The entry of a ConfigMap in this namespace that holds the policy document as JSON text. A change to the ConfigMap is followed.
+    /// The entry of a ConfigMap in this namespace that holds the policy document as JSON text, in UTF-8. A change to the ConfigMap is followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map_key_ref: Option<ConfigMapKeyReference>,
 }
@@ -83,7 +83,7 @@ pub struct InlinePolicy {
     /// Name of the policy, unique on the user or role.
     #[schemars(schema_with = "schema::policy_name")]
     pub name: String,
-    /// The policy document as YAML. Put account IDs in quotes.
+    /// The policy document as YAML. Put account IDs in quotes, and all that is text to IAM: YAML makes 10 of 012, and true of yes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::document")]
     pub document: Option<DocumentText>,
@@ -91,7 +91,7 @@ pub struct InlinePolicy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 20480))]
     pub json: Option<String>,
-    /// The entry of a ConfigMap in this namespace that holds the policy document as JSON text. A change to the ConfigMap is followed.
+    /// The entry of a ConfigMap in this namespace that holds the policy document as JSON text, in UTF-8. A change to the ConfigMap is followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map_key_ref: Option<ConfigMapKeyReference>,
 }

@@ -244,7 +244,8 @@ pub fn required_tags(_: &mut SchemaGenerator) -> Schema {
 
 /// Conditions of the policy language: operator, key, and a value or several.
 pub fn free_conditions(_: &mut SchemaGenerator) -> Schema {
-    // IAM takes numbers and booleans without quotes, and people write them so.
+    // IAM takes numbers and booleans without quotes, and people write them so. A value that may be of several types, or a list of such, has none in a schema, and
+    // no rule either: which of them may have been a text is told in the status.
     let value = json!({"x-kubernetes-preserve-unknown-fields": true, "maxProperties": 0, "maxItems": 0, "maxLength": 1024});
     let values = json!({"x-kubernetes-preserve-unknown-fields": true, "maxProperties": 0, "maxItems": 64, "maxLength": 1024, "items": value});
     json_schema!({

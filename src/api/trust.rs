@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
@@ -430,7 +430,8 @@ pub struct Require {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::time")]
     pub not_after: Option<String>,
-    /// Any other conditions, as in a policy: operator, key and value, or values of which one must match.
+    /// Any other conditions, as in a policy: operator, key and value, or values of which one must match. Values are texts, in quotes: YAML makes 10 of 012, and
+    /// true of yes. Only numbers of Numeric operators, and booleans of Bool and Null, may stand without.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::free_conditions")]
     pub conditions: BTreeMap<String, BTreeMap<String, ConditionValues>>,
@@ -446,32 +447,25 @@ pub struct MFA {
     pub max_age: Option<String>,
 }
 
-/// The values of a condition, of which one must match: texts, numbers and booleans, as IAM takes them, and whatever else a manifest may have in their place.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ConditionValues(Vec<Value>);
+/// The values of a condition, of which one must match, as they are written: one or a list, of texts, numbers and booleans, as IAM takes them, and of whatever
+/// else a manifest may have in their place.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(transparent)]
+pub struct ConditionValues(Value);
 
 impl ConditionValues {
     /// The values.
     pub fn all(&self) -> &[Value] {
-        &self.0
-    }
-}
-
-impl<'de> Deserialize<'de> for ConditionValues {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(match Value::deserialize(deserializer)? {
+        match &self.0 {
             Value::Array(values) => values,
-            value => vec![value],
-        }))
+            value => std::slice::from_ref(value),
+        }
     }
 }
 
-impl Serialize for ConditionValues {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0.as_slice() {
-            [value] => value.serialize(serializer),
-            values => values.serialize(serializer),
-        }
+impl Default for ConditionValues {
+    fn default() -> Self {
+        Self(Value::Array(vec![]))
     }
 }
 

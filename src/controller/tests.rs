@@ -12,3 +12,4 @@ mod remembered;
 mod removal;
 mod revocation;
 mod trust;
+mod unreadable;

@@ -73,7 +73,7 @@ pub struct Roles {
 
 /// What is wrong with a policy as a boundary, as in `allows iam:CreateUser`; None where it keeps whoever is under it from IAM and from the operator's roles.
 pub fn weakness(document: &Document, roles: &Roles) -> Option<String> {
-    if document.statements().is_empty() {
+    if !document.is_understood() {
         return Some("cannot be read as a policy".into());
     }
     let escalating = ESCALATING.iter().filter(|action| allows(document, action)).map(|action| (*action).to_owned());

@@ -16,7 +16,7 @@
 //! * `"Principal": "*"` is `{"AWS": "*"}`, as the user guide has it ("all principals"). The two are known to differ for callers without an AWS
 //!   identity; those need `sts:AssumeRoleWithWebIdentity` or `WithSAML` in `Action`, which is compared.
 //! * An absent `Version` is `2008-10-17`. `Version`, `Sid` and `Id` count.
-//! * All else, unknown elements and values out of place, counts as it is written.
+//! * All else, unknown elements and values out of place, counts as it is written; so does what is no document at all.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -61,12 +61,17 @@ impl Canonical {
     pub fn of(document: &Document) -> Self {
         let mut statements = Vec::new();
         let mut elements = BTreeMap::from([("Version".to_owned(), Element::Text(VERSION_2008.to_owned()))]);
-        for (name, value) in document.as_value().as_object().into_iter().flatten() {
-            if name == "Statement" {
-                statements.extend(items(value).iter().map(statement));
-            } else {
-                elements.insert(name.clone(), text(value));
+        match document.as_value() {
+            Value::Object(object) => {
+                for (name, value) in object {
+                    if name == "Statement" {
+                        statements.extend(items(value).iter().map(statement));
+                    } else {
+                        elements.insert(name.clone(), text(value));
+                    }
+                }
             }
+            none => statements.push(statement(none)),
         }
         statements.sort_unstable();
         Self { statements, elements }

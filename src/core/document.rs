@@ -4,8 +4,13 @@
 //! what it was made from: the order of statements, their Sids, the Version, one value as a scalar or as a list. Whether IAM would *accept* it is
 //! another question, answered by [`Document::lint`], since what is read from an account is to be modelled whatever it says. Whether two documents
 //! *mean* the same is answered by [`crate::canonical`]; `==` compares what is written.
+//!
+//! What an account has is also kept where it is no such JSON ([`Document::read`]). Of that, and of what has a shape that nobody knows,
+//! [`Document::is_understood`] says that it may mean anything: who asks what a document allows asks that first.
 
+mod conditions;
 mod message;
+mod mistakes;
 mod parse;
 mod shared;
 mod statement;
@@ -19,12 +24,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::encoding::decode_document;
+
 pub use message::Message;
 pub use rolebridge_api::document::MAX_TEXT_BYTES;
 pub use shared::SharedDocuments;
 pub use statement::{ConditionRef, Effect, Statement, StatementRef};
 pub(crate) use statement::{condition_text, items};
-pub(crate) use structure::condition_value_problem;
 pub use wildcard::{wildcard_covers, wildcard_match, wildcard_match_ignore_case, wildcards_meet};
 
 /// The policy language's current version, the only one in which `${...}` is a variable.
@@ -47,7 +53,7 @@ const ASSUME_ROLE_ACTIONS: [&str; 4] = ["sts:AssumeRole", "sts:AssumeRoleWithSAM
 /// A policy document: a JSON object of IAM's policy language.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Document {
-    /// Always an object. It is never changed, so that copies share it.
+    /// An object, or the text of what an account has and is none. It is never changed, so that copies share it.
     value: Arc<Value>,
 }
 
@@ -139,6 +145,20 @@ impl Document {
         parse::from_text(text).map(|value| Self { value: value.into() }).map_err(Problems::into_list)
     }
 
+    /// Reads what an account has, percent-encoded as IAM gives it, whatever it is. What is no document is kept as text, which means anything: so it is there,
+    /// has a size, and differs from all that is wanted.
+    #[must_use]
+    pub fn read(encoded: &str) -> Self {
+        let text = decode_document(encoded).unwrap_or_else(|_| encoded.to_owned());
+        Self::parse(&text).unwrap_or_else(|_| Self::unreadable(&text))
+    }
+
+    /// What an account has in the place of a document, and is none. Of a text that is longer than any document only the beginning is kept.
+    #[must_use]
+    pub fn unreadable(text: &str) -> Self {
+        Self { value: Value::from(&text[..text.floor_char_boundary(MAX_TEXT_BYTES)]).into() }
+    }
+
     /// Reads the text of a document that is structured in a manifest: the API server has made it of the YAML or JSON that was written.
     ///
     /// # Errors
@@ -177,6 +197,12 @@ impl Document {
         structure::lint(&self.value, kind).into_list()
     }
 
+    /// What YAML may have changed of this document, which was written as YAML: numbers and booleans where IAM compares texts. At most [`MAX_PROBLEMS`].
+    #[must_use]
+    pub fn changed_by_yaml(&self) -> Vec<DocumentProblem> {
+        structure::changed_by_yaml(&self.value).into_list()
+    }
+
     /// What IAM accepts but rarely means what was intended: `${...}` outside version 2012-10-17, a denial without MFA that long-term keys pass.
     #[must_use]
     pub fn warnings(&self) -> Vec<DocumentProblem> {
@@ -192,13 +218,27 @@ impl Document {
     }
 
     /// The size that counts against IAM's quotas, in characters of [`Document::to_json`]. IAM leaves white space out of the sizes of inline and
-    /// managed policies; compact text has none outside of strings, and white space within strings is counted here, on the safe side.
+    /// managed policies; compact text has none outside of strings, and white space within strings is counted here, on the safe side. Of what is no
+    /// document it is the size of what IAM shows: nobody knows of more, and what does not fit beside it IAM refuses.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.to_json().chars().count()
+        self.value.as_str().map_or_else(|| self.to_json().chars().count(), |text| text.chars().count())
     }
 
-    /// The document as JSON; always an object.
+    /// The room that it surely leaves to a document that takes its place: none is known of what is no document.
+    #[must_use]
+    pub fn surely_takes(&self) -> usize {
+        if self.value.is_object() { self.size() } else { 0 }
+    }
+
+    /// Whether all that it says has a shape to which the policy language gives a meaning. Of another one nobody knows what it allows, and whom: it counts as
+    /// everything.
+    #[must_use]
+    pub fn is_understood(&self) -> bool {
+        structure::is_understood(&self.value)
+    }
+
+    /// The document as JSON: an object, or the text of what is none.
     #[must_use]
     pub fn as_value(&self) -> &Value {
         &self.value
@@ -214,12 +254,6 @@ impl Document {
     #[must_use]
     pub fn statements(&self) -> Vec<StatementRef<'_>> {
         self.raw_statements().iter().filter_map(Value::as_object).map(StatementRef::new).collect()
-    }
-
-    /// Stands for a document that is there and cannot be read as one: it allows nothing that we know of and is the same as none that is wanted.
-    #[must_use]
-    pub fn unreadable() -> Self {
-        Self::new(vec![])
     }
 
     /// Every string of kind `AWS` that the `Principal` of an `Allow` statement names, in order; `*` for everyone.
@@ -239,19 +273,16 @@ impl Document {
         self.allowing().filter(|statement| ASSUME_ROLE_ACTIONS.iter().any(|action| statement.covers_action(action)))
     }
 
-    /// Whether it may limit what other policies allow: a statement denies, or has an effect that cannot be told.
+    /// Whether it may limit what other policies allow: a statement denies, or what it says cannot be told.
     #[must_use]
     pub fn may_deny(&self) -> bool {
-        self.statements().into_iter().any(|statement| statement.effect() != Some(Effect::Allow))
+        !self.is_understood() || self.statements().into_iter().any(|statement| statement.effect() != Some(Effect::Allow))
     }
 
     /// Whether there are statements and every one of them denies, as in the policy that AWS puts on a role to revoke older sessions.
     #[must_use]
     pub fn all_statements_deny(&self) -> bool {
-        let statements = self.statements();
-        !statements.is_empty()
-            && statements.len() == self.raw_statements().len()
-            && statements.iter().all(|statement| statement.effect() == Some(Effect::Deny))
+        self.is_understood() && self.statements().iter().all(|statement| statement.effect() == Some(Effect::Deny))
     }
 
     /// What stands in `Statement`; one statement need not be a list.

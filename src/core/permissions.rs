@@ -20,12 +20,16 @@ use rolebridge_api::common::ConfigMapKeyReference;
 use rolebridge_api::guardrails::PolicyDocumentSource;
 use rolebridge_api::permissions::{CustomerManagedPolicy, DocumentSource, InlinePolicy, Permissions};
 
-/// The texts that a resource takes from ConfigMaps; None where the ConfigMap or the key does not exist.
+/// What a resource takes from ConfigMaps, by the name of the ConfigMap and the key; None where the ConfigMap does not exist.
 pub type ConfigTexts = BTreeMap<(String, String), Option<ConfigText>>;
 
-/// An entry of a ConfigMap.
+/// What a ConfigMap has under a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigText {
+    /// Nothing: it has no such key.
+    Absent,
+    /// Bytes, in `binaryData`: where kubectl and kustomize put a file that is not UTF-8, without a word. They are not kept.
+    Binary,
     /// A text that may be a document.
     Text(Arc<str>),
     /// The length in bytes of one that is too long to be read as a document. It is not kept: a ConfigMap may hold a megabyte, and anybody who may write
@@ -33,17 +37,15 @@ pub enum ConfigText {
     TooLarge(usize),
 }
 
-impl From<String> for ConfigText {
-    fn from(text: String) -> Self {
-        if text.len() > MAX_TEXT_BYTES { Self::TooLarge(text.len()) } else { Self::Text(text.into()) }
-    }
-}
-
 impl ConfigText {
-    fn parse(&self) -> Result<Document, Vec<DocumentProblem>> {
-        match self {
-            Self::Text(text) => Document::parse(text),
-            Self::TooLarge(bytes) => Err(vec![DocumentProblem::too_large(*bytes)]),
+    /// What is under a key of which the ConfigMap has this in `data`, and something or nothing in `binaryData`.
+    #[must_use]
+    pub fn of(text: Option<String>, is_binary: bool) -> Self {
+        match text {
+            Some(text) if text.len() > MAX_TEXT_BYTES => Self::TooLarge(text.len()),
+            Some(text) => Self::Text(text.into()),
+            None if is_binary => Self::Binary,
+            None => Self::Absent,
         }
     }
 }
@@ -153,23 +155,45 @@ pub fn is_stated(permissions: Option<&Permissions>, action: &Action) -> bool {
 }
 
 /// Why there is no document where it is written.
-enum Unread<'a> {
-    /// There is no such ConfigMap, or no such entry in it.
-    Missing(&'a ConfigMapKeyReference),
+enum Unread {
+    /// There is no text: why, and what to do.
+    Missing(Reason, String),
     /// It is none.
     Invalid(Vec<DocumentProblem>),
 }
 
-fn read<'a>(source: DocumentSource<'a>, texts: &ConfigTexts) -> Result<Document, Unread<'a>> {
+fn read(source: DocumentSource<'_>, texts: &ConfigTexts) -> Result<Document, Unread> {
     let read = match source {
         DocumentSource::Document(value) => value.text().map_or_else(|bytes| Err(vec![DocumentProblem::too_large(bytes)]), Document::from_structure),
         DocumentSource::Json(text) => Document::parse(text),
         DocumentSource::ConfigMap(reference) => match texts.get(&(reference.name.clone(), reference.key.clone())) {
-            Some(Some(text)) => text.parse(),
-            Some(None) | None => return Err(Unread::Missing(reference)),
+            Some(Some(ConfigText::Text(text))) => Document::parse(text),
+            Some(Some(ConfigText::TooLarge(bytes))) => Err(vec![DocumentProblem::too_large(*bytes)]),
+            Some(Some(ConfigText::Absent)) => return Err(absent(reference)),
+            Some(Some(ConfigText::Binary)) => return Err(binary(reference)),
+            Some(None) | None => return Err(no_config_map(reference)),
         },
     };
     read.map_err(Unread::Invalid)
+}
+
+fn no_config_map(ConfigMapKeyReference { name, key }: &ConfigMapKeyReference) -> Unread {
+    Unread::Missing(Reason::ConfigMapNotFound, format!("there is no ConfigMap {name} with the key {key} in this namespace; create it"))
+}
+
+/// Which keys it has instead is not told: who may read the resource may not be able to read the ConfigMap.
+fn absent(ConfigMapKeyReference { name, key }: &ConfigMapKeyReference) -> Unread {
+    let message =
+        format!("ConfigMap {name} is there and has no key {key}; name one that it has, which kubectl describe configmap {name} lists, or add it");
+    Unread::Missing(Reason::ConfigMapNotFound, message)
+}
+
+fn binary(ConfigMapKeyReference { name, key }: &ConfigMapKeyReference) -> Unread {
+    let message = format!(
+        "ConfigMap {name} has the key {key} in binaryData, where kubectl and kustomize put a file that is not UTF-8; save the file as UTF-8 and make the \
+         ConfigMap again"
+    );
+    Unread::Missing(Reason::InvalidDocument, message)
 }
 
 fn document(
@@ -197,7 +221,10 @@ fn document(
     };
     let found = match read(source, texts) {
         Ok(document) => {
-            let wrong = document.lint(DocumentKind::Permissions);
+            let mut wrong = document.lint(DocumentKind::Permissions);
+            if matches!(source, DocumentSource::Document(_)) {
+                wrong.extend(document.changed_by_yaml());
+            }
             match (wrong.is_empty(), misleading(&document)) {
                 (true, None) => return Some(document),
                 (true, Some(message)) => {
@@ -208,10 +235,8 @@ fn document(
             }
         }
         Err(Unread::Invalid(wrong)) => wrong,
-        Err(Unread::Missing(ConfigMapKeyReference { name, key })) => {
-            let message =
-                format!("{field}: there is no ConfigMap {name} with the key {key} in this namespace; create it. What is in AWS stays as it is.");
-            problems.push(Problem::new(Reason::ConfigMapNotFound, message));
+        Err(Unread::Missing(reason, message)) => {
+            problems.push(Problem::new(reason, format!("{field}: {message}. What is in AWS stays as it is.")));
             return None;
         }
     };
@@ -243,7 +268,7 @@ fn misleading(document: &Document) -> Option<&'static str> {
     }
     // IAM takes no older one in a customer-managed policy, and there a variable in an inline policy would stand for itself (IAM user guide, "Version").
     let is_current = document.version() == Some(VERSION_2012);
-    (!is_current).then_some(": Version: write \"2012-10-17\": to any other, and to none, `${...}` is plain text, and managed policies cannot have it")
+    (!is_current).then_some(": Version: write \"2012-10-17\". Older documents, and those without one, take `${...}` for plain text, and managed policies cannot have them")
 }
 
 #[cfg(test)]

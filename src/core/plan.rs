@@ -203,7 +203,7 @@ fn check_trust(desired: &Desired, observed: &Observed, wanted: &Wanted) -> Optio
     let to_be = &wanted.identity.role.as_ref()?.trust_policy;
     let there = observed.identity.as_ref().and_then(|found| found.identity.role.as_ref());
     let (size, quota) = (to_be.size(), desired.quotas.trust_policy_size);
-    (size > quota && there.is_none_or(|there| size > there.trust_policy.size())).then(|| {
+    (size > quota && there.is_none_or(|there| size > there.trust_policy.surely_takes())).then(|| {
         let root = if desired.names_principals_of_accounts() { ", or have an entry trust a whole account (principal: AccountRoot)" } else { "" };
         let fix = format!("{}name fewer sources{root}", more_trust_room(quota));
         Problem::new(
@@ -380,19 +380,20 @@ fn cut_off(identity: &Identity, quotas: &Quotas, actions: &mut Vec<Action>) {
 /// allow, and those that deny something last. They go with the user anyway.
 fn displaced<'a>(identity: &'a Identity, deny: &PolicyName, quotas: &Quotas) -> Vec<&'a PolicyName> {
     let replaced = identity.inline_policies.get(deny).map_or(0, Document::size);
-    let taken = Limits::taken_by(identity).inline_policies_size.saturating_sub(replaced) + deny_all_policy().size();
-    let mut lacking = taken.saturating_sub(quotas.inline_policies_size(&identity.name));
+    let quota = quotas.inline_policies_size(&identity.name);
+    let taken = Limits::taken_by(identity).inline_policies_size.saturating_sub(replaced);
+    let lacking = (taken + deny_all_policy().size()).saturating_sub(quota);
     let mut others: Vec<_> = identity.inline_policies.iter().filter(|(name, _)| *name != deny).collect();
+    // What nobody can read may take all that the others leave. It makes no room for that: it may deny something, and IAM may have shown all of it.
+    let at_worst = if others.iter().any(|(_, document)| document.surely_takes() < document.size()) { deny_all_policy().size() } else { 0 };
     others.sort_by_key(|(name, document)| (name.as_str() != ASSUME_POLICY, document.may_deny()));
-    let mut displaced = vec![];
-    for (name, document) in others {
-        if lacking == 0 {
-            break;
-        }
-        lacking = lacking.saturating_sub(document.size());
-        displaced.push(name);
-    }
-    displaced
+    let mut made = 0;
+    let is_due = |(_, document): &(&PolicyName, &Document)| {
+        let is_due = made < if document.may_deny() { lacking } else { lacking.max(at_worst) };
+        made += if is_due { document.size() } else { 0 };
+        is_due
+    };
+    others.into_iter().filter(is_due).map(|(name, _)| name).collect()
 }
 
 fn delete_identity(identity: &Identity, dependents: &Dependents, emptied: Vec<Action>, actions: &mut Vec<Action>) {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::assume::{SessionRights, TagRight};
 use super::callers::{Caller, needs_presence, never_met};
-use super::document::{Document, DocumentKind, condition_text, condition_value_problem};
+use super::document::{Document, DocumentKind, VERSION_2012, condition_text};
 use super::outcome::Problem;
 use super::trust::{Conditions, Principal, TrustRule, is_of_session_tags, trust_policy};
 use rolebridge_api::Reason;
@@ -94,6 +94,7 @@ pub fn conditions(field: &str, require: &Require, callers: &[Caller]) -> Result<
     if require.not_before.as_ref().zip(require.not_after.as_ref()).is_some_and(|(from, to)| from >= to) {
         wrong(".notAfter comes before notBefore, so that nobody could ever assume the role".into());
     }
+    unwritable(&made).into_iter().for_each(|problem| wrong(format!(": {problem}")));
     for (operator, keys) in &require.conditions {
         for (key, values) in keys {
             if made.has(operator, key) {
@@ -101,17 +102,24 @@ pub fn conditions(field: &str, require: &Require, callers: &[Caller]) -> Result<
             } else if values.all().is_empty() {
                 wrong(format!(".conditions: {operator} of {key} has no value; nothing would ever meet it"));
             } else {
-                let value_problems = values.all().iter().filter_map(|value| condition_value_problem(operator, value));
-                value_problems.for_each(|problem| wrong(format!(".conditions.{operator}.{key}: {problem}")));
                 made = made.with(operator, key, values.all().iter().filter_map(condition_text));
             }
         }
     }
-    problems.extend(unwritable(&made).into_iter().map(|message| Problem::new(Reason::InvalidSpec, format!("{field}: {message}"))));
+    free_problems(&require.conditions).into_iter().for_each(|problem| wrong(format!(".conditions{problem}")));
     if problems.is_empty() { Ok(made) } else { Err(problems) }
 }
 
-/// What IAM would refuse of a trust policy with these conditions: operators that it does not know, characters that it does not store.
+/// What is wrong with free conditions as they are written, each with its place among them: what IAM would refuse, and what YAML may have changed.
+fn free_problems(conditions: &BTreeMap<String, BTreeMap<String, ConditionValues>>) -> Vec<String> {
+    let statement = serde_json::json!({"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole", "Condition": conditions});
+    let written = Document::from_value(serde_json::json!({"Version": VERSION_2012, "Statement": statement}));
+    let problems = written.map_or_else(|problems| problems, |written| [written.lint(DocumentKind::Trust), written.changed_by_yaml()].concat());
+    let place = |problem: String| problem.strip_prefix("Statement.Condition").map_or_else(|| format!(": {problem}"), str::to_owned);
+    problems.into_iter().map(|problem| place(problem.to_string())).collect()
+}
+
+/// What IAM would refuse of a trust policy with the conditions of the other fields: characters that it does not store.
 fn unwritable(conditions: &Conditions) -> Vec<String> {
     let anybody = TrustRule { conditions: conditions.clone(), ..TrustRule::plain(Principal::AWS("*".into())) };
     let policy = trust_policy([[anybody].into()]);

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::assume::attached;
-use super::document::Document;
+use super::document::{Document, StatementRef};
 use super::identity::{Identity, IdentityName};
 use super::names::{AccountID, Arn, UniqueID, same_name};
 use super::observed::{Observed, ObservedIdentity, ObservedPolicy};
@@ -61,8 +61,16 @@ pub struct Orphan {
 pub struct ShadowGrant {
     /// Name of the role.
     pub role: String,
-    /// The principal that its trust policy names.
+    /// The principal that its trust policy names, or that nobody can tell whom it lets in.
     pub principal: String,
+}
+
+/// What is told in the place of a principal where a trust policy cannot be read, or lets in everybody but those whom it names.
+const UNKNOWN: &str = "perhaps anybody: its trust policy has a form that cannot be told";
+
+/// Whether nobody can tell from a trust policy whom it lets in: it counts as letting in everybody.
+fn may_let_in_anybody(policy: &Document) -> bool {
+    !policy.is_understood() || policy.allowing().any(StatementRef::has_not_principal)
 }
 
 fn key(name: &IdentityName) -> (&'static str, String) {
@@ -120,7 +128,8 @@ impl Sweep {
         self.all().filter_map(orphan).collect()
     }
 
-    /// The roles that let in one of `users`, or the whole of an account that has one, or everybody, and are not what a resource stands for. `except` is
+    /// The roles that let in one of `users`, or the whole of an account that has one, or everybody, or nobody can tell whom, and are not what a resource stands
+    /// for. `except` is
     /// the management role; `owned` is as in [`Sweep::orphans`].
     pub fn shadow_grants(
         &self,
@@ -142,7 +151,9 @@ impl Sweep {
             .filter(|found| !stands_for.a_resource(found) && !is_exempt(&found.name))
             .flat_map(|found| {
                 let trusted = found.trust_policy.iter().flat_map(Document::allowed_aws_principals).filter(|principal| is_let_in(principal));
-                trusted.map(|principal| ShadowGrant { role: found.name.as_str().into(), principal: principal.into() }).collect::<Vec<_>>()
+                let unknown = found.trust_policy.iter().filter(|policy| !users.is_empty() && may_let_in_anybody(policy)).map(|_| UNKNOWN);
+                let grant = |principal: &str| ShadowGrant { role: found.name.as_str().into(), principal: principal.into() };
+                trusted.chain(unknown).map(grant).collect::<Vec<_>>()
             })
             .collect()
     }

@@ -29,17 +29,24 @@ pub struct Trust {
     pub rules: BTreeSet<TrustRule>,
     /// Who is denied, under whatever conditions.
     pub denied: BTreeSet<Principal>,
-    /// Whether it allows in a form that we never write, and so perhaps more than its admissions tell.
+    /// Whether it allows in a form that we never write, or denies only a part of what it allows, and so lets in perhaps more than its admissions tell.
     pub has_unmodelled_statements: bool,
+    /// Whether nobody can tell what it says, so that it may let in anybody.
+    pub may_be_anything: bool,
 }
 
 impl Trust {
     /// Reads the trust policy of a role in `own`. Who is denied is taken as let in by nothing.
     pub fn of(document: &Document, own: &AccountID) -> Self {
-        let (allowing, denying): (Vec<_>, Vec<_>) = document.statements().into_iter().partition(|s| s.effect() == Some(Effect::Allow));
+        let of_effect = |effect| document.statements().into_iter().filter(move |s| s.effect() == Some(effect)).collect::<Vec<_>>();
+        let (allowing, denying) = (of_effect(Effect::Allow), of_effect(Effect::Deny));
         let denied: BTreeSet<Principal> = denying.iter().flat_map(|s| statements::principals(*s, own)).collect();
-        let rules = statements::rules(&allowing, own).into_iter().filter(|a| !denied.iter().any(|d| d.includes(&a.principal)));
-        Self { rules: rules.collect(), has_unmodelled_statements: !allowing.iter().all(|s| statements::is_plain(*s)), denied }
+        let is_denied = |rule: &TrustRule| denied.iter().any(|denied| denied.includes(&rule.principal));
+        let (shut_out, rules): (Vec<_>, Vec<_>) = statements::rules(&allowing, own).into_iter().partition(is_denied);
+        let is_surely_denied = |rule: &TrustRule| denying.iter().any(|statement| statements::denies_all_of(*statement, rule, own));
+        let may_be_anything = !document.is_understood();
+        let is_modelled = allowing.iter().all(|s| statements::is_plain(*s)) && shut_out.iter().all(is_surely_denied);
+        Self { rules: rules.into_iter().collect(), has_unmodelled_statements: may_be_anything || !is_modelled, may_be_anything, denied }
     }
 
     /// The same, with these names in the places of the unique IDs that they belong to.
@@ -58,6 +65,7 @@ impl Trust {
             rules: &self.rules | &other.rules,
             denied: &self.denied & &other.denied,
             has_unmodelled_statements: self.has_unmodelled_statements || other.has_unmodelled_statements,
+            may_be_anything: self.may_be_anything || other.may_be_anything,
         }
     }
 

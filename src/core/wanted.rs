@@ -79,7 +79,7 @@ impl Desired {
         let mut wanted = Wanted { identity: self.identity.clone(), policies: self.policies.clone() };
         if let (Some(role), Some(trust)) = (&mut wanted.identity.role, &self.trust) {
             // A policy that is there has room, however large it is.
-            let there = found.and_then(|found| found.role.as_ref()).map_or(0, |role| role.trust_policy.size());
+            let there = found.and_then(|found| found.role.as_ref()).map_or(0, |role| role.trust_policy.surely_takes());
             let capacity = self.quotas.trust_policy_size.max(there);
             let there = self.trust_in_force(observed);
             role.trust_policy = trust_to_be(trust, there.as_ref(), capacity, self.arn.account_id().as_ref());

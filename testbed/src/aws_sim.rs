@@ -410,6 +410,14 @@ impl AwsSim {
         self.send(Method::PUT, &format!("accounts/{account_id}/quotas"), Some(&json!(changes))).await
     }
 
+    /// Puts a text in the place of a document of an account, whatever it is: `place` names a role, whose trust policy it becomes, a user or role with a
+    /// policy (`{"userName", "policyName"}`), or a customer-managed policy (`{"policyARN"}`).
+    pub async fn store_document(&self, account_id: &str, place: Value, document: &str) -> Result<()> {
+        let mut stored = place;
+        stored["document"] = document.into();
+        self.send::<Value>(Method::PUT, &format!("accounts/{account_id}/documents"), Some(&stored)).await.map(drop)
+    }
+
     /// Replaces the service control policies of an account: levels from the root of the organization down to the account, each a list of
     /// documents. One document of every level must allow, and none may deny. No levels, no limit.
     pub async fn set_service_control_policies(&self, account_id: &str, levels: &[Vec<Value>]) -> Result<()> {

@@ -2,6 +2,8 @@
 //! place, before AWS is called. "Row" is a row of the table of bad inputs that the project keeps.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -13,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     conditions::role_with_config_map,
-    support::{Account, LIST, Tenant, World, assert_told, bastion_user, condition, config_map, cross_account_role, manifest, role},
+    support::{Account, LIST, READ, Tenant, World, assert_told, bastion_user, condition, config_map, cross_account_role, manifest, role},
 };
 
 /// A ConfigMap with these entries. `kubectl apply` cannot make a large one: it would keep the whole text in an annotation.
@@ -104,6 +106,128 @@ async fn row_29_and_30_a_text_of_mistakes_is_told_of_by_the_first_of_them() -> R
     tenant.ready(&tenant.roles(), "reader").await.map(drop)
 }
 
+/// `kubectl create configmap` puts a file that is not UTF-8 into `binaryData`, without a word.
+#[tokio::test]
+async fn files_that_are_not_utf_8_are_found_where_kubectl_puts_them_and_the_next_ones_heal_it() -> Result<()> {
+    let world = World::with_operator().await?;
+    let tenant = world.tenant().await?;
+    let prod = tenant.ready_account("prod", "").await?;
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&tenant.namespace);
+    fs::create_dir_all(&folder)?;
+    let file = |name: &str| folder.join(name).display().to_string();
+    // As PowerShell writes a text, as an old editor does, and as one does that marks UTF-8.
+    let utf_16: Vec<u8> = format!("\u{feff}{LIST}\r\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let latin = READ.replace('*', "arn:aws:s3:::rapport-d'é").chars().map(|c| u8::try_from(u32::from(c))).collect::<Result<Vec<u8>, _>>()?;
+    let marked = format!("\u{feff}{LIST}").into_bytes();
+    for (name, bytes) in [("list.json", utf_16), ("read.json", latin), ("marked.json", marked)] {
+        fs::write(folder.join(name), bytes)?;
+    }
+    let from = |name: &str| format!("--from-file={}", file(name));
+    let (list, read, marked) = (from("list.json"), from("read.json"), from("marked.json"));
+    let create = ["--namespace", &tenant.namespace, "create", "configmap", "policies", &list, &read, &marked];
+    world.testbed.kubectl(&create).await?;
+    let inline = ["read", "marked"].map(|name| format!("{{name: {name}, configMapKeyRef: {{name: policies, key: {name}.json}}}}")).join(", ");
+    let managed = "{name: list-all, configMapKeyRef: {name: policies, key: list.json}}";
+    let fields = format!("permissions: {{customerManagedPolicies: [{managed}], inlinePolicies: [{inline}]}}");
+    tenant.apply(&cross_account_role("lister", &prod, "", &fields)).await?;
+    let refused = tenant.concluded(&tenant.roles(), "lister", "InvalidDocument").await?;
+    let found = |name: &str| format!("ConfigMap policies has the key {name} in binaryData");
+    assert_told(&refused, "Stalled", &[&found("list.json"), &found("read.json"), "save the file as UTF-8"])?;
+    let ready = condition(&refused, "Ready").map(|ready| ready.message.clone()).unwrap_or_default();
+    ensure!(!ready.contains("marked.json"), "{ready}");
+    let state = tenant.state(&prod).await?;
+    ensure!(role(&state, "lister").is_none() && state.policies.is_empty(), "nothing is made of what is no text: {state:?}");
+
+    let latin = READ.replace('*', "arn:aws:s3:::rapport-d'é");
+    for (name, text) in [("list.json", LIST), ("read.json", &latin)] {
+        fs::write(folder.join(name), text)?;
+    }
+    let written = world.testbed.kubectl(&[create.as_slice(), &["--dry-run=client", "--output=yaml"]].concat()).await?;
+    fs::write(folder.join("policies.yaml"), written)?;
+    world.testbed.kubectl(&["--namespace", &tenant.namespace, "replace", "--filename", &file("policies.yaml")]).await?;
+    tenant.ready(&tenant.roles(), "lister").await?;
+    let state = tenant.state(&prod).await?;
+    let made = &role(&state, "lister").context("lister")?["inlinePolicies"];
+    assert_eq!((&made["read"], &made["marked"]), (&serde_json::from_str(&latin)?, &serde_json::from_str(LIST)?));
+    Ok(())
+}
+
+/// What people write in the place of JSON is told with what leads to the remedy.
+#[tokio::test]
+async fn what_is_no_policy_is_told_with_what_it_looks_like() -> Result<()> {
+    let world = World::with_operator().await?;
+    let tenant = world.tenant().await?;
+    let prod = tenant.ready_account("prod", "").await?;
+    let trust =
+        json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": {"AWS": prod.arn("root")}, "Action": "sts:AssumeRole"}});
+    let bucket = LIST.replace('*', "arn:aws:s3:::${var.bucket}/*");
+    let operator = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*",
+        "Condition": {"StringEqual": {"aws:PrincipalTag/team": "x"}}}});
+    put_config_map(&tenant, "policies", &[("empty.json", ""), ("policy.yaml", "Version: \"2012-10-17\"\nStatement: []\n"), ("other.json", "{}")])
+        .await?;
+    let with = |name: &str, fields: &str| cross_account_role(name, &prod, "", fields);
+    assert_refused(
+        &tenant,
+        &prod,
+        &[
+            ("empty", with("empty", &in_config_map("empty.json")), "InvalidDocument", &["empty.json", "there is nothing in it"]),
+            ("yaml", with("yaml", &in_config_map("policy.yaml")), "InvalidDocument", &["line 1, column 1", "YAML goes into the field document"]),
+            ("quotes", with("quotes", &in_json("{'Version': 1}")), "InvalidDocument", &["line 1, column 2", "straight double quotes"]),
+            ("comment", with("comment", &in_json("{\n  // all\n}")), "InvalidDocument", &["line 2, column 3", "no comments in JSON"]),
+            ("trust", with("trust", &in_json(&trust.to_string())), "InvalidDocument", &["json: Statement.Principal: a permissions policy has none"]),
+            ("terraform", with("terraform", &in_json(&bucket)), "InvalidDocument", &["Statement.Resource", "${var.bucket}", "such as Terraform"]),
+            ("operator", with("operator", &in_yaml(&operator)), "InvalidDocument", &["Condition.StringEqual: ", "did you mean StringEquals?"]),
+        ],
+    )
+    .await?;
+    // A key that the ConfigMap lacks is told from a ConfigMap that is not there; which keys it has is not told.
+    let (key, map) = (in_config_map("policy.json"), in_config_map("policy.json").replace("policies", "nope"));
+    tenant.apply(&(with("key", &key) + &with("map", &map))).await?;
+    for (name, words) in
+        [("key", "ConfigMap policies is there and has no key policy.json"), ("map", "there is no ConfigMap nope with the key policy.json")]
+    {
+        let waiting = tenant.concluded(&tenant.roles(), name, "ConfigMapNotFound").await?;
+        assert_told(&waiting, "Reconciling", &[words])?;
+        ensure!(!format!("{:?}", waiting.status).contains("other.json"), "{waiting:?}");
+    }
+    Ok(())
+}
+
+/// What YAML makes of a text is taken where it is certain which text was written, and else told with its place.
+#[tokio::test]
+async fn numbers_and_booleans_of_a_document_in_yaml_are_taken_where_they_are_certain() -> Result<()> {
+    let world = World::with_operator().await?;
+    let tenant = world.tenant().await?;
+    let prod = tenant.ready_account("prod", "").await?;
+    let in_yaml = |condition: &str| {
+        let statement = format!("{{Effect: Allow, Action: 's3:*', Resource: '*', Condition: {condition}}}");
+        format!("permissions: {{inlinePolicies: [{{name: p, document: {{Version: '2012-10-17', Statement: [{statement}]}}}}]}}")
+    };
+    let certain = "{Bool: {'aws:SecureTransport': yes}, 'Null': {'aws:TokenIssueTime': false}, NumericLessThan: {'s3:max-keys': [10, '010']}}";
+    tenant.apply(&cross_account_role("certain", &prod, "", &in_yaml(certain))).await?;
+    tenant.ready(&tenant.roles(), "certain").await?;
+    let with = |name: &str, condition: &str| cross_account_role(name, &prod, "", &in_yaml(condition));
+    let place = "inlinePolicies[p].document: Statement[0].Condition";
+    let cases: [(&str, &str, [&str; 2]); 5] = [
+        (
+            "account",
+            "{StringEquals: {'aws:PrincipalAccount': ['0', 222222222222]}}",
+            ["StringEquals.aws:PrincipalAccount[1]", "quote 222222222222: "],
+        ),
+        // kubectl reads an octal number.
+        ("octal", "{StringLike: {'aws:PrincipalTag/n': 012}}", ["StringLike.aws:PrincipalTag/n", "quote 10: StringLike compares text"]),
+        ("word", "{StringEquals: {'aws:PrincipalTag/on': on}}", ["StringEquals.aws:PrincipalTag/on", "quote true, or what was written for it"]),
+        ("year", "{DateLessThan: {'aws:CurrentTime': 2027}}", ["DateLessThan.aws:CurrentTime", "quote 2027: "]),
+        ("large", "{NumericEquals: {'s3:max-keys': 9007199254740993}}", ["NumericEquals.s3:max-keys", "may be rounded"]),
+    ];
+    tenant.apply(&cases.iter().map(|(name, condition, _)| with(name, condition)).collect::<String>()).await?;
+    for (name, _, [key, words]) in cases {
+        let refused = tenant.concluded(&tenant.roles(), name, "InvalidDocument").await?;
+        assert_told(&refused, "Stalled", &[&format!("{place}.{key}: "), words])?;
+    }
+    Ok(())
+}
+
 /// The permissions of one inline policy, with its document as YAML, as JSON text, or in the ConfigMap `policies`.
 fn in_yaml(document: &Value) -> String {
     format!("permissions: {{inlinePolicies: [{{name: p, document: {document}}}]}}")
@@ -139,7 +263,7 @@ async fn row_30_characters_that_iam_does_not_take_are_named_with_their_place() -
     let condition = json!({"StringEquals": {"aws:PrincipalTag/team": "données €"}});
     let document = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": condition}});
     let curly = "{\n \"Version\": \u{201c}2012-10-17\u{201d}\n}";
-    tenant.apply(&config_map("policies", "bom.json", &format!("\u{feff}{LIST}"))).await?;
+    tenant.apply(&config_map("policies", "zero-width.json", &LIST.replace("Version", "Version\u{feff}"))).await?;
     let with = |name: &str, fields: &str| cross_account_role(name, &prod, "", fields);
     let requiring = |name: &str, require: &str| {
         let trust = format!("[{{from: [{{account: {}}}], require: {{{require}}}}}]", prod.name);
@@ -159,9 +283,9 @@ async fn row_30_characters_that_iam_does_not_take_are_named_with_their_place() -
             ("text", with("text", &in_json(curly)), "InvalidDocument", &[of_policy, "line 2, column 13", "'“' (U+201C)", "'”' (U+201D)"]),
             (
                 "map",
-                with("map", &in_config_map("bom.json")),
+                with("map", &in_config_map("zero-width.json")),
                 "InvalidDocument",
-                &[of_policy, "bom.json", "line 1, column 1", "the character here is not"],
+                &[of_policy, "zero-width.json", "line 1, column 10", "the character here is not"],
             ),
             (
                 "tag",
@@ -173,7 +297,7 @@ async fn row_30_characters_that_iam_does_not_take_are_named_with_their_place() -
                 "free",
                 requiring("free", "conditions: {StringLike: {'aws:PrincipalTag/team': ['a', 'zwölf–dreizehn']}}"),
                 "InvalidSpec",
-                &["spec.trust[0].require", "aws:PrincipalTag/team[1]", "'–' (U+2013) at position 6"],
+                &["spec.trust[0].require.conditions.StringLike.aws:PrincipalTag/team[1]", "'–' (U+2013) at position 6"],
             ),
         ],
     )
@@ -183,7 +307,8 @@ async fn row_30_characters_that_iam_does_not_take_are_named_with_their_place() -
     let document = json!({"Version": "2012-10-17", "Statement": [
         {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/\t\n\r ~\u{a0}ÿ"}
     ]});
-    put_config_map(&tenant, "policies", &[("latin.json", &document.to_string())]).await?;
+    // So does what some editors put before it: a byte order mark is no part of the policy.
+    put_config_map(&tenant, "policies", &[("latin.json", &format!("\u{feff}{document}"))]).await?;
     tenant.apply(&with("latin", &in_config_map("latin.json"))).await?;
     tenant.ready(&tenant.roles(), "latin").await?;
     let state = tenant.state(&prod).await?;
@@ -271,7 +396,7 @@ async fn row_32_quotes_and_variables_mean_in_a_policy_what_they_are_declared_to(
     for (name, document) in [("older", json!({"Version": "2008-10-17", "Statement": [home]})), ("none", json!({"Statement": [home]}))] {
         tenant.apply(&cross_account_role(name, &prod, "", &in_json(&document.to_string()))).await?;
         let refused = tenant.concluded(&tenant.roles(), name, "InvalidDocument").await?;
-        assert_told(&refused, "Stalled", &["inlinePolicies[p].json", "Version: write \"2012-10-17\"", "`${...}` is plain text"])?;
+        assert_told(&refused, "Stalled", &["inlinePolicies[p].json", "Version: write \"2012-10-17\"", "take `${...}` for plain text"])?;
     }
     ensure!(world.calls_in(&prod, since).await?.is_empty());
     tenant.apply(&cross_account_role("new", &prod, "", &in_json(&new.to_string()))).await?;

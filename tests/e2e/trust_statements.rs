@@ -69,7 +69,8 @@ fn one_by_one(rules: &BTreeSet<TrustRule>) -> Document {
     };
     let statements = rules.iter().flat_map(|rule| rule.actions.iter().map(move |action| of_action(rule, action)));
     let statements: Vec<Value> = statements.flat_map(|one| one.as_array().cloned().unwrap_or_default()).collect();
-    Document::from_value(json!({"Version": "2012-10-17", "Statement": statements})).unwrap_or_else(|_| Document::unreadable())
+    Document::from_value(json!({"Version": "2012-10-17", "Statement": statements}))
+        .unwrap_or_else(|problems| Document::unreadable(&format!("{problems:?}")))
 }
 
 /// Somebody who asks for a session.

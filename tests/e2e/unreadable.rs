@@ -1,5 +1,5 @@
-//! Values that the schema lets in and nobody can carry out, and objects that the operator's types cannot decode: they are told so, stop nobody else, lose what is
-//! withdrawn from them, and can be deleted.
+//! Values that the schema lets in and nobody can carry out, objects that the operator's types cannot decode, and documents in AWS that nobody can read: they are
+//! told so, stop nobody else, lose what is withdrawn from them, and can be deleted.
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -9,7 +9,7 @@ use rolebridge::api::BastionUser;
 use rolebridge_testbed::Seen;
 use serde_json::{Value, json};
 
-use crate::support::{Account, Tenant, World, bastion_user, cross_account_role, manifest, role, trusted, user};
+use crate::support::{Account, LIST, Tenant, World, assert_told, bastion_user, cross_account_role, manifest, role, trusted, user};
 
 /// The schema leaves no such object in, so it is widened here as a cluster with another version of the definitions would have it.
 #[tokio::test]
@@ -106,7 +106,15 @@ async fn conditions_with_numbers_and_booleans_are_taken_as_iam_takes_them() -> R
         ("{StringEquals: {'aws:PrincipalAccount': 456789}}", "conditions.StringEquals.aws:PrincipalAccount: quote 456789"),
         ("{NumericEquals: {'aws:MultiFactorAuthAge': 1.5}}", "quote 1.5: a fraction"),
         ("{Bool: {'aws:SecureTransport': {}}}", "write a string, a number or a boolean"),
-        ("{Bool: {'aws:SecureTransport': [true, []]}}", "write a string, a number or a boolean"),
+        ("{Bool: {'aws:SecureTransport': [true, []]}}", "conditions.Bool.aws:SecureTransport[1]: write a string, a number or a boolean"),
+        (
+            "{StringEquals: {'aws:PrincipalTag/team': ['012', 012]}}",
+            "conditions.StringEquals.aws:PrincipalTag/team[1]: quote 10: StringEquals compares",
+        ),
+        ("{StringLike: {'aws:PrincipalTag/on-call': yes}}", "conditions.StringLike.aws:PrincipalTag/on-call: quote true, or what was written for it"),
+        ("{StringEquals: {'aws:PrincipalTag/team': ~}}", "conditions.StringEquals.aws:PrincipalTag/team: write a string, a number or a boolean"),
+        ("{StringEqual: {'aws:PrincipalTag/team': x}}", "conditions.StringEqual: no condition operator of IAM; did you mean StringEquals?"),
+        ("{DateLessThan: {'aws:CurrentTime': 2027}}", "conditions.DateLessThan.aws:CurrentTime: quote 2027"),
     ] {
         tenant.apply(&reader("{user: {name: alice}}", wrong)).await?;
         tenant.says(&tenant.roles(), "reader", &[told]).await?;
@@ -120,4 +128,95 @@ async fn conditions_with_numbers_and_booleans_are_taken_as_iam_takes_them() -> R
     tenant.delete(&["crossaccountrole/reader"]).await?;
     ensure!(role(&tenant.state(&prod).await?, "reader").is_none());
     Ok(())
+}
+
+/// Conditions as people copy them from a policy, and an ID that is a number to YAML.
+#[tokio::test]
+async fn conditions_copied_from_a_policy_are_taken_and_an_id_without_quotes_is_told_at_once() -> Result<()> {
+    let world = World::with_operator().await?;
+    let tenant = world.tenant().await?;
+    let (utils, prod) = (tenant.ready_account("utils", "").await?, tenant.ready_account("prod", "").await?);
+    let trusting = |name: &str, from: &str, conditions: &str| {
+        let trust = format!("[{{from: [{from}], require: {{conditions: {conditions}}}}}]");
+        manifest("CrossAccountRole", name, &format!("{{accountRef: {{name: {}}}, trust: {trust}}}", prod.name))
+    };
+    let copied = "{Bool: {'aws:SecureTransport': true}, NumericLessThanEquals: {'aws:MultiFactorAuthAge': 3600}}";
+    let actions = "{githubActions: {repository: example/app, environment: production}}";
+    let by_id = |id: &str| trusting("gh-by-id", actions, &format!("{{StringEquals: {{'token.actions.githubusercontent.com:repository_id': {id}}}}}"));
+    let operator = bastion_user("night-operator", &utils, "");
+    tenant.apply(&(operator + &trusting("night-shift", "{user: {name: night-operator}}", copied) + &by_id("456789"))).await?;
+    tenant.ready(&tenant.roles(), "night-shift").await?;
+    let night_shift = role(&tenant.state(&prod).await?, "night-shift").context("night-shift")?["assumeRolePolicyDocument"].to_string();
+    ensure!(night_shift.contains(r#""aws:SecureTransport":"true""#) && night_shift.contains(r#""aws:MultiFactorAuthAge":"3600""#), "{night_shift}");
+
+    let told =
+        "spec.trust[0].require.conditions.StringEquals.token.actions.githubusercontent.com:repository_id: quote 456789: StringEquals compares text";
+    let refused = tenant.concluded(&tenant.roles(), "gh-by-id", "InvalidSpec").await?;
+    assert_told(&refused, "Stalled", &[told])?;
+    let event = || async {
+        let events = tenant.events().await?;
+        let is_told = |event: &&Value| event["involvedObject"]["name"] == "gh-by-id" && event["message"].to_string().contains("quote 456789");
+        Ok(Seen::from_option(events.iter().find(is_told).map(drop), || format!("{events:?}")))
+    };
+    world.testbed.wait_for("an Event tells it, too", event).await?;
+    ensure!(role(&tenant.state(&prod).await?, "gh-by-id").is_none());
+    tenant.apply(&by_id("'456789'")).await?;
+    tenant.ready(&tenant.roles(), "gh-by-id").await.map(drop)
+}
+
+/// Somebody, or a fault, leaves texts in IAM that are no documents, which a sweep finds.
+#[tokio::test]
+async fn documents_in_aws_that_nobody_can_read_are_taken_for_any_and_replaced() -> Result<()> {
+    let world = World::own().await?;
+    let operator = world.operator()?;
+    let tenant = world.tenant().await?;
+    let utils = tenant.ready_account("utils", "").await?;
+    let prod = tenant.ready_account("prod", "sweep: {interval: 10s}").await?;
+    let fields = format!("permissions: {{inlinePolicies: [{{name: list, json: '{LIST}'}}]}}");
+    tenant.apply(&(bastion_user("alice", &utils, "") + &bastion_user("bob", &utils, ""))).await?;
+    tenant.apply(&cross_account_role("reader", &prod, "{user: {name: alice}}, {user: {name: bob}}", &fields)).await?;
+    tenant.ready(&tenant.roles(), "reader").await?;
+    for name in ["alice", "bob"] {
+        tenant.ready(&tenant.users(), name).await?;
+    }
+    let trust =
+        json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}});
+    prod.iam.create_role().role_name("of-others").assume_role_policy_document(trust.to_string()).send().await?;
+    let before = role(&tenant.state(&prod).await?, "reader").context("reader")?.clone();
+    let (aws, junk) = (&world.testbed.aws, "no <JSON> & 100 %");
+    for place in [json!({"roleName": "reader"}), json!({"roleName": "reader", "policyName": "list"}), json!({"roleName": "of-others"})] {
+        aws.store_document(&prod.id, place, junk).await?;
+    }
+    for name in ["alice", "bob"] {
+        aws.store_document(&utils.id, json!({"userName": name, "policyName": "of-others"}), junk).await?;
+    }
+    let healed = || async {
+        let state = tenant.state(&prod).await?;
+        let reader = role(&state, "reader").context("reader")?;
+        Ok(Seen::from_option((*reader == before).then_some(()), || reader.to_string()))
+    };
+    world.testbed.wait_for("the role is as it was", healed).await?;
+    let calls = world.calls_in(&prod, 0).await?;
+    let writes: Vec<&str> =
+        calls.iter().map(|call| call.operation.as_str()).filter(|name| name.starts_with("Update") || name.starts_with("Put")).collect();
+    ensure!(writes.ends_with(&["UpdateAssumeRolePolicy", "PutRolePolicy"]), "whoever came in is out first: {writes:?}");
+    let told = || async {
+        let status = tenant.accounts().get(&prod.name).await?.status.context("no status")?;
+        let is_told =
+            |grant: &rolebridge::api::account::ShadowGrantStatus| grant.role_name == "of-others" && grant.principal.contains("perhaps anybody");
+        Ok(Seen::from_option(status.shadow_grants.iter().find(|grant| is_told(grant)).map(drop), || format!("{status:?}")))
+    };
+    world.testbed.wait_for("the role of others is told of", told).await?;
+
+    // What is withdrawn goes beside what cannot be read, and the users can be deleted.
+    tenant.apply(&cross_account_role("reader", &prod, "{user: {name: alice}}", &fields)).await?;
+    let withdrawn = || async {
+        let bob = user(&tenant.state(&utils).await?, "bob").context("bob")?["inlinePolicies"].clone();
+        Ok(Seen::from_option((bob == json!({"of-others": junk})).then_some(()), || bob.to_string()))
+    };
+    world.testbed.wait_for("bob has lost the right, and no more", withdrawn).await?;
+    tenant.delete(&["bastionuser/alice", "bastionuser/bob", "crossaccountrole/reader"]).await?;
+    let state = tenant.state(&utils).await?;
+    ensure!(user(&state, "alice").is_none() && user(&state, "bob").is_none(), "{state:?}");
+    operator.ensure_running()
 }

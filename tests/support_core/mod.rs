@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::ConfigMap;
 use rolebridge::api::permissions::Permissions;
 use rolebridge::api::{AWSAccount, BastionUser, CrossAccountRole, FINALIZER, Managed, Reason};
 use rolebridge::core::access::via;
@@ -28,7 +29,7 @@ pub struct Cluster {
     users: BTreeMap<ObjectKey, Arc<BastionUser>>,
     roles: BTreeMap<ObjectKey, Arc<CrossAccountRole>>,
     namespaces: BTreeMap<String, Labels>,
-    config_maps: BTreeMap<ObjectKey, BTreeMap<String, String>>,
+    config_maps: BTreeMap<ObjectKey, ConfigMap>,
     /// The unique IDs of those that are gone, and of those of whom nobody knows.
     gone: BTreeSet<String>,
     unknown: BTreeSet<String>,
@@ -76,7 +77,7 @@ impl Cluster {
             preset(&mut manifest["spec"], "access", json!({"ambient": {}}));
             preset(&mut manifest["spec"], "allowedNamespaces", json!({"from": "All"}));
         }
-        preset(&mut manifest, "apiVersion", json!("rolebridge.io/v1alpha1"));
+        preset(&mut manifest, "apiVersion", json!(if kind == "ConfigMap" { "v1" } else { "rolebridge.io/v1alpha1" }));
         match kind.as_str() {
             "AWSAccount" => {
                 self.accounts.insert(name, Arc::new(read(&manifest)));
@@ -95,7 +96,7 @@ impl Cluster {
             }
             "ConfigMap" => {
                 let key = ObjectKey::new(manifest["metadata"]["namespace"].as_str().unwrap_or_default(), name);
-                self.config_maps.insert(key, serde_json::from_value(manifest["data"].clone()).expect("the data of a ConfigMap are texts"));
+                self.config_maps.insert(key, serde_json::from_value(manifest).expect("a ConfigMap is one"));
             }
             other => panic!("no manifest of kind {other} is known here"),
         }
@@ -155,7 +156,10 @@ impl Cluster {
     pub fn texts(&self, namespace: Option<&str>, permissions: Option<&Permissions>) -> ConfigTexts {
         let namespace = namespace.unwrap_or_default();
         let text = |name: &str, key: &str| {
-            self.config_maps.get(&ObjectKey::new(namespace, name)).and_then(|data| data.get(key).cloned().map(ConfigText::from))
+            self.config_maps.get(&ObjectKey::new(namespace, name)).map(|found| {
+                let text = found.data.as_ref().and_then(|data| data.get(key).cloned());
+                ConfigText::of(text, found.binary_data.as_ref().is_some_and(|data| data.contains_key(key)))
+            })
         };
         config_references(permissions).into_iter().map(|(name, key)| ((name.clone(), key.clone()), text(&name, &key))).collect()
     }

@@ -8,8 +8,7 @@ use aws_sdk_iam::error::BoxError;
 use aws_sdk_iam::types::Tag;
 
 use rolebridge_api::Reason;
-use rolebridge_core::document::{Document, DocumentProblem};
-use rolebridge_core::encoding::decode_document;
+use rolebridge_core::document::Document;
 use rolebridge_core::failure::Failure;
 use rolebridge_core::identity::DEFAULT_SESSION_SECONDS;
 use rolebridge_core::names::{NameError, Path};
@@ -76,19 +75,10 @@ pub(super) fn path(what: &str, text: &str) -> Result<Path, Failure> {
     })
 }
 
-/// A policy document, percent-encoded as IAM gives it.
+/// A policy document, percent-encoded as IAM gives it. One that nobody can read is there all the same: it differs from all that is wanted, and to refuse the
+/// answer for it would be to leave it in force.
 pub(super) fn document(operation: &str, text: Option<&str>) -> Result<Document, Failure> {
-    let text = text.ok_or_else(|| unreadable(operation, "the policy document is missing"))?;
-    let text = decode_document(text).map_err(|error| unreadable(operation, &error.to_string()))?;
-    match Document::parse(&text) {
-        Ok(document) => Ok(document),
-        // IAM takes some that we would not write, with a number for an account for example. They are there, and differ from all that is wanted.
-        Err(_) if serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text).is_ok() => Ok(Document::unreadable()),
-        Err(problems) => {
-            let problems: Vec<String> = problems.iter().map(DocumentProblem::without_quotes).collect();
-            Err(unreadable(operation, &format!("the policy document is none: {}", problems.join("; "))))
-        }
-    }
+    text.map(Document::read).ok_or_else(|| unreadable(operation, "the policy document is missing"))
 }
 
 /// The longest session of a role, in seconds.
@@ -132,14 +122,14 @@ mod tests {
     }
 
     #[test]
-    fn statement_11_documents_are_decoded_and_damage_is_told() {
+    fn statement_11_documents_are_decoded_and_what_is_none_is_there_all_the_same() {
         let document = document("iam:GetRole", Some("%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%5D%7D")).unwrap();
         assert_eq!(document.version(), Some("2012-10-17"));
-        for damaged in [None, Some("%7B%2"), Some("%7B%22Version%22"), Some("%22text%22"), Some("")] {
-            let failure = super::document("iam:GetRole", damaged).unwrap_err();
-            assert_eq!(failure.reason, Reason::AWSUnavailable, "{damaged:?}");
-            assert!(failure.message.starts_with("iam:GetRole: "), "{}", failure.message);
+        for other in ["%7B%2", "%7B%22Version%22", "%22text%22", "", "%FF", "%7B%22Version%22%3A2012%7D"] {
+            assert!(!super::document("iam:GetRole", Some(other)).unwrap().is_understood(), "{other}");
         }
+        let failure = super::document("iam:GetRole", None).unwrap_err();
+        assert_eq!((failure.reason, failure.message.starts_with("iam:GetRole: ")), (Reason::AWSUnavailable, true), "{}", failure.message);
     }
 
     #[test]

@@ -508,7 +508,8 @@ async fn a_sweep_shows_whom_a_role_lets_in_whatever_its_path_and_compares_only_w
     let paths = [("PLAIN", "/team/"), ("COLON", "/team:x/"), ("STAR", "/a*b/")];
     let of_service = TRUST.replace(r#""AWS":"arn:aws:iam::222222222222:user/u""#, r#""Service":"x.amazonaws.com""#);
     let linked = role("LINKED", "/aws-service-role/x.amazonaws.com/", &of_service);
-    let roles = paths.map(|(name, path)| role(name, path, TRUST)).concat() + &linked;
+    // One that cannot be read hides neither itself nor the others.
+    let roles = paths.map(|(name, path)| role(name, path, TRUST)).concat() + &linked + &role("UNREADABLE", "/team/", "no JSON");
     let server = Server::start(move |request| {
         let result = match request.action.as_str() {
             "ListRoles" => format!("<Roles>{roles}</Roles>"),
@@ -518,12 +519,25 @@ async fn a_sweep_shows_whom_a_role_lets_in_whatever_its_path_and_compares_only_w
     });
     let sweep = account(&server).await.gateway().sweep().await.unwrap();
     let shadows = sweep.shadow_grants("one", &Default::default(), &[let_in].into(), None);
-    assert_eq!(shadows.iter().map(|grant| grant.role.as_str()).collect::<Vec<_>>(), ["COLON", "PLAIN", "STAR"]);
+    assert_eq!(shadows.iter().map(|grant| grant.role.as_str()).collect::<Vec<_>>(), ["COLON", "PLAIN", "STAR", "UNREADABLE"]);
     let compared = |name: &str| {
         let who = IdentityName::Role(name.parse().unwrap());
         sweep.of(&who, &Default::default(), None).unwrap().identity.is_some()
     };
-    assert_eq!(["PLAIN", "COLON", "STAR", "LINKED"].map(compared), [true, false, false, false]);
+    assert_eq!(["PLAIN", "COLON", "STAR", "LINKED", "UNREADABLE"].map(compared), [true, false, false, false, true]);
+}
+
+/// One document that cannot be read does not hide the user or role that it is on.
+#[tokio::test]
+async fn documents_that_cannot_be_read_are_there_all_the_same() {
+    let server = Server::start(|request| {
+        let Reply::Answer(status, text) = iam(request) else { panic!("{request:?}") };
+        Reply::Answer(status, text.replace(&encode(TRUST), "%7Bdamaged%").replace(&encode(READ), "no%20JSON"))
+    });
+    let observed = observe(&server, &role(), &[policy_arn()]).await.unwrap();
+    let documents: Vec<&Document> = observed.documents().collect();
+    assert_eq!(documents.len(), 4, "two inline policies, the trust policy, and a managed one: {documents:?}");
+    assert!(documents.iter().all(|document| !document.is_understood()), "{documents:?}");
 }
 
 #[tokio::test]

@@ -19,8 +19,8 @@ const READ_AT_ONCE: usize = 8;
 struct Read {
     /// The resource version that it was read at.
     version: Option<String>,
-    /// The entries that were named then; None for what it does not have.
-    entries: BTreeMap<String, Option<ConfigText>>,
+    /// The entries that were named then.
+    entries: BTreeMap<String, ConfigText>,
 }
 
 /// Texts of ConfigMaps, each with the resource version that it was read at. Watches carry the metadata only; a body is read when it is
@@ -54,40 +54,44 @@ impl ConfigMaps {
         let mut texts = ConfigTexts::new();
         for (name, entries) in named {
             let read = self.entries(index, &ObjectKey::new(namespace.unwrap_or_default(), &name), &entries).await?;
-            texts.extend(read.into_iter().map(|(entry, text)| ((name.clone(), entry), text)));
+            texts.extend(entries.into_iter().map(|entry| {
+                let text = read.as_ref().and_then(|read| read.get(&entry).cloned());
+                ((name.clone(), entry), text)
+            }));
         }
         Ok(texts)
     }
 
-    async fn entries(&self, index: &Index, key: &ObjectKey, wanted: &BTreeSet<String>) -> Result<BTreeMap<String, Option<ConfigText>>, kube::Error> {
-        let nothing = || wanted.iter().map(|entry| (entry.clone(), None)).collect();
+    /// The wanted entries of a ConfigMap, if there is one.
+    async fn entries(&self, index: &Index, key: &ObjectKey, wanted: &BTreeSet<String>) -> Result<Option<BTreeMap<String, ConfigText>>, kube::Error> {
         let Some(seen) = index.stores().config_map(key) else {
             self.read.lock().remove(key);
-            return Ok(nothing());
+            return Ok(None);
         };
         let version = seen.metadata.resource_version.as_deref();
         if let Some(known) = self.known(key, version, wanted) {
-            return Ok(known);
+            return Ok(Some(known));
         }
         // The semaphore is never closed; without its permit the ConfigMap would merely be read beside more others.
         let _reading = self.reading.acquire().await.ok();
         // Many may have waited for the same one.
         if let Some(known) = self.known(key, version, wanted) {
-            return Ok(known);
+            return Ok(Some(known));
         }
         let Some(found) = Api::<ConfigMap>::namespaced(self.client.clone(), &key.namespace).get_opt(&key.name).await? else {
-            return Ok(nothing());
+            return Ok(None);
         };
-        let mut data = found.data.unwrap_or_default();
+        let (mut data, binary) = (found.data.unwrap_or_default(), found.binary_data.unwrap_or_default());
+        let mut text = |entry: &str| ConfigText::of(data.remove(entry), binary.contains_key(entry));
         let named: BTreeSet<String> = index.entries_named(key).union(wanted).cloned().collect();
-        let entries: BTreeMap<_, _> = named.into_iter().map(|entry| (entry.clone(), data.remove(&entry).map(ConfigText::from))).collect();
+        let entries: BTreeMap<_, _> = named.into_iter().map(|entry| (entry.clone(), text(&entry))).collect();
         let answer = entries.iter().filter(|(entry, _)| wanted.contains(*entry)).map(|(entry, text)| (entry.clone(), text.clone())).collect();
         let mut read = self.read.lock();
         // Who named it may have gone meanwhile, and then it has been forgotten already.
         if index.needs_config_map(key) {
             read.insert(key.clone(), Read { version: found.metadata.resource_version, entries });
         }
-        Ok(answer)
+        Ok(Some(answer))
     }
 
     /// Forgets those of these ConfigMaps that nobody names any more, such as the generations of one whose name has a hash.
@@ -100,7 +104,7 @@ impl ConfigMaps {
     }
 
     /// The wanted entries, where they were read at this version.
-    fn known(&self, key: &ObjectKey, version: Option<&str>, wanted: &BTreeSet<String>) -> Option<BTreeMap<String, Option<ConfigText>>> {
+    fn known(&self, key: &ObjectKey, version: Option<&str>, wanted: &BTreeSet<String>) -> Option<BTreeMap<String, ConfigText>> {
         let read = self.read.lock();
         let read = read.get(key).filter(|read| read.version.as_deref() == version)?;
         wanted.iter().map(|entry| Some((entry.clone(), read.entries.get(entry)?.clone()))).collect()

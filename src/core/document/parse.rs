@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::mistakes;
 use super::structure::word;
 use super::{DocumentProblem, Location, MAX_CHARACTERS, MAX_DEPTH, MAX_TEXT_BYTES, Message, Problems, item, member, quoted};
 
@@ -17,8 +18,13 @@ const CHARACTERS: &str = "a policy document holds tab, line feed, carriage retur
 
 /// Reads JSON text, with all its problems.
 pub(super) fn from_text(text: &str) -> Result<Value, Problems> {
+    // What other programs write at the beginning to say that it is UTF-8 says nothing of a document (RFC 8259, section 8.1).
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if let Some(problem) = too_long(text) {
         return Err(Problems::one(problem));
+    }
+    if text.trim().is_empty() {
+        return Err(Problems::one(DocumentProblem::document("there is nothing in it: write the policy as JSON")));
     }
     let (mut problems, foreign) = foreign_characters(text);
     let reader = Reader { read: Cell::new(0), duplicates: RefCell::default(), is_too_deep: Cell::new(false) };
@@ -127,10 +133,15 @@ impl Reader {
         let value = Node { reader: self, depth: 0 }.deserialize(&mut deserializer);
         value.and_then(|value| deserializer.end().map(|()| value)).map_err(|error| {
             let line_start: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
-            let message = Message::from("not valid JSON: ");
-            let message = if self.is_too_deep.get() { message.then(&too_deep()) } else { message.mistake(&error) };
             // The column of the parser counts bytes.
-            DocumentProblem { location: position(text, line_start + error.column().saturating_sub(1)), message }
+            let offset = line_start + error.column().saturating_sub(1);
+            let message = Message::from("not valid JSON: ");
+            let message = match mistakes::looks_like(text, offset, &error.to_string()) {
+                _ if self.is_too_deep.get() => message.then(&too_deep()),
+                Some(words) => message.words(words),
+                None => message.mistake(&error),
+            };
+            DocumentProblem { location: position(text, offset), message }
         })
     }
 }

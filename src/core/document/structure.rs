@@ -1,41 +1,11 @@
 //! The grammar of the policy language (IAM user guide, "Grammar of the IAM JSON policy language"): what IAM would refuse, found before it is asked.
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
-use super::statement::{Effect, items};
+use super::conditions::{OPERATORS, operator_problem, value_problem, variable_problem, yaml_problem};
+use super::statement::{Effect, StatementRef, condition_text, items};
 use super::{Document, DocumentKind, DocumentProblem, Message, Problems, VERSION_2008, VERSION_2012, item, member, quoted};
 use crate::names::{AccountID, Arn, is_unique_id};
-
-/// The condition operators, without prefix and suffix. IAM compares them without regard to case.
-const OPERATORS: [&str; 27] = [
-    "StringEquals",
-    "StringNotEquals",
-    "StringEqualsIgnoreCase",
-    "StringNotEqualsIgnoreCase",
-    "StringLike",
-    "StringNotLike",
-    "NumericEquals",
-    "NumericNotEquals",
-    "NumericLessThan",
-    "NumericLessThanEquals",
-    "NumericGreaterThan",
-    "NumericGreaterThanEquals",
-    "DateEquals",
-    "DateNotEquals",
-    "DateLessThan",
-    "DateLessThanEquals",
-    "DateGreaterThan",
-    "DateGreaterThanEquals",
-    "Bool",
-    "BinaryEquals",
-    "IpAddress",
-    "NotIpAddress",
-    "ArnEquals",
-    "ArnNotEquals",
-    "ArnLike",
-    "ArnNotLike",
-    "Null",
-];
 
 /// The elements of a document.
 const DOCUMENT: [&str; 3] = ["Version", "Id", "Statement"];
@@ -85,6 +55,52 @@ pub(super) fn warnings(document: &Document) -> Problems {
     warnings
 }
 
+/// What YAML may have made of a text in the conditions of `document`, which was written as YAML.
+pub(super) fn changed_by_yaml(document: &Value) -> Problems {
+    let mut lint = Lint { kind: DocumentKind::Permissions, problems: Problems::default() };
+    let statements = document.get("Statement");
+    let is_listed = statements.is_some_and(Value::is_array);
+    for (index, statement) in statements.into_iter().flat_map(items).enumerate() {
+        let path = Message::from("Statement");
+        let path = member(&if is_listed { item(&path, index) } else { path }, "Condition");
+        for (operator, keys) in statement.get("Condition").and_then(Value::as_object).into_iter().flatten() {
+            for (key, values) in keys.as_object().into_iter().flatten() {
+                lint.each(values, &member(&member(&path, operator), key), |value| yaml_problem(operator, value));
+            }
+        }
+    }
+    lint.problems
+}
+
+/// Whether every part of a document has a shape to which the grammar gives a meaning.
+pub(super) fn is_understood(document: &Value) -> bool {
+    let Some(object) = document.as_object() else { return false };
+    let statements = object.get("Statement").map_or(&[][..], items);
+    object.keys().all(|key| DOCUMENT.contains(&key.as_str())) && !statements.is_empty() && statements.iter().all(is_understood_statement)
+}
+
+fn is_understood_statement(statement: &Value) -> bool {
+    let Some(object) = statement.as_object() else { return false };
+    let is_text = |value: &Value| items(value).iter().all(Value::is_string);
+    let has = |elements: [&str; 2]| elements.iter().filter(|element| object.contains_key(**element)).count();
+    let names_kinds = |value: &Value| {
+        let kinds = |kinds: &Map<String, Value>| kinds.iter().all(|(kind, names)| PRINCIPALS.contains(&kind.as_str()) && is_text(names));
+        value == "*" || value.as_object().is_some_and(kinds)
+    };
+    let is_value = |value: &Value| items(value).iter().all(|value| condition_text(value).is_some());
+    let is_condition = |keys: &Value| keys.as_object().is_some_and(|keys| keys.values().all(is_value));
+    let has_meaning = |(element, value): (&String, &Value)| match element.as_str() {
+        "Sid" => value.is_string(),
+        "Effect" => StatementRef::new(object).effect().is_some(),
+        "Action" | "NotAction" | "Resource" | "NotResource" => is_text(value),
+        "Principal" | "NotPrincipal" => names_kinds(value),
+        "Condition" => value.as_object().is_some_and(|operators| operators.values().all(is_condition)),
+        _ => false,
+    };
+    let is_whole = object.contains_key("Effect") && has(["Action", "NotAction"]) == 1;
+    is_whole && has(["Resource", "NotResource"]) <= 1 && has(["Principal", "NotPrincipal"]) <= 1 && object.iter().all(has_meaning)
+}
+
 struct Lint {
     kind: DocumentKind,
     problems: Problems,
@@ -120,9 +136,17 @@ impl Lint {
 
     fn statement(&mut self, statement: &Map<String, Value>, path: &Message) {
         self.known(statement, path, &STATEMENT);
-        let is_sid = |sid: &Value| sid.as_str().is_some_and(|sid| sid.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-        if statement.get("Sid").is_some_and(|sid| !is_sid(sid)) {
-            self.report(member(path, "Sid"), "a Sid is made of ASCII letters and digits only");
+        if self.kind == DocumentKind::Permissions {
+            // First, since who has pasted a trust policy is to hear of that before anything else.
+            let message = "a permissions policy has none: it applies to the identity that has it; who may assume a role is written in its spec.trust";
+            self.absent(statement, path, ["Principal", "NotPrincipal"], message);
+        }
+        match statement.get("Sid") {
+            Some(Value::String(sid)) if !sid.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+                self.report(member(path, "Sid"), "a Sid is made of ASCII letters and digits only");
+            }
+            None | Some(Value::String(_)) => {}
+            Some(_) => self.report(member(path, "Sid"), "write a string"),
         }
         let is_effect = |effect: &Value| [Effect::Allow, Effect::Deny].iter().any(|known| effect == known.as_str());
         if !statement.get("Effect").is_some_and(is_effect) {
@@ -133,10 +157,7 @@ impl Lint {
             self.strings(statement, path, element, action_problem);
         }
         match self.kind {
-            DocumentKind::Permissions => {
-                self.one_of(statement, path, ["Resource", "NotResource"]);
-                self.absent(statement, path, ["Principal", "NotPrincipal"], "a permissions policy has none: it applies to the identity that has it");
-            }
+            DocumentKind::Permissions => self.one_of(statement, path, ["Resource", "NotResource"]),
             DocumentKind::Trust => {
                 self.absent(statement, path, ["Resource", "NotResource"], "a trust policy has none: it applies to its role");
                 self.absent(statement, path, ["NotPrincipal"], "a role's trust policy names who may assume it: write Principal");
@@ -223,8 +244,8 @@ impl Lint {
         };
         for (operator, keys) in operators {
             let path = member(path, operator);
-            if !is_operator(operator) {
-                self.report(&path, "no condition operator of IAM");
+            if let Some(problem) = operator_problem(operator) {
+                self.report(&path, problem);
             }
             let Some(keys) = keys.as_object().filter(|keys| !keys.is_empty()) else {
                 self.report(&path, "write {\"key\": \"value\"}");
@@ -235,16 +256,16 @@ impl Lint {
                 if !key.contains(':') {
                     self.report(&path, "a condition key has a prefix, as in aws:SourceIp");
                 }
-                self.condition_values(operator, values, &path);
+                self.each(values, &path, value_problem);
             }
         }
     }
 
-    fn condition_values(&mut self, operator: &str, values: &Value, path: &Message) {
+    /// Tells what is wrong with each value of a condition.
+    fn each(&mut self, values: &Value, path: &Message, problem: impl Fn(&Value) -> Option<Message>) {
         for (index, value) in items(values).iter().enumerate() {
-            let path = if values.is_array() { item(path, index) } else { path.clone() };
-            if let Some(problem) = condition_value_problem(operator, value) {
-                self.report(path, problem);
+            if let Some(problem) = problem(value) {
+                self.report(if values.is_array() { item(path, index) } else { path.clone() }, problem);
             }
         }
     }
@@ -255,37 +276,6 @@ fn list(words: &[&'static str]) -> Message {
     separated.fold(Message::default(), Message::words)
 }
 
-/// What is wrong with a value of a condition with this operator, if anything.
-pub(crate) fn condition_value_problem(operator: &str, value: &Value) -> Option<Message> {
-    let quote = |number: &Number| Message::from("quote ").quote(&number.to_string(), "this number");
-    match value {
-        // Other tools may write 1.10 as 1.1, and then it is another text.
-        Value::Number(number) if number.is_f64() => Some(quote(number).words(": a fraction may change on its way")),
-        Value::Number(number) if !takes_numbers(operator) => {
-            let message = quote(number).words(": ").quote(operator, "the operator");
-            Some(message.words(" compares text, and YAML changes numbers such as account ids on the way"))
-        }
-        Value::String(_) | Value::Bool(_) | Value::Number(_) => None,
-        Value::Null | Value::Array(_) | Value::Object(_) => Some("write a string, a number or a boolean, or a list of them".into()),
-    }
-}
-
-/// Whether an operator compares numbers, or times that may be told in seconds.
-fn takes_numbers(operator: &str) -> bool {
-    let operator = operator.to_ascii_lowercase();
-    let base = operator.rsplit(':').next().unwrap_or_default();
-    base.starts_with("numeric") || base.starts_with("date")
-}
-
-fn is_operator(text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    let base = text.strip_prefix("forallvalues:").or_else(|| text.strip_prefix("foranyvalue:")).unwrap_or(&text);
-    let base = base.strip_suffix("ifexists").unwrap_or(base);
-    // "Null" asks whether a key exists; together with IfExists it means nothing.
-    let contradicts = base == "null" && text.ends_with("ifexists");
-    !contradicts && OPERATORS.iter().any(|operator| operator.eq_ignore_ascii_case(base))
-}
-
 fn action_problem(action: &str) -> Option<&'static str> {
     let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_*?".contains(&byte));
     let valid = action == "*" || action.split_once(':').is_some_and(|(service, name)| is_name(service) && is_name(name));
@@ -294,7 +284,7 @@ fn action_problem(action: &str) -> Option<&'static str> {
 
 fn resource_problem(resource: &str) -> Option<&'static str> {
     let valid = resource.starts_with("arn:") || resource.starts_with('*');
-    (!valid).then_some("a resource is an ARN, in which * and ? are wildcards, or \"*\"")
+    variable_problem(resource).or_else(|| (!valid).then_some("a resource is an ARN, in which * and ? are wildcards, or \"*\""))
 }
 
 fn aws_principal_problem(principal: &str) -> Option<&'static str> {

@@ -67,8 +67,11 @@ fn a_sound_document_has_no_problems_and_keeps_its_shape() {
 
 #[test]
 fn broken_json_says_where() {
-    assert_eq!(refused("{\n  \"Version\": \"é\", x\n}"), ["line 2, column 19: not valid JSON: key must be a string"]);
-    assert!(refused("")[0].starts_with("line 1, column 1: not valid JSON: EOF"));
+    assert_eq!(refused("{\n  \"Version\": \"é\", 1\n}"), ["line 2, column 19: not valid JSON: key must be a string"]);
+    assert_eq!(refused("{\n  \"é\": 1, // why\n}"), ["line 2, column 11: not valid JSON: there are no comments in JSON: remove it"]);
+    for empty in ["", " \n", "\u{feff}"] {
+        assert_eq!(refused(empty), ["document: there is nothing in it: write the policy as JSON"]);
+    }
     assert!(refused("{\"a\": 1} x")[0].starts_with("line 1, column 10: not valid JSON: trailing characters"));
     assert!(refused("{\"a\": \"x\ny\"}")[0].contains("not valid JSON: control character"));
     assert!(refused("[]")[0].starts_with("document: a policy document is a JSON object"));
@@ -96,7 +99,9 @@ fn statement_14_characters_beyond_iam_are_named_with_their_place() {
     assert!(refused_value(json!({"Id": "a\u{0}"}))[0].starts_with("Id: the character '\\0' (U+0000) at position 2"));
     assert!(refused_value(json!({"Statement": [{"€": 1}]}))[0].starts_with("Statement[0].€: the character"));
     assert!(Document::parse("{\"Id\": \"\\t\\n\\r ~\u{7f}\u{80}ÿ\"}").is_ok());
-    assert!(refused("\u{feff}{}")[0].starts_with("line 1, column 1: the character '\\u{feff}'"));
+    assert_eq!(Document::parse("\u{feff}{}"), Document::parse("{}"), "a byte order mark says nothing");
+    assert!(refused("\u{feff}{,}")[0].starts_with("line 1, column 2: "), "and is not counted");
+    assert!(refused("\u{feff}\u{feff}{}")[0].starts_with("line 1, column 1: the character '\\u{feff}'"));
 }
 
 #[test]
@@ -135,7 +140,9 @@ fn the_place_and_the_kind_of_mistake_are_told_without_quotes() {
     let number = "this is a number where IAM has a string: quote it, with all its digits, as leading zeros count";
     assert_eq!(told("{\"Statement\": [{\"Principal\": {\"secret\": [1]}}]}"), [format!("Statement[0].Principal.…[0]: {number}")]);
     let condition = with(permissions(), "/Statement/0/Condition", json!({"StringEquals": {"aws:secret": 7}, "StringLike": {"secret": "x"}}));
-    let found: Vec<String> = document(condition).lint(DocumentKind::Permissions).iter().map(DocumentProblem::without_quotes).collect();
+    let condition = document(condition);
+    let found = [condition.changed_by_yaml(), condition.lint(DocumentKind::Permissions)].concat();
+    let found: Vec<String> = found.iter().map(DocumentProblem::without_quotes).collect();
     assert_eq!(
         found,
         [
@@ -251,7 +258,7 @@ fn statements_9_and_39_the_linter_finds_each_fault_of_a_trust_document() {
         assert_eq!(faults(with(trust(), "/Statement/Principal", principal), DocumentKind::Trust), [""; 0]);
     }
     assert_eq!(faults(permissions(), DocumentKind::Trust), ["Statement[0].Resource", "Statement[0].Principal"]);
-    assert_eq!(faults(trust(), DocumentKind::Permissions), ["Statement", "Statement.Principal"]);
+    assert_eq!(faults(trust(), DocumentKind::Permissions), ["Statement.Principal", "Statement"], "what a pasted trust policy is told first");
 }
 
 #[test]
@@ -350,13 +357,76 @@ fn assume_role_is_found_behind_wildcards_and_not_action() {
 #[test]
 fn all_statements_deny_only_where_there_are_some_and_all_do() {
     let denies = |statements: Value| document(json!({"Statement": statements})).all_statements_deny();
-    assert!(denies(json!([{"Effect": "Deny"}, {"Effect": "Deny"}])) && denies(json!({"Effect": "Deny"})));
-    for statements in [json!([]), json!([{"Effect": "Deny"}, {"Effect": "Allow"}]), json!([{"Effect": "Deny"}, {}]), json!([{"Effect": "Deny"}, 1.5])]
-    {
+    let [deny, allow] = ["Deny", "Allow"].map(|effect| json!({"Effect": effect, "Action": "*"}));
+    assert!(denies(json!([deny, deny])) && denies(deny.clone()));
+    for statements in [json!([]), json!([deny, allow]), json!([deny, {}]), json!([deny, {"Effect": "Deny"}]), json!([deny, 1.5])] {
         // A number has no place outside of conditions: the document is refused, which is as good.
         assert!(!Document::from_value(json!({"Statement": statements})).is_ok_and(|document| document.all_statements_deny()));
     }
-    assert!(!denies(json!([{"Effect": "Deny"}, "x"])) && !document(json!({})).all_statements_deny());
+    assert!(!denies(json!([deny, "x"])) && !document(json!({})).all_statements_deny());
+}
+
+#[test]
+fn of_what_has_another_shape_than_those_of_the_language_nobody_knows_what_it_says() {
+    assert!(document(permissions()).is_understood() && document(trust()).is_understood());
+    for known in [
+        ("/Id", json!("x")),
+        ("/Statement/Effect", json!("ALLOW")),
+        ("/Statement/Principal", json!("*")),
+        ("/Statement/Principal", json!({"AWS": ["*"], "CanonicalUser": "x"})),
+        ("/Statement/Resource", json!(["*"])),
+        ("/Statement/Condition", json!({})),
+        ("/Statement/Condition", json!({"Unheard": {"of": [1, true, "x"]}})),
+    ] {
+        assert!(document(with(trust(), known.0, known.1.clone())).is_understood(), "{known:?}");
+    }
+    for (pointer, value) in [
+        ("/Statement", Value::Null),
+        ("/Statement", json!([])),
+        ("/Statement", json!("x")),
+        ("/Statement", json!([trust()["Statement"], "x"])),
+        ("/Statement", json!({})),
+        ("/Statements", json!([])),
+        ("/Statement/Effect", Value::Null),
+        ("/Statement/Effect", json!("Perhaps")),
+        ("/Statement/Effect", json!(["Allow"])),
+        ("/Statement/Action", Value::Null),
+        ("/Statement/Action", json!({"sts": "AssumeRole"})),
+        ("/Statement/Action", json!(["sts:AssumeRole", true])),
+        ("/Statement/NotAction", json!("s3:*")),
+        ("/Statement/Sid", json!([])),
+        ("/Statement/Principal", json!("arn:aws:iam::012345678901:root")),
+        ("/Statement/Principal", json!(["*"])),
+        ("/Statement/Principal", json!({"Everybody": "x"})),
+        ("/Statement/Principal", json!({"AWS": {"x": "y"}})),
+        ("/Statement/NotPrincipal", json!({"AWS": "x"})),
+        ("/Statement/Condition", json!([])),
+        ("/Statement/Condition", json!({"Bool": "x"})),
+        ("/Statement/Condition", json!({"Bool": {"aws:x": [[]]}})),
+        ("/Statement/Unless", json!("x")),
+    ] {
+        let odd = document(with(trust(), pointer, value.clone()));
+        assert!(!odd.is_understood() && odd.may_deny() && !odd.all_statements_deny(), "{pointer} = {value}");
+    }
+}
+
+#[test]
+fn what_an_account_has_is_there_whatever_it_is() {
+    let text = permissions().to_string();
+    assert_eq!(Document::read(&crate::encoding::encode(&text)), document(permissions()));
+    for (encoded, size) in [("", 0), ("no%20JSON", 7), ("%7B%2", 5), ("%FF", 3), ("[]", 2), ("%22x%22", 3), ("{\"Id\": 1}", 9), ("é", 1)] {
+        let read = Document::read(encoded);
+        assert!(!read.is_understood() && read.may_deny() && read.statements().is_empty(), "{encoded}");
+        assert_eq!((read.size(), read.surely_takes()), (size, 0), "{encoded}: what is shown has a size, and leaves no room that is sure");
+        assert!(!crate::canonical::same(&read, &document(json!({}))) && !crate::canonical::same(&read, &Document::read("other")), "{encoded}");
+        assert!(crate::canonical::same(&read, &Document::read(encoded)), "{encoded}");
+    }
+    assert_eq!(document(permissions()).surely_takes(), document(permissions()).size());
+    assert_eq!(
+        Document::unreadable(&"é".repeat(MAX_TEXT_BYTES)).size(),
+        MAX_TEXT_BYTES / 2,
+        "of what is longer than any document only the beginning is kept"
+    );
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn a_forced_boundary_counts_once_it_is_known_to_limit_iam_and_the_operators_role
         (into_prod, "allows sts:AssumeRole on arn:aws:iam::"),
         (into_operator, "role/operator"),
         (all, "allows iam:AddClientIDToOpenIDConnectProvider"),
-        (Boundary::Read(Document::unreadable()), "cannot be read"),
+        (Boundary::Read(Document::unreadable("")), "cannot be read"),
     ] {
         let world = world(true, boundary);
         let (reason, told) = check(&world, "home", &admin(), &[]).unwrap_err();

@@ -33,7 +33,7 @@ pub(super) fn excesses(quotas: &Quotas, wanted: &Wanted, observed: &Observed, st
     let (declared, others) = (sizes(&mut identity.inline_policies.values()), sizes(&mut staying.inline.values().copied()));
     let there = |name| found.and_then(|found| found.inline_policies.get(name));
     let grows = identity.inline_policies.iter().any(|(name, document)| match there(name) {
-        Some(there) => document.size() > there.size(),
+        Some(there) => document.size() > there.surely_takes(),
         None => true,
     });
     if declared + others > limits.inline_policies_size && grows {

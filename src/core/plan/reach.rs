@@ -283,6 +283,9 @@ pub(super) struct Says<'a> {
 impl<'a> Says<'a> {
     /// None where that cannot be told: the document cannot be read, or has statements that are not of IAM's form.
     pub(super) fn of(document: &'a Document) -> Option<Self> {
+        if !document.is_understood() {
+            return None;
+        }
         let mut says = Self { version: Some(document.version().unwrap_or(VERSION_2008)), ..Self::default() };
         for statement in document.statements() {
             let reach = Reach::of(statement)?;
@@ -291,7 +294,7 @@ impl<'a> Says<'a> {
                 Effect::Deny => says.denials.push((statement, reach)),
             }
         }
-        (!says.permissions.is_empty() || !says.denials.is_empty()).then_some(says)
+        Some(says)
     }
 
     /// What it allows.

@@ -44,7 +44,7 @@ impl<'a> Exchange<'a> {
         let (IdentityName::Role(role), Some(there), Some(to_be)) = (&wanted.name, &found.role, &wanted.role) else { return None };
         let (before, own) = in_force?;
         let (there, to_be) = (&there.trust_policy, &to_be.trust_policy);
-        let (after, capacity) = (Trust::of(to_be, &own), quota.max(there.size()));
+        let (after, capacity) = (Trust::of(to_be, &own), quota.max(there.surely_takes()));
         (!same(there, to_be)).then_some(Self { role, there, to_be, before, after, capacity })
     }
 
@@ -62,6 +62,10 @@ impl<'a> Exchange<'a> {
     /// as well, is written twice: nobody comes in anew before the role is as wanted, and in between only what old and new both let in does.
     pub(super) fn writes(&self, others_change: bool) -> Writes {
         let (before, after) = (&self.before, &self.after);
+        // What may be anything lets in anybody: whoever is to come in does so already, and everybody else is shut out before anything else happens.
+        if before.may_be_anything {
+            return Writes::First;
+        }
         // In doubt something is lost: what is not of the form that we write may allow more than its admissions tell.
         let loses = before.has_unmodelled_statements || !before.rules.iter().all(|there| after.covers(there));
         let gains = !before.denied.is_empty() || !after.rules.iter().all(|to_be| before.covers(to_be));

@@ -117,6 +117,35 @@ fn a_shadow_grant_lets_in_a_bastion_user_or_its_account_through_a_role_that_nobo
 }
 
 #[test]
+fn a_trust_policy_that_nobody_can_read_may_let_in_anybody_of_whomever_it_is() {
+    let alice: Arn = "arn:aws:iam::111111111111:user/alice".parse().unwrap();
+    let with = |name: &str, tags: Tags, trust_policy: Document| {
+        let mut role = role(name, tags, &[]);
+        role.identity.role.as_mut().unwrap().trust_policy = trust_policy;
+        role
+    };
+    let but_bob = Document::from_value(serde_json::json!({"Version": "2012-10-17", "Statement": {
+        "Effect": "Allow", "NotPrincipal": {"AWS": "arn:aws:iam::111111111111:user/bob"}, "Action": "sts:AssumeRole"}}));
+    let odd = Document::from_value(serde_json::json!({"Version": "2012-10-17", "Statement": ["x"]}));
+    let sweep = Sweep::new(
+        [
+            with("of-others", Tags::new(), Document::read("no%20JSON")),
+            with("odd", Tags::new(), odd.unwrap()),
+            with("but-bob", Tags::new(), but_bob.unwrap()),
+            with("orphan", owner("CrossAccountRole/data/gone").tags(), Document::read("%FF")),
+            with("managed", owner("CrossAccountRole/data/managed").tags(), Document::read("no%20JSON")),
+        ],
+        [],
+    );
+    let owned = [("CrossAccountRole/data/managed".to_owned(), named("managed"))].into();
+    let found = sweep.shadow_grants("one", &owned, &[alice].into(), None);
+    // What a resource stands for is put right by itself.
+    assert_eq!(found.iter().map(|grant| grant.role.as_str()).collect::<Vec<_>>(), ["but-bob", "odd", "of-others", "orphan"]);
+    assert!(found.iter().all(|grant| grant.principal == UNKNOWN));
+    assert!(sweep.shadow_grants("one", &owned, &BTreeSet::new(), None).is_empty(), "there is nobody to let in");
+}
+
+#[test]
 fn what_rolebridge_would_not_make_is_no_resource_and_a_shadow_grant_or_an_orphan_all_the_same() {
     let alice: Arn = "arn:aws:iam::111111111111:user/alice".parse().unwrap();
     let tags = owner("CrossAccountRole/data/gone").tags();

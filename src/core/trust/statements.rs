@@ -166,6 +166,13 @@ pub(super) fn rules(statements: &[StatementRef<'_>], own: &AccountID) -> Vec<Tru
     giving.into_iter().map(with_those_beside).collect()
 }
 
+/// Whether a statement that denies shuts out whoever comes in by a rule, whatever they bring.
+pub(super) fn denies_all_of(statement: StatementRef<'_>, rule: &TrustRule, own: &AccountID) -> bool {
+    let is_meant = || principals(statement, own).iter().any(|denied| denied.includes(&rule.principal));
+    let giving = || rule.actions.iter().filter(|action| gives_credentials(action));
+    statement.is_unconditional() && is_meant() && giving().all(|action| statement.covers_action(action))
+}
+
 /// Whether a statement is of a form that we write: what it says is all in its admissions.
 pub(super) fn is_plain(statement: StatementRef<'_>) -> bool {
     let known = ["sts:AssumeRole", "sts:AssumeRoleWithWebIdentity", "sts:AssumeRoleWithSAML", TAG_SESSION, SET_SOURCE_IDENTITY];

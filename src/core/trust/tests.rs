@@ -160,6 +160,44 @@ fn what_is_denied_or_in_another_form_is_told() {
     assert!(read(json!([{"Effect": "Allow", "Principal": {"AWS": ALICE}, "NotAction": "sts:AssumeRole"}])).has_unmodelled_statements);
     assert!(read(json!([{"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}])).has_unmodelled_statements);
     assert_eq!(Trust::of(&deny_all_trust(), &own()), Trust { denied: [aws("*")].into(), ..Trust::default() });
+    // Who is denied in part may come in otherwise.
+    let allow = json!({"Effect": "Allow", "Principal": {"AWS": [ALICE, OTHER_ROOT]}, "Action": ["sts:AssumeRole", "sts:TagSession"]});
+    for (denial, is_whole) in [
+        (json!({"Action": "sts:*"}), true),
+        (json!({"NotAction": "s3:*"}), true),
+        (json!({"Action": "sts:AssumeRole"}), true),
+        (json!({"Action": "sts:TagSession"}), false),
+        (json!({"NotAction": "sts:*"}), false),
+        (json!({"Action": "sts:AssumeRole", "Condition": {"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}}}), false),
+    ] {
+        let mut denial = denial;
+        (denial["Effect"], denial["Principal"]) = (json!("Deny"), json!({"AWS": ALICE}));
+        let read = read(json!([allow, denial.clone()]));
+        assert_eq!((read.has_unmodelled_statements, read.may_be_anything), (!is_whole, false), "{denial}");
+    }
+}
+
+#[test]
+fn what_nobody_can_read_may_let_in_anybody_and_is_no_policy_that_lets_in_nobody() {
+    let allow = json!({"Effect": "Allow", "Principal": {"AWS": ALICE}, "Action": "sts:AssumeRole"});
+    let of_json =
+        |statements: serde_json::Value| Document::from_value(json!({"Version": "2012-10-17", "Statement": statements})).expect("a document");
+    for document in [
+        Document::read("no%20JSON"),
+        Document::read("%FF"),
+        Document::read("{}"),
+        of_json(json!([])),
+        of_json(json!([allow, "x"])),
+        of_json(json!([allow, {"Effect": "Perhaps", "Principal": "*", "Action": "sts:AssumeRole"}])),
+        of_json(json!([allow, {"Effect": "Allow", "Principal": ["*"], "Action": "sts:AssumeRole"}])),
+        of_json(json!([allow, {"Effect": "Allow", "Principal": {"Everybody": "*"}, "Action": "sts:AssumeRole"}])),
+        of_json(json!([allow, {"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole", "Unless": "x"}])),
+    ] {
+        let read = Trust::of(&document, &own());
+        assert!(read.may_be_anything && read.has_unmodelled_statements && read.denied.is_empty(), "{document}: {read:?}");
+        let or = Trust::of(&deny_all_trust(), &own()).or(&read);
+        assert!(or.may_be_anything && or.has_unmodelled_statements, "{or:?}");
+    }
 }
 
 #[test]

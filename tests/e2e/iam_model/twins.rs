@@ -76,8 +76,8 @@ impl Known {
 
     fn observed(&self, mut observed: Observed) -> Observed {
         for document in observed.documents_mut() {
-            let translated = self.translated(&document.to_json());
-            *document = Document::parse(&translated).unwrap_or_else(|_| Document::unreadable());
+            // The text of what is no document may have its white space, which the model has not.
+            *document = Document::parse(&self.translated(&document.to_json())).unwrap_or_else(|_| Document::unreadable(""));
         }
         observed.identity.iter_mut().for_each(|found| found.id = self.id(&found.id));
         observed.policies.values_mut().for_each(|found| found.id = self.id(&found.id));

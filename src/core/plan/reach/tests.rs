@@ -104,7 +104,7 @@ fn what_is_left_of_a_statement_is_written_as_it_stands_there() {
 
 #[test]
 fn of_what_is_not_of_iams_form_nothing_is_known() {
-    assert!(Says::of(&Document::unreadable()).is_none());
+    assert!(Says::of(&Document::unreadable("")).is_none());
     for statement in [
         json!({"Effect": "Maybe", "Action": "*", "Resource": "*"}),
         json!({"Effect": "Allow", "Action": "*"}),

@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod calls;
 pub mod clock;
+pub mod documents;
 pub mod faults;
 pub mod organization;
 pub mod quotas;
@@ -20,7 +21,7 @@ use axum::{
     Json, Router,
     http::StatusCode,
     response::{IntoResponse, Response},
-    routing::{delete, get, post},
+    routing::{delete, get, post, put},
 };
 use serde_json::json;
 
@@ -71,6 +72,7 @@ impl IntoResponse for Refused {
 pub fn routes() -> Router<Arc<Simulation>> {
     Router::new()
         .route("/accounts", post(accounts::create))
+        .route("/accounts/{id}/documents", put(documents::put))
         .route("/accounts/{id}/quotas", get(quotas::get).put(quotas::put))
         .route("/accounts/{id}/reserved-roles", post(reserved_roles::create))
         .route("/accounts/{id}/throttling", get(throttling::get).put(throttling::put))

@@ -30,6 +30,48 @@ async fn accounts_can_be_added_later() {
     assert_eq!(utils.assume(&role_arn(PROD, "r"), &[]).await.code(), "AccessDenied");
 }
 
+/// Whatever stands in the place of a document is given back, so that clients can be tried on it.
+#[tokio::test]
+async fn a_text_that_is_no_document_is_put_in_the_place_of_one_and_read_back() {
+    let (sim, _, prod) = Sim::with_accounts().await;
+    prod.iam("CreateUser", &[("UserName", "alice")]).await.ok();
+    prod.role("reader", &trust(json!(PROD))).await;
+    let arn = prod.iam("CreatePolicy", &[("PolicyName", "p"), ("PolicyDocument", &allow(json!("s3:*"), "*"))]).await.ok().text("Arn");
+    let path = format!("/accounts/{PROD}/documents");
+    for place in [
+        json!({"roleName": "reader"}),
+        json!({"roleName": "reader", "policyName": "odd"}),
+        json!({"userName": "alice", "policyName": "odd"}),
+        json!({"policyARN": arn}),
+    ] {
+        let mut stored = place.clone();
+        stored["document"] = json!("no <JSON> & 100 %");
+        assert_eq!(sim.control("PUT", &path, stored).await["document"], "no <JSON> & 100 %", "{place}");
+    }
+    let told = "no%20%3CJSON%3E%20%26%20100%20%25";
+    for (operation, parameters, element) in [
+        ("GetRole", vec![("RoleName", "reader")], "AssumeRolePolicyDocument"),
+        ("GetRolePolicy", vec![("RoleName", "reader"), ("PolicyName", "odd")], "PolicyDocument"),
+        ("GetUserPolicy", vec![("UserName", "alice"), ("PolicyName", "odd")], "PolicyDocument"),
+        ("GetPolicyVersion", vec![("PolicyArn", arn.as_str()), ("VersionId", "v1")], "Document"),
+    ] {
+        assert_eq!(prod.iam(operation, &parameters).await.ok().text(element), told, "{operation}");
+    }
+    let details = prod.iam("GetAccountAuthorizationDetails", &[]).await.ok();
+    assert_eq!(details.body.matches(told).count(), 4, "{}", details.body);
+    assert_eq!(prod.assume(&role_arn(PROD, "reader"), &[]).await.code(), "AccessDenied", "what cannot be read lets nobody in here");
+    for (account, wrong) in [
+        (UTILS, json!({"document": "x", "roleName": "reader"})),
+        (PROD, json!({"document": "x", "userName": "nobody", "policyName": "p"})),
+        (PROD, json!({"document": "x", "roleName": "nobody", "policyName": "p"})),
+        (PROD, json!({"document": "x", "policyARN": "arn:aws:iam::aws:policy/ReadOnlyAccess"})),
+        (PROD, json!({"document": "x"})),
+        ("999999999999", json!({"document": "x", "roleName": "reader"})),
+    ] {
+        assert_eq!(sim.control_status("PUT", &format!("/accounts/{account}/documents"), wrong.clone()).await.0, 404, "{wrong}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn accounts_can_be_added_while_others_are_busy() {
     let (sim, utils, prod) = Sim::with_accounts().await;

@@ -59,9 +59,13 @@ impl Stored {
         Arc::new(Self { value: Arc::new(value), size, document: OnceLock::new() })
     }
 
-    /// What the operator reads. IAM holds documents that it cannot take for one, such as those with a number for an account: these come as one that says nothing.
+    /// What the operator reads. IAM holds documents that it cannot take for one, such as those with a number for an account: these may say anything.
     pub(super) fn document(&self) -> Document {
-        self.document.get_or_init(|| Document::parse(&self.value.to_string()).unwrap_or_else(|_| Document::unreadable())).clone()
+        let read = || {
+            let text = self.value.to_string();
+            Document::parse(&text).unwrap_or_else(|_| Document::unreadable(&text))
+        };
+        self.document.get_or_init(read).clone()
     }
 }
 
