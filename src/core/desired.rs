@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::ResourceExt;
 
 use super::assume::{self, Capacity, Found, allocate};
-use super::attachable::check_attachable;
+use super::attachable::{BOUNDARY, Use, check_attachable, check_place};
 use super::document::Document;
 use super::grants::{AssumableRole, Grant, Intent, roles_of_role, roles_of_user};
 use super::groups::{Membership, memberships};
@@ -306,7 +306,8 @@ pub fn desired_user(
     let declared = declared(permissions, &Place { at, path: &path, tags: &tags }, texts, &mut problems);
     let status = user.status();
     let told = told_boundary(user, status.map(|status| (&status.permissions_boundary_arn, &status.user_arn)));
-    let boundary = boundary(user.spec.permissions_boundary_arn.as_deref(), told, guard, &mut problems);
+    let boundary = boundary(user.spec.permissions_boundary_arn.as_deref(), told, at, &mut problems);
+    problems.extend(check_attachable(world, at, &of, (&declared.attached, boundary.wanted.as_ref()), &declared.managed));
     let identity = Identity {
         name: IdentityName::User(name.clone()),
         path: path.clone(),
@@ -341,7 +342,6 @@ pub fn desired_user(
         owner,
     };
     problems.extend(check_assumes(&desired));
-    problems.extend(check_attachable(world, at, &of, &desired.identity, &desired.policies));
     if problems.is_empty() { Ok(desired) } else { Err(problems) }
 }
 
@@ -387,7 +387,7 @@ pub fn desired_role(
     let tags = with_owner(&guard.tags(&role.spec.tags, &mut problems), &owner);
     let status = role.status();
     let told = told_boundary(role, status.map(|status| (&status.permissions_boundary_arn, &status.role_arn)));
-    let boundary = boundary(role.spec.permissions_boundary_arn.as_deref(), told, guard, &mut problems);
+    let boundary = boundary(role.spec.permissions_boundary_arn.as_deref(), told, at, &mut problems);
     let max_session_duration = guard.session_seconds(role.spec.max_session_duration.as_deref(), &mut problems);
     problems.extend(trust_problems(role));
     let sources = Sources::of(world, role);
@@ -396,6 +396,7 @@ pub fn desired_role(
     problems.extend(too_many_policies(world, at, &of));
     problems.extend(check_powers(world, at, role.spec.permissions.as_ref(), None).err());
     let declared = declared(role.spec.permissions.as_ref(), &Place { at, path: &path, tags: &tags }, texts, &mut problems);
+    problems.extend(check_attachable(world, at, &of, (&declared.attached, boundary.wanted.as_ref()), &declared.managed));
     let assumes = roles_of_role(world, role, roles_per_source(at));
     if !problems.is_empty() {
         return Err(problems);
@@ -437,7 +438,6 @@ pub fn desired_role(
         owner,
     };
     problems.extend(check_assumes(&desired));
-    problems.extend(check_attachable(world, at, &of, &desired.identity, &desired.policies));
     if problems.is_empty() { Ok(desired) } else { Err(problems) }
 }
 
@@ -460,13 +460,19 @@ struct Boundary {
 }
 
 /// The boundary as it is declared, or else as the account puts it on all who declare none.
-fn boundary(declared: Option<&str>, told: Option<&str>, guard: Guard<'_>, problems: &mut Vec<Problem>) -> Boundary {
+fn boundary(declared: Option<&str>, told: Option<&str>, at: &ResolvedAccount, problems: &mut Vec<Problem>) -> Boundary {
+    let guard = Guard::of(at);
     if declared.is_some() {
-        let wanted = optional(problems, "spec.permissionsBoundaryARN", declared);
+        let wanted = optional(problems, BOUNDARY, declared);
+        problems.extend(wanted.as_ref().and_then(|wanted| check_place(BOUNDARY, wanted, at, Use::Boundary)));
         problems.extend(wanted.as_ref().and_then(|wanted| guard.declared_boundary(wanted)));
         return Boundary { wanted, imposed: BTreeSet::new() };
     }
-    let wanted = optional(problems, "permissionsBoundaryARN of the AWSAccount", guard.boundary());
+    let boundaries = guard.boundaries();
+    let (field, put_on) = boundaries.first().map(|(field, arn)| (format!("{field} of the AWSAccount"), *arn)).unzip();
+    let field = field.unwrap_or_default();
+    let wanted = optional(problems, &field, put_on);
+    problems.extend(wanted.as_ref().and_then(|wanted| check_place(&field, wanted, at, Use::Boundary)));
     let before = told.and_then(|told| told.parse().ok());
     Boundary { imposed: wanted.iter().cloned().chain(before).collect(), wanted }
 }
