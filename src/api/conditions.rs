@@ -297,7 +297,7 @@ impl Reason {
             Self::PolicyNotFound => entry(
                 Stalled,
                 "A policy to attach, or the permissions boundary, does not exist.",
-                "Create the policy, or correct its name; the resource follows by itself.",
+                "Create the policy, or correct its name as the message says; the resource follows by itself.",
             ),
             Self::GroupNotFound => entry(
                 Stalled,

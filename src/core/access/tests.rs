@@ -184,7 +184,7 @@ fn row_07_no_way_leads_from_one_partition_to_another() {
 }
 
 #[test]
-fn row_53_a_management_role_of_another_account_or_partition_leads_nowhere() {
+fn a_management_role_of_another_account_or_partition_leads_nowhere() {
     let right = account("prod", None)["spec"]["accountID"].as_str().unwrap().to_owned();
     for elsewhere in ["arn:aws:iam::111111111111:role/rolebridge".to_owned(), format!("arn:aws-us-gov:iam::{right}:role/rolebridge")] {
         let mut prod = account("prod", None);
