@@ -40,10 +40,18 @@ use super::schema;
     .message("guardrails.permissionsBoundaryARN is put on all users and roles: leave defaults.permissionsBoundaryARN out").field_path(".defaults.permissionsBoundaryARN"))]
 #[x_kube(validation = Rule::new("!has(self.defaults) || !has(self.guardrails) || !has(self.defaults.maxSessionDuration) || !has(self.guardrails.maxSessionDuration) || !self.defaults.maxSessionDuration.matches('^([0-9]{1,5}(h|m|s)){1,3}$') || !self.guardrails.maxSessionDuration.matches('^([0-9]{1,5}(h|m|s)){1,3}$') || duration(self.defaults.maxSessionDuration) <= duration(self.guardrails.maxSessionDuration)")
     .message("defaults.maxSessionDuration is longer than guardrails.maxSessionDuration allows").field_path(".defaults.maxSessionDuration"))]
-#[x_kube(validation = Rule::new("!has(self.guardrails) || !has(self.guardrails.permissionsBoundaryARN) || self.guardrails.permissionsBoundaryARN.contains('::aws:') || self.guardrails.permissionsBoundaryARN.contains('::' + self.accountID + ':')")
-    .message("a permissions boundary is a policy of the account itself or of AWS: copy the policy into this account").field_path(".guardrails.permissionsBoundaryARN"))]
-#[x_kube(validation = Rule::new("!has(self.defaults) || !has(self.defaults.permissionsBoundaryARN) || self.defaults.permissionsBoundaryARN.contains('::aws:') || self.defaults.permissionsBoundaryARN.contains('::' + self.accountID + ':')")
-    .message("a permissions boundary is a policy of the account itself or of AWS: copy the policy into this account").field_path(".defaults.permissionsBoundaryARN"))]
+#[x_kube(validation = Rule::new("!has(self.guardrails) || !has(self.guardrails.permissionsBoundaryARN) || self.guardrails.permissionsBoundaryARN.startsWith('arn:' + self.partition + ':iam::aws:') || self.guardrails.permissionsBoundaryARN.startsWith('arn:' + self.partition + ':iam::' + self.accountID + ':')")
+    .message("a permissions boundary is a policy of the account itself or of AWS, and its ARN has the partition of the account: copy the policy into this account").field_path(".guardrails.permissionsBoundaryARN"))]
+#[x_kube(validation = Rule::new("!has(self.defaults) || !has(self.defaults.permissionsBoundaryARN) || self.defaults.permissionsBoundaryARN.startsWith('arn:' + self.partition + ':iam::aws:') || self.defaults.permissionsBoundaryARN.startsWith('arn:' + self.partition + ':iam::' + self.accountID + ':')")
+    .message("a permissions boundary is a policy of the account itself or of AWS, and its ARN has the partition of the account: copy the policy into this account").field_path(".defaults.permissionsBoundaryARN"))]
+#[x_kube(validation = Rule::new("!has(self.guardrails) || !has(self.guardrails.allowedPolicies) || self.guardrails.allowedPolicies.all(pattern, !pattern.startsWith('arn:') || pattern.startsWith('arn:' + self.partition + ':'))")
+    .message("a pattern of another partition than the account's allows nothing: write the partition of the account into it").field_path(".guardrails.allowedPolicies"))]
+#[x_kube(validation = Rule::new("!has(self.guardrails) || !has(self.guardrails.allowedPrincipals) || self.guardrails.allowedPrincipals.all(pattern, !pattern.startsWith('arn:') || pattern.startsWith('arn:' + self.partition + ':'))")
+    .message("a pattern of another partition than the account's allows nothing: write the partition of the account into it").field_path(".guardrails.allowedPrincipals"))]
+#[x_kube(validation = Rule::new("!has(self.guardrails) || !has(self.guardrails.allowedIdentityProviders) || self.guardrails.allowedIdentityProviders.all(pattern, !pattern.startsWith('arn:') || pattern.startsWith('arn:' + self.partition + ':'))")
+    .message("a pattern of another partition than the account's allows nothing: write the partition of the account into it").field_path(".guardrails.allowedIdentityProviders"))]
+#[x_kube(validation = Rule::new("!has(self.access.assumeRole) || self.access.assumeRole.roleARN.startsWith('arn:' + self.partition + ':iam::' + self.accountID + ':')")
+    .message("the management role is in the account itself, and its ARN has that accountID and partition: write that one; to get there through another account, set via").field_path(".access.assumeRole.roleARN"))]
 #[x_kube(validation = Rule::new("self.partition == oldSelf.partition").message("partition is immutable: make another AWSAccount").field_path(".partition"))]
 #[serde(rename_all = "camelCase")]
 pub struct AWSAccountSpec {

@@ -197,7 +197,7 @@ impl Reason {
             }
             Self::AccountMismatch => entry(
                 Stalled,
-                "The operator's credentials lead into another account or partition than the AWSAccount declares.",
+                "The operator's credentials, or the management role, lead into another account or partition than the AWSAccount declares.",
                 "Correct spec.access so that it leads into spec.accountID; nothing is written until then.",
             ),
             Self::NamespaceNotAllowed => entry(
@@ -297,7 +297,7 @@ impl Reason {
             Self::PolicyNotFound => entry(
                 Stalled,
                 "A policy to attach, or the permissions boundary, does not exist.",
-                "Create the policy, or correct its name; the resource follows by itself.",
+                "Create the policy, or correct its name as the message says; the resource follows by itself.",
             ),
             Self::GroupNotFound => entry(
                 Stalled,
@@ -306,8 +306,8 @@ impl Reason {
             ),
             Self::PolicyNotAttachable => entry(
                 Stalled,
-                "The policy cannot be attached, or be a permissions boundary: it is another user's or role's, or AWS reserves it for its own service roles.",
-                "Take it out. To share a policy, make it outside Rolebridge, or declare it under another name in each resource.",
+                "The policy cannot be attached, or be a permissions boundary: it is of another account or partition, it is another user's or role's, or AWS reserves it for its own service roles. What is in AWS stays as it is.",
+                "Write what the message says, or take it out. To share a policy, make it outside Rolebridge, or declare it under another name in each resource.",
             ),
             Self::RequestRejected => entry(Stalled, "AWS refuses the request as it is.", "Correct what the message names."),
             Self::WaitingForRoles => entry(

@@ -94,29 +94,39 @@ fn is_unknown_service(message: &str) -> bool {
     is_invalid_principal(message) && message.contains("\"SERVICE\":")
 }
 
-/// What AWS's text leaves to be said. A refusal names the kind of policy that it comes from (IAM User Guide, "Troubleshoot access denied error messages"); those of
-/// the organization are out of reach of whoever administers the account.
-fn hint(code: &str, message: &str) -> Option<&'static str> {
+/// What AWS's text leaves to be said. A refusal names the kind of policy that it comes from, and since January 2026 the policy itself where a statement of it denies
+/// (IAM User Guide, "Troubleshoot access denied error messages"); those of the organization are out of reach of whoever administers the account.
+fn hint(code: &str, message: &str) -> Option<String> {
     let says = |text: &str| message.contains(text);
     if is_skew(code, message) {
-        Some("The clock of the operator's node and that of AWS differ by minutes (clock skew): set the node's clock right.")
+        Some("The clock of the operator's node and that of AWS differ by minutes (clock skew): set the node's clock right.".to_owned())
     } else if code == "MalformedPolicyDocument" && is_unknown_service(message) {
-        Some("AWS has no service of this name: look up in IAM's documentation how it is spelled, and correct spec.trust.")
+        Some("AWS has no service of this name: look up in IAM's documentation how it is spelled, and correct spec.trust.".to_owned())
     } else if code == "MalformedPolicyDocument" && is_invalid_principal(message) {
-        Some("A principal that was just made is known in a moment. If there is no such principal, make it or correct spec.trust.")
+        Some("A principal that was just made is known in a moment. If there is no such principal, make it or correct spec.trust.".to_owned())
     } else if !code.starts_with("AccessDenied") {
         None
-    } else if says("service control policy") {
-        Some(
-            "A service control policy of the organization denies it, and no policy of the account can allow it: ask who administers the organization.",
-        )
-    } else if says("resource control policy") {
-        Some(
-            "A resource control policy of the organization denies it, and no policy of the account can allow it: ask who administers the organization.",
-        )
+    } else if let Some(kind) = ["service control policy", "resource control policy"].into_iter().find(|kind| says(kind)) {
+        let which = denying_policy(message).map_or_else(|| format!("A {kind}"), |arn| format!("The {kind} {arn}"));
+        Some(format!("{which} of the organization denies it, and no policy of the account can allow it: ask who administers the organization."))
     } else {
-        None
+        denying_policy(message).map(|arn| {
+            let advice = if arn.contains("/AWSCompromisedKeyQuarantine") {
+                "AWS attached it because keys of this user are known to others: replace the keys, and prefer a role"
+            } else {
+                "whatever others allow; have that policy changed, or taken off the operator's identity in this account"
+            };
+            format!("A statement of {arn} denies it: {advice}.")
+        })
     }
+}
+
+/// ARN of the policy that a refusal names: `... with an explicit deny in a service control policy: arn:...`.
+fn denying_policy(message: &str) -> Option<&str> {
+    let (_, named) = message.split_once("with an explicit deny in ")?;
+    let (_, arn) = named.split_once(": ").filter(|(_, arn)| arn.starts_with("arn:"))?;
+    let arn = arn.split(|character: char| character.is_whitespace() || ",;\"".contains(character)).next()?;
+    Some(arn.trim_end_matches('.'))
 }
 
 /// What NoSuchEntity means where it is an error at all: deletions and the reads that ask for existence never get here.
@@ -278,7 +288,7 @@ impl Refusal {
         self.code.as_deref().is_some_and(|code| CODES.contains(&code) && !is_skew(code, &self.text))
     }
 
-    fn hint(&self) -> Option<&'static str> {
+    fn hint(&self) -> Option<String> {
         hint(self.code.as_deref()?, &self.text)
     }
 

@@ -17,6 +17,7 @@ use super::sweep::{resources_of, sweep};
 use crate::api::conditions::Class;
 use crate::api::{AWSAccount, AWSAccountStatus, Managed, Reason};
 use crate::aws::Account;
+use crate::core::attachable::check_boundaries;
 use crate::core::brake::{held_in_account, unclear_confirmation};
 use crate::core::desired::unread;
 use crate::core::listed::{LISTED, count};
@@ -92,7 +93,8 @@ async fn look_after(object: AWSAccount, context: &Context) -> Pass<AWSAccount> {
             // Before the sweep, which looks at each resource in the light of that.
             let is_swept = context.sweeps.left(&at.account, context.sweep_interval(&object), Instant::now()).is_zero();
             let failures = home::look_after(context, &at, &account, is_swept).await;
-            sweep_when_due(object, context, &at, &account, facts).await.with_failures(&failures)
+            let pass = sweep_when_due(object, context, &at, &account, facts).await.with_failures(&failures);
+            check_boundaries(&at).into_iter().rev().fold(pass, |pass, problem| pass.telling_first(Some(problem)))
         }
         Err(failure) => {
             let facts = if failure.reason.class() == Class::Transient { facts } else { without_caller(facts) };

@@ -3,7 +3,6 @@
 use tracing::{debug, info, warn};
 
 use super::history::History;
-use crate::api::permissions::Permissions;
 use crate::aws::Gateway;
 use crate::core::action::{Action, Receipt};
 use crate::core::failure::Failure;
@@ -11,20 +10,21 @@ use crate::core::observed::Observed;
 use crate::core::ownership::Owner;
 use crate::core::permissions::is_stated;
 use crate::core::plan::Plan;
+use crate::core::refused::{Declaration, in_the_light_of};
 
 /// Carries out a plan for `owner` and records in `observed` what that makes of AWS, action by action, so that it is true also where the plan ends early.
 ///
 /// Returns the actions that were to take away what IAM says not to be there, where that proves nothing: `history` tells when it was made.
 ///
 /// # Errors
-/// The first failure, which quotes no document but those that `stated` has. What came before it is done and recorded; what comes after it is not begun.
+/// The first failure, in the words of `declaration`. It quotes no document but those that stand there. What came before it is done and recorded; what comes after it is not begun.
 pub async fn apply<'p>(
     gateway: &dyn Gateway,
     owner: &Owner,
     plan: &'p Plan,
     observed: &mut Observed,
     history: &History<'_>,
-    stated: Option<&Permissions>,
+    declaration: &Declaration<'_>,
 ) -> Result<Vec<&'p Action>, Failure> {
     let mut unproven = vec![];
     for action in &plan.actions {
@@ -42,8 +42,8 @@ pub async fn apply<'p>(
             }
             Err(failure) => {
                 debug!(%action, message = failure.message, "AWS says");
-                let failure = if is_stated(stated, action) { failure } else { failure.quoting_nothing() };
-                let failure = failure.in_the_light_of(action, observed);
+                let failure = if is_stated(declaration.permissions, action) { failure } else { failure.quoting_nothing() };
+                let failure = in_the_light_of(failure, action, observed, declaration);
                 warn!(%action, reason = %failure.reason, message = failure.message, "not done in AWS");
                 return Err(failure);
             }

@@ -31,6 +31,7 @@ use crate::core::observed::Dependents;
 use crate::core::outcome::Problem;
 use crate::core::placement::lookup_account;
 use crate::core::plan::{DeletionPhase, DeletionTarget, plan_removal};
+use crate::core::refused::Declaration;
 use crate::core::release::{held_by, told};
 use crate::core::subject::Subject;
 use crate::core::world::ObjectKey;
@@ -151,7 +152,7 @@ async fn take_away(
     let (plan, blocked) = plan_removal(removed, &observed, &dependents, how_far);
     let awaited = awaited(removed, &observed, how_far, policies);
     // What is written here, if anything, is Rolebridge's own.
-    apply(gateway, &removed.owner, &plan, &mut observed, history, None).await?;
+    apply(gateway, &removed.owner, &plan, &mut observed, history, &Declaration::default()).await?;
     if let Some(problem) = blocked {
         return Err(Stop::Blocked(problem));
     }

@@ -25,6 +25,7 @@ use crate::core::outcome::Problem;
 use crate::core::placement::ResolvedAccount;
 use crate::core::plan::{Plan, is_own, plan};
 use crate::core::possible::{Intended, announced_by};
+use crate::core::refused::Declaration;
 use crate::core::step::{Progress, Situation, Sources, Step, step, unreported};
 use crate::core::subject::Subject;
 use crate::core::wanted::Restraint;
@@ -376,7 +377,8 @@ impl<K: Kind + Subject> Work<'_, K> {
         }
         let Some(seen) = &mut self.observation else { return Ok(()) };
         let before = seen.observed.identity.as_ref().map(|found| found.id.clone());
-        let result = apply(self.account.gateway(), &self.desired.owner, plan, &mut seen.observed, &self.history, self.object.permissions()).await;
+        let declaration = Declaration { permissions: self.object.permissions(), imposed: self.desired.imposed.clone() };
+        let result = apply(self.account.gateway(), &self.desired.owner, plan, &mut seen.observed, &self.history, &declaration).await;
         if result.is_ok() {
             self.done.extend(plan.actions.iter().map(ToString::to_string));
         }

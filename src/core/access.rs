@@ -17,12 +17,29 @@ pub fn via(account: &AWSAccount) -> Option<&str> {
     Some(account.spec.access.assume_role.as_ref()?.via.as_ref()?.name.as_str())
 }
 
+/// What keeps a management role from leading into its account for ever: it is of another one. That would be told by STS only once the role was assumed.
+fn check_role(at: &ResolvedAccount) -> Result<(), Problem> {
+    let Some(role) = &at.account.spec.access.assume_role else { return Ok(()) };
+    let right = format!("arn:{}:iam::{}:role/", at.partition, at.id);
+    if role.role_arn.starts_with(&right) {
+        return Ok(());
+    }
+    let message = format!(
+        "spec.access.assumeRole.roleARN: {} is of the wrong account or partition: AWSAccount {} is account {} in partition {}; write the ARN of a role there, \
+         {right}NAME, and to get there through another account, set via",
+        role.role_arn, at.name, at.id, at.partition
+    );
+    Err(Problem::new(Reason::AccountMismatch, message))
+}
+
 /// The AWSAccounts by which the operator gets into this one, from the one that it enters with credentials of its own to this one itself.
 ///
 /// # Errors
-/// [`Reason::InvalidSpec`] where the way goes round in a circle, is too long or leaves the partition; [`Reason::AccountNotReady`] where an AWSAccount on it does
+/// [`Reason::AccountMismatch`] where the management role is another account's; [`Reason::InvalidSpec`] where the way goes round in a circle, is too long or leaves
+/// the partition; [`Reason::AccountNotReady`] where an AWSAccount on it does
 /// not exist or is not entered now. The message names all of the way that is known.
 pub fn access_chain(world: &dyn World, to: &ResolvedAccount) -> Result<Vec<ResolvedAccount>, Problem> {
+    check_role(to)?;
     let names = names(world, to)?;
     let told = told(&names);
     let mut way = vec![to.clone()];

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::ResourceExt;
 
 use super::assume::{self, Capacity, Found, SessionRights, allocate};
-use super::attachable::check_attachable;
+use super::attachable::{BOUNDARY, Use, check_attachable, check_place};
 use super::document::Document;
 use super::external_roles;
 use super::grants::{AssumableRole, Grant, Intent, roles_of_role, roles_of_user};
@@ -309,7 +309,8 @@ pub fn desired_user(
     declared.inline.extend(external_roles::policy(world, at, permissions, SessionRights::default(), &mut problems));
     let status = user.status();
     let told = told_boundary(user, status.map(|status| (&status.permissions_boundary_arn, &status.user_arn)));
-    let boundary = boundary(user.spec.permissions_boundary_arn.as_deref(), told, guard, &mut problems);
+    let boundary = boundary(user.spec.permissions_boundary_arn.as_deref(), told, at, &mut problems);
+    problems.extend(check_attachable(world, at, &of, (&declared.attached, boundary.wanted.as_ref()), &declared.managed));
     let identity = Identity {
         name: IdentityName::User(name.clone()),
         path: path.clone(),
@@ -344,7 +345,6 @@ pub fn desired_user(
         owner,
     };
     problems.extend(check_assumes(&desired));
-    problems.extend(check_attachable(world, at, &of, &desired.identity, &desired.policies));
     if problems.is_empty() { Ok(desired) } else { Err(problems) }
 }
 
@@ -390,7 +390,7 @@ pub fn desired_role(
     let tags = with_owner(&guard.tags(&role.spec.tags, &mut problems), &owner);
     let status = role.status();
     let told = told_boundary(role, status.map(|status| (&status.permissions_boundary_arn, &status.role_arn)));
-    let boundary = boundary(role.spec.permissions_boundary_arn.as_deref(), told, guard, &mut problems);
+    let boundary = boundary(role.spec.permissions_boundary_arn.as_deref(), told, at, &mut problems);
     let max_session_duration = guard.session_seconds(role.spec.max_session_duration.as_deref(), &mut problems);
     problems.extend(trust_problems(role));
     let sources = Sources::of(world, role);
@@ -401,6 +401,7 @@ pub fn desired_role(
     problems.extend(check_powers(world, at, permissions, None).err());
     let mut declared = declared(permissions, &Place { at, path: &path, tags: &tags }, texts, &mut problems);
     declared.inline.extend(external_roles::policy(world, at, permissions, passing_on(world, role), &mut problems));
+    problems.extend(check_attachable(world, at, &of, (&declared.attached, boundary.wanted.as_ref()), &declared.managed));
     let assumes = roles_of_role(world, role, roles_per_source(at));
     if !problems.is_empty() {
         return Err(problems);
@@ -442,7 +443,6 @@ pub fn desired_role(
         owner,
     };
     problems.extend(check_assumes(&desired));
-    problems.extend(check_attachable(world, at, &of, &desired.identity, &desired.policies));
     if problems.is_empty() { Ok(desired) } else { Err(problems) }
 }
 
@@ -465,13 +465,19 @@ struct Boundary {
 }
 
 /// The boundary as it is declared, or else as the account puts it on all who declare none.
-fn boundary(declared: Option<&str>, told: Option<&str>, guard: Guard<'_>, problems: &mut Vec<Problem>) -> Boundary {
+fn boundary(declared: Option<&str>, told: Option<&str>, at: &ResolvedAccount, problems: &mut Vec<Problem>) -> Boundary {
+    let guard = Guard::of(at);
     if declared.is_some() {
-        let wanted = optional(problems, "spec.permissionsBoundaryARN", declared);
+        let wanted = optional(problems, BOUNDARY, declared);
+        problems.extend(wanted.as_ref().and_then(|wanted| check_place(BOUNDARY, wanted, at, Use::Boundary)));
         problems.extend(wanted.as_ref().and_then(|wanted| guard.declared_boundary(wanted)));
         return Boundary { wanted, imposed: BTreeSet::new() };
     }
-    let wanted = optional(problems, "permissionsBoundaryARN of the AWSAccount", guard.boundary());
+    let boundaries = guard.boundaries();
+    let (field, put_on) = boundaries.first().map(|(field, arn)| (format!("{field} of the AWSAccount"), *arn)).unzip();
+    let field = field.unwrap_or_default();
+    let wanted = optional(problems, &field, put_on);
+    problems.extend(wanted.as_ref().and_then(|wanted| check_place(&field, wanted, at, Use::Boundary)));
     let before = told.and_then(|told| told.parse().ok());
     Boundary { imposed: wanted.iter().cloned().chain(before).collect(), wanted }
 }

@@ -25,7 +25,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::encoding::decode_document;
-
+use crate::names::Partition;
 pub use message::Message;
 pub use rolebridge_api::document::MAX_TEXT_BYTES;
 pub use shared::SharedDocuments;
@@ -201,6 +201,12 @@ impl Document {
     #[must_use]
     pub fn changed_by_yaml(&self) -> Vec<DocumentProblem> {
         structure::changed_by_yaml(&self.value).into_list()
+    }
+
+    /// The resources of which IAM knows none in this partition, so that it refuses a permissions policy that has them. At most [`MAX_PROBLEMS`].
+    #[must_use]
+    pub fn elsewhere(&self, partition: &Partition) -> Vec<DocumentProblem> {
+        structure::elsewhere(self, partition).into_list()
     }
 
     /// What IAM accepts but rarely means what was intended: `${...}` outside version 2012-10-17, a denial without MFA that long-term keys pass.

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use super::action::Action;
-use super::observed::Observed;
 use super::outcome::Problem;
 use rolebridge_api::Reason;
 
@@ -46,33 +44,8 @@ impl Failure {
         Self { message: self.without_quotes.clone(), ..self }
     }
 
-    /// The failure of an action, in the light of what is known to be there: a policy that exists and is said not to is not shown
-    /// everywhere yet; and IAM does not name what it cannot delete.
-    pub fn in_the_light_of(self, action: &Action, observed: &Observed) -> Self {
-        match action {
-            Action::AttachPolicy(_, arn) if self.reason == Reason::PolicyNotFound && observed.policies.contains_key(arn) => {
-                Self { reason: Reason::Propagating, ..self }
-            }
-            _ if self.reason == Reason::DeletionBlocked => Self { message: format!("cannot {action}: {}", self.message), ..self },
-            _ => self,
-        }
-    }
-
     /// What a person is told.
     pub fn problem(&self) -> Problem {
         Problem::new(self.reason, self.message.clone())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_cannot_be_deleted_is_named() {
-        let action = Action::DeletePolicy("arn:aws:iam::111111111111:policy/p".parse().unwrap());
-        let failure = Failure::refused(Reason::DeletionBlocked, "iam:DeletePolicy: DeleteConflict: Cannot delete a policy attached to entities.");
-        let told = failure.in_the_light_of(&action, &Observed::default());
-        assert!(told.message.starts_with("cannot delete policy arn:aws:iam::111111111111:policy/p: iam:DeletePolicy"), "{}", told.message);
     }
 }

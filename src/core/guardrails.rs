@@ -137,9 +137,11 @@ impl<'a> Guard<'a> {
         tags
     }
 
-    /// The permissions boundary that the account puts on those who declare none.
-    pub fn boundary(self) -> Option<&'a str> {
-        self.rules.permissions_boundary_arn.as_deref().or(self.defaults.permissions_boundary_arn.as_deref())
+    /// The permissions boundaries that the account puts on those who declare none, by field. The first is the one that counts.
+    pub fn boundaries(self) -> Vec<(&'static str, &'a str)> {
+        let forced = self.rules.permissions_boundary_arn.as_deref().map(|arn| ("guardrails.permissionsBoundaryARN", arn));
+        let default = self.defaults.permissions_boundary_arn.as_deref().map(|arn| ("defaults.permissionsBoundaryARN", arn));
+        forced.into_iter().chain(default).collect()
     }
 
     /// The permissions boundary that the account puts on all.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::action::Action;
 use super::assume;
-use super::attachable::check_declared;
+use super::attachable::{ATTACHED, Use, check_declared, check_place};
 use super::called_via::{Assuming, assuming};
 use super::document::{Document, DocumentKind, DocumentProblem, MAX_TEXT_BYTES, VERSION_2012};
 use super::guardrails::Guard;
@@ -83,19 +83,18 @@ pub struct Declared {
 pub fn declared(permissions: Option<&Permissions>, place: &Place<'_>, texts: &ConfigTexts, problems: &mut Vec<Problem>) -> Declared {
     let mut declared = Declared::default();
     let Some(permissions) = permissions else { return declared };
-    declared.attached = permissions.attached_policies.iter().filter_map(|policy| keep(problems, attached(policy, place.at))).collect();
-    let guard = Guard::of(place.at);
+    declared.attached = permissions.attached_policies.iter().filter_map(|policy| attached(problems, policy, place.at)).collect();
     for policy in &permissions.inline_policies {
         let field = format!("spec.permissions.inlinePolicies[{}]", policy.name);
         let name = keep(problems, policy_name(&field, &policy.name));
-        if let (Some(name), Some(document)) = (name, document(problems, &field, policy.source(), (texts, guard))) {
+        if let (Some(name), Some(document)) = (name, document(problems, &field, policy.source(), (texts, place.at))) {
             declared.inline.insert(name, document);
         }
     }
     for policy in &permissions.customer_managed_policies {
         let field = format!("spec.permissions.customerManagedPolicies[{}]", policy.name);
         let name = keep(problems, policy_name(&field, &policy.name));
-        if let (Some(name), Some(document)) = (name, document(problems, &field, policy.source(), (texts, guard))) {
+        if let (Some(name), Some(document)) = (name, document(problems, &field, policy.source(), (texts, place.at))) {
             let arn = Arn::policy(&place.at.partition, &place.at.id, place.path, &name);
             let (path, tags) = (place.path.clone(), place.tags.clone());
             problems.extend(check_declared(place.at, &format!("{field}.name"), &arn));
@@ -124,18 +123,24 @@ fn is_reserved(name: &str) -> bool {
     assume::is_assume_policy(name) || [EXTERNAL_ROLES_POLICY, CUT_OFF_POLICY, REVOKE_SESSIONS_POLICY].iter().any(|reserved| same_name(reserved, name))
 }
 
-fn attached(policy: &str, at: &ResolvedAccount) -> Result<Arn, Problem> {
-    let field = "spec.permissions.attachedPolicies";
+fn attached(problems: &mut Vec<Problem>, policy: &str, at: &ResolvedAccount) -> Option<Arn> {
     let arn = if policy.starts_with("arn:") {
-        parse(field, policy)?
+        parse(ATTACHED, policy)
     } else {
-        Arn::aws_managed_policy(&at.partition, policy).map_err(|e| Problem::new(Reason::InvalidSpec, format!("{field}: {e}")))?
+        Arn::aws_managed_policy(&at.partition, policy).map_err(|e| Problem::new(Reason::InvalidSpec, format!("{ATTACHED}: {e}")))
     };
-    if is_of_a_service(&arn) {
-        let message = format!("{field}: {arn} is for a service of AWS, which attaches it to its own service roles; take it out");
-        return Err(Problem::new(Reason::PolicyNotAttachable, message));
+    let arn = keep(problems, arn)?;
+    let of_a_service = is_of_a_service(&arn).then(|| {
+        let message = format!("{ATTACHED}: {arn} is for a service of AWS, which attaches it to its own service roles; take it out");
+        Problem::new(Reason::PolicyNotAttachable, message)
+    });
+    let wrong = of_a_service.or_else(|| check_place(ATTACHED, &arn, at, Use::Attached));
+    let wrong: Vec<Problem> = wrong.into_iter().chain(Guard::of(at).policy(ATTACHED, &arn)).collect();
+    if wrong.is_empty() {
+        return Some(arn);
     }
-    Guard::of(at).policy(field, &arn).map_or(Ok(arn), Err)
+    problems.extend(wrong);
+    None
 }
 
 /// Whether a policy is one of those that AWS keeps for service-linked roles, all of which lie in a path of their own (IAM user guide, "Create a
@@ -200,7 +205,7 @@ fn document(
     problems: &mut Vec<Problem>,
     field: &str,
     source: Option<DocumentSource<'_>>,
-    (texts, guard): (&ConfigTexts, Guard<'_>),
+    (texts, at): (&ConfigTexts, &ResolvedAccount),
 ) -> Option<Document> {
     let Some(source) = source else {
         problems.push(Problem::new(Reason::InvalidSpec, format!("{field}: set exactly one of document, json and configMapKeyRef")));
@@ -210,7 +215,7 @@ fn document(
         DocumentSource::Document(_) | DocumentSource::Json(_) => PolicyDocumentSource::Spec,
         DocumentSource::ConfigMap(_) => PolicyDocumentSource::ConfigMap,
     };
-    if let Some(problem) = guard.document_source(field, kind) {
+    if let Some(problem) = Guard::of(at).document_source(field, kind) {
         problems.push(problem);
         return None;
     }
@@ -225,6 +230,7 @@ fn document(
             if matches!(source, DocumentSource::Document(_)) {
                 wrong.extend(document.changed_by_yaml());
             }
+            wrong.extend(document.elsewhere(&at.partition));
             match (wrong.is_empty(), misleading(&document)) {
                 (true, None) => return Some(document),
                 (true, Some(message)) => {

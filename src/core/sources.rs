@@ -441,9 +441,12 @@ impl Trusting<'_> {
             Ok(arn) => arn,
             Err(problem) => return Some(problem),
         };
-        let there = arn.account_id().as_ref() == Some(&self.at.id) && *arn.partition() == self.at.partition;
-        (!there).then(|| {
-            let message = format!("spec.trust: {provider} is not in account {} of the role: make the provider there, and name that one", self.at.id);
+        let ResolvedAccount { id, partition, .. } = self.at;
+        let is_in_partition = arn.partition() == partition;
+        let there = if is_in_partition { format!("account {id}") } else { format!("partition {partition}") };
+        (!is_in_partition || arn.account() != id.as_str()).then(|| {
+            let right = format!("arn:{partition}:iam::{id}:{}", arn.resource());
+            let message = format!("spec.trust: {provider} is not in {there} of the role: make the provider in account {id}, and write {right}");
             Problem::new(Reason::InvalidSpec, message)
         })
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use kube::ResourceExt;
 
+use super::attachable::{Use, check_place};
 use super::desired::{Desired, desired_role, desired_user, told_boundary};
 use super::document::Document;
 use super::external_roles;
@@ -362,7 +363,9 @@ impl Subject for CrossAccountRole {
 /// The permissions boundary that is put on where there is none; that one, and the one that is there, if the account has put one on, as the status tells; and why
 /// the identity is cut off.
 fn restrained<K: Subject>(object: &K, restraint: Restraint, at: &ResolvedAccount, found: &Observed) -> (Option<Arn>, BTreeSet<Arn>, Option<Problem>) {
-    let boundary = if restraint.is_bounded { Guard::of(at).forced_boundary() } else { None };
+    let forced = Guard::of(at).forced_boundary().filter(|_| restraint.is_bounded);
+    // One that no account takes is not tried.
+    let boundary = forced.filter(|arn| check_place("", arn, at, Use::Boundary).is_none());
     let kept = object.reported_boundary().and_then(|_| found.identity.as_ref()?.identity.permissions_boundary.clone());
     let imposed = boundary.iter().cloned().chain(kept).collect();
     (boundary, imposed, restraint.cut_off)

@@ -247,12 +247,19 @@ async fn row_59_a_denial_by_the_organization_is_told_from_one_by_the_trust_polic
     let prod = tenant.ready_account("prod", "").await?;
     let closed = tenant.account_trusting("closed", &prod.management_role()).await?;
     let said = "User: arn:aws:sts::1:assumed-role/rolebridge/rolebridge is not authorized to perform: iam:CreateRole on resource: r with an explicit deny \
-                in a service control policy";
+                in a service control policy: arn:aws:organizations::9:policy/o-1/service_control_policy/p-1";
     let denied = Fault { message: Some(said.to_owned()), ..Fault::error("CreateRole", "AccessDenied", 403) };
     let fault = world.testbed.aws.inject(&denied.in_account(&prod.id).times(1_000)).await?;
     tenant.apply(&(closed.manifest(&tenant.only_here(), "") + &cross_account_role("reader", &prod, "", ""))).await?;
     let told = tenant.concluded(&tenant.roles(), "reader", "AccessDenied").await?;
-    assert_told(&told, "Stalled", &["iam:CreateRole", "A service control policy of the organization denies it"])?;
+    assert_told(
+        &told,
+        "Stalled",
+        &[
+            "iam:CreateRole",
+            "The service control policy arn:aws:organizations::9:policy/o-1/service_control_policy/p-1 of the organization denies it",
+        ],
+    )?;
     let told = tenant.concluded(&tenant.accounts(), &closed.name, "AccessDenied").await?;
     assert_told(
         &told,

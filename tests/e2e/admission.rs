@@ -239,12 +239,19 @@ async fn guardrails_are_patterns_that_can_match_and_agree_with_the_defaults() ->
     let with = |fields: &str| account(&format!("accountID: '222222222222', access: {{ambient: {{}}}}, allowedNamespaces: {{from: All}}, {fields}"));
     let guarded = |guardrail: &str| with(&format!("guardrails: {{{guardrail}}}"));
     let (here, elsewhere) = ("arn:aws:iam::222222222222:policy/boundary", "arn:aws:iam::333333333333:policy/boundary");
+    let in_china = "arn:aws-cn:iam::222222222222:policy/boundary";
     let of_the_account = "a permissions boundary is a policy of the account itself or of AWS";
+    let another_partition = "a pattern of another partition than the account's allows nothing";
     refused(&[
         (guarded("requiredPathPrefix: teams"), &["spec.guardrails.requiredPathPrefix", "begins and ends with a slash"]),
         (guarded("permissionsBoundaryARN: boundary"), &["spec.guardrails.permissionsBoundaryARN", "at least 20"]),
         (guarded(&format!("permissionsBoundaryARN: '{elsewhere}'")), &["spec.guardrails.permissionsBoundaryARN", of_the_account]),
         (with(&format!("defaults: {{permissionsBoundaryARN: '{elsewhere}'}}")), &["spec.defaults.permissionsBoundaryARN", of_the_account]),
+        (guarded(&format!("permissionsBoundaryARN: '{in_china}'")), &["spec.guardrails.permissionsBoundaryARN", of_the_account]),
+        (
+            with("defaults: {permissionsBoundaryARN: 'arn:aws-us-gov:iam::aws:policy/PowerUserAccess'}"),
+            &["spec.defaults.permissionsBoundaryARN", of_the_account],
+        ),
         (
             with(&format!("guardrails: {{permissionsBoundaryARN: '{here}'}}, defaults: {{permissionsBoundaryARN: '{here}-2'}}")),
             &["spec.defaults.permissionsBoundaryARN", "leave defaults.permissionsBoundaryARN out"],
@@ -254,6 +261,12 @@ async fn guardrails_are_patterns_that_can_match_and_agree_with_the_defaults() ->
             &["spec.defaults.maxSessionDuration", "longer than guardrails.maxSessionDuration allows"],
         ),
         (guarded("allowedPolicies: [ReadOnlyAccess]"), &["spec.guardrails.allowedPolicies[0]", "a pattern is the ARN of a policy"]),
+        (guarded("allowedPolicies: ['*', 'arn:aws-cn:iam::aws:policy/*']"), &["spec.guardrails.allowedPolicies", another_partition]),
+        (guarded("allowedPrincipals: ['arn:aws-us-gov:iam::111111111111:role/ci']"), &["spec.guardrails.allowedPrincipals", another_partition]),
+        (
+            guarded("allowedIdentityProviders: ['cognito-identity.amazonaws.com/*', 'arn:aws-cn:iam::*:oidc-provider/oidc.eks.*']"),
+            &["spec.guardrails.allowedIdentityProviders", another_partition],
+        ),
         (guarded("policyDocumentSources: [Secret]"), &["spec.guardrails.policyDocumentSources[0]", "supported values", "ConfigMap"]),
         (guarded("allowedExternalRoles: ['arn:aws:iam::*:user/x']"), &["spec.guardrails.allowedExternalRoles[0]", "should match"]),
         (guarded("allowedServices: [Lambda]"), &["spec.guardrails.allowedServices[0]", "for example lambda.amazonaws.com"]),
@@ -278,6 +291,7 @@ async fn guardrails_are_patterns_that_can_match_and_agree_with_the_defaults() ->
 #[tokio::test]
 async fn an_account_has_one_kind_of_access() -> Result<()> {
     let one = "set exactly one of ambient, assumeRole and secretRef";
+    let in_the_account = "the management role is in the account itself";
     let through = |via: &str, fields: &str| {
         access(&format!("{{assumeRole: {{roleARN: 'arn:aws:iam::222222222222:role/rolebridge', via: {{name: {via}}}, {fields}}}}}"))
     };
@@ -294,6 +308,8 @@ async fn an_account_has_one_kind_of_access() -> Result<()> {
         (access("{secretRef: {name: keys, namespace: default}}"), &["unknown field", "namespace"]),
         (through("hub", "duration: 61m"), &["spec.access.assumeRole.duration", "with via, choose 1h or less"]),
         (through("hub", "duration: soon"), &["spec.access.assumeRole.duration", "a duration is hours, minutes and seconds"]),
+        (access("{assumeRole: {roleARN: 'arn:aws:iam::333333333333:role/rolebridge'}}"), &["spec.access.assumeRole.roleARN", in_the_account]),
+        (access("{assumeRole: {roleARN: 'arn:aws-cn:iam::222222222222:role/rolebridge'}}"), &["spec.access.assumeRole.roleARN", in_the_account]),
         (through("Hub", ""), &["spec.access.assumeRole.via.name", "lower-case letters"]),
         (through("prod", ""), &["an account cannot be reached through itself"]),
         (

@@ -290,6 +290,105 @@ async fn row_25_a_policy_that_does_not_exist_is_missed_until_it_does() -> Result
 }
 
 #[tokio::test]
+async fn rows_25_and_26_policies_from_elsewhere_are_refused_from_their_arns_and_nothing_is_made() -> Result<()> {
+    const BASIC: &str = "AWSLambdaBasicExecutionRole";
+    const GOVCLOUD: &str = "arn:aws-us-gov:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole";
+    let world = World::with_operator().await?;
+    let tenant = world.tenant().await?;
+    let (prod, other) = (tenant.ready_account("prod", "").await?, tenant.account("other").await?);
+    let (lambda, shared) = ("{service: lambda.amazonaws.com}", other.arn("policy/shared-logs"));
+    other.iam.create_policy().policy_name("shared-logs").policy_document(LIST).send().await?;
+    let attaching = |policy: &str| format!("permissions: {{attachedPolicies: ['{policy}']}}");
+    let role_with = |name: &str, policy: &str| cross_account_role(name, &prod, lambda, &attaching(policy));
+    let bounded = format!("permissionsBoundaryARN: '{}', {}", other.arn("policy/boundary"), attaching(&shared));
+    let before = world.last_call().await?;
+    tenant
+        .apply(
+            &(role_with("of-govcloud", GOVCLOUD)
+                + &cross_account_role("of-another-account", &prod, lambda, &bounded)
+                + &bastion_user("alice", &prod, &bounded)),
+        )
+        .await?;
+    let here = GOVCLOUD.replace("aws-us-gov", "aws");
+    let of_govcloud = tenant.concluded(&tenant.roles(), "of-govcloud", "PolicyNotAttachable").await?;
+    assert_told(&of_govcloud, "Stalled", &["spec.permissions.attachedPolicies", GOVCLOUD, "wrong partition", &here, ", or service-role/"])?;
+    let (policy, boundary) = (prod.arn("policy/shared-logs"), prod.arn("policy/boundary"));
+    let advice = [
+        "spec.permissionsBoundaryARN",
+        "spec.permissions.attachedPolicies",
+        "wrong account",
+        &policy,
+        &boundary,
+        "spec.permissions.customerManagedPolicies",
+    ];
+    assert_told(&tenant.concluded(&tenant.roles(), "of-another-account", "PolicyNotAttachable").await?, "Stalled", &advice)?;
+    assert_told(&tenant.concluded(&tenant.users(), "alice", "PolicyNotAttachable").await?, "Stalled", &advice)?;
+    assert_eq!(world.counts_in(&[&prod], before).await?.0, Counts::new(), "nothing is made");
+
+    // What IAM has in a folder is told once IAM does not know it without, and is a matter of seconds from there.
+    tenant.apply(&role_with("without-folder", BASIC)).await?;
+    let missing = tenant.concluded(&tenant.roles(), "without-folder", "PolicyNotFound").await?;
+    assert_told(&missing, "Stalled", &["spec.permissions.attachedPolicies", BASIC, &format!("write service-role/{BASIC}"), "iam:AttachRolePolicy"])?;
+    tenant.apply(&role_with("without-folder", &format!("service-role/{BASIC}"))).await?;
+    tenant.ready(&tenant.roles(), "without-folder").await?;
+    tenant.apply(&role_with("slip", "ReadOnlyAcces")).await?;
+    assert_told(&tenant.concluded(&tenant.roles(), "slip", "PolicyNotFound").await?, "Stalled", &["ReadOnlyAcces ", "did you mean ReadOnlyAccess?"])?;
+    let unknown = prod.arn("policy/nope");
+    tenant.apply(&cross_account_role("unbounded", &prod, lambda, &format!("permissionsBoundaryARN: '{unknown}'"))).await?;
+    let told = tenant.concluded(&tenant.roles(), "unbounded", "PolicyNotFound").await?;
+    assert_told(&told, "Stalled", &[&format!("spec.permissionsBoundaryARN: {unknown} does not exist"), "create that policy in account"])?;
+
+    // A role that was right before keeps what it has, and lets go of whom it does not name any more.
+    let both =
+        cross_account_role("without-folder", &prod, "{service: lambda.amazonaws.com}, {service: ec2.amazonaws.com}", &attaching("ReadOnlyAccess"));
+    tenant.apply(&both).await?;
+    tenant.ready(&tenant.roles(), "without-folder").await?;
+    tenant.apply(&role_with("without-folder", &shared)).await?;
+    tenant.concluded(&tenant.roles(), "without-folder", "PolicyNotAttachable").await?;
+    let there = world
+        .testbed
+        .wait_for("who is withdrawn is let go", || async {
+            let found = role(&tenant.state(&prod).await?, "without-folder").context("no role")?.clone();
+            let is_left_out = !found["assumeRolePolicyDocument"].to_string().contains("ec2.amazonaws.com");
+            Ok(Seen::from_option(is_left_out.then_some(found.clone()), || found.to_string()))
+        })
+        .await?;
+    assert_eq!(there["attachedPolicies"], json!(["arn:aws:iam::aws:policy/ReadOnlyAccess"]));
+    ensure!(there["assumeRolePolicyDocument"].to_string().contains("lambda.amazonaws.com"));
+    let state = tenant.state(&prod).await?;
+    for name in ["of-govcloud", "of-another-account", "unbounded"] {
+        ensure!(role(&state, name).is_none(), "{name} was made");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_aws_refuses_is_told_with_the_policy_that_it_is_about() -> Result<()> {
+    let world = World::with_operator().await?;
+    let tenant = world.tenant().await?;
+    let prod = tenant.ready_account("prod", "").await?;
+    let inline = format!("permissions: {{inlinePolicies: [{{name: first, json: '{LIST}'}}, {{name: second, json: '{READ}'}}]}}");
+    let managed = format!("permissions: {{customerManagedPolicies: [{{name: own, json: '{LIST}'}}]}}");
+    for (operation, code, name, permissions, reason, words) in [
+        (
+            "PutRolePolicy",
+            "MalformedPolicyDocument",
+            "inline",
+            &inline,
+            "InvalidDocument",
+            "spec.permissions.inlinePolicies[first]: iam:PutRolePolicy",
+        ),
+        ("CreatePolicy", "LimitExceeded", "managed", &managed, "QuotaExceeded", "spec.permissions.customerManagedPolicies[own]: iam:CreatePolicy"),
+    ] {
+        let fault = world.testbed.aws.inject(&Fault::error(operation, code, 400).in_account(&prod.id).times(1_000)).await?;
+        tenant.apply(&cross_account_role(name, &prod, "{service: lambda.amazonaws.com}", permissions)).await?;
+        assert_told(&tenant.concluded(&tenant.roles(), name, reason).await?, "Stalled", &[words, code])?;
+        world.testbed.aws.remove_fault(fault).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn row_26_a_policy_of_a_service_of_aws_is_refused_before_anything_is_made() -> Result<()> {
     let world = World::with_operator().await?;
     let tenant = world.tenant().await?;

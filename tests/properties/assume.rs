@@ -24,7 +24,7 @@ pub(super) fn arb_crowd() -> impl Strategy<Value = Crowd> {
     let whose = prop_oneof![12 => Just(Whose::Ours), 1 => Just(Whose::Nobody)];
     // Some are full, and in these there is no room for what their roles need.
     let shards = vec((1usize..4, prop_oneof![some(16), some(CROWD)], prop::bool::weighted(0.8), whose), 0..4);
-    let boundary = || option::of(select(BOUNDARIES.to_vec()));
+    let boundary = || option::of(select(BOUNDARIES_OF_USERS.to_vec()));
     (presences, some(5), shards, (boundary(), boundary())).prop_map(|(presences, inline, shards, boundaries)| {
         let shards: BTreeMap<usize, FoundShard> = shards.into_iter().map(|shard| (shard.0, shard)).collect();
         Crowd { presences, inline, shards: shards.into_values().collect(), boundaries }

@@ -61,6 +61,8 @@ const DEAD: &str = "AIDADEAD000000000000";
 const ATTACHABLE: [&str; 3] =
     ["arn:aws:iam::aws:policy/ReadOnlyAccess", "arn:aws:iam::aws:policy/job-function/ViewOnlyAccess", "arn:aws:iam::222222222222:policy/shared"];
 const BOUNDARIES: [&str; 2] = ["arn:aws:iam::222222222222:policy/limits", "arn:aws:iam::222222222222:policy/tighter"];
+/// The same in the account of the users.
+const BOUNDARIES_OF_USERS: [&str; 2] = ["arn:aws:iam::111111111111:policy/limits", "arn:aws:iam::111111111111:policy/tighter"];
 /// Keys of tags, some of which are the same to users and roles.
 const TAG_KEYS: [&str; 4] = ["team", "Team", "stage", "STAGE"];
 /// Names of customer-managed policies.

@@ -34,7 +34,7 @@ pub(super) fn arb_naming() -> impl Strategy<Value = Naming> {
 
 pub(super) fn arb_found_user() -> impl Strategy<Value = FoundUser> {
     let roles = || subsequence(vec![0usize, 1, 2, 3, 4], 0..=4);
-    let rest = (any::<bool>(), any::<bool>(), option::of(select(BOUNDARIES.to_vec())), arb_tags());
+    let rest = (any::<bool>(), any::<bool>(), option::of(select(BOUNDARIES_OF_USERS.to_vec())), arb_tags());
     (arb_whose(), option::of(roles()), prop_oneof![4 => Just(vec![]), 1 => roles()], rest).prop_map(
         |(whose, allowed, denied, (cut_off, foreign, boundary, tags))| FoundUser { whose, allowed, denied, cut_off, foreign, boundary, tags },
     )
@@ -123,7 +123,7 @@ proptest! {
     /// L3 and L4 for the assume policy, convergence from every state, and what others put on the user stays.
     #[test]
     fn a_user_may_assume_what_old_and_new_allow(
-        naming in vec(arb_naming(), 0..5), boundary in option::of(select(BOUNDARIES.to_vec())), wanted_tags in arb_tags(), found in arb_found_user(),
+        naming in vec(arb_naming(), 0..5), boundary in option::of(select(BOUNDARIES_OF_USERS.to_vec())), wanted_tags in arb_tags(), found in arb_found_user(),
     ) {
         let desired = desired_of_user(&naming, boundary, &wanted_tags);
         let start = found.observed(&desired, &naming);
@@ -238,14 +238,14 @@ pub(super) fn arb_person() -> impl Strategy<Value = Person> {
     let declaration = declaration.prop_map(|(attached, inline, managed, report)| Declaration { attached, inline, managed, report });
     let groups = (option::of(subsequence(GROUPS.to_vec(), 0..=4)), subsequence(vec!["admins", "STAFF", "team-*", "dev*"], 0..=4));
     let quotas = option::of((4usize..14, 2usize..5));
-    (option::weighted(0.85, declaration), groups, quotas, option::of(select(BOUNDARIES.to_vec())), 0usize..12)
+    (option::weighted(0.85, declaration), groups, quotas, option::of(select(BOUNDARIES_OF_USERS.to_vec())), 0usize..12)
         .prop_map(|(permissions, (groups, joinable), quotas, boundary, roles)| Person { permissions, groups, joinable, quotas, boundary, roles })
 }
 
 pub(super) fn arb_found_person() -> impl Strategy<Value = FoundPerson> {
     let managed = btree_map(select(MANAGED.to_vec()), (0..PERMISSIONS, arb_whose(), any::<bool>()), 0..3);
     let policies = (subsequence((0..12).collect::<Vec<_>>(), 0..=9), arb_sizes(), any::<bool>(), managed);
-    (policies, subsequence(GROUPS.to_vec(), 0..=3), option::of(select(BOUNDARIES.to_vec())), option::of(1usize..6)).prop_map(
+    (policies, subsequence(GROUPS.to_vec(), 0..=3), option::of(select(BOUNDARIES_OF_USERS.to_vec())), option::of(1usize..6)).prop_map(
         |((attached, inline, revoked, managed), groups, boundary, assumes)| FoundPerson {
             attached,
             inline,

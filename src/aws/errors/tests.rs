@@ -244,6 +244,27 @@ fn statements_32_and_41_row_59_what_an_organization_denies_is_told_from_what_the
 }
 
 #[test]
+fn statement_67_the_policy_that_denies_is_told_with_what_to_do() {
+    let said =
+        |how: &str| told("AccessDenied", &format!("User: arn:aws:iam::9:user/o is not authorized to perform: iam:CreateRole on resource: r {how}")).1;
+    let of_organization = "arn:aws:organizations::987654321098:policy/o-qv5af4abcd/service_control_policy/p-2kgnabcd";
+    let told = said(&format!("with an explicit deny in a service control policy: {of_organization}"));
+    assert!(told.contains(&format!("(The service control policy {of_organization} of the organization denies it, and no policy")), "{told}");
+    let told = said("with an explicit deny in a resource control policy: arn:aws:organizations::9:policy/o-a/resource_control_policy/p-b.");
+    assert!(told.contains("(The resource control policy arn:aws:organizations::9:policy/o-a/resource_control_policy/p-b of the"), "{told}");
+    for kind in ["an identity-based policy", "a permissions boundary", "a session policy"] {
+        let told = said(&format!("with an explicit deny in {kind}: arn:aws:iam::9:policy/limits"));
+        assert!(told.contains("(A statement of arn:aws:iam::9:policy/limits denies it: ") && told.contains("have that policy changed"), "{told}");
+    }
+    let told = said("with an explicit deny in an identity-based policy: arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3");
+    assert!(told.contains("replace the keys") && !told.contains("taken off"), "AWS asks that this policy stays: {told}");
+    for nameless in ["with an explicit deny in an identity-based policy", "because no permissions boundary allows the iam:CreateRole action"] {
+        let told = said(nameless);
+        assert!(told.ends_with(nameless), "{told}");
+    }
+}
+
+#[test]
 fn statement_32_row_59_a_refusal_to_assume_names_the_side_to_look_at() {
     let role: Arn = "arn:aws:iam::222222222222:role/rolebridge".parse().unwrap();
     let hub: Arn = "arn:aws:iam::111111111111:role/hub".parse().unwrap();

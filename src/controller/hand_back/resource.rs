@@ -20,6 +20,7 @@ use crate::core::hand_back::{plan_hand_back, unseen};
 use crate::core::observed::Observed;
 use crate::core::outcome::{Outcome, Problem};
 use crate::core::plan::{DeletionTarget, Plan};
+use crate::core::refused::Declaration;
 use crate::core::subject::Subject;
 use crate::core::world::{ObjectKey, Ref};
 
@@ -121,7 +122,7 @@ async fn free_in_aws<K: Kind + Subject>(context: &Context, object: &K, is_dry_ru
     let things = unseen(&observed, object.likely_policies(&context.world(), &at));
     let unproven = history.unproven(things);
     if !is_dry_run {
-        apply(account.gateway(), &target.owner, &plan, &mut observed, &history, None).await?;
+        apply(account.gateway(), &target.owner, &plan, &mut observed, &history, &Declaration::default()).await?;
         if let Some((things, doubt)) = unproven {
             let problem = Problem::new(Reason::Propagating, told(&things, &target.name));
             return Err(Setback { again: Some(look_again(doubt)), ..Setback::from(problem) });

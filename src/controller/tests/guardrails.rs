@@ -152,12 +152,13 @@ async fn the_boundary_of_an_account_is_told_before_it_comes_on() {
 #[tokio::test(start_paused = true)]
 async fn what_is_made_under_the_boundary_of_its_account_announces_that() {
     let lab = Lab::new().await;
-    lab.apply(account("utils", UTILS, &json!({"permissionsBoundaryARN": BOUNDARY})));
+    let boundary = BOUNDARY.replace(PROD, UTILS);
+    lab.apply(account("utils", UTILS, &json!({"permissionsBoundaryARN": boundary})));
     lab.apply(alice(&json!({})));
     lab.settle().await;
     let alice = lab.get("BastionUser", "alice");
-    assert_eq!(alice["metadata"]["annotations"][ANNOUNCED], BOUNDARY);
-    assert_eq!(alice["status"]["permissionsBoundaryARN"], BOUNDARY);
+    assert_eq!(alice["metadata"]["annotations"][ANNOUNCED], boundary);
+    assert_eq!(alice["status"]["permissionsBoundaryARN"], boundary);
 }
 
 #[tokio::test(start_paused = true)]

@@ -182,3 +182,14 @@ fn row_07_no_way_leads_from_one_partition_to_another() {
     hub["spec"]["partition"] = json!("aws-cn");
     assert_none(&[account("prod", Some("hub")), hub], Reason::InvalidSpec, &["hub is in partition aws-cn and prod in aws"]);
 }
+
+#[test]
+fn a_management_role_of_another_account_or_partition_leads_nowhere() {
+    let right = account("prod", None)["spec"]["accountID"].as_str().unwrap().to_owned();
+    for elsewhere in ["arn:aws:iam::111111111111:role/rolebridge".to_owned(), format!("arn:aws-us-gov:iam::{right}:role/rolebridge")] {
+        let mut prod = account("prod", None);
+        prod["spec"]["access"] = json!({"assumeRole": {"roleARN": elsewhere}});
+        let write = format!("write the ARN of a role there, arn:aws:iam::{right}:role/NAME");
+        assert_none(&[prod], Reason::AccountMismatch, &["spec.access.assumeRole.roleARN", &elsewhere, &write, "set via"]);
+    }
+}

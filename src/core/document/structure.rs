@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::conditions::{OPERATORS, operator_problem, value_problem, variable_problem, yaml_problem};
 use super::statement::{Effect, StatementRef, condition_text, items};
 use super::{Document, DocumentKind, DocumentProblem, Message, Problems, VERSION_2008, VERSION_2012, item, member, quoted};
-use crate::names::{AccountID, Arn, is_unique_id};
+use crate::names::{AccountID, Arn, Partition, is_unique_id};
 
 /// The elements of a document.
 const DOCUMENT: [&str; 3] = ["Version", "Id", "Statement"];
@@ -99,6 +99,32 @@ fn is_understood_statement(statement: &Value) -> bool {
     };
     let is_whole = object.contains_key("Effect") && has(["Action", "NotAction"]) == 1;
     is_whole && has(["Resource", "NotResource"]) <= 1 && has(["Principal", "NotPrincipal"]) <= 1 && object.iter().all(has_meaning)
+}
+
+/// Resources that are not of this partition: IAM takes them in no account of it (`Partition "aws" is not valid for resource`, MalformedPolicyDocument).
+pub(super) fn elsewhere(document: &Document, partition: &Partition) -> Problems {
+    let mut problems = Problems::default();
+    for (index, statement) in document.statements().into_iter().enumerate() {
+        let path = item(&Message::from("Statement"), index);
+        for (element, resources) in [(".Resource", statement.resources()), (".NotResource", statement.not_resources())] {
+            let elsewhere = resources.into_iter().flatten().filter(|resource| is_elsewhere(resource, partition));
+            for resource in elsewhere {
+                problems.add(|| {
+                    let right = resource.splitn(3, ':').nth(2).unwrap_or_default();
+                    let told = format!("{} is of the wrong partition: write {}", quoted(resource), quoted(&format!("arn:{partition}:{right}")));
+                    let instead = "the ARN is of the wrong partition: write that of the account into it";
+                    DocumentProblem::element(path.clone().words(element), Message::default().quote(&told, instead))
+                });
+            }
+        }
+    }
+    problems
+}
+
+/// Whether an ARN names another partition. What a wildcard may mean is left to IAM.
+fn is_elsewhere(resource: &str, partition: &Partition) -> bool {
+    let named = resource.strip_prefix("arn:").and_then(|rest| rest.split(':').next());
+    named.is_some_and(|named| !named.contains(['*', '?']) && named != partition.as_str())
 }
 
 struct Lint {

@@ -521,3 +521,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn resources_of_another_partition_are_told_with_what_to_write_and_wildcards_are_left_to_iam() {
+    let resources = |resource: Value| json!([{"Effect": "Allow", "Action": "s3:*", "Resource": resource}]);
+    let told = |statements: Value, partition: &str| {
+        let document = document(json!({"Version": "2012-10-17", "Statement": statements}));
+        document.elsewhere(&partition.parse().unwrap()).iter().map(|problem| (problem.to_string(), problem.without_quotes())).collect::<Vec<_>>()
+    };
+    let (full, without) = told(resources(json!(["arn:aws:s3:::a", "arn:aws-cn:s3:::b/*"])), "aws").remove(0);
+    assert_eq!(full, r#"Statement[0].Resource: "arn:aws-cn:s3:::b/*" is of the wrong partition: write "arn:aws:s3:::b/*""#);
+    assert_eq!(without, "Statement[0].Resource: the ARN is of the wrong partition: write that of the account into it");
+    let not = json!([{"Effect": "Deny", "Action": "*", "NotResource": "arn:aws:s3:::a"}]);
+    assert!(told(not.clone(), "aws-us-gov").remove(0).0.starts_with("Statement[0].NotResource: "));
+    for unfilled in ["arn:${Partition}:s3:::a", "arn:1"] {
+        assert_eq!(told(resources(json!(unfilled)), "aws").len(), 1, "{unfilled}");
+    }
+    for sound in
+        [json!("*"), json!("arn:aws*:s3:::a"), json!("arn:*"), json!("arn:*:s3:::a"), json!("arn:a?s:s3:::a"), json!(["arn:aws:s3:::arn:aws-cn:x"])]
+    {
+        assert_eq!(told(resources(sound.clone()), "aws"), [], "{sound}");
+    }
+    assert_eq!(told(not, "aws"), []);
+}

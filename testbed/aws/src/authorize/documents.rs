@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fakecloud_iam::{IamState, evaluator::PolicyDocument, managed_policies};
+use fakecloud_iam::{IamGroup, IamState, evaluator::PolicyDocument, managed_policies};
 
 use crate::{
     caller::Caller,
@@ -15,34 +15,50 @@ pub fn managed(state: &IamState, policy_arn: &str) -> Option<String> {
     own.map(|version| version.document.clone()).or_else(|| managed_policies::default_document(policy_arn).map(str::to_owned))
 }
 
+/// The groups that a user is in.
+fn groups<'s>(state: &'s IamState, user: &str) -> impl Iterator<Item = &'s IamGroup> {
+    state.groups.values().filter(move |group| group.members.iter().any(|member| member == user))
+}
+
+/// The managed policies of a user and its groups, or of the role behind a session, each once.
+pub fn attached<'s>(state: &'s IamState, caller: &Caller) -> BTreeSet<&'s str> {
+    let mut attached: BTreeSet<&str> = BTreeSet::new();
+    if let Some(role) = caller.role_name() {
+        attached.extend(state.role_policies.get(role).into_iter().flatten().map(String::as_str));
+    } else if let Some(user) = caller.user_name() {
+        attached.extend(state.user_policies.get(user).into_iter().flatten().map(String::as_str));
+        attached.extend(groups(state, user).flat_map(|group| group.attached_policies.iter().map(String::as_str)));
+    }
+    attached
+}
+
 /// The policies of a user and its groups, or of the role behind a session: inline ones, and managed ones, each once.
 pub fn identity_policies(state: &IamState, caller: &Caller) -> Vec<PolicyDocument> {
     let mut inline: Vec<&str> = Vec::new();
-    let mut attached: BTreeSet<&str> = BTreeSet::new();
     if let Some(role) = caller.role_name() {
         inline.extend(state.role_inline_policies.get(role).into_iter().flatten().map(|(_, document)| document.as_str()));
-        attached.extend(state.role_policies.get(role).into_iter().flatten().map(String::as_str));
     } else if let Some(user) = caller.user_name() {
         inline.extend(state.user_inline_policies.get(user).into_iter().flatten().map(|(_, document)| document.as_str()));
-        attached.extend(state.user_policies.get(user).into_iter().flatten().map(String::as_str));
-        for group in state.groups.values().filter(|group| group.members.iter().any(|member| member == user)) {
-            inline.extend(group.inline_policies.values().map(String::as_str));
-            attached.extend(group.attached_policies.iter().map(String::as_str));
-        }
+        inline.extend(groups(state, user).flat_map(|group| group.inline_policies.values().map(String::as_str)));
     }
-    let managed = attached.into_iter().filter_map(|arn| managed(state, arn));
+    let managed = attached(state, caller).into_iter().filter_map(|arn| managed(state, arn));
     inline.into_iter().map(condition_keys::parse).chain(managed.map(|document| condition_keys::parse(&document))).collect()
 }
 
-/// The permissions boundary, if there is one. A boundary that is gone is there without statements: it allows nothing. Service-linked roles
-/// have none.
+/// ARN of the permissions boundary, if there is one. Service-linked roles have none.
 ///
 /// Source: UG `access_policies_boundaries.md`.
-pub fn boundary(state: &IamState, caller: &Caller) -> Option<Vec<PolicyDocument>> {
+pub fn boundary_arn<'s>(state: &'s IamState, caller: &Caller) -> Option<&'s str> {
     let boundary = match caller.role_name() {
-        Some(role) => state.roles.get(role).filter(|role| !protected::is_service_linked(&role.path))?.permissions_boundary.as_ref()?,
-        None => state.users.get(caller.user_name()?)?.permissions_boundary.as_ref()?,
+        Some(role) => &state.roles.get(role).filter(|role| !protected::is_service_linked(&role.path))?.permissions_boundary,
+        None => &state.users.get(caller.user_name()?)?.permissions_boundary,
     };
+    boundary.as_deref()
+}
+
+/// The permissions boundary, if there is one. A boundary that is gone is there without statements: it allows nothing.
+pub fn boundary(state: &IamState, caller: &Caller) -> Option<Vec<PolicyDocument>> {
+    let boundary = boundary_arn(state, caller)?;
     Some(managed(state, boundary).map(|document| condition_keys::parse(&document)).into_iter().collect())
 }
 
@@ -52,7 +68,7 @@ mod tests {
 
     use chrono::Utc;
     use fakecloud_core::auth::{Principal, PrincipalType};
-    use fakecloud_iam::{IamGroup, IamUser};
+    use fakecloud_iam::IamUser;
 
     use super::*;
 

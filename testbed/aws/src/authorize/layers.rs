@@ -11,13 +11,13 @@ use crate::{
     caller::Caller,
     rules::{
         access_denied::{Denial, Layer},
-        condition_keys, service_control,
+        condition_keys, partitions, service_control,
     },
-    world::World,
+    world::{Account, World},
 };
 
 /// What each layer on the caller's side says. An absent layer (`None`) limits nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdentitySide {
     /// The service control policies of the organisation.
     pub service_control: Option<Decision>,
@@ -27,6 +27,8 @@ pub struct IdentitySide {
     pub boundary: Option<Decision>,
     /// The session policies, taken together.
     pub session: Option<Decision>,
+    /// The policies with an ARN of which a statement denies, each with its layer.
+    pub denied_by: Vec<(Layer, String)>,
 }
 
 impl IdentitySide {
@@ -40,14 +42,16 @@ impl IdentitySide {
         };
         let session_policies = caller.session.iter().flat_map(|session| &session.policies);
         let session_policies: Vec<PolicyDocument> = session_policies.map(|document| condition_keys::parse(document)).collect();
-        Self {
+        let side = Self {
             service_control: world
                 .of_account(caller.account_id(), |account| service_control::decide(&account.service_control_policies, caller, &request))
                 .flatten(),
             identity: evaluator::evaluate(&documents::identity_policies(state, caller), &request),
             boundary: documents::boundary(state, caller).map(|documents| evaluator::evaluate(&documents, &request)),
             session: (!session_policies.is_empty()).then(|| evaluator::evaluate(&session_policies, &request)),
-        }
+            denied_by: Vec::new(),
+        };
+        if side.explicit_denial().is_none() { side } else { Self { denied_by: denying(world, state, caller, &request), ..side } }
     }
 
     /// In the order in which AWS asks them.
@@ -62,7 +66,9 @@ impl IdentitySide {
 
     fn first(&self, decision: Decision, of: &[Layer]) -> Option<Denial> {
         let found = self.layers().into_iter().find(|(layer, said)| of.contains(layer) && *said == Some(decision))?;
-        Some(Denial { layer: found.0, explicit: decision == Decision::ExplicitDeny })
+        let denial = Denial::of(found.0, decision == Decision::ExplicitDeny);
+        let policy = self.denied_by.iter().find(|(layer, _)| *layer == denial.layer).map(|(_, policy)| policy.clone());
+        Some(Denial { policy: policy.filter(|_| denial.explicit), ..denial })
     }
 
     /// The first layer in which a statement denies.
@@ -92,14 +98,36 @@ impl IdentitySide {
     }
 }
 
+/// The policies with an ARN of which a statement denies a request, each with its layer.
+fn denying(world: &World, state: &IamState, caller: &Caller, request: &EvalRequest<'_>) -> Vec<(Layer, String)> {
+    let by_organisation = |account: &Account| service_control::denying(&account.service_control_policies, &account.partition, request);
+    let by_organisation = world.of_account(caller.account_id(), by_organisation).flatten().map(|policy| (Layer::ServiceControl, policy));
+    let partition = world.partition_of(caller.account_id());
+    let denies = |policy: &str| {
+        let document = documents::managed(state, policy)?;
+        let said = evaluator::evaluate(&[condition_keys::parse(&document)], request);
+        (said == Decision::ExplicitDeny).then(|| partitions::as_shown(&partition, policy))
+    };
+    let attached = documents::attached(state, caller).into_iter().map(|policy| (Layer::IdentityBased, policy));
+    let boundary = documents::boundary_arn(state, caller).map(|policy| (Layer::PermissionsBoundary, policy));
+    let managed = attached.chain(boundary).filter_map(|(layer, policy)| Some((layer, denies(policy)?)));
+    by_organisation.into_iter().chain(managed).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn an_explicit_deny_is_told_before_a_missing_allow() {
-        let side = IdentitySide { service_control: None, identity: Decision::ImplicitDeny, boundary: Some(Decision::ExplicitDeny), session: None };
-        assert_eq!(side.allowed(), Err(Denial { layer: Layer::PermissionsBoundary, explicit: true }));
+        let side = IdentitySide {
+            service_control: None,
+            identity: Decision::ImplicitDeny,
+            boundary: Some(Decision::ExplicitDeny),
+            session: None,
+            denied_by: Vec::new(),
+        };
+        assert_eq!(side.allowed(), Err(Denial::explicit(Layer::PermissionsBoundary)));
     }
 
     #[test]
@@ -109,8 +137,9 @@ mod tests {
             identity: Decision::ImplicitDeny,
             boundary: Some(Decision::ImplicitDeny),
             session: None,
+            denied_by: Vec::new(),
         };
-        let by_organisation = Err(Denial { layer: Layer::ServiceControl, explicit: false });
+        let by_organisation = Err(Denial::implicit(Layer::ServiceControl));
         for said in [side.within_organization(), side.within_limits(), side.allowed()] {
             assert_eq!(said, by_organisation);
         }
@@ -118,14 +147,20 @@ mod tests {
 
     #[test]
     fn absent_layers_limit_nothing() {
-        let side = IdentitySide { service_control: None, identity: Decision::Allow, boundary: None, session: None };
+        let side = IdentitySide { service_control: None, identity: Decision::Allow, boundary: None, session: None, denied_by: Vec::new() };
         assert_eq!(side.allowed(), Ok(()));
     }
 
     #[test]
     fn the_limits_do_not_ask_the_identity_policies() {
-        let side = IdentitySide { service_control: None, identity: Decision::ImplicitDeny, boundary: Some(Decision::Allow), session: None };
+        let side = IdentitySide {
+            service_control: None,
+            identity: Decision::ImplicitDeny,
+            boundary: Some(Decision::Allow),
+            session: None,
+            denied_by: Vec::new(),
+        };
         assert_eq!(side.within_limits(), Ok(()));
-        assert_eq!(side.allowed(), Err(Denial { layer: Layer::IdentityBased, explicit: false }));
+        assert_eq!(side.allowed(), Err(Denial::implicit(Layer::IdentityBased)));
     }
 }

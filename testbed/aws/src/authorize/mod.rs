@@ -31,7 +31,7 @@ use permission::Permission;
 
 /// Turns a denial into the reply that names the layer.
 pub fn refusal(caller: &Caller, permission: &Permission, denial: Denial) -> Failure {
-    access_denied::message(caller.arn(), &permission.action, &permission.resource, denial)
+    access_denied::message(caller.arn(), &permission.action, &permission.resource, &denial)
 }
 
 /// Authorises a call to IAM: every permission that it needs, by the policies of the caller.
@@ -123,10 +123,10 @@ fn decide_with_bucket(identity: &IdentitySide, bucket: Option<Decision>, same_ac
         return Err(denial);
     }
     match (bucket.unwrap_or(Decision::ImplicitDeny), same_account) {
-        (Decision::ExplicitDeny, _) => Err(Denial { layer: Layer::ResourceBased, explicit: true }),
+        (Decision::ExplicitDeny, _) => Err(Denial::explicit(Layer::ResourceBased)),
         (Decision::Allow, true) => identity.within_organization(),
         (Decision::Allow, false) | (Decision::ImplicitDeny, true) => identity.allowed(),
-        (Decision::ImplicitDeny, false) => identity.allowed().and(Err(Denial { layer: Layer::ResourceBased, explicit: false })),
+        (Decision::ImplicitDeny, false) => identity.allowed().and(Err(Denial::implicit(Layer::ResourceBased))),
     }
 }
 
@@ -144,7 +144,7 @@ pub fn within_resource_control(
     let request = EvalRequest { principal, action: permission.action.clone(), resource: permission.resource.clone(), context: context.clone() };
     match world.of_account(account_id, |account| resource_control::decide(&account.resource_control_policies, &request)).flatten() {
         None | Some(Decision::Allow) => Ok(()),
-        Some(decision) => Err(Denial { layer: Layer::ResourceControl, explicit: decision == Decision::ExplicitDeny }),
+        Some(decision) => Err(Denial::of(Layer::ResourceControl, decision == Decision::ExplicitDeny)),
     }
 }
 
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     fn side(identity: Decision) -> IdentitySide {
-        IdentitySide { service_control: None, identity, boundary: None, session: None }
+        IdentitySide { service_control: None, identity, boundary: None, session: None, denied_by: Vec::new() }
     }
 
     #[test]
@@ -176,13 +176,13 @@ mod tests {
 
     #[test]
     fn a_foreign_bucket_needs_its_own_policy() {
-        assert_eq!(decide_with_bucket(&side(Decision::Allow), None, false), Err(Denial { layer: Layer::ResourceBased, explicit: false }));
+        assert_eq!(decide_with_bucket(&side(Decision::Allow), None, false), Err(Denial::implicit(Layer::ResourceBased)));
         assert_eq!(decide_with_bucket(&side(Decision::Allow), None, true), Ok(()));
     }
 
     #[test]
     fn a_deny_of_the_bucket_wins() {
-        let denied = Err(Denial { layer: Layer::ResourceBased, explicit: true });
+        let denied = Err(Denial::explicit(Layer::ResourceBased));
         assert_eq!(decide_with_bucket(&side(Decision::Allow), Some(Decision::ExplicitDeny), true), denied);
     }
 }

@@ -77,12 +77,12 @@ pub fn decide(identity: &IdentitySide, trust: TrustSide, same_account: bool) -> 
         return Err(denial);
     }
     if trust.denied {
-        return Err(Denial { layer: Layer::RoleTrust, explicit: true });
+        return Err(Denial::explicit(Layer::RoleTrust));
     }
     match (same_account, trust.admission) {
         (true, Admission::Direct) => identity.within_organization(),
         (true, Admission::Role) => identity.within_limits(),
-        (_, Admission::None) => identity.allowed().and(Err(Denial { layer: Layer::RoleTrust, explicit: false })),
+        (_, Admission::None) => identity.allowed().and(Err(Denial::implicit(Layer::RoleTrust))),
         (_, _) => identity.allowed(),
     }
 }
@@ -183,7 +183,7 @@ mod tests {
     const DENY: Decision = Decision::ExplicitDeny;
 
     fn side(identity: Decision, boundary: Option<Decision>, session: Option<Decision>) -> IdentitySide {
-        IdentitySide { service_control: None, identity, boundary, session }
+        IdentitySide { service_control: None, identity, boundary, session, denied_by: Vec::new() }
     }
 
     fn admits(admission: Admission) -> TrustSide {
@@ -191,11 +191,11 @@ mod tests {
     }
 
     fn implicit(layer: Layer) -> Result<(), Denial> {
-        Err(Denial { layer, explicit: false })
+        Err(Denial::implicit(layer))
     }
 
     fn explicit(layer: Layer) -> Result<(), Denial> {
-        Err(Denial { layer, explicit: true })
+        Err(Denial::explicit(layer))
     }
 
     #[test]

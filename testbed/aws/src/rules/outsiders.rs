@@ -36,7 +36,7 @@ pub fn admitted<'a>(trust: &str, principal: &Principal, actions: &[&'a str], con
             EvalRequest { principal, action: (*action).to_owned(), resource: "*".to_owned(), context: condition_keys::of_action(action, context) };
         let decision = evaluator::evaluate_resource_policy_only(&document, &request);
         if !decision.is_allow() {
-            return Err((action, Denial { layer: Layer::RoleTrust, explicit: decision == Decision::ExplicitDeny }));
+            return Err((action, Denial::of(Layer::RoleTrust, decision == Decision::ExplicitDeny)));
         }
     }
     Ok(())
@@ -90,6 +90,6 @@ mod tests {
         let statement = |effect: &str| json!({"Effect": effect, "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"});
         let trust = json!({"Version": "2012-10-17", "Statement": [statement("Allow"), statement("Deny")]}).to_string();
         let refused = admitted(&trust, &service("lambda.amazonaws.com"), &["sts:AssumeRole"], &ConditionContext::default());
-        assert_eq!(refused, Err(("sts:AssumeRole", Denial { layer: Layer::RoleTrust, explicit: true })));
+        assert_eq!(refused, Err(("sts:AssumeRole", Denial::explicit(Layer::RoleTrust))));
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use fakecloud_aws::arn::partition_for;
+use serde_json::Value;
 
 use crate::failure::Failure;
 
@@ -41,23 +42,44 @@ pub fn region<'a>(partition: &str, signed_for: &'a str) -> &'a str {
     KNOWN.iter().find(|(name, _)| *name == partition).map_or(signed_for, |(_, region)| region)
 }
 
-/// Whether an ARN names a policy of AWS, of any partition.
-pub fn is_policy_of_aws(arn: &str) -> bool {
-    arn.split_once(":iam::aws:policy/").is_some_and(|(start, _)| start.starts_with("arn:"))
-}
-
-/// The parameters of a call in the form in which the crates keep the policies of AWS. Those of another partition do not exist.
+/// The parameters of a call in the form in which the crates keep the policies of AWS. An ARN of another partition is refused, whatever it names.
 ///
-/// Source: UG `reference_identifiers.md`, "IAM ARNs" (the partition is part of the ARN); the text is that for other missing policies.
+/// Source: terraform-aws-gitlab-runner#1273 and pulumi-aws-apigateway#347 quote the text; cloud-gov/aws-broker#383 quotes AWS's notice, by which IAM checks the
+/// partition of every ARN that it is given.
 ///
 /// # Errors
-/// `NoSuchEntity` for a policy of AWS in another partition.
+/// `ValidationError` for an ARN of another partition.
 pub fn as_stored(partition: &str, parameters: &mut HashMap<String, String>) -> Result<(), Failure> {
-    for name in ["PolicyArn", "PermissionsBoundary"] {
-        let Some(arn) = parameters.get_mut(name).filter(|arn| is_policy_of_aws(arn)) else { continue };
-        match arn.strip_prefix(&policies_of_aws(partition)) {
-            Some(_) => *arn = policy_as_stored(arn),
-            None => return Err(Failure::no_such_entity(format!("Policy {arn} does not exist or is not attachable."))),
+    let own = format!("arn:{partition}:");
+    for name in ["PolicyArn", "PermissionsBoundary", "SAMLProviderArn", "OpenIDConnectProviderArn"] {
+        let Some(arn) = parameters.get_mut(name) else { continue };
+        if arn.starts_with("arn:") && !arn.starts_with(&own) {
+            return Err(Failure::validation("Invalid ARN partition"));
+        }
+        *arn = policy_as_stored(arn);
+    }
+    Ok(())
+}
+
+/// Refuses a policy document with resources of another partition. What a wildcard in its place means is not known.
+///
+/// Source: chalice#777 (PutRolePolicy), aws-load-balancer-controller#1557 (CreatePolicy) and cloudera.exe#114 (a variable) quote the text.
+///
+/// # Errors
+/// `MalformedPolicyDocument` with the resource.
+pub fn check_resources(partition: &str, operation: &str, parameters: &HashMap<String, String>) -> Result<(), Failure> {
+    if !["CreatePolicy", "CreatePolicyVersion", "PutUserPolicy", "PutRolePolicy", "PutGroupPolicy"].contains(&operation) {
+        return Ok(());
+    }
+    let document = parameters.get("PolicyDocument").and_then(|text| serde_json::from_str::<Value>(text).ok()).unwrap_or_default();
+    let items = |value: &Value| value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
+    for statement in items(&document["Statement"]) {
+        let resources = items(&statement["Resource"]).into_iter().chain(items(&statement["NotResource"]));
+        for resource in resources.filter_map(|resource| resource.as_str().map(str::to_owned)) {
+            let named = resource.strip_prefix("arn:").and_then(|rest| rest.split(':').next()).unwrap_or(partition);
+            if named != partition && !named.contains(['*', '?']) {
+                return Err(Failure::malformed_policy(format!("Partition \"{named}\" is not valid for resource \"{resource}\".")));
+            }
         }
     }
     Ok(())
@@ -97,12 +119,30 @@ mod tests {
         let mut parameters = one("arn:aws-cn:iam::aws:policy/job-function/Billing");
         assert_eq!(as_stored("aws-cn", &mut parameters), Ok(()));
         assert_eq!(parameters, one("arn:aws:iam::aws:policy/job-function/Billing"));
-        for (partition, arn) in [("aws-cn", "arn:aws:iam::aws:policy/Billing"), ("aws", "arn:aws-cn:iam::aws:policy/Billing")] {
-            assert_eq!(as_stored(partition, &mut one(arn)).unwrap_err().code, "NoSuchEntity");
+        for (partition, arn) in [
+            ("aws-cn", "arn:aws:iam::aws:policy/Billing"),
+            ("aws", "arn:aws-cn:iam::aws:policy/Billing"),
+            ("aws", "arn:aws-cn:iam::111111111111:policy/own"),
+        ] {
+            let refused = as_stored(partition, &mut one(arn)).unwrap_err();
+            assert_eq!((refused.code.as_str(), refused.message.as_str()), ("ValidationError", "Invalid ARN partition"));
         }
         let mut own = one("arn:aws-cn:iam::111111111111:policy/own");
         assert_eq!(as_stored("aws-cn", &mut own), Ok(()));
         assert_eq!(own, one("arn:aws-cn:iam::111111111111:policy/own"));
+    }
+
+    #[test]
+    fn documents_have_resources_of_the_own_partition() {
+        let with = |statement: &str| HashMap::from([("PolicyDocument".to_owned(), format!(r#"{{"Statement": {statement}}}"#))]);
+        let refused = |statement: &str| check_resources("aws-cn", "PutRolePolicy", &with(statement)).map_err(|failure| failure.message);
+        let text = |partition: &str| Err(format!("Partition \"{partition}\" is not valid for resource \"arn:{partition}:s3:::b\"."));
+        assert_eq!(refused(r#"{"Resource": "arn:aws:s3:::b"}"#), text("aws"));
+        assert_eq!(refused(r#"[{"Resource": "*"}, {"NotResource": ["arn:aws-cn:s3:::b", "arn:${P}:s3:::b"]}]"#), text("${P}"));
+        for sound in [r#"{"Resource": "arn:aws*:s3:::b"}"#, r#"{"Resource": ["*", "arn:aws-cn:s3:::b"]}"#, r#"[]"#] {
+            assert_eq!(refused(sound), Ok(()));
+        }
+        assert_eq!(check_resources("aws-cn", "CreateRole", &with(r#"{"Resource": "arn:aws:s3:::b"}"#)), Ok(()));
     }
 
     #[test]

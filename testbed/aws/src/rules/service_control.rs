@@ -28,6 +28,16 @@ pub fn decide(levels: &[Vec<Value>], caller: &Caller, request: &EvalRequest<'_>)
     Some([Decision::ExplicitDeny, Decision::ImplicitDeny].into_iter().find(|decision| said.contains(decision)).unwrap_or(Decision::Allow))
 }
 
+/// ARN of the first policy of which a statement denies a request, as [`decide`] counts them. The control API knows no names of policies: they are numbered by
+/// level and place, in an organisation of the simulator's own.
+///
+/// Source: the form is that of the AWS Security Blog, "Enhanced access denied error messages with policy ARNs".
+pub fn denying(levels: &[Vec<Value>], partition: &str, request: &EvalRequest<'_>) -> Option<String> {
+    let denies = |policy: &Value| evaluator::evaluate(&[condition_keys::read(policy)], request) == Decision::ExplicitDeny;
+    let (level, place) = levels.iter().enumerate().find_map(|(level, policies)| policies.iter().position(denies).map(|place| (level, place)))?;
+    Some(format!("arn:{partition}:organizations::000000000000:policy/o-simulated0/service_control_policy/p-{level:04}{place:04}"))
+}
+
 #[cfg(test)]
 mod tests {
     use fakecloud_core::auth::{ConditionContext, Principal, PrincipalType};

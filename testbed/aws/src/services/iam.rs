@@ -45,6 +45,7 @@ async fn carry_out(world: &World, call: &mut Call) -> Result<AwsResponse, Failur
     let account_id = call.request.account_id.clone();
     let parameters = &mut call.request.query_params;
     check_form(&operation, parameters)?;
+    partitions::check_resources(&world.partition_of(&account_id), &operation, parameters)?;
     account_details::without_policies_of_aws(&operation, parameters);
     paging::shorten(&operation, parameters, world.settings.page_size());
     check_state(world, &account_id, &operation, parameters)?;

@@ -24,7 +24,8 @@ async fn the_organisation_limits_every_principal_of_an_account_and_of_no_other()
     assert_eq!(
         refused.message(),
         format!(
-            "User: {} is not authorized to perform: iam:CreateUser on resource: {} {REFUSED}",
+            "User: {} is not authorized to perform: iam:CreateUser on resource: {} {REFUSED}: \
+             arn:aws:organizations::000000000000:policy/o-simulated0/service_control_policy/p-00010001",
             user_arn(UTILS, "administrator"),
             user_arn(UTILS, "alice")
         )
@@ -59,7 +60,11 @@ async fn statement_32_an_assumption_is_limited_on_the_callers_side_only() {
     assert!(by_organisation.ends_with(REFUSED), "{by_organisation}");
     assert!(by_trust.ends_with("because no role trust policy allows the sts:AssumeRole action"), "{by_trust}");
     // Not even a trust policy that names the user helps against it.
-    assert!(utils.assume(&role_arn(UTILS, "own"), &[]).await.message().ends_with(REFUSED));
+    let within = utils.assume(&role_arn(UTILS, "own"), &[]).await.message();
+    assert!(
+        within.ends_with(&format!("{REFUSED}: arn:aws:organizations::000000000000:policy/o-simulated0/service_control_policy/p-00000001")),
+        "{within}"
+    );
 }
 
 #[tokio::test]

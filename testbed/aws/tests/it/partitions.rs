@@ -48,11 +48,22 @@ async fn the_policies_of_aws_are_of_the_partition_too() {
     let china = in_china(&sim, CHINA).await;
     let alice = china.user("alice").await;
     let user = ("UserName", "alice");
-    let foreign = china.iam("AttachUserPolicy", &[user, ("PolicyArn", "arn:aws:iam::aws:policy/ReadOnlyAccess")]).await;
-    assert_eq!(
-        (foreign.code(), foreign.message()),
-        ("NoSuchEntity".to_owned(), "Policy arn:aws:iam::aws:policy/ReadOnlyAccess does not exist or is not attachable.".to_owned())
-    );
+    let trust = trust(json!(CHINA));
+    for (operation, parameters) in [
+        ("AttachUserPolicy", vec![user, ("PolicyArn", "arn:aws:iam::aws:policy/ReadOnlyAccess")]),
+        ("PutUserPermissionsBoundary", vec![user, ("PermissionsBoundary", "arn:aws-us-gov:iam::444444444444:policy/own")]),
+        (
+            "CreateRole",
+            vec![("RoleName", "r"), ("AssumeRolePolicyDocument", &trust), ("PermissionsBoundary", "arn:aws:iam::aws:policy/ReadOnlyAccess")],
+        ),
+    ] {
+        let foreign = china.iam(operation, &parameters).await;
+        assert_eq!((foreign.status, foreign.code(), foreign.message()), (400, "ValidationError".to_owned(), "Invalid ARN partition".to_owned()));
+    }
+    let document = crate::client::allow(json!("s3:*"), "arn:aws:s3:::b");
+    let foreign = china.iam("PutUserPolicy", &[user, ("PolicyName", "p"), ("PolicyDocument", &document)]).await;
+    assert_eq!(foreign.code(), "MalformedPolicyDocument");
+    assert_eq!(foreign.message(), "Partition \"aws\" is not valid for resource \"arn:aws:s3:::b\".");
     let missing = china.iam("AttachUserPolicy", &[user, ("PolicyArn", "arn:aws-cn:iam::aws:policy/None")]).await;
     assert_eq!(missing.message(), "Policy arn:aws-cn:iam::aws:policy/None does not exist or is not attachable.");
 

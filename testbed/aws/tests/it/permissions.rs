@@ -102,6 +102,22 @@ async fn an_explicit_deny_says_so() {
 }
 
 #[tokio::test]
+async fn statement_67_a_managed_policy_that_denies_is_named() {
+    let (_sim, utils, _prod) = Sim::with_accounts().await;
+    let manager = manager(&utils, json!([{"Effect": "Allow", "Action": "*", "Resource": "*"}])).await;
+    let deny = json!({"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "iam:ListUsers", "Resource": "*"}}).to_string();
+    let policy = utils.iam("CreatePolicy", &[("PolicyName", "no"), ("PolicyDocument", &deny)]).await.ok().text("Arn");
+    utils.iam("AttachUserPolicy", &[("UserName", "manager"), ("PolicyArn", &policy)]).await.ok();
+    let refused = manager.iam("ListUsers", &[]).await.message();
+    assert!(refused.ends_with(&format!("with an explicit deny in an identity-based policy: {policy}")), "{refused}");
+    utils.iam("DetachUserPolicy", &[("UserName", "manager"), ("PolicyArn", &policy)]).await.ok();
+    utils.iam("PutUserPermissionsBoundary", &[("UserName", "manager"), ("PermissionsBoundary", &policy)]).await.ok();
+    let refused = manager.iam("ListUsers", &[]).await.message();
+    assert!(refused.ends_with(&format!("with an explicit deny in a permissions boundary: {policy}")), "{refused}");
+    assert!(manager.iam("ListRoles", &[]).await.message().ends_with("because no permissions boundary allows the iam:ListRoles action"));
+}
+
+#[tokio::test]
 async fn listing_buckets_is_list_all_my_buckets() {
     let (_sim, utils, _prod) = Sim::with_accounts().await;
     let wrong = json!([{"Effect": "Allow", "Action": "s3:ListBuckets", "Resource": "*"}]);

@@ -122,8 +122,14 @@ impl Account {
         found.ok_or_else(|| Refusal::missing(Missing::Group, format!("The group with name {name} cannot be found.")))
     }
 
+    /// IAM takes no ARN of another partition, whatever it names.
+    pub(super) fn is_of_partition(&self, arn: &Arn) -> Answer {
+        if *arn.partition() == self.partition { Ok(()) } else { Err(Refusal::invalid("Invalid ARN partition")) }
+    }
+
     /// The ARN, as it is spelled, of a policy that can be attached, or be a boundary.
     pub(super) fn usable_policy(&self, arn: &Arn, view: &mut View<'_>) -> Answer<Arn> {
+        self.is_of_partition(arn)?;
         if aws_managed::is_named_by(arn) {
             return if aws_managed::exists(&self.partition, arn) { Ok(arn.clone()) } else { Err(no_policy(arn)) };
         }

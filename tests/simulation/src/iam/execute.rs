@@ -395,6 +395,7 @@ pub(super) fn is_attachable(arn: &Arn) -> Answer {
 
 fn usable_boundary(of: &Account, arn: &Arn, view: &mut View<'_>) -> Answer<Arn> {
     let missing = || Refusal::missing(Missing::Policy, format!("Scope ARN: {arn} does not exist or is not attachable."));
+    of.is_of_partition(arn)?;
     if aws_managed::is_for_services_only(arn) {
         return Err(missing());
     }

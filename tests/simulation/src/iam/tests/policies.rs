@@ -119,11 +119,13 @@ fn only_policies_that_exist_are_attached_and_some_of_aws_to_nobody() {
             world.execute(&Action::AttachPolicy(name.clone(), policy.clone())).unwrap();
             world.execute(&Action::PutPermissionsBoundary(name.clone(), policy)).unwrap();
         }
-        for policy in
-            [policy_arn("none"), aws("NoSuchAccess"), arn("arn:aws-cn:iam::aws:policy/ReadOnlyAccess"), arn("arn:aws:iam::222222222222:policy/p")]
-        {
+        for policy in [policy_arn("none"), aws("NoSuchAccess"), arn("arn:aws:iam::222222222222:policy/p")] {
             assert_refused(world.execute(&Action::AttachPolicy(name.clone(), policy.clone())), Reason::PolicyNotFound);
             assert_refused(world.execute(&Action::PutPermissionsBoundary(name.clone(), policy)), Reason::PolicyNotFound);
+        }
+        for elsewhere in ["arn:aws-cn:iam::aws:policy/ReadOnlyAccess", "arn:aws-us-gov:iam::111111111111:policy/p"].map(arn) {
+            assert_refused(world.execute(&Action::AttachPolicy(name.clone(), elsewhere.clone())), Reason::RequestRejected);
+            assert_refused(world.execute(&Action::PutPermissionsBoundary(name.clone(), elsewhere)), Reason::RequestRejected);
         }
         let of_services = aws("aws-service-role/AWSSupportServiceRolePolicy");
         assert_refused(world.execute(&Action::AttachPolicy(name.clone(), of_services.clone())), Reason::PolicyNotAttachable);
