@@ -12,7 +12,8 @@ use super::schema;
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Permissions {
-    /// Existing policies to attach: names of AWS-managed policies, for example ReadOnlyAccess, or ARNs.
+    /// Existing policies to attach: names of AWS-managed policies with the folder that they are in, for example ReadOnlyAccess or
+    /// service-role/AWSLambdaBasicExecutionRole, or ARNs of these or of policies of the account itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::attached_policies")]
     pub attached_policies: Vec<String>,

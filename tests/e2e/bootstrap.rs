@@ -268,9 +268,12 @@ async fn with_a_path_and_a_boundary_everything_is_limited_to_them() -> Result<()
     tenant.apply(&bastion_user("outside", &account, &format!("permissionsBoundaryARN: '{boundary}'"))).await?;
     tenant.apply(&bastion_user("unbounded", &account, "path: /rolebridge/")).await?;
     tenant.apply(&cross_account_role("beside", &account, "{user: {name: alice}}", &here.replace("/rolebridge/", "/rolebridge-too/"))).await?;
-    for (name, what) in [("outside", "user/outside"), ("unbounded", "user/rolebridge/unbounded")] {
+    for (name, what, advice) in [
+        ("outside", "user/outside", "only below a path: then declare spec.path"),
+        ("unbounded", "user/rolebridge/unbounded", "only under a permissions boundary: then declare spec.permissionsBoundaryARN"),
+    ] {
         let told = tenant.concluded(&tenant.users(), name, "AccessDenied").await?;
-        assert_told(&told, "Stalled", &["iam:CreateUser", &account.arn(what)])?;
+        assert_told(&told, "Stalled", &["iam:CreateUser", &account.arn(what), advice])?;
     }
     let told = tenant.concluded(&tenant.roles(), "beside", "AccessDenied").await?;
     assert_told(&told, "Stalled", &["iam:CreateRole", &account.arn("role/rolebridge-too/team/beside")])?;
