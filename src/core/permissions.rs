@@ -26,6 +26,8 @@ pub type ConfigTexts = BTreeMap<(String, String), Option<ConfigText>>;
 /// What a ConfigMap has under a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigText {
+    /// There is no ConfigMap of this name, but one with a hash behind it, as kustomize makes names.
+    Hashed,
     /// Nothing: it has no such key.
     Absent,
     /// Bytes, in `binaryData`: where kubectl and kustomize put a file that is not UTF-8, without a word. They are not kept.
@@ -48,6 +50,18 @@ impl ConfigText {
             None => Self::Absent,
         }
     }
+}
+
+/// What is under the keys of a ConfigMap that does not exist, where these are the names of all in its namespace; None where nothing is to be said of it.
+pub fn missing<'n>(name: &str, mut names: impl Iterator<Item = &'n str>) -> Option<ConfigText> {
+    names.any(|other| is_with_hash(name, other)).then_some(ConfigText::Hashed)
+}
+
+/// Whether kustomize has made a name of `name`: with ten letters and digits behind it, none of which can be taken for another or make a word
+/// (kustomize, `api/hasher`).
+fn is_with_hash(name: &str, other: &str) -> bool {
+    let hash = other.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));
+    hash.is_some_and(|hash| hash.len() == 10 && hash.chars().all(|c| "bcdfghkmt2456789".contains(c)))
 }
 
 /// The entries of ConfigMaps that permissions take documents from.
@@ -174,6 +188,7 @@ fn read(source: DocumentSource<'_>, texts: &ConfigTexts) -> Result<Document, Unr
         DocumentSource::ConfigMap(reference) => match texts.get(&(reference.name.clone(), reference.key.clone())) {
             Some(Some(ConfigText::Text(text))) => Document::parse(text),
             Some(Some(ConfigText::TooLarge(bytes))) => Err(vec![DocumentProblem::too_large(*bytes)]),
+            Some(Some(ConfigText::Hashed)) => return Err(hashed(reference)),
             Some(Some(ConfigText::Absent)) => return Err(absent(reference)),
             Some(Some(ConfigText::Binary)) => return Err(binary(reference)),
             Some(None) | None => return Err(no_config_map(reference)),
@@ -184,6 +199,15 @@ fn read(source: DocumentSource<'_>, texts: &ConfigTexts) -> Result<Document, Unr
 
 fn no_config_map(ConfigMapKeyReference { name, key }: &ConfigMapKeyReference) -> Unread {
     Unread::Missing(Reason::ConfigMapNotFound, format!("there is no ConfigMap {name} with the key {key} in this namespace; create it"))
+}
+
+/// The hash is not told: it follows from what the ConfigMap says.
+fn hashed(ConfigMapKeyReference { name, .. }: &ConfigMapKeyReference) -> Unread {
+    let message = format!(
+        "there is no ConfigMap {name} in this namespace, but one of that name with a hash: kustomize puts such names into resources of Rolebridge by a nameReference, \
+         which examples/hashed-config-map has; or set disableNameSuffixHash: true"
+    );
+    Unread::Missing(Reason::ConfigMapNotFound, message)
 }
 
 /// Which keys it has instead is not told: who may read the resource may not be able to read the ConfigMap.

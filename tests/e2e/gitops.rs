@@ -127,6 +127,20 @@ async fn a_generated_name_of_a_config_map_changes_with_its_content_and_the_polic
     Ok(())
 }
 
+#[tokio::test]
+async fn who_forgets_the_reference_is_told_of_the_config_maps_with_a_hash() -> Result<()> {
+    let world = World::with_operator().await?;
+    let tenant = world.tenant().await?;
+    let prod = tenant.ready_account("prod", "").await?;
+    let hashed = Hashed::of(&tenant, &prod)?;
+    let file = hashed.folder.join("kustomization.yaml");
+    fs::write(&file, fs::read_to_string(&file)?.replace("configurations:\n  - namereference.yaml\n", ""))?;
+    hashed.apply().await?;
+    ensure!(hashed.named().await? == "team-policies" && hashed.built().await? != "team-policies");
+    tenant.concluded(&tenant.roles(), ROLE, "ConfigMapNotFound").await?;
+    tenant.says(&tenant.roles(), ROLE, &["team-policies", "with a hash", "nameReference"]).await
+}
+
 /// `kubectl` with these arguments and a manifest in a file, in the tenant's namespace.
 async fn kubectl_of(tenant: &Tenant<'_>, folder: &Path, args: &[&str], manifest: &str) -> Result<String> {
     let file = folder.join("manifest.yaml");

@@ -72,7 +72,8 @@ async fn every_example_of_the_reference_becomes_what_stands_below_it() -> Result
     let tenant = world.tenant().await?;
     let prod = tenant.ready_account("prod", &format!("guardrails: {{allowedExternalRoles: ['arn:aws:iam::{PROD}:role/cdk-*']}}")).await?;
     prod.iam.create_policy().policy_name("shared-logs").policy_document(LIST).send().await?;
-    tenant.apply(&config_map("team-policies", "list.json", &LIST.replace("\"s3:ListAllMyBuckets\"", "[\"s3:ListAllMyBuckets\"]"))).await?;
+    let of_the_file = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["s3:ListAllMyBuckets"], "Resource": "*"}]});
+    tenant.apply(&config_map("team-policies", "list.json", &of_the_file.to_string())).await?;
     let page = fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/reference/permissions.md"))?;
     // Roles of others may be anywhere, and are left where they are.
     let page = page.replace(PROD, &prod.id).replace(&format!("{}:role/cdk", prod.id), &format!("{PROD}:role/cdk"));

@@ -12,7 +12,7 @@ use rolebridge::core::document::Document;
 use rolebridge::core::names::UniqueID;
 use rolebridge::core::naming::{selects, sources_named};
 use rolebridge::core::observed::Observed;
-use rolebridge::core::permissions::{ConfigText, ConfigTexts, config_references};
+use rolebridge::core::permissions::{ConfigText, ConfigTexts, config_references, missing};
 use rolebridge::core::world::{Boundary, Labels, ObjectKey, Operator, Ref, SourceKey, World};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -155,11 +155,13 @@ impl Cluster {
     /// What permissions take from ConfigMaps of a namespace.
     pub fn texts(&self, namespace: Option<&str>, permissions: Option<&Permissions>) -> ConfigTexts {
         let namespace = namespace.unwrap_or_default();
-        let text = |name: &str, key: &str| {
-            self.config_maps.get(&ObjectKey::new(namespace, name)).map(|found| {
+        let names = || self.config_maps.keys().filter(|other| other.namespace == namespace).map(|other| other.name.as_str());
+        let text = |name: &str, key: &str| match self.config_maps.get(&ObjectKey::new(namespace, name)) {
+            Some(found) => {
                 let text = found.data.as_ref().and_then(|data| data.get(key).cloned());
-                ConfigText::of(text, found.binary_data.as_ref().is_some_and(|data| data.contains_key(key)))
-            })
+                Some(ConfigText::of(text, found.binary_data.as_ref().is_some_and(|data| data.contains_key(key))))
+            }
+            None => missing(name, names()),
         };
         config_references(permissions).into_iter().map(|(name, key)| ((name.clone(), key.clone()), text(&name, &key))).collect()
     }

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::index::Index;
 use crate::api::permissions::Permissions;
-use crate::core::permissions::{ConfigText, ConfigTexts, config_references};
+use crate::core::permissions::{ConfigText, ConfigTexts, config_references, missing};
 use crate::core::world::ObjectKey;
 
 /// How many ConfigMaps are read at once. While it is read, one takes some megabytes, whatever little of it is kept.
@@ -66,7 +66,9 @@ impl ConfigMaps {
     async fn entries(&self, index: &Index, key: &ObjectKey, wanted: &BTreeSet<String>) -> Result<Option<BTreeMap<String, ConfigText>>, kube::Error> {
         let Some(seen) = index.stores().config_map(key) else {
             self.read.lock().remove(key);
-            return Ok(None);
+            let others = index.stores().config_maps_in(&key.namespace);
+            let missing = missing(&key.name, others.iter().filter_map(|other| other.metadata.name.as_deref()));
+            return Ok(missing.map(|missing| wanted.iter().map(|entry| (entry.clone(), missing.clone())).collect()));
         };
         let version = seen.metadata.resource_version.as_deref();
         if let Some(known) = self.known(key, version, wanted) {

@@ -47,6 +47,13 @@ impl Stores {
         self.config_maps.get(&namespaced(key))
     }
 
+    /// The ConfigMaps of a namespace.
+    pub fn config_maps_in(&self, namespace: &str) -> Vec<Arc<PartialObjectMeta<ConfigMap>>> {
+        let mut config_maps = self.config_maps.state();
+        config_maps.retain(|config_map| config_map.metadata.namespace.as_deref() == Some(namespace));
+        config_maps
+    }
+
     /// The BastionUsers of a namespace, in order.
     pub fn users_in(&self, namespace: &str) -> Vec<Arc<BastionUser>> {
         let mut users = self.users.state();
