@@ -73,7 +73,7 @@ impl Operator {
     /// As IAM knows it. `Null` asks whether a key exists; together with `IfExists` it means nothing.
     fn known(text: &str) -> Option<Self> {
         let exactly = |text: &str, words: &[&'static str]| words.iter().find(|word| word.eq_ignore_ascii_case(text)).copied();
-        Self::read(text, exactly).filter(|operator| !(operator.base == "Null" && !operator.suffix.is_empty()))
+        Self::read(text, exactly).filter(|operator| operator.base != "Null" || operator.suffix.is_empty())
     }
 
     /// The one that was perhaps meant.
