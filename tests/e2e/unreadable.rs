@@ -112,7 +112,10 @@ async fn conditions_with_numbers_and_booleans_are_taken_as_iam_takes_them() -> R
             "conditions.StringEquals.aws:PrincipalTag/team[1]: quote 10: StringEquals compares",
         ),
         ("{StringLike: {'aws:PrincipalTag/on-call': yes}}", "conditions.StringLike.aws:PrincipalTag/on-call: quote true, or what was written for it"),
-        ("{StringEquals: {'aws:PrincipalTag/team': ~}}", "conditions.StringEquals.aws:PrincipalTag/team: write a string, a number or a boolean"),
+        (
+            "{StringEquals: {'aws:PrincipalTag/team': ['x', ~]}}",
+            "conditions.StringEquals.aws:PrincipalTag/team[1]: write a string, a number or a boolean",
+        ),
         ("{StringEqual: {'aws:PrincipalTag/team': x}}", "conditions.StringEqual: no condition operator of IAM; did you mean StringEquals?"),
         ("{DateLessThan: {'aws:CurrentTime': 2027}}", "conditions.DateLessThan.aws:CurrentTime: quote 2027"),
     ] {

@@ -489,9 +489,9 @@ proptest! {
 
     /// Planning is idempotent, and a plan may be interrupted anywhere: planned again from there, it ends the same.
     #[test]
-    fn a_role_converges_from_every_state(case in arb_role_case(), found in arb_found()) {
+    fn a_role_converges_from_every_state(case in arb_role_case(), found in arb_found(), garbled in 0usize..12) {
         let desired = case.desired(&found);
-        let start = found.observed(&desired.owner, &desired);
+        let start = with_garbled(found.observed(&desired.owner, &desired), garbled);
         if let Ok(planned) = plan(&desired, &start) {
             let states = states(&start, &planned.actions);
             let end = states.last().expect("the start");
@@ -671,9 +671,9 @@ proptest! {
 
     /// A removal leaves nothing of ours and changes nothing of anybody else's.
     #[test]
-    fn a_removal_takes_what_is_ours_and_no_more(case in arb_role_case(), found in arb_found(), cut_off_only in any::<bool>()) {
+    fn a_removal_takes_what_is_ours_and_no_more(case in arb_role_case(), found in arb_found(), cut_off_only in any::<bool>(), garbled in 0usize..12) {
         let desired = case.desired(&found);
-        let start = found.observed(&desired.owner, &desired);
+        let start = with_garbled(found.observed(&desired.owner, &desired), garbled);
         let removed = DeletionTarget {
             owner: desired.owner.clone(), pinned: desired.pinned.clone(), name: desired.identity.name.clone(), policies: desired.known_policies(),
             quotas: desired.quotas,
@@ -707,6 +707,14 @@ proptest! {
         let (again, problem) = plan_removal(&removed, end, &Dependents::default(), how_far);
         prop_assert_eq!((again, problem.is_some()), (Plan::default(), disowned));
     }
+}
+
+/// The same, where nobody can read the document with this number, if there is one.
+fn with_garbled(mut observed: Observed, number: usize) -> Observed {
+    if let Some(document) = observed.documents_mut().nth(number) {
+        *document = Document::read("no%20JSON");
+    }
+    observed
 }
 
 /// Writes a document in another way that means the same: lists for scalars and the other way round, statements the other way round, other cases.
