@@ -61,6 +61,8 @@ pub struct Progress {
     pub planned: Option<Result<Plan, Vec<Problem>>>,
     /// What the plan makes, and the object does not tell of yet.
     pub unreported: Intended,
+    /// The policies of others that the plan detaches and of which nobody knows what they do.
+    pub unread: BTreeSet<Arn>,
     /// What is known of those whom the role trusts, or is to trust.
     pub sources: Option<Sources>,
 }
@@ -93,6 +95,8 @@ pub enum Step<'a> {
     Wait,
     /// Plan.
     Plan,
+    /// Read what these policies of others do, before any of them is detached.
+    ReadAttached(&'a BTreeSet<Arn>),
     /// Find out whether those whom it trusts are still who they were.
     CheckSources,
     /// Tell who was replaced, before the trust policy changes: nothing else shows it.
@@ -132,6 +136,9 @@ pub fn step<'a>(desired: &Desired, known: Option<Known<'_>>, situation: &Situati
         Sight::Clear => {}
     }
     let Some(planned) = &progress.planned else { return Step::Plan };
+    if !progress.unread.is_empty() {
+        return Step::ReadAttached(&progress.unread);
+    }
     match (progress.sources, planned) {
         (None, _) => Step::CheckSources,
         (Some(Sources::Replaced), _) => Step::ReportReplaced,
@@ -169,6 +176,7 @@ mod tests {
     use crate::action::Receipt;
     use crate::identity::{Identity, IdentityName};
     use crate::names::Path;
+    use crate::ours::Ours;
     use crate::ownership::{Earlier, Owner};
     use crate::quotas::Quotas;
     use rolebridge_api::Reason;
@@ -195,6 +203,7 @@ mod tests {
             identity,
             arn: "arn:aws:iam::111111111111:user/alice".parse().unwrap(),
             imposed: BTreeSet::new(),
+            ours: Ours::default(),
             keeps_boundary: false,
             trust: None,
             assumes: vec![],
