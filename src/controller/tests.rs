@@ -10,5 +10,6 @@ mod places;
 mod quotes;
 mod remembered;
 mod removal;
+mod restrictions;
 mod revocation;
 mod trust;

@@ -48,3 +48,21 @@ impl Ours {
         (told != DeclaredStatus::default()).then_some(told)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_status_tells_is_understood_again() {
+        let ours = Ours {
+            inline: ["fence".parse().unwrap()].into(),
+            attached: ["arn:aws:iam::aws:policy/AWSDenyAll".parse().unwrap()].into(),
+            boundaries: ["arn:aws:iam::111111111111:policy/limit".parse().unwrap()].into(),
+        };
+        assert_eq!(Ours::told(ours.to_status().as_ref()), ours);
+        assert_eq!((Ours::default().to_status(), Ours::told(None)), (None, Ours::default()));
+        let nonsense = DeclaredStatus { inline_policies: vec!["a b".into()], attached_policies: vec!["x".into()], permissions_boundary_arn: None };
+        assert_eq!(Ours::told(Some(&nonsense)), Ours::default());
+    }
+}

@@ -305,6 +305,15 @@ mod tests {
     }
 
     #[test]
+    fn what_a_plan_detaches_of_others_is_read_before_all_else() {
+        let nothing = Observed::default();
+        let unread: BTreeSet<Arn> = ["arn:aws:iam::111111111111:policy/p".parse().unwrap()].into();
+        let planned = Some(super::super::plan::plan(&alice(), &nothing));
+        let progress = Progress { planned, unread: unread.clone(), ..read() };
+        assert_eq!(step(&alice(), known(&nothing, Sureness::Ground), &Situation::default(), &progress), Step::ReadAttached(&unread));
+    }
+
+    #[test]
     fn a_boundary_that_the_account_puts_on_is_told_unless_that_was_done_before() {
         let limit: Arn = "arn:aws:iam::111111111111:policy/limit".parse().unwrap();
         let declared = |imposed: bool| {

@@ -73,6 +73,29 @@ fn the_assume_policies_that_are_attached_to_a_user_are_looked_at_unasked() {
 }
 
 #[test]
+fn what_was_read_of_a_policy_of_others_counts_while_it_is_attached_and_only_denies() {
+    let says = |effect: &str| {
+        let mut denies = policy("denies", "ANPAEXAMPLEPOLICY001", Tags::new());
+        denies.policy.document = Document::from_value(serde_json::json!({"Statement": {"Effect": effect, "Action": "*", "Resource": "*"}})).unwrap();
+        denies
+    };
+    let (local, of_aws): (Arn, Arn) = (says("Deny").policy.arn, "arn:aws:iam::aws:policy/Denies".parse().unwrap());
+    let mut reader = role("reader", Tags::new(), &[]);
+    reader.identity.attached_policies = [local.clone(), of_aws.clone()].into();
+    let known = |read: &[(&Arn, bool)]| read.iter().map(|(arn, denies)| ((*arn).clone(), *denies)).collect::<BTreeMap<_, _>>();
+    let all = known(&[(&local, true), (&of_aws, true)]);
+    let before = Observed { restricting: all.clone(), ..Observed::default() };
+    let after = |reader: &ObservedIdentity, effect: &str, before: Option<&Observed>| {
+        Sweep::new([reader.clone()], [says(effect)]).of(&named("reader"), &BTreeSet::new(), before).unwrap().restricting
+    };
+    assert_eq!(after(&reader, "Deny", Some(&before)), all);
+    assert_eq!(after(&reader, "Allow", Some(&before)), known(&[(&of_aws, true)]));
+    assert_eq!(after(&reader, "Deny", None), known(&[]), "its tags were never seen");
+    reader.identity.attached_policies.remove(&of_aws);
+    assert_eq!(after(&reader, "Deny", Some(&before)), known(&[(&local, true)]));
+}
+
+#[test]
 fn an_orphan_carries_our_tags_and_is_not_what_its_resource_stands_for() {
     let reader = owner("CrossAccountRole/data/reader");
     let elsewhere = Owner { installation: "two".into(), ..reader.clone() };
