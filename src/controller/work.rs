@@ -124,7 +124,9 @@ impl<K: Kind + Subject> Work<'_, K> {
                 }
                 Step::Read => {
                     self.read().await?;
-                    (situation.doubt, progress.has_read) = (self.doubt(), true);
+                    situation.doubt = self.doubt();
+                    (progress.has_read, progress.planned) = (true, None);
+                    progress.unread.clear();
                     continue;
                 }
                 Step::LookAgain => {
@@ -144,7 +146,8 @@ impl<K: Kind + Subject> Work<'_, K> {
                 }
                 Step::ReadAttached(policies) => match self.read_attached(policies).await {
                     Ok(()) => {
-                        (progress.planned, progress.unread) = (None, BTreeSet::new());
+                        progress.planned = None;
+                        progress.unread.clear();
                         continue;
                     }
                     Err(failure) => self.withdraw_beside(failure.into()).await,
@@ -287,7 +290,11 @@ impl<K: Kind + Subject> Work<'_, K> {
         }
         if !own.is_empty() {
             let found = gateway.observe(&Scope { name: None, policies: own.clone(), groups: false, pinned: None }).await?.policies;
-            read.extend(own.into_iter().map(|arn| (arn.clone(), found.get(&arn).is_some_and(is_restricting))));
+            if let Some(hidden) = own.iter().find(|arn| !found.contains_key(*arn)) {
+                let message = format!("policy {hidden} is attached, and IAM does not show it yet: looked at again");
+                return Err(Failure::refused(Reason::Propagating, message));
+            }
+            read.extend(found.into_iter().map(|(arn, found)| (arn, is_restricting(&found))));
         }
         self.observation.iter_mut().for_each(|seen| seen.observed.restricting.extend(read.clone()));
         Ok(())

@@ -31,6 +31,7 @@ mod ownership;
 mod permissions;
 mod recipe;
 mod restart;
+mod restrictions;
 mod secrets;
 mod stepper;
 mod support;

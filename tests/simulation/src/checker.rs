@@ -6,7 +6,7 @@
 //! | L2 | what others made, or what was made for another resource, is not written to | before each write; what others exchanged less than a minute ago may be met once more |
 //! | L3 | nobody is let in who is not to be | what a write of the operator's adds to who may assume what is declared by what the operator may have seen |
 //! | L4 | whoever is to be let in stays in | what such a write takes away was not declared all the time |
-//! | restrictions | what others put on to restrict, or to describe a key, is not taken off | after each write, unless the user or role goes |
+//! | restrictions | what others put on to restrict, or to describe a key, is not taken off | after each write, unless the user or role goes, or it came a moment ago |
 //! | guardrails | what breaks a rule gets nothing | no such write gives anything to who breaks a rule by all that the operator may have seen |
 //!
 //! What holds once all is settled is in [`settled`](crate::settled).
@@ -289,7 +289,7 @@ impl Checker {
         self.check_lost(&changes.lost, action, now, life);
         self.check_permitted(&changes.permitted, action, now);
         self.check_forbidden(&changes.forbidden, action, now, life);
-        self.check_kept(action);
+        self.check_kept(action, now);
         if made.is_some() {
             self.check_owners(Some(life));
         }
@@ -313,12 +313,14 @@ impl Checker {
     }
 
     /// What others put on to restrict or describe, and the operator has taken off.
-    fn check_kept(&mut self, action: &Action) {
+    fn check_kept(&mut self, action: &Action, now: Duration) {
         let mut found = vec![];
         for (id, kept) in &mut self.kept {
-            let (Some(now), Some(owner)) = (self.living.get(id), self.made.get(id)) else { continue };
-            let goes = !self.resources.has(owner) || self.resources.is_leaving(owner);
-            let missing: Vec<Kept> = missing(kept, now).into_iter().cloned().collect();
+            let (Some(there), Some(owner)) = (self.living.get(id), self.made.get(id)) else { continue };
+            // A write may have been on its way that was to take off what was there before.
+            let is_new = self.touched.get(id).is_some_and(|touched| now.saturating_sub(*touched) < GROUND + self.lag);
+            let goes = is_new || !self.resources.has(owner) || self.resources.is_leaving(owner);
+            let missing: Vec<Kept> = missing(kept, there).into_iter().cloned().collect();
             kept.retain(|one| !missing.contains(one));
             found.extend(missing.into_iter().filter(|_| !goes).map(|one| (id.clone(), one)));
         }

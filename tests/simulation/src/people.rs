@@ -159,7 +159,7 @@ impl<'s> Hands<'s> {
                 self.act(&Action::PutPermissionsBoundary(name(who)?, limit));
             }
             Others::DescribeKey(user) => {
-                let description = [("AKIAIOSFODNN7EXAMPLE".to_owned(), "Uploads, until 2027".to_owned())].into();
+                let description = [("AKIAIOSFODNN7EXAMPLE".to_owned(), "Uploads until 2027".to_owned())].into();
                 self.act(&Action::Tag(Tagged::Identity(IdentityName::User(user.parse().ok()?)), description));
             }
             Others::RemoveBoundary(who) => {

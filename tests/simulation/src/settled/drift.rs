@@ -155,6 +155,8 @@ impl Settled<'_> {
             Kept::Attached(arn) if !looks && !arn.contains(":aws:policy/") => true,
             // The resource has declared one since, in its place.
             Kept::Boundary(arn) if there["permissionsBoundary"] != json!(arn) || self.resources().boundary(key) == Some(arn.as_str()) => true,
+            // So is one that took the place of its account's, which has let go since.
+            Kept::Boundary(arn) if self.resources().imposed(key) == Some(arn.as_str()) => true,
             _ => self.resources().unmanaged(key).iter().any(|told| told == kept.key()),
         };
         let kept = self.checker.kept.get(unique_id(there)).into_iter().flatten();
