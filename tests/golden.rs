@@ -51,7 +51,7 @@ use rolebridge::core::placement::{ResolvedAccount, check_namespace, resolve_acco
 use rolebridge::core::plan::{DeletionPhase, Plan, plan, plan_removal};
 use rolebridge::core::subject::{Remembered, Subject};
 use rolebridge::core::tenancy::check_quota;
-use rolebridge::core::unmanaged::UnmanagedPolicies;
+use rolebridge::core::unmanaged::{UnmanagedPolicies, is_restricting, unread};
 use rolebridge::core::wanted::Restraint;
 use rolebridge::core::world::{ObjectKey, Ref, World, uid};
 use serde::Deserialize;
@@ -220,7 +220,7 @@ fn desired<K: Subject>(cluster: &Cluster, subject: &K) -> Result<(ResolvedAccoun
 fn held_back<K: Subject>(cluster: &Cluster, subject: &K, problems: &[Problem], found: &Observed) -> Option<Desired> {
     let at = resolve_account(cluster, subject.account_name()).ok()?;
     let pinned = subject.pinned().or_else(|| Some(found.identity.as_ref()?.id.clone()));
-    let remembered = Remembered { pinned, written_trust: None };
+    let remembered = Remembered { pinned, ..Remembered::default() };
     let restraint = Restraint::given(problems, &at);
     subject.held_back(cluster, &at, owner(subject, &at, support_core::INSTALLATION), remembered, restraint, found)
 }
@@ -273,7 +273,7 @@ fn run_for<K: Subject>(case: &Case, cluster: &Cluster, subject: &K) -> Made {
         earlier: Earlier::LeftTo(subject.account_name().into()),
     };
     let owner = resolve_account(cluster, subject.account_name()).map_or_else(|_| nowhere(), |at| owner(subject, &at, support_core::INSTALLATION));
-    let observed = observed(&case.observed, subject, &owner);
+    let mut observed = observed(&case.observed, subject, &owner);
     if let Some(how_far) = case.removal {
         let how_far = match how_far {
             HowFar::CutOff => DeletionPhase::CutOff,
@@ -307,7 +307,14 @@ fn run_for<K: Subject>(case: &Case, cluster: &Cluster, subject: &K) -> Made {
             for grant in desired.trust.iter_mut().flatten().flatten() {
                 grant.reported = if grant.is_replaced(trust.as_ref()) { Some(GrantState::Replaced) } else { grant.reported };
             }
-            let planned = plan(&desired, &observed);
+            let mut planned = plan(&desired, &observed);
+            // A reconcile reads what it would detach, and plans anew: a policy of others that only denies stays.
+            let unread = planned.iter().flat_map(|plan| unread(&desired, &observed, &plan.actions)).collect::<BTreeSet<_>>();
+            if !unread.is_empty() {
+                let only_denies = |arn: &Arn| observed.policies.get(arn).is_some_and(is_restricting);
+                observed.restricting = unread.into_iter().map(|arn| (arn.clone(), only_denies(&arn))).collect();
+                planned = plan(&desired, &observed);
+            }
             if let (Ok(plan), Some(_)) = (&planned, &case.expect.status) {
                 let there = states(&observed, &plan.actions).pop().expect("the start is a state");
                 status = Some(json!(subject.facts(cluster, &at, &desired, &there)));
@@ -377,7 +384,7 @@ fn observed<K: Subject>(found: &Found, subject: &K, owner: &Owner) -> Observed {
         let default_version = p.version.clone().unwrap_or_else(|| "v1".into());
         (arn, ObservedPolicy { id: id(&unique_id("ANPA", name.as_str())), policy, default_version, other_versions: p.other_versions.clone() })
     };
-    Observed { identity, policies: found.policies.iter().map(policy).collect() }
+    Observed { identity, policies: found.policies.iter().map(policy).collect(), ..Observed::default() }
 }
 
 /// ARN of the role with this number.

@@ -33,8 +33,9 @@ pub struct Permissions {
     #[schemars(schema_with = "schema::external_roles")]
     pub external_roles: Vec<String>,
     /// What becomes of policies on the user or role that are not listed here: they are taken off (Remove, the default), or stay and are listed in
-    /// status.unmanagedPolicies (Report), those that were listed here before included. AWSRevokeOlderSessions, by which AWS's console revokes sessions,
-    /// always stays while it does no more than deny.
+    /// status.unmanagedPolicies (Report), those that were listed here before included. A policy that others put on and that does no more than deny always
+    /// stays, since to take it off would give more: status.unmanagedPolicies and Ready tell of it. One that was listed here before goes with Remove, whatever it
+    /// does.
     #[serde(default)]
     pub unmanaged: Unmanaged,
 }
@@ -42,7 +43,7 @@ pub struct Permissions {
 /// What becomes of policies that somebody else put on a user or role.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unmanaged {
-    /// They are taken off.
+    /// They are taken off, but for those of others that only deny.
     #[default]
     Remove,
     /// They stay, and the status lists them.
@@ -141,4 +142,22 @@ pub struct PolicyStatus {
     /// ARN of the policy.
     #[schemars(length(max = 2048))]
     pub arn: String,
+}
+
+/// What the resource itself has put on a user or role: what it declares, and what it declared before that is still there.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct DeclaredStatus {
+    /// Names of inline policies that deny something.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::listed_policies")]
+    pub inline_policies: Vec<String>,
+    /// ARNs of attached policies that do not belong to the user or role.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::listed_policies")]
+    pub attached_policies: Vec<String>,
+    /// The permissions boundary.
+    #[serde(default, rename = "permissionsBoundaryARN", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub permissions_boundary_arn: Option<String>,
 }

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 use super::common::{AccountReference, AllowRolesFrom, Condition, Managed};
-use super::permissions::{Permissions, PolicyStatus};
+use super::permissions::{DeclaredStatus, Permissions, PolicyStatus};
 use super::schema;
 use super::trust::{self, TrustEntry};
 use super::user::{AssumableRole, AssumePolicyStatus};
@@ -65,7 +65,7 @@ pub struct CrossAccountRoleSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::max_session_duration")]
     pub max_session_duration: Option<String>,
-    /// ARN of the policy that is the role's permissions boundary.
+    /// ARN of the policy that is the role's permissions boundary. A boundary that others put on where none is declared stays, and Ready tells of it.
     #[serde(default, rename = "permissionsBoundaryARN", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::policy_arn")]
     pub permissions_boundary_arn: Option<String>,
@@ -117,10 +117,14 @@ pub struct CrossAccountRoleStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub policies: Vec<PolicyStatus>,
-    /// Policies that are on the role and not declared, where permissions.unmanaged is Report: names of inline policies and ARNs of attached ones; the first
-    /// 100.
+    /// What is declared of policies and permissions boundary, or was, and is on the role. It goes when it is declared no more. A policy that only denies, or a
+    /// boundary, that is not in here, others have put on, and it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<DeclaredStatus>,
+    /// Policies that others put on the role and that stay: names of inline policies, and ARNs of attached ones and of a permissions boundary. First those that
+    /// restrict the role, which always stay; then, where permissions.unmanaged is Report, all others. The first 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schema::unmanaged_policies")]
+    #[schemars(schema_with = "schema::listed_policies")]
     pub unmanaged_policies: Vec<String>,
     /// How many of them there are.
     #[serde(default)]

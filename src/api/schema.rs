@@ -371,7 +371,7 @@ pub fn attached_policies(_: &mut SchemaGenerator) -> Schema {
 }
 
 /// Names or ARNs of policies, as a status lists them.
-pub fn unmanaged_policies(_: &mut SchemaGenerator) -> Schema {
+pub fn listed_policies(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "array", "maxItems": 100, "items": {"type": "string", "maxLength": ARN_LENGTH}})
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use super::common::{AccountReference, AllowRolesFrom, Condition, Managed};
-use super::permissions::{Permissions, PolicyStatus};
+use super::permissions::{DeclaredStatus, Permissions, PolicyStatus};
 use super::schema;
 
 /// An IAM user in a bastion account. The roles that name it as a source are what it may assume; nothing of that is written here.
@@ -52,8 +52,8 @@ pub struct BastionUserSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::tags")]
     pub tags: BTreeMap<String, String>,
-    /// ARN of the policy that is the user's permissions boundary. To assume roles in other accounts the boundary must itself allow
-    /// sts:AssumeRole.
+    /// ARN of the policy that is the user's permissions boundary. To assume roles in other accounts the boundary must itself allow sts:AssumeRole. A boundary
+    /// that others put on where none is declared stays, and Ready tells of it.
     #[serde(default, rename = "permissionsBoundaryARN", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::policy_arn")]
     pub permissions_boundary_arn: Option<String>,
@@ -106,10 +106,14 @@ pub struct BastionUserStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub policies: Vec<PolicyStatus>,
-    /// Policies that are on the user and not declared, where permissions.unmanaged is Report: names of inline policies and ARNs of attached ones; the first
-    /// 100.
+    /// What is declared of policies and permissions boundary, or was, and is on the user. It goes when it is declared no more. A policy that only denies, or a
+    /// boundary, that is not in here, others have put on, and it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<DeclaredStatus>,
+    /// Policies that others put on the user and that stay: names of inline policies, and ARNs of attached ones and of a permissions boundary. First those that
+    /// restrict the user, which always stay; then, where permissions.unmanaged is Report, all others. The first 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schema::unmanaged_policies")]
+    #[schemars(schema_with = "schema::listed_policies")]
     pub unmanaged_policies: Vec<String>,
     /// How many of them there are.
     #[serde(default)]

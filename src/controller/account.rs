@@ -21,7 +21,7 @@ use crate::core::attachable::check_boundaries;
 use crate::core::brake::{held_in_account, unclear_confirmation};
 use crate::core::desired::unread;
 use crate::core::listed::{LISTED, count};
-use crate::core::outcome::Problem;
+use crate::core::outcome::{Alarm, Problem};
 use crate::core::placement::{ResolvedAccount, duplicate_of, resolve_account};
 use crate::core::world::World;
 
@@ -61,7 +61,7 @@ fn telling_held(mut pass: Pass<AWSAccount>, context: &Context) -> Pass<AWSAccoun
     let held = context.deletions.held_in(&name);
     let message = held.map(|held| held_in_account(&name, held));
     if facts.deletions_held.is_none() {
-        outcome.alarm = message.clone().map(|message| Problem::new(Reason::DeletionHeld, message));
+        outcome.alarm = message.clone().map(|message| Alarm { reason: Reason::DeletionHeld.as_str(), message });
     }
     facts.deletions_held = held.map(|held| count(held.count));
     let told = message.into_iter().chain(unclear_confirmation(object));

@@ -14,10 +14,11 @@ use crate::api::Reason;
 use crate::core::absence::{Thing, look_again};
 use crate::core::failure::Failure;
 use crate::core::names::Arn;
-use crate::core::outcome::{Outcome, Problem};
+use crate::core::outcome::{Alarm, Outcome, Problem};
 use crate::core::plan::is_own;
 use crate::core::possible::Intended;
 use crate::core::subject::Subject;
+use crate::core::unmanaged::{Restriction, restrictions, told as told_of_restrictions};
 
 /// A pause after which a role looks whether it is known what has become of a source.
 const SUSPENSE: Duration = Duration::from_secs(1);
@@ -62,14 +63,15 @@ impl<K: Kind + Subject> Work<'_, K> {
         problems.extend(self.replaced());
         let retry = hidden.values().copied().chain(self.boundary_doubt()).max().map(|doubt| Retry::in_a_while(look_again(doubt)));
         let warnings = self.observation.as_ref().map(|seen| self.desired.warnings(&seen.observed)).unwrap_or_default();
-        if !self.done.is_empty() && self.context.memory.take_drifted(&self.of()) {
+        let alarm = self.alarm();
+        if self.context.memory.take_drifted(&self.of()) && !self.done.is_empty() {
             tell_repaired(self.context, &self.object, &self.done).await;
         }
         // What is to go and is not shown allows nothing: it is merely looked at again.
         let basis = |seen: &Observation| if hidden.is_empty() { seen.basis } else { Basis::Doubtful };
         let seen = self.observation.take().map(|seen| Observation { basis: basis(&seen), ..seen });
         self.keep(seen);
-        Pass::Report { object: Box::new(self.object), facts, outcome: Outcome { problems, warnings, ..Outcome::default() }, retry, at_once: false }
+        Pass::Report { object: Box::new(self.object), facts, outcome: Outcome { problems, warnings, alarm }, retry, at_once: false }
     }
 
     /// Something is to stand in the status before more is done: what is intended, and what `problems` say.
@@ -97,12 +99,12 @@ impl<K: Kind + Subject> Work<'_, K> {
         // Of what is somebody else's nothing is this resource's to tell, nor of what only tags claim for it: that would pin the unique ID.
         let is_made = |seen: &Observation| self.desired.pinned.is_some() && seen.observed.identity.is_some();
         let shows_own = self.observation.as_ref().is_some_and(|seen| is_made(seen) && is_own(self.desired, &seen.observed));
-        let facts = if shows_own { self.facts(&self.hidden_policies()) } else { self.reported() };
+        let (facts, alarm) = if shows_own { (self.facts(&self.hidden_policies()), self.alarm()) } else { (self.reported(), None) };
         // Another one may be the one before, from where IAM is behind.
         let retry = if self.desired.pinned.is_some() && !shows_own { self.history.look_again() } else { None };
         // What was seen may be somebody else's: nothing of it is remembered.
         self.keep(None);
-        report_with(self.object, facts, problems, retry)
+        report_with(self.object, facts, problems, retry).alarming(alarm)
     }
 
     /// AWS refused something, or did not answer.
@@ -111,11 +113,11 @@ impl<K: Kind + Subject> Work<'_, K> {
         // What is told already is not taken for something new, be it that another process told it.
         let delayed = |failure: Failure| if self.object.says(&[failure.reason]) { failure } else { retries.delay_deletion_error(&of, failure, now) };
         let failures: Vec<Failure> = failures.into_iter().map(delayed).collect();
-        let facts = self.facts(&self.hidden_policies());
+        let (facts, alarm) = (self.facts(&self.hidden_policies()), self.alarm());
         let seen = self.observation.take().map(|seen| Observation { basis: Basis::Doubtful, ..seen });
         self.keep(seen);
         let problems = failures.iter().map(Failure::problem).chain(problems).collect();
-        report_with(self.object, facts, problems, Some(Retry::after_all(&failures)))
+        report_with(self.object, facts, problems, Some(Retry::after_all(&failures))).alarming(alarm)
     }
 
     /// What the status says already, and what was made, of which nothing but the status tells a later process.
@@ -132,6 +134,8 @@ impl<K: Kind + Subject> Work<'_, K> {
     /// What the status is to say of what was seen, and of the policies that are hidden; where nothing was seen, what it says already.
     fn facts(&self, hidden: &BTreeMap<Arn, Duration>) -> K::Status {
         let Some(seen) = &self.observation else { return self.reported() };
+        let ours = self.desired.ours.clone().or(self.history.ours());
+        self.history.note_ours(self.desired.there_of(&ours, &seen.observed));
         let facts = self.object.facts(&self.context.world(), self.at, self.desired, &seen.observed);
         let mut facts = K::with_policies(facts, hidden.keys().chain(&self.intended_policies()));
         if self.boundary_doubt().is_some() {
@@ -143,6 +147,14 @@ impl<K: Kind + Subject> Work<'_, K> {
     /// What keeps principals from being trusted again, as far as that is known.
     fn replaced(&self) -> Option<Problem> {
         self.observation.as_ref().and_then(|seen| self.desired.replaced(&seen.observed))
+    }
+
+    /// That others restrict it, where its status does not tell so yet.
+    fn alarm(&self) -> Option<Alarm> {
+        let seen = self.observation.as_ref()?;
+        let is_news = |restriction: &Restriction<'_>| !self.object.reported_unmanaged().iter().any(|told| told == restriction.key());
+        let news: Vec<Restriction<'_>> = restrictions(self.desired, &seen.observed).into_iter().filter(is_news).collect();
+        (!news.is_empty()).then(|| Alarm { reason: "RestrictedByOthers", message: told_of_restrictions(&news).join("; ") })
     }
 
     fn keep_seen(&mut self) {

@@ -16,6 +16,7 @@ use crate::core::document::Document;
 use crate::core::failure::Failure;
 use crate::core::names::UniqueID;
 use crate::core::observed::Observed;
+use crate::core::ours::Ours;
 use crate::core::subject::Subject;
 use crate::core::world::{Ref, uid};
 use crate::core::written::{Written, with_own};
@@ -57,6 +58,10 @@ impl<'a> History<'a> {
         {
             history.change(|deeds| deeds.reported = Some((reported.clone(), now)));
         }
+        let told = || object.reported_ours();
+        if history.look(|deeds| deeds.ours != Ours::default() && deeds.ours == told()) {
+            history.change(|deeds| deeds.ours = Ours::default());
+        }
         if history.look(|deeds| deeds.written.iter().any(|(_, at)| now.duration_since(*at) >= GROUND)) {
             history.change(|deeds| deeds.forget_written(now));
         }
@@ -73,7 +78,20 @@ impl<'a> History<'a> {
 
     /// What is wanted, in the light of what this process has made and no status tells of yet.
     pub fn as_made(&self, desired: Desired) -> Desired {
-        Desired { pinned: self.identity_id(), is_behind: self.is_recent(), written_trust: self.trust_written(), ..desired }
+        let ours = desired.ours.clone().or(self.ours());
+        Desired { pinned: self.identity_id(), ours, is_behind: self.is_recent(), written_trust: self.trust_written(), ..desired }
+    }
+
+    /// What of policies and boundary is the resource's own, as this process has put it on or was about to. The status may not tell it yet.
+    pub fn ours(&self) -> Ours {
+        self.look(|deeds| deeds.ours.clone())
+    }
+
+    /// Notes that this is the resource's own, and what it was told or seen to be before is not any more.
+    pub fn note_ours(&self, ours: Ours) {
+        if self.look(|deeds| deeds.ours != ours) {
+            self.change(|deeds| deeds.ours = ours);
+        }
     }
 
     /// Notes that this process has put the finalizer on an object that tells of nothing that was made for it.

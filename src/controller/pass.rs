@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::api::{AWSAccount, Managed, Reason};
 use crate::core::failure::{Effect, Failure};
-use crate::core::outcome::{Outcome, Problem};
+use crate::core::outcome::{Alarm, Outcome, Problem};
 use crate::core::possible::Intended;
 
 /// A pause after which something that is busy right now is tried again.
@@ -66,6 +66,14 @@ impl<K: Managed> Pass<K> {
     pub fn telling_first(mut self, problem: Option<Problem>) -> Self {
         if let (Some(problem), Self::Report { outcome, .. }) = (problem, &mut self) {
             outcome.problems.insert(0, problem);
+        }
+        self
+    }
+
+    /// The pass, which tells this at once, too, by an Event.
+    pub fn alarming(mut self, alarm: Option<Alarm>) -> Self {
+        if let Self::Report { outcome, .. } = &mut self {
+            outcome.alarm = alarm;
         }
         self
     }

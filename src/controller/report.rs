@@ -41,7 +41,7 @@ pub async fn report<K: Kind>(context: &Context, object: &K, mut status: K::Statu
     debug!("status written");
     tell_stalled(context, object, outcome, &previous).await;
     if let Some(alarm) = &outcome.alarm {
-        publish(&context.client, &object.object_ref(&()), alarm.reason.as_str(), &alarm.message).await;
+        publish(&context.client, &object.object_ref(&()), alarm.reason, &alarm.message).await;
     }
     Ok(())
 }

@@ -64,7 +64,7 @@ pub(super) fn held_back<K: Subject>(
     found: &Observed,
 ) -> Option<Desired> {
     let owner = owner(object, at, &context.settings.installation);
-    let remembered = Remembered { pinned: history.identity_id(), written_trust: history.trust_written() };
+    let remembered = Remembered { pinned: history.identity_id(), ours: history.ours(), written_trust: history.trust_written() };
     object.held_back(&context.world(), at, owner, remembered, restraint, found)
 }
 

@@ -10,6 +10,7 @@ mod places;
 mod quotes;
 mod remembered;
 mod removal;
+mod restrictions;
 mod revocation;
 mod trust;
 mod unreadable;

@@ -1,5 +1,6 @@
 //! The work on one user or role: observe, plan, apply.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -20,6 +21,7 @@ use crate::core::absence::{self, Thing, look_again};
 use crate::core::attachable::{check_tags, coming_on, is_marked};
 use crate::core::desired::Desired;
 use crate::core::failure::{Effect, Failure};
+use crate::core::names::Arn;
 use crate::core::observed::{Observed, Scope};
 use crate::core::outcome::Problem;
 use crate::core::placement::ResolvedAccount;
@@ -28,6 +30,7 @@ use crate::core::possible::{Intended, announced_by};
 use crate::core::refused::Declaration;
 use crate::core::step::{Progress, Situation, Sources, Step, step, unreported};
 use crate::core::subject::Subject;
+use crate::core::unmanaged::{is_restricting, unread};
 use crate::core::wanted::Restraint;
 use crate::core::world::{ObjectKey, Ref, uid};
 
@@ -122,7 +125,9 @@ impl<K: Kind + Subject> Work<'_, K> {
                 }
                 Step::Read => {
                     self.read().await?;
-                    (situation.doubt, progress.has_read) = (self.doubt(), true);
+                    situation.doubt = self.doubt();
+                    (progress.has_read, progress.planned) = (true, None);
+                    progress.unread.clear();
                     continue;
                 }
                 Step::LookAgain => {
@@ -136,9 +141,18 @@ impl<K: Kind + Subject> Work<'_, K> {
                 Step::Plan => {
                     let planned = self.observation.as_ref().map_or_else(|| Ok(Plan::default()), |seen| plan(self.desired, &seen.observed));
                     progress.unreported = planned.as_ref().map(|plan| self.unreported(plan)).unwrap_or_default();
+                    progress.unread = planned.as_ref().map(|plan| self.unread(plan)).unwrap_or_default();
                     progress.planned = Some(planned);
                     continue;
                 }
+                Step::ReadAttached(policies) => match self.read_attached(policies).await {
+                    Ok(()) => {
+                        progress.planned = None;
+                        progress.unread.clear();
+                        continue;
+                    }
+                    Err(failure) => self.withdraw_beside(failure.into()).await,
+                },
                 Step::CheckSources => {
                     progress.sources = Some(self.check_sources(progress.planned.as_ref().is_some_and(Result::is_err))?);
                     continue;
@@ -261,24 +275,55 @@ impl<K: Kind + Subject> Work<'_, K> {
         Ok(())
     }
 
+    /// The policies of others that a plan detaches and of which nobody knows what they do.
+    fn unread(&self, plan: &Plan) -> BTreeSet<Arn> {
+        self.observation.as_ref().map(|seen| unread(self.desired, &seen.observed, &plan.actions)).unwrap_or_default()
+    }
+
+    /// Reads what attached policies of others do. Of AWS's own nobody asks whose they are.
+    async fn read_attached(&mut self, policies: &BTreeSet<Arn>) -> Result<(), Failure> {
+        let gateway = self.account.gateway();
+        let (own, of_aws): (BTreeSet<Arn>, BTreeSet<Arn>) = policies.iter().cloned().partition(|arn| arn.account_id().is_some());
+        let mut read: BTreeMap<Arn, bool> = BTreeMap::new();
+        for arn in of_aws {
+            let denies = gateway.policy_document(&arn).await?.is_some_and(|document| document.all_statements_deny());
+            read.insert(arn, denies);
+        }
+        if !own.is_empty() {
+            let found = gateway.observe(&Scope { name: None, policies: own.clone(), groups: false, pinned: None }).await?.policies;
+            if let Some(hidden) = own.iter().find(|arn| !found.contains_key(*arn)) {
+                let message = format!("policy {hidden} is attached, and IAM does not show it yet: looked at again");
+                return Err(Failure::refused(Reason::Propagating, message));
+            }
+            read.extend(found.into_iter().map(|(arn, found)| (arn, is_restricting(&found))));
+        }
+        self.observation.iter_mut().for_each(|seen| seen.observed.restricting.extend(read.clone()));
+        Ok(())
+    }
+
     /// Carries the plan out. Where AWS refuses a part of it, withdrawn grants end all the same.
     async fn bring_about(&mut self, plan: &Plan) -> Result<(), Stop> {
         match self.carry_out(plan).await {
-            // What IAM refuses is mostly an addition, which no withdrawn grant waits for.
-            Err(stop) if stop.is_refusal() => {
-                let withdrawn = match stop.is_propagation() {
-                    true if self.context.retries.note_refusal(&self.of(), Instant::now()) => self.withdraw_revoked(Refused::ForNow).await,
-                    true => self.withdraw_without_unknown(stop.told()).await,
-                    false => self.withdraw_revoked(Refused::Otherwise).await,
-                };
-                let stop = self.with_what_stays(stop);
-                Err(match withdrawn {
-                    Ok(()) => stop,
-                    Err(other) => stop.and(other),
-                })
-            }
-            result => result,
+            Err(stop) => self.withdraw_beside(stop).await,
+            done => done,
         }
+    }
+
+    /// Ends withdrawn grants where AWS has refused something: what IAM refuses is mostly an addition, which no withdrawn grant waits for.
+    async fn withdraw_beside(&mut self, stop: Stop) -> Result<(), Stop> {
+        if !stop.is_refusal() {
+            return Err(stop);
+        }
+        let withdrawn = match stop.is_propagation() {
+            true if self.context.retries.note_refusal(&self.of(), Instant::now()) => self.withdraw_revoked(Refused::ForNow).await,
+            true => self.withdraw_without_unknown(stop.told()).await,
+            false => self.withdraw_revoked(Refused::Otherwise).await,
+        };
+        let stop = self.with_what_stays(stop);
+        Err(match withdrawn {
+            Ok(()) => stop,
+            Err(other) => stop.and(other),
+        })
     }
 
     /// Ends withdrawn grants where there is no plan, and tells why there is none.
@@ -376,6 +421,8 @@ impl<K: Kind + Subject> Work<'_, K> {
             }
         }
         let Some(seen) = &mut self.observation else { return Ok(()) };
+        // The status may not come to tell it before something else is declared.
+        self.history.note_ours(self.desired.ours_during(&plan.actions));
         let before = seen.observed.identity.as_ref().map(|found| found.id.clone());
         let declaration = Declaration { permissions: self.object.permissions(), imposed: self.desired.imposed.clone() };
         let result = apply(self.account.gateway(), &self.desired.owner, plan, &mut seen.observed, &self.history, &declaration).await;

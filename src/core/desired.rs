@@ -12,23 +12,24 @@ use super::grants::{AssumableRole, Grant, Intent, roles_of_role, roles_of_user};
 use super::groups::{Membership, memberships};
 use super::guardrails::Guard;
 use super::home::check_powers;
-use super::identity::{DEFAULT_SESSION_SECONDS, Identity, IdentityName, ManagedPolicy, RoleSettings};
+use super::identity::{Identity, IdentityName, ManagedPolicy, RoleSettings};
 use super::listed::LISTED;
 use super::names::{Arn, UniqueID};
 use super::naming::is_its_own_source;
 use super::observed::{Observed, Scope};
+use super::ours::Ours;
 use super::outcome::Problem;
 use super::ownership::{Earlier, Owner, Tags};
 use super::permissions::{ConfigTexts, Place, declared};
 use super::placement::ResolvedAccount;
 use super::possible::{PolicyHolder, announced_boundary};
-use super::quotas::{Quotas, SHARD_QUOTA, more_trust_room};
+use super::quotas::{Quotas, SHARD_QUOTA};
 use super::source::{parse, role_identity, user_identity};
 use super::sources::{Sources, trust_problems};
 use super::tenancy::{roles_per_source, too_many_grants, too_many_policies, too_many_roles};
 use super::transitive_tags::passing_on;
-use super::trust::{Principal, Trust, TrustRule, deny_all_trust};
-use super::world::{ObjectKey, Ref, SourceKey, World, uid};
+use super::trust::{Principal, Trust, deny_all_trust};
+use super::world::{ObjectKey, Ref, World, uid};
 use rolebridge_api::account::TakeOver;
 use rolebridge_api::permissions::Unmanaged;
 use rolebridge_api::role::GrantState;
@@ -52,6 +53,8 @@ pub struct Desired {
     pub imposed: BTreeSet<Arn>,
     /// Whether the account has put on a boundary, as the status tells, which it may have exchanged since: the one that is there stays when it has let go of it.
     pub keeps_boundary: bool,
+    /// What of policies and boundary is the resource's own, as it declares it or did: it goes when it is declared no more, also where it restricts.
+    pub ours: Ours,
     /// Entries of a role's trust policy; None for a user.
     pub trust: Option<Vec<Vec<Grant>>>,
     /// The roles that the identity may assume.
@@ -200,59 +203,6 @@ impl Desired {
             |grant: &Grant| grant.rule.as_ref().is_some_and(|rule| matches!(rule.principal, Principal::AWS(_)) && !rule.principal.is_account());
         self.trust.iter().flatten().flatten().any(is_named)
     }
-
-    /// What works and is worth knowing.
-    pub fn warnings(&self, observed: &Observed) -> Vec<String> {
-        let role = observed.identity.as_ref().and_then(|found| found.identity.role.as_ref());
-        let (size, quota) = (role.map_or(0, |role| role.trust_policy.size()), self.quotas.trust_policy_size);
-        let root = if self.names_principals_of_accounts() { "use principal: AccountRoot" } else { "name fewer sources" };
-        let full = (size.saturating_mul(5) >= quota.saturating_mul(4)).then(|| {
-            format!("the trust policy has {size} of {quota} characters that it may have: before it is full, {}{root}", more_trust_room(quota))
-        });
-        let is_role = |grant: &Grant| matches!(grant.key, Some(SourceKey::Role(_)));
-        let chained = self.trust.iter().flatten().flatten().any(is_role);
-        let long = role.is_some_and(|role| role.max_session_duration > DEFAULT_SESSION_SECONDS);
-        let short_chain = (chained && long)
-            .then(|| "spec.maxSessionDuration does not count for sessions that another role's session opens: those last one hour at most".to_owned());
-        let inline = self.identity.inline_policies.iter();
-        let documents = inline.chain(self.policies.values().map(|policy| (&policy.name, &policy.document)));
-        // A document may come from a ConfigMap, which not everybody may read who reads the status.
-        let warnings = |document: &Document| document.warnings().into_iter().map(|warning| warning.without_quotes());
-        let doubtful = documents.flat_map(|(name, document)| warnings(document).map(move |warning| format!("policy {name}: {warning}")));
-        full.into_iter().chain(short_chain).chain(self.passed_by()).chain(self.doubtful_sources()).chain(doubtful).collect()
-    }
-
-    /// What is worth knowing of sources, each told once with the first of them.
-    fn doubtful_sources(&self) -> Vec<String> {
-        let grants = self.trust.iter().flatten().flatten().filter(|grant| grant.intent != Intent::Revoke);
-        let mut doubtful: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for (warning, source) in grants.filter_map(|grant| Some((grant.warning?, grant.source.as_str()))) {
-            doubtful.entry(warning).or_default().push(source);
-        }
-        let told = |(warning, sources): (&str, Vec<&str>)| Some(format!("spec.trust: {}{}: {warning}", sources.first()?, and_more(sources.len())));
-        doubtful.into_iter().filter_map(told).collect()
-    }
-
-    /// Sources that the root of their account lets in without what their own entry requires of them.
-    fn passed_by(&self) -> Option<String> {
-        let grants = self.trust.iter().flatten().flatten().filter(|grant| grant.intent != Intent::Revoke);
-        let declared: Vec<(&str, &TrustRule)> = grants.filter_map(|grant| Some((grant.source.as_str(), grant.rule.as_ref()?))).collect();
-        let roots: BTreeSet<&TrustRule> = declared.iter().map(|(_, rule)| *rule).filter(|rule| rule.principal.is_account()).collect();
-        let passes = |asked: &TrustRule, root: &TrustRule| root.principal.includes(&asked.principal) && !asked.conditions.cover(&root.conditions);
-        let passed = declared.iter().filter_map(|(source, asked)| Some((source, roots.iter().find(|root| passes(asked, root))?)));
-        let passed: Vec<_> = passed.collect();
-        let (source, root) = passed.first()?;
-        let more = and_more(passed.len());
-        Some(format!(
-            "spec.trust: {source}{more} can come in without what is required of it, since another entry trusts {} for less: require it in that entry, too",
-            root.principal
-        ))
-    }
-}
-
-/// What follows the name of the first of so many.
-fn and_more(count: usize) -> String {
-    if count > 1 { format!(" and {} more", count - 1) } else { String::new() }
 }
 
 /// That the assume policies of an identity have no place for all of its roles.
@@ -327,6 +277,7 @@ pub fn desired_user(
     let desired = Desired {
         arn: Arn::user(&at.partition, &at.id, &path, &name),
         pinned: status.and_then(|s| s.user_id.as_deref()).and_then(|id| id.parse().ok()),
+        ours: ours(&identity, &declared.managed, &boundary.imposed).or(Ours::told(status.and_then(|s| s.declared.as_ref()))),
         identity,
         imposed: boundary.imposed,
         keeps_boundary: told.is_some(),
@@ -425,6 +376,7 @@ pub fn desired_role(
     let desired = Desired {
         arn: Arn::role(&at.partition, &at.id, &path, &name),
         pinned: status.and_then(|s| s.role_id.as_deref()).and_then(|id| id.parse().ok()),
+        ours: ours(&identity, &declared.managed, &boundary.imposed).or(Ours::told(status.and_then(|s| s.declared.as_ref()))),
         identity,
         imposed: boundary.imposed,
         keeps_boundary: told.is_some(),
@@ -456,6 +408,15 @@ fn keep<T>(problems: &mut Vec<Problem>, result: Result<T, Problem>) -> Option<T>
 
 fn optional(problems: &mut Vec<Problem>, field: &str, value: Option<&str>) -> Option<Arn> {
     value.and_then(|value| keep(problems, parse(field, value)))
+}
+
+/// What of policies and boundary the resource declares itself and could be taken for a restriction by others.
+fn ours(identity: &Identity, own: &BTreeMap<Arn, ManagedPolicy>, imposed: &BTreeSet<Arn>) -> Ours {
+    Ours {
+        inline: identity.inline_policies.iter().filter(|(_, document)| document.may_deny()).map(|(name, _)| name.clone()).collect(),
+        attached: identity.attached_policies.iter().filter(|arn| !own.contains_key(*arn)).cloned().collect(),
+        boundaries: identity.permissions_boundary.iter().filter(|boundary| !imposed.contains(*boundary)).cloned().collect(),
+    }
 }
 
 /// The permissions boundary of a user or role.

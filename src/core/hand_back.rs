@@ -136,7 +136,7 @@ mod tests {
             role: None,
         };
         let policies = BTreeMap::from([policy("list", tags.clone()), policy(shard, tags.clone())]);
-        Observed { identity: Some(ObservedIdentity { id: id.parse().unwrap(), identity }), policies }
+        Observed { identity: Some(ObservedIdentity { id: id.parse().unwrap(), identity }), policies, ..Observed::default() }
     }
 
     fn planned(target: &DeletionTarget, observed: &Observed) -> Vec<String> {

@@ -383,6 +383,14 @@ pub fn same_name(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b)
 }
 
+/// Whether `text` is the ID of an access key of a user: `AKIA` and 16 upper-case letters and digits (IAM user guide, "Manage access keys for IAM users" and
+/// "Understanding unique ID prefixes").
+#[must_use]
+pub fn is_access_key_id(text: &str) -> bool {
+    let rest = text.strip_prefix("AKIA").unwrap_or_default();
+    rest.len() == 16 && rest.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+}
+
 /// Whether `text` is a unique ID rather than an ARN or an account: what IAM shows in a trust policy in place of a principal that was deleted.
 /// The prefixes are those of the user guide's table of unique identifiers, access keys apart.
 #[must_use]

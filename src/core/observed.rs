@@ -19,6 +19,8 @@ pub struct Observed {
     pub identity: Option<ObservedIdentity>,
     /// Those of the customer-managed policies asked about that exist.
     pub policies: BTreeMap<Arn, ObservedPolicy>,
+    /// Of attached policies that are others': whether each does no more than deny, where somebody looked.
+    pub restricting: BTreeMap<Arn, bool>,
 }
 
 /// What is read of one resource.
@@ -124,6 +126,9 @@ impl Observed {
                 }
             }
             _ => {
+                if let Action::DetachPolicy(_, arn) = action {
+                    self.restricting.remove(arn);
+                }
                 if let Some(found) = &mut self.identity {
                     record_on_identity(&mut found.identity, action);
                 }
@@ -219,7 +224,7 @@ mod tests {
             groups: None,
             role: None,
         };
-        Observed { identity: Some(ObservedIdentity { id: id.parse().unwrap(), identity }), policies: BTreeMap::new() }
+        Observed { identity: Some(ObservedIdentity { id: id.parse().unwrap(), identity }), ..Observed::default() }
     }
 
     #[test]

@@ -56,7 +56,16 @@ pub struct Outcome {
     /// What works and is worth knowing; told where there is no problem.
     pub warnings: Vec<String>,
     /// What a person is to hear of at once, by an Event.
-    pub alarm: Option<Problem>,
+    pub alarm: Option<Alarm>,
+}
+
+/// What a person is to hear of at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alarm {
+    /// The word that the Event has for it.
+    pub reason: &'static str,
+    /// What has happened and what to do.
+    pub message: String,
 }
 
 impl Outcome {

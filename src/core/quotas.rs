@@ -13,6 +13,8 @@ pub const INLINE_QUOTA: usize = 2048;
 pub const SHARD_QUOTA: usize = 6144;
 /// Managed policies that can be attached to a user, where nobody asked AWS for more (IAM quotas).
 pub const MOST_SHARDS: usize = 10;
+/// Tags that a user or role can have; AWS raises it for nobody (IAM quotas). Those under aws: do not count.
+pub const MOST_TAGS: usize = 50;
 /// What of the inline quota is kept free for cutting the user off.
 pub const CUT_OFF_ROOM: usize = 256;
 

@@ -61,6 +61,8 @@ pub struct Progress {
     pub planned: Option<Result<Plan, Vec<Problem>>>,
     /// What the plan makes, and the object does not tell of yet.
     pub unreported: Intended,
+    /// The policies of others that the plan detaches and of which nobody knows what they do.
+    pub unread: BTreeSet<Arn>,
     /// What is known of those whom the role trusts, or is to trust.
     pub sources: Option<Sources>,
 }
@@ -93,6 +95,8 @@ pub enum Step<'a> {
     Wait,
     /// Plan.
     Plan,
+    /// Read what these policies of others do, before any of them is detached.
+    ReadAttached(&'a BTreeSet<Arn>),
     /// Find out whether those whom it trusts are still who they were.
     CheckSources,
     /// Tell who was replaced, before the trust policy changes: nothing else shows it.
@@ -132,6 +136,14 @@ pub fn step<'a>(desired: &Desired, known: Option<Known<'_>>, situation: &Situati
         Sight::Clear => {}
     }
     let Some(planned) = &progress.planned else { return Step::Plan };
+    // Whichever boundary is there goes: by now it may be one that others have put on.
+    let takes_boundary_off = |plan: &Plan| plan.actions.iter().any(|action| matches!(action, Action::DeletePermissionsBoundary(_)));
+    if !progress.has_read && planned.as_ref().is_ok_and(takes_boundary_off) {
+        return Step::Read;
+    }
+    if !progress.unread.is_empty() {
+        return Step::ReadAttached(&progress.unread);
+    }
     match (progress.sources, planned) {
         (None, _) => Step::CheckSources,
         (Some(Sources::Replaced), _) => Step::ReportReplaced,
@@ -169,6 +181,7 @@ mod tests {
     use crate::action::Receipt;
     use crate::identity::{Identity, IdentityName};
     use crate::names::Path;
+    use crate::ours::Ours;
     use crate::ownership::{Earlier, Owner};
     use crate::quotas::Quotas;
     use rolebridge_api::Reason;
@@ -195,6 +208,7 @@ mod tests {
             identity,
             arn: "arn:aws:iam::111111111111:user/alice".parse().unwrap(),
             imposed: BTreeSet::new(),
+            ours: Ours::default(),
             keeps_boundary: false,
             trust: None,
             assumes: vec![],
@@ -293,6 +307,27 @@ mod tests {
         assert_eq!(next(Some(Sources::Same), &[], true), "Apply 1");
         assert!(next(Some(Sources::Same), &[policy], true).starts_with("ReportIntended"));
         assert_eq!(next(Some(Sources::Same), &[policy], false), "Apply 1", "the finalizer announces it");
+    }
+
+    #[test]
+    fn a_boundary_is_looked_at_once_more_before_it_is_taken_off() {
+        let nothing = Observed::default();
+        let plan = Plan { actions: vec![Action::DeletePermissionsBoundary(alice().identity.name)] };
+        let next = |has_read: bool| {
+            let progress = Progress { has_read, planned: Some(Ok(plan.clone())), ..Progress::default() };
+            let desired = Desired { unmanaged: None, ..alice() };
+            format!("{:?}", step(&desired, known(&nothing, Sureness::Ground), &Situation::default(), &progress))
+        };
+        assert_eq!((next(false).as_str(), next(true).as_str()), ("Read", "CheckSources"));
+    }
+
+    #[test]
+    fn what_a_plan_detaches_of_others_is_read_before_all_else() {
+        let nothing = Observed::default();
+        let unread: BTreeSet<Arn> = ["arn:aws:iam::111111111111:policy/p".parse().unwrap()].into();
+        let planned = Some(super::super::plan::plan(&alice(), &nothing));
+        let progress = Progress { planned, unread: unread.clone(), ..read() };
+        assert_eq!(step(&alice(), known(&nothing, Sureness::Ground), &Situation::default(), &progress), Step::ReadAttached(&unread));
     }
 
     #[test]

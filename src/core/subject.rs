@@ -15,6 +15,7 @@ use super::identity::IdentityName;
 use super::listed::{LISTED, count};
 use super::names::{Arn, Path, UniqueID, switch_role_url};
 use super::observed::Observed;
+use super::ours::Ours;
 use super::outcome::Problem;
 use super::ownership::Owner;
 use super::permissions::ConfigTexts;
@@ -39,6 +40,8 @@ use rolebridge_api::{BastionUser, CrossAccountRole, Managed};
 pub struct Remembered {
     /// Its unique ID.
     pub pinned: Option<UniqueID>,
+    /// What of policies and boundary it has put on, and the status may not tell yet.
+    pub ours: Ours,
     /// The trust policy that was written so lately that IAM may show the one before.
     pub written_trust: Option<Document>,
 }
@@ -72,6 +75,12 @@ pub trait Subject: Managed {
 
     /// ARN that its status has, if any.
     fn reported_arn(&self) -> Option<Arn>;
+
+    /// What of policies and boundary is its own and there, as its status tells.
+    fn reported_ours(&self) -> Ours;
+
+    /// What its status tells of policies that others put on it.
+    fn reported_unmanaged(&self) -> &[String];
 
     /// The permissions boundary that its account has put on, or is about to, as it tells.
     fn reported_boundary(&self) -> Option<&str>;
@@ -164,6 +173,14 @@ impl Subject for BastionUser {
         self.status.as_ref()?.user_arn.as_deref()?.parse().ok()
     }
 
+    fn reported_ours(&self) -> Ours {
+        Ours::told(self.status.as_ref().and_then(|status| status.declared.as_ref()))
+    }
+
+    fn reported_unmanaged(&self) -> &[String] {
+        self.status.as_ref().map(|status| status.unmanaged_policies.as_slice()).unwrap_or_default()
+    }
+
     fn reported_boundary(&self) -> Option<&str> {
         told_boundary(self, self.status.as_ref().map(|status| (&status.permissions_boundary_arn, &status.user_arn)))
     }
@@ -221,7 +238,8 @@ impl Subject for BastionUser {
         let (pinned, arn) = (known_id(remembered.pinned, &owner, found)?, self.declared_arn(at)?);
         let (assumes, quotas) = (roles_of_user(world, self, roles_per_source(at)).roles, Quotas::of(&at.account));
         let (boundary, imposed, cut_off) = restrained(self, restraint, at, found);
-        let remaining = Remaining { owner, pinned, arn, trust: None, assumes, quotas, written_trust: None, imposed, boundary, cut_off };
+        let ours = remembered.ours.or(self.reported_ours());
+        let remaining = Remaining { owner, pinned, arn, trust: None, assumes, quotas, written_trust: None, imposed, ours, boundary, cut_off };
         Some(without_withdrawn(self, Desired::held_back(remaining, found)?))
     }
 
@@ -235,6 +253,7 @@ impl Subject for BastionUser {
             deleted_user_id: lost,
             permissions_boundary_arn: imposed(self, desired, observed),
             policies: status::policies(desired, observed),
+            declared: desired.there_of(&desired.ours, observed).to_status(),
             unmanaged_policies: unmanaged.iter().take(LISTED).map(|policy| (*policy).to_owned()).collect(),
             unmanaged_policies_total: count(unmanaged.len()),
             assume_policies,
@@ -256,6 +275,14 @@ impl Subject for CrossAccountRole {
 
     fn reported_arn(&self) -> Option<Arn> {
         self.status.as_ref()?.role_arn.as_deref()?.parse().ok()
+    }
+
+    fn reported_ours(&self) -> Ours {
+        Ours::told(self.status.as_ref().and_then(|status| status.declared.as_ref()))
+    }
+
+    fn reported_unmanaged(&self) -> &[String] {
+        self.status.as_ref().map(|status| status.unmanaged_policies.as_slice()).unwrap_or_default()
     }
 
     fn reported_boundary(&self) -> Option<&str> {
@@ -320,8 +347,9 @@ impl Subject for CrossAccountRole {
         };
         let (assumes, quotas) = (roles_of_role(world, self, roles_per_source(at)).roles, Quotas::of(&at.account));
         let (boundary, imposed, cut_off) = restrained(self, restraint, at, found);
+        let ours = remembered.ours.or(self.reported_ours());
         let written_trust = remembered.written_trust;
-        let remaining = Remaining { owner, pinned, arn, trust: Some(trust), assumes, quotas, written_trust, imposed, boundary, cut_off };
+        let remaining = Remaining { owner, pinned, arn, trust: Some(trust), assumes, quotas, written_trust, imposed, ours, boundary, cut_off };
         Some(without_withdrawn(self, Desired::held_back(remaining, found)?))
     }
 
@@ -348,6 +376,7 @@ impl Subject for CrossAccountRole {
                 principals: count(principals.len()),
             }),
             policies: status::policies(desired, observed),
+            declared: desired.there_of(&desired.ours, observed).to_status(),
             unmanaged_policies: unmanaged.iter().take(LISTED).map(|policy| (*policy).to_owned()).collect(),
             unmanaged_policies_total: count(unmanaged.len()),
             grants_total: count(grants.len()),

@@ -97,7 +97,8 @@ impl Sweep {
         self.identities.values().map(Outline::of).chain(self.outlines.iter().cloned())
     }
 
-    /// What the sweep shows of a resource. `before` is what was last known of it: a policy keeps its tags as long as it is the same policy.
+    /// What the sweep shows of a resource. `before` is what was last known of it: a policy keeps its tags as long as it is the same policy, and one of others
+    /// that was read goes on to be known as long as it only denies.
     /// None where only a direct read can tell. A user's assume policies that are attached are shown unasked.
     pub fn of(&self, name: &IdentityName, policies: &BTreeSet<Arn>, before: Option<&Observed>) -> Option<Observed> {
         let tagged = |arn: &Arn| {
@@ -113,7 +114,12 @@ impl Sweep {
         let shards = identity.into_iter().flat_map(|found| attached(&found.identity));
         let asked: BTreeSet<&Arn> = policies.iter().chain(shards).filter(|arn| self.policies.contains_key(*arn)).collect();
         let policies = asked.into_iter().map(tagged).collect::<Option<_>>()?;
-        Some(Observed { identity: identity.cloned(), policies })
+        // Tags tell whose a policy is, and AWS's own are in no bulk read.
+        let still_denies = |arn: &Arn| self.policies.get(arn).is_none_or(|found| found.policy.document.all_statements_deny());
+        let is_attached = |arn: &Arn| identity.is_some_and(|found| found.identity.attached_policies.contains(arn));
+        let known = before.into_iter().flat_map(|before| &before.restricting);
+        let restricting = known.filter(|(arn, _)| is_attached(arn) && still_denies(arn)).map(|(arn, denies)| (arn.clone(), *denies)).collect();
+        Some(Observed { identity: identity.cloned(), policies, restricting })
     }
 
     /// The users and roles that carry the tags of this installation and are not what the resource that the tags name stands for. `owned` has

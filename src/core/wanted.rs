@@ -11,6 +11,7 @@ use super::guardrails::Guard;
 use super::identity::{ASSUME_POLICY, CUT_OFF_POLICY, Identity, IdentityName, ManagedPolicy};
 use super::names::{AccountID, Arn, PolicyName, UniqueID};
 use super::observed::{Observed, ObservedPolicy};
+use super::ours::Ours;
 use super::outcome::Problem;
 use super::ownership::Owner;
 use super::placement::ResolvedAccount;
@@ -45,6 +46,8 @@ pub struct Remaining {
     pub written_trust: Option<Document>,
     /// The permissions boundaries that the account may have put on, or puts on now.
     pub imposed: BTreeSet<Arn>,
+    /// What is told of policies and boundary that the resource has put on itself.
+    pub ours: Ours,
     /// The one that is put on where there is none.
     pub boundary: Option<Arn>,
     /// Why nobody is to come into the role, or the user is to do nothing, if so.
@@ -89,8 +92,9 @@ impl Desired {
             wanted.identity.groups = Some(groups::joined(memberships, &there));
         }
         if wanted.identity.permissions_boundary.is_none() {
-            // To take a boundary off would widen, which nobody declares by no longer putting it on all.
-            wanted.identity.permissions_boundary = found.and_then(|f| f.permissions_boundary.clone()).filter(|there| self.is_imposed(there));
+            // To take a boundary off would widen, which nobody declares by no longer putting it on all; nor does anybody where others have put it on.
+            let stays = |there: &Arn| self.is_imposed(there) || !self.ours.boundaries.contains(there);
+            wanted.identity.permissions_boundary = found.and_then(|f| f.permissions_boundary.clone()).filter(stays);
         }
         if !self.has_assume_policies {
             let found = Found::of(&self.identity, &self.owner, observed);
@@ -118,7 +122,7 @@ impl Desired {
     /// What is wanted of an identity whose declaration cannot be carried out: that it stays as it is, less the grants that are withdrawn, or all of them where
     /// it is cut off. Narrowing goes on whatever check fails; nothing is added.
     pub fn held_back(remaining: Remaining, found: &Observed) -> Option<Self> {
-        let Remaining { owner, pinned, arn, trust, assumes, quotas, written_trust, imposed, boundary, cut_off } = remaining;
+        let Remaining { owner, pinned, arn, trust, assumes, quotas, written_trust, imposed, ours, boundary, cut_off } = remaining;
         let mut identity = found.identity.as_ref()?.identity.clone();
         identity.permissions_boundary = identity.permissions_boundary.or(boundary);
         let kept = |intent| if intent == Intent::Grant { Intent::Freeze } else { intent };
@@ -128,9 +132,9 @@ impl Desired {
         };
         let trust = trust.map(|entries| entries.into_iter().map(|entry| entry.into_iter().map(grant).collect()).collect());
         // A policy that is somebody else's is a conflict for those who want it; here nothing is wanted of it.
-        let ours = |policy: &ObservedPolicy| owner.check("policy", &policy.policy.tags, &policy.id, None).is_ok();
+        let is_ours = |policy: &ObservedPolicy| owner.check("policy", &policy.policy.tags, &policy.id, None).is_ok();
         let mut policies: BTreeMap<Arn, ManagedPolicy> =
-            found.policies.iter().filter(|(_, policy)| ours(policy)).map(|(arn, policy)| (arn.clone(), policy.policy.clone())).collect();
+            found.policies.iter().filter(|(_, policy)| is_ours(policy)).map(|(arn, policy)| (arn.clone(), policy.policy.clone())).collect();
         let assumes: Vec<AssumableRole> = assumes.into_iter().map(|role| AssumableRole { intent: kept(role.intent), ..role }).collect();
         let there = Found::of(&identity, &owner, found);
         let shares = there.retained(&standing_roles(&assumes, &there, false));
@@ -155,6 +159,7 @@ impl Desired {
             pinned: Some(pinned),
             identity,
             imposed,
+            ours,
             keeps_boundary: false,
             arn,
             trust,

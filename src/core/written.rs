@@ -119,7 +119,7 @@ mod tests {
             groups: None,
             role: None,
         };
-        Observed { identity: Some(ObservedIdentity { id: id.parse().unwrap(), identity }), policies: Default::default() }
+        Observed { identity: Some(ObservedIdentity { id: id.parse().unwrap(), identity }), ..Observed::default() }
     }
 
     /// Carries actions out, and tells what is there then and what is remembered of it.

@@ -34,6 +34,7 @@ mod permissions;
 mod permissions_reference;
 mod recipe;
 mod restart;
+mod restrictions;
 mod secrets;
 mod stepper;
 mod support;

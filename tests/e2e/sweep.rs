@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::support::{Account, Counts, LIST, Tenant, World, bastion_user, cross_account_role, once};
 
 /// The ways in which somebody may change a role.
-const WAYS: [&str; 12] = [
+const WAYS: [&str; 11] = [
     "trust",
     "removed-inline",
     "added-inline",
@@ -25,7 +25,6 @@ const WAYS: [&str; 12] = [
     "retagged",
     "description",
     "duration",
-    "boundary",
     "deleted",
 ];
 /// What a sweep calls in an account where there are roles: once each for as many entities as a page holds.
@@ -69,7 +68,6 @@ async fn meddle(prod: &Account, name: &str, way: &str) -> Result<()> {
         "retagged" => iam.tag_role().role_name(name).tags(tag("team", "other")?).send().await.map(drop)?,
         "description" => iam.update_role().role_name(name).description("writes").max_session_duration(7200).send().await.map(drop)?,
         "duration" => iam.update_role().role_name(name).description("reads").max_session_duration(43200).send().await.map(drop)?,
-        "boundary" => iam.put_role_permissions_boundary().role_name(name).permissions_boundary(READ_ONLY).send().await.map(drop)?,
         "deleted" => {
             iam.delete_role_policy().role_name(name).policy_name("list").send().await?;
             iam.detach_role_policy().role_name(name).policy_arn(READ_ONLY).send().await?;
@@ -95,7 +93,6 @@ fn repairs(each: u64) -> Counts {
         ("TagRole", 2 * each),
         // description, duration
         ("UpdateRole", 2 * each),
-        ("DeleteRolePermissionsBoundary", each),
         ("CreateRole", each),
     ];
     calls.map(|(operation, count)| (operation.to_owned(), count)).into()
@@ -111,6 +108,9 @@ fn looks(each: u64) -> Counts {
         // None where it was removed, two where one was added, one elsewhere
         ("GetRolePolicy", there),
         ("ListAttachedRolePolicies", there),
+        // A policy that only denies would stay.
+        ("GetPolicy", each),
+        ("GetPolicyVersion", each),
     ];
     // A user that a trust policy does not name any more may have been renamed: who bears its name is looked at before it is trusted again. So is one that a
     // role names anew which is made again: by then it was last looked at more than a minute before.

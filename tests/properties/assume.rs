@@ -98,7 +98,7 @@ impl Crowd {
                 identity.attached_policies.insert(arn);
             }
         }
-        Observed { identity: Some(ObservedIdentity { id: id("AIDAALICE00000000000"), identity }), policies }
+        Observed { identity: Some(ObservedIdentity { id: id("AIDAALICE00000000000"), identity }), policies, ..Observed::default() }
     }
 }
 

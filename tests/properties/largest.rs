@@ -93,6 +93,7 @@ fn change(shape: Statement, inline: usize, managed: usize) -> Largest {
     let there = Observed {
         identity: Some(ObservedIdentity { id: id(ROLE_ID), identity }),
         policies: policies.into_iter().map(|(arn, policy)| (arn, observed(policy))).collect(),
+        ..Observed::default()
     };
     let (identity, policies) = with(0, &desired);
     desired.identity = identity;

@@ -85,6 +85,7 @@ fn remaining(desired: &Desired) -> Remaining {
         assumes: desired.assumes.clone(),
         quotas: desired.quotas,
         written_trust: None,
+        ours: desired.ours.clone(),
         imposed: BTreeSet::new(),
         boundary: None,
         cut_off: None,

@@ -21,6 +21,7 @@ use rolebridge::core::document::Document;
 use rolebridge::core::identity::{ManagedPolicy, RoleSettings};
 use rolebridge::core::names::{Arn, Path};
 use rolebridge::core::observed::{Observed, ObservedIdentity, ObservedPolicy};
+use rolebridge::core::ours::Ours;
 use rolebridge::core::plan::{Plan, plan};
 use rolebridge::core::quotas::Quotas;
 use serde_json::{Value, json};
@@ -238,7 +239,7 @@ impl Case {
         };
         let policies = there.map(policy).collect();
         let unique = if self.is_role { super::ROLE_ID } else { "AIDAALICE00000000000" };
-        Observed { identity: Some(ObservedIdentity { id: id(unique), identity }), policies }
+        Observed { identity: Some(ObservedIdentity { id: id(unique), identity }), policies, ..Observed::default() }
     }
 
     /// What it may do.
@@ -290,13 +291,41 @@ pub fn role() -> Desired {
     in_use.desired(&super::FoundAll { role: None, policies: BTreeMap::new() })
 }
 
+/// What there is, as the resource's own: it declared that before.
+pub fn all_there(observed: &Observed) -> Ours {
+    let found = observed.identity.iter().map(|found| &found.identity);
+    Ours {
+        inline: found.clone().flat_map(|found| found.inline_policies.keys().cloned()).collect(),
+        attached: found.clone().flat_map(|found| found.attached_policies.iter().cloned()).collect(),
+        boundaries: found.filter_map(|found| found.permissions_boundary.clone()).collect(),
+    }
+}
+
 proptest! {
     #![proptest_config(config(1000))]
+
+    /// What only denies and was never declared stays as it is in every state, and so does a boundary.
+    #[test]
+    fn what_others_put_on_to_restrict_stays(case in arb_case()) {
+        let mut desired = case.desired();
+        let start = case.observed(&desired);
+        desired.quotas = case.quotas(&start, &desired);
+        let Ok(planned) = plan(&desired, &start) else { return Ok(()) };
+        let there = &start.identity.as_ref().expect("it is not deleted").identity;
+        let undeclared = there.inline_policies.iter().filter(|(name, _)| !desired.identity.inline_policies.contains_key(*name));
+        let denials: Vec<_> = undeclared.filter(|(_, document)| document.all_statements_deny()).collect();
+        for state in states(&start, &planned.actions) {
+            let now = &state.identity.as_ref().expect("it is not deleted").identity;
+            prop_assert!(denials.iter().all(|(name, document)| now.inline_policies.get(*name) == Some(*document)), "{planned}");
+            prop_assert!(there.permissions_boundary.is_none() || now.permissions_boundary.is_some(), "{planned}");
+        }
+    }
 
     #[test]
     fn no_state_on_the_way_allows_more_than_both_ends_or_less(case in arb_case()) {
         let mut desired = case.desired();
         let start = case.observed(&desired);
+        desired.ours = all_there(&start);
         desired.quotas = case.quotas(&start, &desired);
         let planned = match plan(&desired, &start) {
             Ok(planned) => planned,

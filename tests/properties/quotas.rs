@@ -126,7 +126,7 @@ impl Case {
         let settings = identity.role.as_mut().expect("a role");
         settings.trust_policy = trust(&self.before);
         settings.description = if self.beside.description { "before".into() } else { settings.description.clone() };
-        Observed { identity: Some(ObservedIdentity { id: id(ROLE_ID), identity }), policies: BTreeMap::new() }
+        Observed { identity: Some(ObservedIdentity { id: id(ROLE_ID), identity }), ..Observed::default() }
     }
 }
 
@@ -249,7 +249,7 @@ proptest! {
             id: id(&unique_id("ANPA", "lists")), policy: rolebridge::core::identity::ManagedPolicy { tags: with_owner(&of_policy.0), ..policy },
             default_version: format!("v{}", versions + 1), other_versions: (1..=versions).map(|number| format!("v{number}")).collect(),
         };
-        let start = Observed { identity: Some(ObservedIdentity { id: id(ROLE_ID), identity }), policies: [(arn, found)].into() };
+        let start = Observed { identity: Some(ObservedIdentity { id: id(ROLE_ID), identity }), policies: [(arn, found)].into(), ..Observed::default() };
         let planned = plan(&desired, &start).map_err(|problems| TestCaseError::fail(format!("{problems:?}")))?;
         for (state, next) in states(&start, &planned.actions).iter().zip(planned.actions.iter().map(Some).chain([None])) {
             let own = |tags: &BTreeMap<String, String>| tags.keys().filter(|key| !key.starts_with("aws:")).count();

@@ -160,7 +160,7 @@ fn is_carried_through<K: Subject>(text: &str) {
         &cluster,
         &at,
         owner.clone(),
-        Remembered { pinned: object.pinned(), written_trust: None },
+        Remembered { pinned: object.pinned(), ..Remembered::default() },
         Restraint { is_bounded: true, cut_off: None },
         &Observed::default(),
     );

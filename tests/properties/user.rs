@@ -92,7 +92,7 @@ impl FoundUser {
             put("somebody-elses", permission(0));
             identity.attached_policies.insert(ATTACHABLE[0].parse().expect("an ARN"));
         }
-        Observed { identity: Some(ObservedIdentity { id: id("AIDAALICE00000000000"), identity }), policies: BTreeMap::new() }
+        Observed { identity: Some(ObservedIdentity { id: id("AIDAALICE00000000000"), identity }), ..Observed::default() }
     }
 }
 
@@ -340,7 +340,7 @@ impl FoundPerson {
             (own_arn(name), ObservedPolicy { id: id(&unique_id("ANPA", name)), policy, default_version: "v1".into(), other_versions: vec![] })
         };
         let policies = self.managed.iter().map(policy).collect();
-        Observed { identity: Some(ObservedIdentity { id: id("AIDAALICE00000000000"), identity }), policies }
+        Observed { identity: Some(ObservedIdentity { id: id("AIDAALICE00000000000"), identity }), policies, ..Observed::default() }
     }
 }
 

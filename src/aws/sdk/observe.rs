@@ -24,7 +24,7 @@ impl Sdk {
         };
         let assumed = identity.iter().flat_map(|found| attached(&found.identity));
         let policies: BTreeSet<Arn> = scope.policies.iter().chain(assumed).cloned().collect();
-        let mut observed = Observed { identity, policies: BTreeMap::new() };
+        let mut observed = Observed { identity, ..Observed::default() };
         for arn in &policies {
             if let Some(policy) = self.managed_policy(arn).await? {
                 observed.policies.insert(arn.clone(), policy);

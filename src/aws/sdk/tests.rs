@@ -121,7 +121,7 @@ async fn a_role_is_read_with_all_pages_and_a_missing_policy_is_left_out() {
         other_versions: vec!["v2".into(), "v10".into()],
     };
     let identity = ObservedIdentity { id: "AROAEXAMPLEEXAMPLE1".parse().unwrap(), identity: wanted_role() };
-    assert_eq!(observed, Observed { identity: Some(identity), policies: BTreeMap::from([(policy_arn(), policy)]) });
+    assert_eq!(observed, Observed { identity: Some(identity), policies: BTreeMap::from([(policy_arn(), policy)]), ..Observed::default() });
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use super::observation::GROUND;
 use crate::core::absence::{Deed, Others, PROPAGATION, Thing, Traces};
 use crate::core::document::Document;
 use crate::core::names::UniqueID;
+use crate::core::ours::Ours;
 use crate::core::written::Written;
 
 /// What this process has done in AWS for one resource.
@@ -27,6 +28,8 @@ pub struct Deeds {
     pub reported: Option<(UniqueID, Instant)>,
     /// The trust policy that it wrote last, or may have, and when.
     pub trust: Option<(Document, Instant)>,
+    /// What of policies and boundary is the resource's own, as this process has put it on or was about to.
+    pub ours: Ours,
     /// What it did lately, the last thing to each. What is older tells nothing any more.
     pub lately: Vec<(Thing, Deed, Instant)>,
     /// What it wrote in the last minute, in that order.

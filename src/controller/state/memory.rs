@@ -248,7 +248,7 @@ mod tests {
             groups: None,
             role: Some(settings),
         };
-        Observed { identity: Some(ObservedIdentity { id: id.parse().unwrap(), identity }), policies: BTreeMap::new() }
+        Observed { identity: Some(ObservedIdentity { id: id.parse().unwrap(), identity }), ..Observed::default() }
     }
 
     /// What was read so long ago.

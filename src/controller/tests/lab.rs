@@ -488,7 +488,7 @@ impl Aws {
             Action::CreatePolicyVersion(arn, _) => Receipt::Version(format!("v{}", 2 + self.policies.lock()[arn].other_versions.len())),
             _ => Receipt::Done,
         };
-        let mut there = Observed { identity: found, policies: std::mem::take(&mut *self.policies.lock()) };
+        let mut there = Observed { identity: found, policies: std::mem::take(&mut *self.policies.lock()), ..Observed::default() };
         there.record(action, &receipt);
         *self.policies.lock() = there.policies;
         if let Some(of) = target {
@@ -583,7 +583,7 @@ impl Gateway for AwsAccount {
         tokio::time::sleep(slowness).await;
         let identity = scope.name.as_ref().and_then(|name| self.aws.get(self.config.id.as_str(), &name.to_string()));
         let policies = self.aws.policies.lock().iter().filter(|(arn, _)| scope.policies.contains(arn)).map(|(a, p)| (a.clone(), p.clone())).collect();
-        Ok(Observed { identity, policies })
+        Ok(Observed { identity, policies, ..Observed::default() })
     }
 
     async fn dependents(&self, _: &IdentityName) -> Result<Dependents, Failure> {

@@ -140,6 +140,15 @@ fn statement_6_unique_ids_are_told_from_other_principals() {
 }
 
 #[test]
+fn statement_61_the_id_of_an_access_key_is_told_from_other_keys_of_tags() {
+    assert!(is_access_key_id("AKIAIOSFODNN7EXAMPLE"));
+    for other in ["", "AKIA", "AKIAIOSFODNN7EXAMPL", "AKIAIOSFODNN7EXAMPLEX", "akiaiosfodnn7example", "AKIAIOSFODNN7EXAMPL-", "ASIAIOSFODNN7EXAMPLE"]
+    {
+        assert!(!is_access_key_id(other), "{other:?}");
+    }
+}
+
+#[test]
 fn statement_19_switch_role_links() {
     let aws = Partition::aws();
     let url = switch_role_url(&aws, "prod", &ok("/team/"), &ok("list+all"), "prod & list");

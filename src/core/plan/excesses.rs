@@ -5,11 +5,12 @@ use super::super::canonical::same;
 use super::super::document::Document;
 use super::super::groups::includes;
 use super::super::identity::{Identity, IdentityName};
-use super::super::names::{Arn, GroupName};
+use super::super::names::{Arn, GroupName, same_name};
 use super::super::observed::Observed;
 use super::super::outcome::Problem;
-use super::super::quotas::{CUT_OFF_ROOM, Limits, Quotas};
-use super::super::unmanaged::UnmanagedPolicies;
+use super::super::ownership::Tags;
+use super::super::quotas::{CUT_OFF_ROOM, Limits, MOST_TAGS, Quotas};
+use super::super::unmanaged::{UnmanagedPolicies, describes_a_key};
 use super::super::wanted::Wanted;
 use rolebridge_api::Reason;
 
@@ -61,8 +62,25 @@ pub(super) fn excesses(quotas: &Quotas, wanted: &Wanted, observed: &Observed, st
     }));
     excesses
         .into_iter()
-        .map(|message| Problem::new(Reason::QuotaExceeded, format!("{message}, or have AWS raise the quota; nothing of it was written")))
+        .map(|message| format!("{message}, or have AWS raise the quota"))
+        .chain(too_many_tags(identity, found))
+        .map(|message| Problem::new(Reason::QuotaExceeded, format!("{message}; nothing of it was written")))
         .collect()
+}
+
+/// That the tags of a user have no room beside those that describe access keys, which stay.
+fn too_many_tags(wanted: &Identity, found: Option<&Identity>) -> Option<String> {
+    let is_among = |tags: &Tags, key: &str| tags.keys().any(|there| same_name(there, key));
+    let found = &found?.tags;
+    let of_keys = found.keys().filter(|key| describes_a_key(&wanted.name, key) && !is_among(&wanted.tags, key)).count();
+    let all = wanted.tags.len() + of_keys;
+    (of_keys > 0 && all > MOST_TAGS && !wanted.tags.keys().all(|key| is_among(found, key))).then(|| {
+        format!(
+            "{} would have {all} tags, and IAM lets it have {MOST_TAGS}. AWS's console keeps the description of an access key as a tag under the ID of the key; there \
+             are {of_keys} of these, and they stay. Declare fewer tags, or take off those of keys that are gone",
+            wanted.name
+        )
+    })
 }
 
 /// That old and new policies cannot be exchanged in any order within the quotas.

@@ -6,6 +6,7 @@ use super::super::identity::{Identity, IdentityName, ManagedPolicy};
 use super::super::names::same_name;
 use super::super::observed::ObservedPolicy;
 use super::super::ownership::Tags;
+use super::super::unmanaged::describes_a_key;
 
 /// Versions that a customer-managed policy can have; the account's summary calls it VersionsPerPolicyQuota (IAM quotas).
 pub(super) const POLICY_VERSIONS: usize = 5;
@@ -18,14 +19,19 @@ pub(super) fn settings(wanted: &Identity, found: &Identity) -> Vec<Action> {
     {
         actions.push(Action::UpdateRole(name.clone(), wanted.description.clone(), wanted.max_session_duration));
     }
-    // The keys of the tags of users and roles are the same whatever their case; those of policies are not.
-    tags(&Tagged::Identity(wanted.name.clone()), &wanted.tags, &found.tags, same_name, &mut actions);
+    // The keys of the tags of users and roles are the same whatever their case; those of policies are not. What describes a key is the person's who has it.
+    let found: Tags = found.tags.iter().filter(|(key, _)| wanted.tags.contains_key(*key) || !describes_a_key(&wanted.name, key)).map(owned).collect();
+    tags(&Tagged::Identity(wanted.name.clone()), &wanted.tags, &found, same_name, &mut actions);
     actions
+}
+
+fn owned((key, value): (&String, &String)) -> (String, String) {
+    (key.clone(), value.clone())
 }
 
 fn tags(on: &Tagged, wanted: &Tags, found: &Tags, same_key: fn(&str, &str) -> bool, actions: &mut Vec<Action>) {
     let there = |tags: &Tags, key: &str, value: Option<&str>| tags.iter().any(|(k, v)| same_key(k, key) && value.is_none_or(|value| v == value));
-    let set: Tags = wanted.iter().filter(|(k, v)| !there(found, k, Some(v))).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let set: Tags = wanted.iter().filter(|(k, v)| !there(found, k, Some(v))).map(owned).collect();
     // Tags under aws: are AWS's own and cannot be removed.
     let remove: Vec<String> = found.keys().filter(|k| !there(wanted, k, None) && !k.to_ascii_lowercase().starts_with("aws:")).cloned().collect();
     // Removed first: IAM counts what is there when it adds, and takes no more than 50.

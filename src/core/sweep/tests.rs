@@ -47,7 +47,7 @@ fn statement_46_a_policy_keeps_its_tags_while_it_is_the_same_policy_and_is_read_
     let tags = owner("CrossAccountRole/data/reader").tags();
     let known = policy("list", "ANPAEXAMPLEPOLICY001", tags.clone());
     let arns: BTreeSet<Arn> = [known.policy.arn.clone()].into();
-    let before = Observed { identity: None, policies: [(known.policy.arn.clone(), known.clone())].into() };
+    let before = Observed { identity: None, policies: [(known.policy.arn.clone(), known.clone())].into(), ..Observed::default() };
     let same = Sweep::new([], [policy("list", "ANPAEXAMPLEPOLICY001", Tags::new())]);
     assert_eq!(same.of(&named("reader"), &arns, Some(&before)).unwrap().policies[&known.policy.arn].policy.tags, tags);
     assert_eq!(same.of(&named("reader"), &arns, None), None, "its tags were never seen");
@@ -66,10 +66,33 @@ fn the_assume_policies_that_are_attached_to_a_user_are_looked_at_unasked() {
         ["rolebridge-assume-roles-alice-1", "list"].map(|name| policy(name, "ANPAEXAMPLEPOLICY009", Tags::new()).policy.arn).into();
     let name = alice.identity.name.clone();
     let sweep = Sweep::new([alice], [known.clone(), policy("list", "ANPAEXAMPLEPOLICY002", Tags::new())]);
-    let before = Observed { identity: None, policies: [(known.policy.arn.clone(), known.clone())].into() };
+    let before = Observed { identity: None, policies: [(known.policy.arn.clone(), known.clone())].into(), ..Observed::default() };
     let seen = sweep.of(&name, &BTreeSet::new(), Some(&before)).unwrap();
     assert_eq!(seen.policies, before.policies);
     assert_eq!(sweep.of(&name, &BTreeSet::new(), None), None, "whose it is takes a direct read");
+}
+
+#[test]
+fn what_was_read_of_a_policy_of_others_counts_while_it_is_attached_and_only_denies() {
+    let says = |effect: &str| {
+        let mut denies = policy("denies", "ANPAEXAMPLEPOLICY001", Tags::new());
+        denies.policy.document = Document::from_value(serde_json::json!({"Statement": {"Effect": effect, "Action": "*", "Resource": "*"}})).unwrap();
+        denies
+    };
+    let (local, of_aws): (Arn, Arn) = (says("Deny").policy.arn, "arn:aws:iam::aws:policy/Denies".parse().unwrap());
+    let mut reader = role("reader", Tags::new(), &[]);
+    reader.identity.attached_policies = [local.clone(), of_aws.clone()].into();
+    let known = |read: &[(&Arn, bool)]| read.iter().map(|(arn, denies)| ((*arn).clone(), *denies)).collect::<BTreeMap<_, _>>();
+    let all = known(&[(&local, true), (&of_aws, true)]);
+    let before = Observed { restricting: all.clone(), ..Observed::default() };
+    let after = |reader: &ObservedIdentity, effect: &str, before: Option<&Observed>| {
+        Sweep::new([reader.clone()], [says(effect)]).of(&named("reader"), &BTreeSet::new(), before).unwrap().restricting
+    };
+    assert_eq!(after(&reader, "Deny", Some(&before)), all);
+    assert_eq!(after(&reader, "Allow", Some(&before)), known(&[(&of_aws, true)]));
+    assert_eq!(after(&reader, "Deny", None), known(&[]), "its tags were never seen");
+    reader.identity.attached_policies.remove(&of_aws);
+    assert_eq!(after(&reader, "Deny", Some(&before)), known(&[(&local, true)]));
 }
 
 #[test]

@@ -80,6 +80,16 @@ pub enum Others {
     Tag(Identity),
     /// Make another document the default of a customer-managed policy, the first that there is.
     Rewrite(Identity),
+    /// Write an inline policy that only denies.
+    Deny(Identity),
+    /// Attach a customer-managed policy that only denies, which is made where it is missing.
+    AttachDenial(Identity),
+    /// Attach the policy by which AWS cuts off whoever lost a key.
+    Quarantine(Identity),
+    /// Put on a permissions boundary that nobody declares.
+    Bound(Identity),
+    /// Put on the description of a key, as the console does.
+    DescribeKey(String),
     /// Take the permissions boundary off.
     RemoveBoundary(Identity),
     /// Put a user into a group, which is made where it is missing.
@@ -187,6 +197,11 @@ impl fmt::Display for Others {
             Self::Untag(who) => write!(f, "takes the owner tags off {who}"),
             Self::Tag(who) => write!(f, "puts a tag on {who}"),
             Self::Rewrite(who) => write!(f, "rewrites a customer-managed policy of {who}"),
+            Self::Deny(who) => write!(f, "puts an inline policy on {who} that only denies"),
+            Self::AttachDenial(who) => write!(f, "attaches a policy to {who} that only denies"),
+            Self::Quarantine(who) => write!(f, "attaches AWSCompromisedKeyQuarantineV3 to {who}"),
+            Self::Bound(who) => write!(f, "puts a permissions boundary on {who}"),
+            Self::DescribeKey(user) => write!(f, "describes an access key of user {user}"),
             Self::RemoveBoundary(who) => write!(f, "takes the permissions boundary off {who}"),
             Self::Join(user, group) => write!(f, "puts user {user} into group {group}"),
             Self::Leave(user, group) => write!(f, "takes user {user} out of group {group}"),

@@ -123,7 +123,9 @@ fn policies_of<'s>(account: &'s AccountState, identity: &'s Value) -> Vec<&'s Va
 fn managed_by_aws(arn: &str) -> Option<&'static Value> {
     static POLICIES: LazyLock<BTreeMap<&str, Value>> = LazyLock::new(|| {
         let allowing = |actions: &[&str]| json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}]});
+        let denying = |action: &str| json!({"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": action, "Resource": "*"}]});
         BTreeMap::from([
+            ("AWSCompromisedKeyQuarantineV3", denying("s3:PutObject")),
             ("AdministratorAccess", allowing(&["*"])),
             ("ReadOnlyAccess", allowing(&["s3:Get*", "s3:List*", "ec2:Describe*"])),
             ("SecurityAudit", allowing(&["ec2:Describe*"])),

@@ -6,6 +6,7 @@
 //! | L2 | what others made, or what was made for another resource, is not written to | before each write; what others exchanged less than a minute ago may be met once more |
 //! | L3 | nobody is let in who is not to be | what a write of the operator's adds to who may assume what is declared by what the operator may have seen |
 //! | L4 | whoever is to be let in stays in | what such a write takes away was not declared all the time |
+//! | restrictions | what others put on to restrict, or to describe a key, is not taken off | after each write, unless the user or role goes, or it came a moment ago |
 //! | guardrails | what breaks a rule gets nothing | no such write gives anything to who breaks a rule by all that the operator may have seen |
 //!
 //! What holds once all is settled is in [`settled`](crate::settled).
@@ -27,7 +28,9 @@ use crate::aws_state::{Caller, Grants, State, effective, find, identities, text,
 use crate::declared::Declaration;
 use crate::iam::Cloud;
 use crate::resources::{Key, Resources};
+use kept::{Kept, after_others, missing};
 
+pub mod kept;
 mod rules;
 
 /// The field of a role that says whom it lets in.
@@ -126,6 +129,8 @@ pub struct Checker {
     /// The resources whose status told for the first time of one that others had deleted or renamed already: a read showed it still. Nothing tells such a one from what
     /// an operator that died has made in its place.
     misled: BTreeSet<Key>,
+    /// What others put on that is to stay, by the unique ID of whom.
+    pub kept: BTreeMap<String, BTreeSet<Kept>>,
     /// When a permissions boundary came on that the resource did not declare, by unique ID.
     imposed: BTreeMap<String, Duration>,
     effective: BTreeMap<(String, String), Standing>,
@@ -284,6 +289,7 @@ impl Checker {
         self.check_lost(&changes.lost, action, now, life);
         self.check_permitted(&changes.permitted, action, now);
         self.check_forbidden(&changes.forbidden, action, now, life);
+        self.check_kept(action, now);
         if made.is_some() {
             self.check_owners(Some(life));
         }
@@ -294,9 +300,33 @@ impl Checker {
         let before = self.living.clone();
         self.look(cloud, now, 0);
         for (id, object) in &self.living {
-            if before.get(id).is_none_or(|there| !Arc::ptr_eq(there, object)) {
+            let Some(there) = before.get(id) else {
                 self.touched.insert(id.clone(), now);
+                continue;
+            };
+            if !Arc::ptr_eq(there, object) {
+                self.touched.insert(id.clone(), now);
+                let kept = after_others(self.kept.get(id).unwrap_or(&BTreeSet::new()), there, object);
+                self.kept.insert(id.clone(), kept);
             }
+        }
+    }
+
+    /// What others put on to restrict or describe, and the operator has taken off.
+    fn check_kept(&mut self, action: &Action, now: Duration) {
+        let mut found = vec![];
+        for (id, kept) in &mut self.kept {
+            let (Some(there), Some(owner)) = (self.living.get(id), self.made.get(id)) else { continue };
+            // A write may have been on its way that was to take off what was there before.
+            let is_new = self.touched.get(id).is_some_and(|touched| now.saturating_sub(*touched) < GROUND + self.lag);
+            let goes = is_new || !self.resources.has(owner) || self.resources.is_leaving(owner);
+            let missing: Vec<Kept> = missing(kept, there).into_iter().cloned().collect();
+            kept.retain(|one| !missing.contains(one));
+            found.extend(missing.into_iter().filter(|_| !goes).map(|one| (id.clone(), one)));
+        }
+        for (id, one) in found {
+            let what = format!("{action}: {} loses {one}, which others have put on", self.told(&id));
+            self.violated("restrictions", what);
         }
     }
 
@@ -315,6 +345,7 @@ impl Checker {
         // The ARN of a policy that went may be another one's later.
         self.made.retain(|id, _| !id.starts_with("arn:") || self.living.contains_key(id));
         self.born.retain(|id, _| self.living.contains_key(id));
+        self.kept.retain(|id, _| self.living.contains_key(id));
         self.trust.retain(|id, _| self.living.contains_key(id));
         self.named.retain(|id, _| self.living.contains_key(id));
         for (id, object) in &self.living {

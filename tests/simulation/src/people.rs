@@ -143,6 +143,25 @@ impl<'s> Hands<'s> {
                 let policy = items(&self.find(who)?["attachedPolicies"]).into_iter().find(|arn| arn.starts_with(&own))?.parse().ok()?;
                 self.act(&Action::CreatePolicyVersion(policy, allow("ec2:*")?));
             }
+            Others::Deny(who) => {
+                let denies = document(&[statement("Deny", &["s3:Put*", "sqs:*"])])?;
+                self.act(&Action::PutInlinePolicy(name(who)?, "denial-by-hand".parse().ok()?, denies));
+            }
+            Others::AttachDenial(who) => {
+                let denial = self.make_policy("denial-by-hand", &[statement("Deny", &["s3:Delete*"])])?;
+                self.act(&Action::AttachPolicy(name(who)?, denial));
+            }
+            Others::Quarantine(who) => {
+                self.act(&Action::AttachPolicy(name(who)?, "arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3".parse().ok()?));
+            }
+            Others::Bound(who) => {
+                let limit = self.make_policy("limit-by-hand", &[statement("Allow", &["s3:*", "sqs:*", "sts:AssumeRole"])])?;
+                self.act(&Action::PutPermissionsBoundary(name(who)?, limit));
+            }
+            Others::DescribeKey(user) => {
+                let description = [("AKIAIOSFODNN7EXAMPLE".to_owned(), "Uploads until 2027".to_owned())].into();
+                self.act(&Action::Tag(Tagged::Identity(IdentityName::User(user.parse().ok()?)), description));
+            }
             Others::RemoveBoundary(who) => {
                 self.act(&Action::DeletePermissionsBoundary(name(who)?));
             }
@@ -227,9 +246,16 @@ fn name(who: &Identity) -> Option<IdentityName> {
     })
 }
 
+fn statement(effect: &str, actions: &[&str]) -> Value {
+    json!({"Effect": effect, "Action": actions, "Resource": "*"})
+}
+
+fn document(statements: &[Value]) -> Option<Document> {
+    Document::parse(&json!({"Version": "2012-10-17", "Statement": statements}).to_string()).ok()
+}
+
 fn allow(action: &str) -> Option<Document> {
-    let statement = json!({"Effect": "Allow", "Action": action, "Resource": "*"});
-    Document::parse(&json!({"Version": "2012-10-17", "Statement": [statement]}).to_string()).ok()
+    document(&[statement("Allow", &[action])])
 }
 
 /// The accounts and what is in them from the beginning: groups, policies that limit, and the strangers: users `p0`, `p1` and so on, who may assume
@@ -261,7 +287,6 @@ impl Hands<'_> {
 
     /// Boundaries `limit` and `limit-more`; groups `g0`, which denies something, and `g1`, which allows something.
     fn set_limits(&mut self, has_groups: bool) -> Option<()> {
-        let statement = |effect: &str, actions: &[&str]| json!({"Effect": effect, "Action": actions, "Resource": "*"});
         self.make_policy("limit", &[statement("Allow", &["s3:Get*", "sts:AssumeRole"])])?;
         self.make_policy("limit-more", &[statement("Allow", &["s3:*", "ec2:*", "sts:AssumeRole"])])?;
         if has_groups {
@@ -276,7 +301,7 @@ impl Hands<'_> {
     }
 
     fn make_policy(&mut self, name: &str, statements: &[Value]) -> Option<Arn> {
-        let document = Document::parse(&json!({"Version": "2012-10-17", "Statement": statements}).to_string()).ok()?;
+        let document = document(statements)?;
         let arn: Arn = format!("arn:aws:iam::{}:policy/{name}", self.id).parse().ok()?;
         let policy = ManagedPolicy {
             arn: arn.clone(),

@@ -173,6 +173,13 @@ impl Resources {
         all.any(|(there, metadata)| there == key && metadata.deletion_timestamp.is_some())
     }
 
+    /// What the status of a user or role tells of policies that others put on it.
+    pub fn unmanaged(&self, key: &str) -> &[String] {
+        let of_user = self.user(key).and_then(|user| user.status.as_ref()).map(|status| &status.unmanaged_policies);
+        let of_role = || self.role(key).and_then(|role| role.status.as_ref()).map(|status| &status.unmanaged_policies);
+        of_user.or_else(of_role).map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// Whether these resources declare the same as others: nothing but statuses may differ.
     pub fn declare_as(&self, others: &Self) -> bool {
         let is_same = self.namespaces == others.namespaces && self.texts == others.texts;

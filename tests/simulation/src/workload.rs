@@ -442,11 +442,12 @@ impl Draw {
         permissions
     }
 
-    /// What a policy may say: allow, or allow and deny.
+    /// What a policy may say: allow, deny, or both.
     fn document(&mut self) -> String {
-        match self.0.below(6) {
+        match self.0.below(7) {
             0 => document("s3:*"),
             1 => document("sqs:*"),
+            6 => document("s3:Delete*").replace("Allow", "Deny"),
             2..=3 => {
                 let (allows, denies) = (self.0.of(&["s3:Get*", "s3:*"]), self.0.of(&["s3:DeleteObject", "s3:Put*"]));
                 let statement = |effect: &str, action: &str| json!({"Effect": effect, "Action": action, "Resource": "*"});
@@ -472,7 +473,7 @@ impl Draw {
             2 => ("utils", "r2".to_owned()),
             n => ("prod", format!("r{n}")),
         };
-        match self.0.below(20) {
+        match self.0.below(26) {
             0..=2 => Act::InAWS(account.to_owned(), Others::Delete(who)),
             3..=4 => Act::InAWS(account.to_owned(), Others::Exchange(who)),
             5 => Act::InAWS(account.to_owned(), Others::Make(who)),
@@ -488,6 +489,12 @@ impl Draw {
             16 => Act::InAWS("others".to_owned(), Others::Exchange(Identity::User(format!("p{}", self.0.below(2))))),
             17 => Act::InAWS("utils".to_owned(), Others::Join(user, format!("g{}", self.0.below(2)))),
             18 => Act::InAWS("utils".to_owned(), Others::Leave(user, format!("g{}", self.0.below(2)))),
+            19 => Act::InAWS(account.to_owned(), Others::Deny(who)),
+            20 => Act::InAWS(account.to_owned(), Others::AttachDenial(who)),
+            21 => Act::InAWS(account.to_owned(), Others::Quarantine(who)),
+            22 => Act::InAWS(account.to_owned(), Others::Bound(who)),
+            23 => Act::InAWS(account.to_owned(), Others::RemoveBoundary(who)),
+            24 => Act::InAWS("utils".to_owned(), Others::DescribeKey(user)),
             _ => Act::InAWS("utils".to_owned(), Others::GiveKey(user)),
         }
     }

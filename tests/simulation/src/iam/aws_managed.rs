@@ -3,7 +3,7 @@
 use rolebridge::core::names::{Arn, Partition};
 
 /// Path and name, in the order of the names.
-const POLICIES: [(&str, &str); 34] = [
+const POLICIES: [(&str, &str); 35] = [
     ("/service-role/", "AWSGlueServiceRole"),
     ("/service-role/", "AWSLambdaBasicExecutionRole"),
     ("/service-role/", "AWSLambdaVPCAccessExecutionRole"),
@@ -30,6 +30,7 @@ const POLICIES: [(&str, &str); 34] = [
     ("/", "AmazonSQSReadOnlyAccess"),
     ("/", "AmazonSSMManagedInstanceCore"),
     ("/", "AmazonVPCReadOnlyAccess"),
+    ("/", "AWSCompromisedKeyQuarantineV3"),
     ("/", "AWSDenyAll"),
     ("/", "CloudWatchReadOnlyAccess"),
     ("/", "IAMFullAccess"),

@@ -45,7 +45,7 @@ impl Cloud {
                 policies.insert(arn.clone(), policy);
             }
         }
-        Ok(Observed { identity, policies })
+        Ok(Observed { identity, policies, ..Observed::default() })
     }
 
     /// As the gateway's dependents.

@@ -7,7 +7,8 @@ use rolebridge::api::permissions::{Permissions, Unmanaged};
 use serde_json::{Value, json};
 
 use super::{Settled, is_ready, ready};
-use crate::aws_state::{in_force, items, statements, text};
+use crate::aws_state::{in_force, items, statements, text, unique_id};
+use crate::checker::kept::{Kept, describes_a_key, only_denies};
 use crate::guardrails::{hours, policy_arn};
 use crate::resources::Key;
 use crate::run::INSTALLATION;
@@ -87,9 +88,16 @@ impl Settled<'_> {
         // What was made for a predecessor of the same name keeps its tag until something else is written.
         tags["rolebridge.io/uid"] = there["tags"]["rolebridge.io/uid"].clone();
         // IAM knows keys that differ only in case as one, and keeps the first.
+        let is_user = there.get("userName").is_some();
+        let own: Value = there["tags"].as_object().into_iter().flatten().filter(|(key, _)| !(is_user && describes_a_key(key))).map(owned).collect();
         let in_lower_case = |tags: &Value| tags.as_object().into_iter().flatten().map(|(key, value)| (key.to_lowercase(), value.clone())).collect();
-        found.extend(differs(key, "tags", &in_lower_case(&there["tags"]), &in_lower_case(&tags)));
-        found.extend(differs(key, "boundary", &there["permissionsBoundary"], &wanted.boundary));
+        found.extend(differs(key, "tags", &in_lower_case(&own), &in_lower_case(&tags)));
+        let is_others = |what: Kept| self.is_others(key, there, &what);
+        let boundary = there["permissionsBoundary"].as_str().unwrap_or_default();
+        if !(wanted.boundary.is_null() && is_others(Kept::Boundary(boundary.to_owned()))) {
+            found.extend(differs(key, "boundary", &there["permissionsBoundary"], &wanted.boundary));
+        }
+        found.extend(self.untold(key, there, wanted.looks));
         let inline = there["inlinePolicies"].as_object().cloned().unwrap_or_default();
         if inline.contains_key("RolebridgeCutOff") {
             found.push(format!("{key} is Ready and cut off"));
@@ -110,6 +118,7 @@ impl Settled<'_> {
         let to_be: BTreeSet<String> = managed.chain(own).collect();
         let attached: BTreeSet<String> =
             items(&there["attachedPolicies"]).into_iter().filter(|arn| !arn.contains("/rolebridge-")).map(str::to_owned).collect();
+        let attached = attached.into_iter().filter(|arn| keeps_others || !is_others(Kept::Attached(arn.clone()))).collect::<BTreeSet<_>>();
         if if keeps_others { !to_be.is_subset(&attached) } else { to_be != attached } {
             found.push(format!("{key} is Ready and has attached {attached:?}, not {to_be:?}"));
         }
@@ -124,12 +133,44 @@ impl Settled<'_> {
             found.extend(text.and_then(|text| differs(key, &policy.name, &there, &text)));
         }
         let declared: BTreeSet<&str> = permissions.inline_policies.iter().map(|policy| policy.name.as_str()).collect();
-        let others: Vec<&String> = inline.keys().filter(|name| !name.starts_with("rolebridge-") && !declared.contains(name.as_str())).collect();
+        let others = inline.keys().filter(|name| !name.starts_with("rolebridge-") && !declared.contains(name.as_str()));
+        let others: Vec<&String> = others.filter(|name| !is_others(Kept::Inline((*name).clone()))).collect();
         if !keeps_others && !others.is_empty() {
             found.push(format!("{key} is Ready and has inline policies {others:?}, which nobody declares"));
         }
         found
     }
+}
+
+impl Settled<'_> {
+    /// Whether something on a user or role is others'. What an operator that died had put on for the resource is taken for that, too, and told.
+    fn is_others(&self, key: &str, there: &Value, what: &Kept) -> bool {
+        let is_kept = self.checker.kept.get(unique_id(there)).is_some_and(|kept| kept.contains(what));
+        let restricts = match what {
+            Kept::Inline(name) => only_denies(&there["inlinePolicies"][name]),
+            _ => true,
+        };
+        is_kept || (self.newest > 1 && restricts && self.resources().unmanaged(key).iter().any(|told| told == what.key()))
+    }
+
+    /// What restricts a user or role, and its status does not tell. What others have attached is looked into where it would be taken off.
+    fn untold(&self, key: &str, there: &Value, looks: bool) -> Vec<String> {
+        let is_told = |kept: &Kept| match kept {
+            Kept::Tag(_) => true,
+            Kept::Attached(arn) if !looks && !arn.contains(":aws:policy/") => true,
+            // The resource has declared one since, in its place.
+            Kept::Boundary(arn) if there["permissionsBoundary"] != json!(arn) || self.resources().boundary(key) == Some(arn.as_str()) => true,
+            // So is one that took the place of its account's, which has let go since.
+            Kept::Boundary(arn) if self.resources().imposed(key) == Some(arn.as_str()) => true,
+            _ => self.resources().unmanaged(key).iter().any(|told| told == kept.key()),
+        };
+        let kept = self.checker.kept.get(unique_id(there)).into_iter().flatten();
+        kept.filter(|kept| !is_told(kept)).map(|kept| format!("{key} is Ready, and does not tell of {kept}")).collect()
+    }
+}
+
+fn owned((key, value): (&String, &Value)) -> (String, Value) {
+    (key.clone(), value.clone())
 }
 
 /// What is declared of an identity.
