@@ -70,7 +70,7 @@ const UNKNOWN: &str = "perhaps anybody: its trust policy has a form that cannot 
 
 /// Whether nobody can tell from a trust policy whom it lets in: it counts as letting in everybody.
 fn may_let_in_anybody(policy: &Document) -> bool {
-    !policy.is_understood() || policy.allowing().any(StatementRef::has_not_principal)
+    !policy.is_understood() || !policy.allowing().all(StatementRef::has_principal)
 }
 
 fn key(name: &IdentityName) -> (&'static str, String) {

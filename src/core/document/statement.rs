@@ -273,10 +273,10 @@ impl<'a> StatementRef<'a> {
         self.principals("AWS").contains(&"*")
     }
 
-    /// Whether there is a `NotPrincipal`: everyone but those it names.
+    /// Whether it says whom it is about, by `Principal`. By `NotPrincipal` it is about everyone but those it names.
     #[must_use]
-    pub fn has_not_principal(self) -> bool {
-        self.object.contains_key("NotPrincipal")
+    pub fn has_principal(self) -> bool {
+        self.object.contains_key("Principal")
     }
 
     /// The conditions.

@@ -330,7 +330,7 @@ fn statements_answer_whatever_their_shape() {
     assert!(first.covers_action("s3:GetObject") && !first.covers_action("IAM:CreateUser"));
     assert_eq!((second.effect(), second.actions(), second.not_actions()), (Some(Effect::Deny), Some(vec!["S3:Get*"]), None));
     assert!(second.covers_action("s3:getobject"));
-    assert!(!second.names_everyone() && !second.has_not_principal() && third.has_not_principal());
+    assert!(!second.names_everyone() && second.has_principal() && !third.has_principal());
     assert!(third.effect().is_none() && !third.covers_action("s3:x"));
     let [condition] = &third.conditions()[..] else { panic!("{:?}", third.conditions()) };
     assert_eq!((condition.operator, condition.key, condition.values.join(" ")), ("Bool", "aws:x", "true y 5".to_owned()));

@@ -172,7 +172,10 @@ fn a_trust_policy_that_nobody_can_read_may_let_in_anybody_of_whomever_it_is() {
 fn what_rolebridge_would_not_make_is_no_resource_and_a_shadow_grant_or_an_orphan_all_the_same() {
     let alice: Arn = "arn:aws:iam::111111111111:user/alice".parse().unwrap();
     let tags = owner("CrossAccountRole/data/gone").tags();
-    let outlines = [role("side-door", Tags::new(), &[alice.as_str()]), role("ours-once", tags, &[])].iter().map(Outline::of).collect();
+    let outlines = [role("side-door", Tags::new(), &[alice.as_str()]), role("ours-once", tags, &["arn:aws:iam::333333333333:root"])]
+        .iter()
+        .map(Outline::of)
+        .collect();
     let sweep = Sweep::default().with_outlines(outlines);
     assert_eq!(sweep.of(&named("side-door"), &BTreeSet::new(), None), Some(Observed::default()));
     let shadows = sweep.shadow_grants("one", &BTreeSet::new(), &[alice.clone()].into(), None);

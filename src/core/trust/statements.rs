@@ -177,5 +177,5 @@ pub(super) fn denies_all_of(statement: StatementRef<'_>, rule: &TrustRule, own: 
 pub(super) fn is_plain(statement: StatementRef<'_>) -> bool {
     let known = ["sts:AssumeRole", "sts:AssumeRoleWithWebIdentity", "sts:AssumeRoleWithSAML", TAG_SESSION, SET_SOURCE_IDENTITY];
     let plain_actions = statement.actions().is_some_and(|actions| actions.iter().all(|a| known.iter().any(|k| a.eq_ignore_ascii_case(k))));
-    statement.principals("CanonicalUser").is_empty() && !statement.has_not_principal() && !statement.names_everyone() && plain_actions
+    statement.principals("CanonicalUser").is_empty() && statement.has_principal() && !statement.names_everyone() && plain_actions
 }
