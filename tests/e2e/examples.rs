@@ -82,6 +82,18 @@ async fn the_classic_recipe_and_its_variant_work_with_the_management_role_of_boo
     recipe_and_variant(from_bootstrap).await
 }
 
+/// Asserts that `kubectl diff` has nothing to say of an example, by either way of applying.
+async fn differs_in_nothing(world: &World, folder: &str) -> Result<()> {
+    let path = example(folder).to_string_lossy().into_owned();
+    for by in [&[][..], &["--server-side", "--force-conflicts"]] {
+        for command in ["apply", "diff"] {
+            let command = [&[command, "--kustomize", path.as_str()], by].concat();
+            world.testbed.kubectl(&command).await.with_context(|| format!("{folder} {by:?}"))?;
+        }
+    }
+    Ok(())
+}
+
 async fn recipe_and_variant(management_role: ManagementRoleOf) -> Result<()> {
     let world = World::own().await?;
     let operator = world.operator_as(&prepare(&world, management_role).await?, "info")?;
@@ -106,6 +118,7 @@ async fn recipe_and_variant(management_role: ManagementRoleOf) -> Result<()> {
             .await?;
         let key = new_key(&world.administrator_of(UTILS).await?, "random_user").await?;
         ensure!(world.may_assume(&key, S3_LIST_ROLE).await?, "{folder}");
+        differs_in_nothing(&world, folder).await?;
     }
     let prod = testbed.aws.account_state("222222222222").await?;
     let policy = prod.policies.iter().find(|policy| policy["policyName"] == "s3_list_all").context("no policy")?;
@@ -157,20 +170,8 @@ impl Stage {
         self.world.testbed.kubectl(&["apply", "--kustomize", &example(folder).to_string_lossy()]).await?;
         let wait = ["wait", "awsacct,buser,car", "--all", "--all-namespaces", "--for=condition=Ready", "--timeout=120s"];
         self.world.testbed.explain(self.world.testbed.kubectl(&wait).await).with_context(|| folder.to_owned())?;
-        self.differs_in_nothing(folder).await?;
+        differs_in_nothing(&self.world, folder).await?;
         Ok(before)
-    }
-
-    /// Asserts that `kubectl diff` has nothing to say of an example, by either way of applying.
-    async fn differs_in_nothing(&self, folder: &str) -> Result<()> {
-        let path = example(folder).to_string_lossy().into_owned();
-        for by in [&[][..], &["--server-side", "--force-conflicts"]] {
-            for command in ["apply", "diff"] {
-                let command = [&[command, "--kustomize", path.as_str()], by].concat();
-                self.world.testbed.kubectl(&command).await.with_context(|| format!("{folder} {by:?}"))?;
-            }
-        }
-        Ok(())
     }
 
     /// Applies what an example shows as refused, and waits until each role says so with its reason and these words. Then deletes it.
