@@ -125,9 +125,7 @@ impl<K: Kind + Subject> Work<'_, K> {
                 }
                 Step::Read => {
                     self.read().await?;
-                    situation.doubt = self.doubt();
-                    (progress.has_read, progress.planned) = (true, None);
-                    progress.unread.clear();
+                    (situation.doubt, progress.has_read) = (self.doubt(), true);
                     continue;
                 }
                 Step::LookAgain => {

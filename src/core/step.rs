@@ -136,11 +136,6 @@ pub fn step<'a>(desired: &Desired, known: Option<Known<'_>>, situation: &Situati
         Sight::Clear => {}
     }
     let Some(planned) = &progress.planned else { return Step::Plan };
-    // Whichever boundary is there goes: by now it may be one that others have put on.
-    let takes_boundary_off = |plan: &Plan| plan.actions.iter().any(|action| matches!(action, Action::DeletePermissionsBoundary(_)));
-    if !progress.has_read && planned.as_ref().is_ok_and(takes_boundary_off) {
-        return Step::Read;
-    }
     if !progress.unread.is_empty() {
         return Step::ReadAttached(&progress.unread);
     }
@@ -307,18 +302,6 @@ mod tests {
         assert_eq!(next(Some(Sources::Same), &[], true), "Apply 1");
         assert!(next(Some(Sources::Same), &[policy], true).starts_with("ReportIntended"));
         assert_eq!(next(Some(Sources::Same), &[policy], false), "Apply 1", "the finalizer announces it");
-    }
-
-    #[test]
-    fn a_boundary_is_looked_at_once_more_before_it_is_taken_off() {
-        let nothing = Observed::default();
-        let plan = Plan { actions: vec![Action::DeletePermissionsBoundary(alice().identity.name)] };
-        let next = |has_read: bool| {
-            let progress = Progress { has_read, planned: Some(Ok(plan.clone())), ..Progress::default() };
-            let desired = Desired { unmanaged: None, ..alice() };
-            format!("{:?}", step(&desired, known(&nothing, Sureness::Ground), &Situation::default(), &progress))
-        };
-        assert_eq!((next(false).as_str(), next(true).as_str()), ("Read", "CheckSources"));
     }
 
     #[test]
