@@ -67,6 +67,7 @@ pub async fn converge<K: Kind + Subject>(object: K, context: &Context) -> Result
         history,
         waits,
         done: vec![],
+        has_tried: false,
     };
     let pass = work.finish(desired.problems().cloned().collect()).await?;
     match (&pass, coming) {
@@ -129,7 +130,20 @@ pub(super) async fn only_withdraw<K: Kind + Subject>(object: K, context: &Contex
         return Ok(report_with(object, facts, conflict.into_iter().chain(problems).collect(), look_again));
     };
     let (observation, permit, desired) = (Some(observation), Some(permit), &desired);
-    let work = Work { object, cut_off, observation, account: &account, permit, desired, context, at: &at, history, waits: None, done: vec![] };
+    let work = Work {
+        object,
+        cut_off,
+        observation,
+        account: &account,
+        permit,
+        desired,
+        context,
+        at: &at,
+        history,
+        waits: None,
+        done: vec![],
+        has_tried: false,
+    };
     work.finish(problems).await
 }
 

@@ -86,6 +86,8 @@ pub(super) struct Work<'a, K> {
     pub(super) waits: Option<Wait>,
     /// What was done, for people.
     pub(super) done: Vec<String>,
+    /// Whether the last plan came to its first call. What was refused before that has tried nothing.
+    pub(super) has_tried: bool,
 }
 
 impl<K: Kind + Subject> Work<'_, K> {
@@ -280,6 +282,7 @@ impl<K: Kind + Subject> Work<'_, K> {
 
     /// Reads what attached policies of others do. Of AWS's own nobody asks whose they are.
     async fn read_attached(&mut self, policies: &BTreeSet<Arn>) -> Result<(), Failure> {
+        self.has_tried = false;
         let gateway = self.account.gateway();
         let (own, of_aws): (BTreeSet<Arn>, BTreeSet<Arn>) = policies.iter().cloned().partition(|arn| arn.account_id().is_some());
         let mut read: BTreeMap<Arn, bool> = BTreeMap::new();
@@ -376,7 +379,7 @@ impl<K: Kind + Subject> Work<'_, K> {
         }
         let less = plan_of(less, observed);
         let whole = plan(self.desired, observed).unwrap_or_default();
-        if less.actions.first() == whole.actions.first() { Ok(()) } else { self.carry_out(&less).await }
+        if self.has_tried && less.actions.first() == whole.actions.first() { Ok(()) } else { self.carry_out(&less).await }
     }
 
     /// Takes away what is withdrawn where IAM goes on refusing somebody whom the trust policy is to name: whose name nobody bears would keep in all those who
@@ -397,6 +400,7 @@ impl<K: Kind + Subject> Work<'_, K> {
     }
 
     async fn carry_out(&mut self, plan: &Plan) -> Result<(), Stop> {
+        self.has_tried = false;
         if plan.actions.is_empty() {
             return Ok(());
         }
@@ -423,6 +427,7 @@ impl<K: Kind + Subject> Work<'_, K> {
         self.history.note_ours(self.desired.ours_during(&plan.actions));
         let before = seen.observed.identity.as_ref().map(|found| found.id.clone());
         let declaration = Declaration { permissions: self.object.permissions(), imposed: self.desired.imposed.clone() };
+        self.has_tried = true;
         let result = apply(self.account.gateway(), &self.desired.owner, plan, &mut seen.observed, &self.history, &declaration).await;
         if result.is_ok() {
             self.done.extend(plan.actions.iter().map(ToString::to_string));

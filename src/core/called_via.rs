@@ -4,7 +4,8 @@ use super::document::{ConditionRef, Document, StatementRef};
 
 /// The only service that surely shows nobody the session of a role. CloudFormation makes what a template declares, with the rights of whoever called it; nothing
 /// that a template can declare is a session, and no attribute that it hands back holds credentials. Of others that is not so: an automation of Systems Manager
-/// makes any call with its caller's rights, and shows the reply.
+/// makes any call with its caller's rights, and shows the reply. So CloudFormation has to make the call itself: that it is somewhere on the way says nothing of who
+/// comes after it.
 const CLOUD_FORMATION: &str = "cloudformation.amazonaws.com";
 
 /// How a document allows one of the actions of STS that give a role's credentials.
@@ -29,7 +30,8 @@ pub fn assuming(document: &Document) -> Option<Assuming> {
 
 fn counts_within_cloud_formation_only(statement: StatementRef<'_>) -> bool {
     let is_it = |condition: &ConditionRef<'_>| condition.values.iter().all(|value| value == CLOUD_FORMATION);
-    statement.conditions().iter().any(|condition| names_services(condition) && is_it(condition))
+    let is_last = |condition: &ConditionRef<'_>| condition.key.eq_ignore_ascii_case("aws:CalledViaLast");
+    statement.conditions().iter().any(|condition| is_last(condition) && names_services(condition) && is_it(condition))
 }
 
 /// Whether a condition holds only where a service makes the call.
@@ -64,10 +66,8 @@ mod tests {
     #[test]
     fn what_counts_within_cloud_formation_only_gives_nobody_credentials() {
         for conditions in [
-            json!({"ForAnyValue:StringEquals": {"aws:CalledVia": "cloudformation.amazonaws.com"}}),
-            json!({"ForAnyValue:StringEquals": {"AWS:calledvia": ["cloudformation.amazonaws.com"]}}),
-            json!({"StringEquals": {"aws:CalledViaFirst": "cloudformation.amazonaws.com"}}),
-            json!({"StringEquals": {"aws:CalledViaLast": "cloudformation.amazonaws.com"}, "Bool": {"aws:SecureTransport": "true"}}),
+            json!({"StringEquals": {"aws:CalledViaLast": "cloudformation.amazonaws.com"}}),
+            json!({"stringequals": {"AWS:calledvialast": ["cloudformation.amazonaws.com"]}, "Bool": {"aws:SecureTransport": "true"}}),
         ] {
             assert_eq!(of(&conditions), None, "{conditions}");
         }
@@ -78,6 +78,9 @@ mod tests {
         for conditions in [
             json!({"ForAnyValue:StringEquals": {"aws:CalledVia": ["cloudformation.amazonaws.com", "ssm.amazonaws.com"]}}),
             json!({"StringEquals": {"aws:CalledViaLast": "ssm.amazonaws.com"}}),
+            // Another service may come after CloudFormation.
+            json!({"ForAnyValue:StringEquals": {"AWS:calledvia": ["cloudformation.amazonaws.com"]}}),
+            json!({"StringEquals": {"aws:CalledViaFirst": "cloudformation.amazonaws.com"}}),
             json!({"Bool": {"aws:ViaAWSService": true}}),
         ] {
             assert_eq!(of(&conditions), Some(Assuming::ByServices), "{conditions}");
@@ -108,7 +111,7 @@ mod tests {
 
     #[test]
     fn one_statement_that_counts_by_hand_suffices() {
-        let within = json!({"ForAnyValue:StringEquals": {"aws:CalledVia": "cloudformation.amazonaws.com"}});
+        let within = json!({"StringEquals": {"aws:CalledViaLast": "cloudformation.amazonaws.com"}});
         let through = json!({"Bool": {"aws:ViaAWSService": "true"}});
         let statement = |conditions: &Value| json!({"Effect": "Allow", "Action": "sts:*", "Resource": "*", "Condition": conditions});
         let of = |all: Vec<Value>| assuming(&Document::from_value(json!({"Version": "2012-10-17", "Statement": all})).unwrap());

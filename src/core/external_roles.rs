@@ -7,9 +7,10 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::assume::SessionRights;
+use super::boundary::Roles;
 use super::document::{Document, Effect, Statement, StatementRef, wildcards_meet};
 use super::guardrails::Guard;
 use super::home::operators_roles;
@@ -37,17 +38,21 @@ pub fn policy(
     problems: &mut Vec<Problem>,
 ) -> Option<(PolicyName, Document)> {
     let declared = permissions.map(|permissions| permissions.external_roles.as_slice()).filter(|declared| !declared.is_empty())?;
-    problems.extend(declared.iter().filter_map(|role| check(world, at, role).err()));
+    let operators = operators_roles(world);
+    problems.extend(declared.iter().filter_map(|role| check(&operators, at, role).err()));
     Some((EXTERNAL_ROLES_POLICY.parse().ok()?, document(declared, rights)))
 }
 
-/// Takes out of the policies of an identity whose declaration cannot be carried out what is declared no longer: that narrows. What else somebody wrote there stays.
-pub fn withdraw(permissions: Option<&Permissions>, policies: &mut BTreeMap<PolicyName, Document>) {
+/// Takes out of the policies of an identity whose declaration cannot be carried out what is declared no longer, and what has come to match a role by which the
+/// operator works: that narrows. What else somebody wrote there stays.
+pub fn withdraw(world: &dyn World, permissions: Option<&Permissions>, policies: &mut BTreeMap<PolicyName, Document>) {
     let Some((name, there)) = policies.iter().find(|(name, _)| name.as_str() == EXTERNAL_ROLES_POLICY) else { return };
-    let is_declared = |role: &&str| permissions.is_some_and(|permissions| permissions.external_roles.iter().any(|declared| declared == role));
+    let operators = operators_roles(world);
+    let is_declared = |role: &str| permissions.is_some_and(|permissions| permissions.external_roles.iter().any(|declared| declared == role));
+    let stays = |role: &&str| is_declared(role) && !may_match_one_of(&operators, role);
     let declared = |statement: StatementRef<'_>| {
         let standing = statement.resources().unwrap_or_default();
-        let (mut left, kept) = (statement.to_value(), standing.iter().copied().filter(is_declared).collect::<Vec<_>>());
+        let (mut left, kept) = (statement.to_value(), standing.iter().copied().filter(stays).collect::<Vec<_>>());
         if kept.len() < standing.len() {
             left["Resource"] = kept.as_slice().into();
         }
@@ -55,11 +60,15 @@ pub fn withdraw(permissions: Option<&Permissions>, policies: &mut BTreeMap<Polic
     };
     let is_allowing = |statement: &StatementRef<'_>| statement.effect() == Some(Effect::Allow);
     let (allowing, others): (Vec<_>, Vec<_>) = there.statements().into_iter().partition(is_allowing);
+    let standing: Vec<Value> = allowing.iter().map(|statement| statement.to_value()).collect();
     let allowing: Vec<Value> = allowing.into_iter().filter_map(declared).collect();
+    if allowing == standing {
+        return;
+    }
     let is_left = !allowing.is_empty();
-    let statements: Vec<Value> = others.into_iter().map(StatementRef::to_value).chain(allowing).collect();
-    let left = Document::from_value(json!({"Version": there.version(), "Statement": statements})).ok().filter(|_| is_left);
-    let name = name.clone();
+    let mut left = there.as_value().clone();
+    left["Statement"] = others.into_iter().map(StatementRef::to_value).chain(allowing).collect();
+    let (name, left) = (name.clone(), Document::from_value(left).ok().filter(|_| is_left));
     match left {
         Some(left) => policies.insert(name, left),
         None => policies.remove(&name),
@@ -72,7 +81,7 @@ fn document(roles: &[String], rights: SessionRights) -> Document {
     Document::new(rights.statements(&roles).into_iter().map(of_others).collect())
 }
 
-fn check(world: &dyn World, at: &ResolvedAccount, role: &str) -> Result<(), Problem> {
+fn check(operators: &Roles, at: &ResolvedAccount, role: &str) -> Result<(), Problem> {
     let invalid = |message: String| Problem::new(Reason::InvalidSpec, format!("{FIELD}: {role} {message}"));
     let arn: Arn = parse(FIELD, role)?;
     let Some(name) = path_and_name(&arn) else {
@@ -89,14 +98,17 @@ fn check(world: &dyn World, at: &ResolvedAccount, role: &str) -> Result<(), Prob
     if let Some(problem) = Guard::of(at).external_role(FIELD, role) {
         return Err(problem);
     }
-    let operators = operators_roles(world);
-    if operators.arns.iter().chain(&operators.below_paths).any(|own| wildcards_meet(role, own)) {
+    if may_match_one_of(operators, role) {
         let message = format!(
             "{FIELD}: {role} may match a role by which Rolebridge itself works, and that is nobody else's: take it out, or write more of the name"
         );
         return Err(Problem::new(Reason::GuardrailViolated, message));
     }
     Ok(())
+}
+
+fn may_match_one_of(operators: &Roles, role: &str) -> bool {
+    operators.arns.iter().chain(&operators.below_paths).any(|own| wildcards_meet(role, own))
 }
 
 /// Path and name of a role, or the pattern of these.
@@ -109,6 +121,8 @@ fn path_and_name(arn: &Arn) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::access::tests::{Accounts, account};
     use crate::assume::TagRight;
@@ -132,10 +146,11 @@ mod tests {
         let role = |name: &str| format!("arn:aws:iam::222222222222:role/{name}");
         let name = || EXTERNAL_ROLES_POLICY.parse::<PolicyName>().unwrap();
         let tagging = SessionRights { tag: TagRight::Pods, set_source_identity: false };
+        let world = Accounts::of(&[account("home", None)]);
         let left = |there: &Document, declared: &[&str]| {
             let permissions = Permissions { external_roles: declared.iter().map(|name| role(name)).collect(), ..Permissions::default() };
             let mut policies = BTreeMap::from([(name(), there.clone())]);
-            withdraw(Some(&permissions), &mut policies);
+            withdraw(&world, Some(&permissions), &mut policies);
             policies.remove(&name())
         };
         let is_left = |declared: &[&str], expected: &[&str]| {
@@ -145,6 +160,13 @@ mod tests {
         };
         assert!(is_left(&["one-*", "two-*", "new-*"], &["one-*", "two-*"]) && is_left(&["two-*", "new-*"], &["two-*"]));
         assert_eq!(left(&document(&[role("one-*")], tagging), &["new-*"]), None);
+        // What is declared and has come to match a management role goes as well.
+        let management = account("prod", Some("home"))["spec"]["accountID"].as_str().unwrap().to_owned();
+        let permissions =
+            Permissions { external_roles: vec![format!("arn:aws:iam::{management}:role/roleb*"), role("one-*")], ..Permissions::default() };
+        let mut policies = BTreeMap::from([(name(), document(&permissions.external_roles, tagging))]);
+        withdraw(&Accounts::of(&[account("home", None), account("prod", Some("home"))]), Some(&permissions), &mut policies);
+        assert!(policies.remove(&name()).is_some_and(|left| same(&left, &document(&[role("one-*")], tagging))));
         // What somebody narrowed by hand is not widened.
         let narrowed = |roles: Value| {
             let by_hand = json!({"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": roles, "Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}}});
@@ -162,7 +184,9 @@ mod tests {
         let operator = Operator::Is(format!("arn:aws:sts::{home}:assumed-role/operator/pod").parse().unwrap());
         let world = Accounts { operator, ..Accounts::of(&all) };
         let at = lookup_account(&world, "prod").unwrap();
-        let check = |account: &str, role: &str| check(&world, &at, &format!("arn:aws:iam::{account}:role/{role}")).map_err(|problem| problem.reason);
+        let check = |account: &str, role: &str| {
+            check(&operators_roles(&world), &at, &format!("arn:aws:iam::{account}:role/{role}")).map_err(|problem| problem.reason)
+        };
         // A session does not tell the path of its role.
         for role in ["operator", "operator*", "platform/operator", "platform/*"] {
             assert_eq!(check(&home, role), Err(Reason::GuardrailViolated), "{role}");

@@ -240,7 +240,7 @@ impl Subject for BastionUser {
         let (boundary, imposed, cut_off) = restrained(self, restraint, at, found);
         let ours = remembered.ours.or(self.reported_ours());
         let remaining = Remaining { owner, pinned, arn, trust: None, assumes, quotas, written_trust: None, imposed, ours, boundary, cut_off };
-        Some(without_withdrawn(self, Desired::held_back(remaining, found)?))
+        Some(without_withdrawn(world, self, Desired::held_back(remaining, found)?))
     }
 
     fn facts(&self, world: &dyn World, _: &ResolvedAccount, desired: &Desired, observed: &Observed) -> Self::Status {
@@ -350,7 +350,7 @@ impl Subject for CrossAccountRole {
         let ours = remembered.ours.or(self.reported_ours());
         let written_trust = remembered.written_trust;
         let remaining = Remaining { owner, pinned, arn, trust: Some(trust), assumes, quotas, written_trust, imposed, ours, boundary, cut_off };
-        Some(without_withdrawn(self, Desired::held_back(remaining, found)?))
+        Some(without_withdrawn(world, self, Desired::held_back(remaining, found)?))
     }
 
     fn facts(&self, world: &dyn World, at: &ResolvedAccount, desired: &Desired, observed: &Observed) -> Self::Status {
@@ -401,9 +401,9 @@ fn restrained<K: Subject>(object: &K, restraint: Restraint, at: &ResolvedAccount
 }
 
 /// What is left of an identity once the roles of others that it declares no longer are none of it. Of an object that cannot be read nobody knows which these are.
-fn without_withdrawn<K: Subject>(object: &K, mut held_back: Desired) -> Desired {
+fn without_withdrawn<K: Subject>(world: &dyn World, object: &K, mut held_back: Desired) -> Desired {
     if object.unread().is_none() {
-        external_roles::withdraw(object.permissions(), &mut held_back.identity.inline_policies);
+        external_roles::withdraw(world, object.permissions(), &mut held_back.identity.inline_policies);
     }
     held_back
 }

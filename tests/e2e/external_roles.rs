@@ -92,13 +92,18 @@ async fn a_pipeline_assumes_the_roles_that_cdk_bootstrap_made_and_its_account_al
     eventually(&tenant, &session, &deploy, false).await?;
     ensure!(role(&tenant.state(&prod).await?, "cdk-pipeline").is_some_and(|role| role["inlinePolicies"].get(POLICY).is_none()));
 
-    // What counts within CloudFormation alone gives nobody a role; whoever attaches a policy by its name is not asked.
-    let within =
-        "{Effect: Allow, Action: '*', Resource: '*', Condition: {'ForAnyValue:StringEquals': {'aws:CalledVia': cloudformation.amazonaws.com}}}";
-    let within =
-        format!("permissions: {{inlinePolicies: [{{name: via-cloudformation, document: {{Version: '2012-10-17', Statement: [{within}]}}}}]}}");
+    // What counts within services only is refused with the way out, which is taken; whoever attaches a policy by its name is not asked.
+    let within = |actions: &str| {
+        let called = "Condition: {'ForAnyValue:StringEquals': {'aws:CalledVia': cloudformation.amazonaws.com}}";
+        let statement = format!("{{Effect: Allow, {actions}, Resource: '*', {called}}}");
+        format!("permissions: {{inlinePolicies: [{{name: via-cloudformation, document: {{Version: '2012-10-17', Statement: [{statement}]}}}}]}}")
+    };
+    let by_cloudformation = |actions: &str| cross_account_role("cdk-by-cloudformation", &prod, "{user: {name: alice}}", &within(actions));
     let by_name = cross_account_role("admin-by-name", &prod, "", "permissions: {attachedPolicies: [PowerUserAccess]}");
-    tenant.apply(&(cross_account_role("cdk-by-cloudformation", &prod, "{user: {name: alice}}", &within) + &by_name)).await?;
+    tenant.apply(&(by_cloudformation("Action: '*'") + &by_name)).await?;
+    tenant.concluded(&tenant.roles(), "cdk-by-cloudformation", "InvalidDocument").await?;
+    tenant.says(&tenant.roles(), "cdk-by-cloudformation", &["by hand", "NotAction"]).await?;
+    tenant.apply(&by_cloudformation("NotAction: 'sts:AssumeRole*'")).await?;
     tenant.ready(&tenant.roles(), "cdk-by-cloudformation").await?;
     tenant.ready(&tenant.roles(), "admin-by-name").await?;
     tenant.ready(&tenant.users(), "alice").await?;

@@ -51,11 +51,17 @@ impl ConfigMaps {
         for (name, entry) in config_references(permissions) {
             named.entry(name).or_default().insert(entry);
         }
-        let mut texts = ConfigTexts::new();
+        let (namespace, mut texts) = (namespace.unwrap_or_default(), ConfigTexts::new());
+        // The names of all ConfigMaps of the namespace, gathered once where one is missing.
+        let mut others = None;
         for (name, entries) in named {
-            let read = self.entries(index, &ObjectKey::new(namespace.unwrap_or_default(), &name), &entries).await?;
+            let read = self.entries(index, &ObjectKey::new(namespace, &name), &entries).await?;
+            let instead = match &read {
+                Some(_) => None,
+                None => missing(&name, others.get_or_insert_with(|| index.stores().config_maps_in(namespace)).iter().map(String::as_str)),
+            };
             texts.extend(entries.into_iter().map(|entry| {
-                let text = read.as_ref().and_then(|read| read.get(&entry).cloned());
+                let text = read.as_ref().and_then(|read| read.get(&entry).cloned()).or_else(|| instead.clone());
                 ((name.clone(), entry), text)
             }));
         }
@@ -66,9 +72,7 @@ impl ConfigMaps {
     async fn entries(&self, index: &Index, key: &ObjectKey, wanted: &BTreeSet<String>) -> Result<Option<BTreeMap<String, ConfigText>>, kube::Error> {
         let Some(seen) = index.stores().config_map(key) else {
             self.read.lock().remove(key);
-            let others = index.stores().config_maps_in(&key.namespace);
-            let missing = missing(&key.name, others.iter().filter_map(|other| other.metadata.name.as_deref()));
-            return Ok(missing.map(|missing| wanted.iter().map(|entry| (entry.clone(), missing.clone())).collect()));
+            return Ok(None);
         };
         let version = seen.metadata.resource_version.as_deref();
         if let Some(known) = self.known(key, version, wanted) {

@@ -47,11 +47,11 @@ impl Stores {
         self.config_maps.get(&namespaced(key))
     }
 
-    /// The ConfigMaps of a namespace.
-    pub fn config_maps_in(&self, namespace: &str) -> Vec<Arc<PartialObjectMeta<ConfigMap>>> {
-        let mut config_maps = self.config_maps.state();
-        config_maps.retain(|config_map| config_map.metadata.namespace.as_deref() == Some(namespace));
-        config_maps
+    /// The names of the ConfigMaps of a namespace.
+    pub fn config_maps_in(&self, namespace: &str) -> Vec<String> {
+        let all = self.config_maps.state();
+        let there = all.iter().filter(|config_map| config_map.metadata.namespace.as_deref() == Some(namespace));
+        there.filter_map(|config_map| config_map.metadata.name.clone()).collect()
     }
 
     /// The BastionUsers of a namespace, in order.

@@ -132,3 +132,28 @@ async fn what_restricts_is_told_while_a_declaration_cannot_be_carried_out_and_no
     let identity = lab.aws.get(UTILS, "user alice").unwrap().identity;
     assert!(identity.permissions_boundary == Some(limit) && identity.inline_policies.len() == 1);
 }
+
+/// A role in utils, which these may assume, with these policies attached.
+fn reader(sources: &[&str], attached: &[&Arn]) -> Value {
+    let from: Vec<Value> = sources.iter().map(|name| json!({"user": {"name": name}})).collect();
+    let spec = json!({"accountRef": {"name": "utils"}, "trust": [{"from": from}], "permissions": {"attachedPolicies": attached}});
+    json!({"kind": "CrossAccountRole", "metadata": {"name": "reader"}, "spec": spec})
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_is_taken_out_goes_although_a_policy_that_comes_on_beside_is_refused_before_anything_is_tried() {
+    let lab = settled(&json!({})).await;
+    let mut bob = alice(&json!({}));
+    bob["metadata"]["name"] = json!("bob");
+    lab.apply(bob);
+    lab.apply(reader(&["alice", "bob"], &[]));
+    lab.run(130).await;
+    assert_eq!(lab.ready("CrossAccountRole", "reader").0, "Ready");
+    // Nobody but its tags says that it is another's.
+    let owned = make(&lab, "owned", "Allow", Some("CrossAccountRole/x/y"));
+    lab.apply(reader(&["alice"], &[&owned]));
+    lab.run(10).await;
+    assert_eq!(lab.ready("CrossAccountRole", "reader").0, "PolicyNotAttachable");
+    let trust = lab.aws.get(UTILS, "role reader").unwrap().identity.role.unwrap().trust_policy.to_json();
+    assert!(trust.contains("user/alice") && !trust.contains("user/bob"), "{trust}");
+}

@@ -70,6 +70,9 @@ pub fn wildcards_meet(a: &str, b: &str) -> bool {
             };
             next.push(meets);
         }
+        if !next.contains(&true) {
+            return false;
+        }
         meeting = next;
     }
     meeting.last().copied().unwrap_or(true)
