@@ -291,7 +291,7 @@ fn misleading(document: &Document) -> Option<&'static str> {
         Some(Assuming::ByServices) => {
             return Some(
                 " allows sts:AssumeRole through services of AWS. Nobody can use that by hand, but some services show the credentials, also behind CloudFormation: leave it \
-                 out, by NotAction: \"sts:AssumeRole*\" in place of Action: \"*\", or let it count where CloudFormation itself makes the call, by StringEquals on \
+                 out, by NotAction: \"sts:Assume*\" in place of Action: \"*\", or let it count where CloudFormation itself makes the call, by StringEquals on \
                  aws:CalledViaLast",
             );
         }

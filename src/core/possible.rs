@@ -30,8 +30,9 @@ fn assume_policies(
     let reported: BTreeSet<&str> = reported.iter().filter_map(|p| p.arn.as_deref()).collect();
     let listed = (1..=MOST_SHARDS).filter(|number| shard(*number).is_some_and(|arn| reported.contains(arn.as_str()))).collect();
     let roles = arns_naming(world, source);
-    // As much room as a role can take.
-    let most = SessionRights { tag: TagRight::Pods, set_source_identity: true };
+    // As much room as a role can take; users bring no tags along.
+    let tag = if matches!(source, SourceKey::User(_)) { TagRight::Any } else { TagRight::Pods };
+    let most = SessionRights { tag, set_source_identity: true };
     assume::possible(&listed, &roles.iter().map(|arn| (arn.as_str(), most)).collect(), capacity).into_iter().filter_map(shard).collect()
 }
 

@@ -103,7 +103,7 @@ async fn a_pipeline_assumes_the_roles_that_cdk_bootstrap_made_and_its_account_al
     tenant.apply(&(by_cloudformation("Action: '*'") + &by_name)).await?;
     tenant.concluded(&tenant.roles(), "cdk-by-cloudformation", "InvalidDocument").await?;
     tenant.says(&tenant.roles(), "cdk-by-cloudformation", &["by hand", "NotAction"]).await?;
-    tenant.apply(&by_cloudformation("NotAction: 'sts:AssumeRole*'")).await?;
+    tenant.apply(&by_cloudformation("NotAction: 'sts:Assume*'")).await?;
     tenant.ready(&tenant.roles(), "cdk-by-cloudformation").await?;
     tenant.ready(&tenant.roles(), "admin-by-name").await?;
     tenant.ready(&tenant.users(), "alice").await?;

@@ -57,11 +57,12 @@ fn named(policy: &Value) -> Option<(String, Value)> {
     Some((policy["policyName"].as_str()?.to_owned(), current.clone()))
 }
 
-/// The same with each value as a list: IAM does not tell a value from a list of one.
+/// The same with each value as a list, and as a text: IAM does not tell a value from a list of one, nor a number from its text.
 fn plain(value: &Value) -> Value {
     match value {
         Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
         Value::Array(items) => items.iter().map(|item| if item.is_object() { plain(item) } else { item.clone() }).collect::<Vec<_>>().into(),
+        Value::Bool(_) | Value::Number(_) => json!([value.to_string()]),
         scalar => json!([scalar]),
     }
 }

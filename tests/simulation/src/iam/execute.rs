@@ -250,6 +250,7 @@ impl Cloud {
     }
 
     fn detach(&mut self, account: &AccountID, who: &IdentityName, arn: &Arn, view: &mut View<'_>) -> Answer {
+        self.account(account)?.is_of_partition(arn)?;
         self.change_identity(account, who, view, |_, identity, _| take_attached(&mut identity.attached, arn))
     }
 
