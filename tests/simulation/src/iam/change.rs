@@ -103,6 +103,7 @@ impl Cloud {
             Change::CreateGroup(name) => return self.create_group(account, name, view).map(Some),
             Change::DeleteGroup(name) => self.delete_group(account, name, view)?,
             Change::AttachGroupPolicy(name, arn) => {
+                self.account(account)?.is_of_partition(arn)?;
                 is_attachable(arn)?;
                 let arn = self.account(account)?.usable_policy(arn, view)?;
                 self.change_group(account, name, view, |group| {
@@ -110,7 +111,10 @@ impl Cloud {
                     Ok(())
                 })?;
             }
-            Change::DetachGroupPolicy(name, arn) => self.change_group(account, name, view, |group| take_attached(&mut group.attached, arn))?,
+            Change::DetachGroupPolicy(name, arn) => {
+                self.account(account)?.is_of_partition(arn)?;
+                self.change_group(account, name, view, |group| take_attached(&mut group.attached, arn))?;
+            }
             Change::CreateAccessKey(user) => return self.create_access_key(account, user, view).map(Some),
             Change::UpdateAccessKey(user, id, is_active) => {
                 self.change_any(account, &IdentityName::User(user.clone()), view, |_, identity, _| switch(&mut identity.kind, id, *is_active))?;

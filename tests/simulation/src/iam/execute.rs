@@ -26,6 +26,9 @@ impl Cloud {
     pub fn execute(&mut self, account: &AccountID, action: &Action, mut view: View<'_>) -> Result<Receipt, Failure> {
         let (operation, view) = (operation(action), &mut view);
         self.moment(view);
+        if let Some(policy) = named_policy(action) {
+            self.account(account).and_then(|of| of.is_of_partition(policy)).map_err(|refusal| refusal.of(operation))?;
+        }
         match action {
             Action::CreateIdentity(identity) => {
                 self.create_identity(account, identity, view).map(Receipt::Created).map_err(|refusal| refusal.of(operation))
@@ -250,7 +253,6 @@ impl Cloud {
     }
 
     fn detach(&mut self, account: &AccountID, who: &IdentityName, arn: &Arn, view: &mut View<'_>) -> Answer {
-        self.account(account)?.is_of_partition(arn)?;
         self.change_identity(account, who, view, |_, identity, _| take_attached(&mut identity.attached, arn))
     }
 
@@ -384,6 +386,20 @@ pub(super) fn take_attached(attached: &mut BTreeSet<Arn>, arn: &Arn) -> Answer {
     let found = found.ok_or_else(|| Refusal::missing(Missing::Part, format!("Policy {arn} was not found.")))?;
     attached.remove(&found);
     Ok(())
+}
+
+/// The policy whose ARN goes along. Before all else IAM looks whether it is of the partition.
+fn named_policy(action: &Action) -> Option<&Arn> {
+    match action {
+        Action::CreateIdentity(identity) => identity.permissions_boundary.as_ref(),
+        Action::CreatePolicyVersion(arn, _)
+        | Action::DeletePolicyVersion(arn, _)
+        | Action::DeletePolicy(arn)
+        | Action::AttachPolicy(_, arn)
+        | Action::DetachPolicy(_, arn)
+        | Action::PutPermissionsBoundary(_, arn) => Some(arn),
+        _ => None,
+    }
 }
 
 /// Those of AWS for service-linked roles are for these only (IAM API reference, PolicyNotAttachable).
