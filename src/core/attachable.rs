@@ -40,8 +40,7 @@ pub enum Use {
 /// What keeps a policy from users and roles of an account for ever, whatever is made in AWS: it is of another partition, or of another account. IAM takes the
 /// policies of an account's own, and those of AWS in its partition (IAM user guide, "IAM ARNs" and "Managed policies and inline policies").
 pub fn check_place(field: &str, arn: &Arn, at: &ResolvedAccount, to_be: Use) -> Option<Problem> {
-    const OF_AWS: &str = "aws";
-    let (is_of_aws, is_of_account) = (arn.account() == OF_AWS, arn.account() == at.id.as_str());
+    let (is_of_aws, is_of_account) = (arn.is_of_aws(), arn.account() == at.id.as_str());
     let is_in_partition = *arn.partition() == at.partition;
     if is_in_partition && (is_of_aws || is_of_account) {
         return None;
@@ -55,7 +54,7 @@ pub fn check_place(field: &str, arn: &Arn, at: &ResolvedAccount, to_be: Use) -> 
     } else {
         format!("of the wrong partition, {}: AWSAccount {} is in {}", arn.partition(), at.name, at.partition)
     };
-    let right = format!("arn:{}:iam::{}:{}", at.partition, if is_of_aws { OF_AWS } else { at.id.as_str() }, arn.resource());
+    let right = format!("arn:{}:iam::{}:{}", at.partition, if is_of_aws { arn.account() } else { at.id.as_str() }, arn.resource());
     let name = arn.resource().strip_prefix("policy/").filter(|_| is_of_aws && to_be == Use::Attached);
     let advice = match (name, is_of_aws || is_of_account, to_be) {
         (Some(name), ..) => format!("write {right}, or {name} alone"),

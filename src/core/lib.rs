@@ -50,6 +50,7 @@ pub mod require;
 pub mod services;
 pub mod source;
 pub mod sources;
+mod spelling;
 pub mod status;
 pub mod step;
 pub mod subject;

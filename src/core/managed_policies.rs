@@ -5,6 +5,7 @@
 //! not in it may be right all the same.
 
 use super::names::Partition;
+use super::spelling::distance_with_swaps;
 
 const NAMES: &str = include_str!("managed_policies/names.txt");
 /// The folder of the policies that AWS attaches to its service-linked roles, and nobody else may attach.
@@ -42,29 +43,10 @@ fn parts(name: &str) -> (&str, &str) {
 /// The policy that may have been meant by a name with a slip or two in it.
 fn nearest(bare: &str) -> Option<&'static str> {
     let slips = if bare.len() < 8 { 1 } else { 2 };
-    let bare: Vec<u8> = bare.to_ascii_lowercase().into_bytes();
+    let bare = bare.to_ascii_lowercase();
     let may_be_meant = |known: &&str| parts(known).0 != FOR_SERVICES && parts(known).1.len().abs_diff(bare.len()) <= slips;
-    let known = NAMES.lines().filter(may_be_meant).map(|known| (distance(&bare, parts(known).1.to_ascii_lowercase().as_bytes()), known));
+    let known = NAMES.lines().filter(may_be_meant).map(|known| (distance_with_swaps(&bare, &parts(known).1.to_ascii_lowercase()), known));
     known.filter(|(distance, _)| *distance <= slips).min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
-}
-
-/// How many characters are to be added, left out, exchanged or swapped with the next one to come from one text to the other.
-fn distance(from: &[u8], to: &[u8]) -> usize {
-    let mut before = vec![0; to.len() + 1];
-    let mut last: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, b) in to.iter().enumerate() {
-            let mut least = (last[j] + usize::from(a != b)).min(last[j + 1] + 1).min(row[j] + 1);
-            let are_swapped = i > 0 && j > 0 && a != b && from[i - 1] == *b && to[j - 1] == *a;
-            if are_swapped {
-                least = least.min(before[j - 1] + 1);
-            }
-            row.push(least);
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last[to.len()]
 }
 
 #[cfg(test)]
@@ -127,7 +109,7 @@ mod tests {
     #[test]
     fn a_swap_of_two_characters_is_one_slip() {
         for (from, to, slips) in [("abc", "abc", 0), ("abc", "acb", 1), ("abc", "ab", 1), ("", "ab", 2), ("kitten", "sitting", 3)] {
-            assert_eq!(distance(from.as_bytes(), to.as_bytes()), slips, "{from} {to}");
+            assert_eq!(distance_with_swaps(from, to), slips, "{from} {to}");
         }
     }
 }

@@ -310,6 +310,12 @@ impl Arn {
         self.part(4)
     }
 
+    /// Whether it is AWS's own, as the policies that it manages are, and no account's.
+    #[must_use]
+    pub fn is_of_aws(&self) -> bool {
+        self.account() == "aws"
+    }
+
     /// The account, where the ARN names one.
     #[must_use]
     pub fn account_id(&self) -> Option<AccountID> {

@@ -160,7 +160,7 @@ fn attached(problems: &mut Vec<Problem>, policy: &str, at: &ResolvedAccount) -> 
 /// Whether a policy is one of those that AWS keeps for service-linked roles, all of which lie in a path of their own (IAM user guide, "Create a
 /// service-linked role").
 fn is_of_a_service(policy: &Arn) -> bool {
-    policy.account() == "aws" && policy.iam_entity().is_some_and(|entity| entity.path.starts_with("/aws-service-role/"))
+    policy.is_of_aws() && policy.iam_entity().is_some_and(|entity| entity.path.starts_with("/aws-service-role/"))
 }
 
 /// Whether all that an action sends to AWS stands in the resource itself, or is made by Rolebridge. A document that does not may come from a ConfigMap, now or

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use super::names::Arn;
 use super::naming::key_in;
 use super::outcome::Problem;
+use super::require::is_free_on;
 use super::trust::Conditions;
 use super::world::{ObjectKey, World};
 use rolebridge_api::trust::{PodIdentitySource, Require, Source, TrustEntry};
@@ -48,9 +49,8 @@ pub fn with_external_ids(
     source: &Source,
     conditions: Conditions,
 ) -> Conditions {
-    let free = |require: &Require| require.conditions.values().flatten().any(|(key, _)| key.eq_ignore_ascii_case(EXTERNAL_ID));
-    let target =
-        source.role().filter(|named| named.pod_identity_target && !require.is_some_and(|require| require.external_id.is_some() || free(require)));
+    let is_said = is_free_on(require, EXTERNAL_ID) || require.is_some_and(|require| require.external_id.is_some());
+    let target = source.role().filter(|named| named.pod_identity_target && !is_said);
     let source = target.and_then(|named| world.role(&key_in(role, named.namespace.as_deref(), &named.name)));
     let ids = source.map(|source| external_ids(&source)).unwrap_or_default();
     if ids.is_empty() { conditions } else { conditions.with("StringEquals", EXTERNAL_ID, ids) }

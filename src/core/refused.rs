@@ -43,7 +43,7 @@ impl Declaration<'_> {
     }
 
     fn attached(&self, arn: &Arn) -> String {
-        let is_own = |name: &str| arn.account() != "aws" && (self.has_managed(name) || assume::is_assume_policy(name));
+        let is_own = |name: &str| !arn.is_of_aws() && (self.has_managed(name) || assume::is_assume_policy(name));
         let is_made_here = arn.iam_entity().is_some_and(|entity| is_own(entity.name));
         if is_made_here { self.managed(arn) } else { format!("{ATTACHED}: {arn}") }
     }
@@ -73,7 +73,7 @@ impl Declaration<'_> {
     fn missing(&self, action: &Action) -> Option<String> {
         let boundary = |identity: &Identity| identity.permissions_boundary.clone();
         let told = |field: String, arn: &Arn, written: &dyn Fn(&str) -> String| {
-            let name = arn.resource().strip_prefix("policy/").filter(|_| arn.account() == "aws");
+            let name = arn.resource().strip_prefix("policy/").filter(|_| arn.is_of_aws());
             let advice = match name {
                 Some(name) => advice(arn.partition(), name, written),
                 None => format!("create that policy in account {}, or correct the ARN", arn.account()),

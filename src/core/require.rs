@@ -127,23 +127,32 @@ fn unwritable(conditions: &Conditions) -> Vec<String> {
     problems.into_iter().map(|problem| problem.to_string().replacen("Statement[0].Condition", "condition", 1)).collect()
 }
 
+/// The keys of the free conditions.
+pub fn free_keys(require: Option<&Require>) -> impl Iterator<Item = &String> {
+    require.into_iter().flat_map(|require| require.conditions.values()).flat_map(|keys| keys.keys())
+}
+
+/// Whether a free condition is on this key, whatever the case of its letters.
+pub fn is_free_on(require: Option<&Require>, key: &str) -> bool {
+    free_keys(require).any(|free| free.eq_ignore_ascii_case(key))
+}
+
 /// Conditions by which a caller who sets session tags that are asked for can set no others. The right to set them is for all of them, and they take the place of the role's
 /// own tags, to which its permissions may refer (IAM user guide, "Pass session tags in AWS STS"). Free conditions on `aws:TagKeys` say it themselves.
 pub fn with_tags_bounded(require: Option<&Require>, conditions: Conditions) -> Conditions {
-    let Some(require) = require else { return conditions };
-    let free = || require.conditions.values().flat_map(|keys| keys.keys());
-    if free().any(|key| key.eq_ignore_ascii_case("aws:TagKeys")) {
+    if is_free_on(require, "aws:TagKeys") {
         return conditions;
     }
     let tag_of = |key: &String| key.split_once('/').filter(|(kind, _)| kind.eq_ignore_ascii_case("aws:RequestTag")).map(|(_, tag)| tag.to_owned());
-    let asked: Vec<String> = require.session_tags.keys().cloned().chain(free().filter_map(tag_of)).collect();
+    let fields = require.into_iter().flat_map(|require| require.session_tags.keys().cloned());
+    let asked: Vec<String> = fields.chain(free_keys(require).filter_map(tag_of)).collect();
     if asked.is_empty() { conditions } else { conditions.with("ForAllValues:StringEquals", "aws:TagKeys", asked) }
 }
 
 /// What a caller must be allowed beside `sts:AssumeRole` to do what is required of it.
 pub fn session_rights(require: Option<&Require>) -> SessionRights {
     let Some(require) = require else { return SessionRights::default() };
-    let requires = |prefix: &str| require.conditions.values().flat_map(|keys| keys.keys()).any(|key| key.to_ascii_lowercase().starts_with(prefix));
+    let requires = |prefix: &str| free_keys(Some(require)).any(|key| key.to_ascii_lowercase().starts_with(prefix));
     let tags = !require.session_tags.is_empty() || ["aws:requesttag/", "aws:tagkeys", "sts:transitivetagkeys"].into_iter().any(requires);
     SessionRights {
         tag: if tags { TagRight::Any } else { TagRight::Nothing },

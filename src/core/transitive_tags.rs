@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::assume::{POD_TAGS, SessionRights, TagRight};
 use super::naming::key_in;
 use super::placement::shared_with;
-use super::require::session_rights;
+use super::require::{free_keys, is_free_on, session_rights};
 use super::services::PODS;
 use super::trust::Conditions;
 use super::world::{ObjectKey, World};
@@ -60,11 +60,11 @@ pub fn passing_on(world: &dyn World, role: &CrossAccountRole) -> SessionRights {
 
 /// Conditions by which those tags may come along, and no others beside those that the entry asks for. Free conditions on `aws:TagKeys` say it themselves.
 pub fn with_pod_tags(require: Option<&Require>, conditions: Conditions) -> Conditions {
-    let free: Vec<&String> = require.into_iter().flat_map(|require| require.conditions.values()).flat_map(|keys| keys.keys()).collect();
-    if free.iter().any(|key| key.eq_ignore_ascii_case("aws:TagKeys")) {
+    if is_free_on(require, "aws:TagKeys") {
         return conditions;
     }
-    let asked = free.iter().filter_map(|key| key.split_once('/')).filter(|(kind, _)| kind.eq_ignore_ascii_case("aws:RequestTag")).map(|(_, tag)| tag);
+    let asked =
+        free_keys(require).filter_map(|key| key.split_once('/')).filter(|(kind, _)| kind.eq_ignore_ascii_case("aws:RequestTag")).map(|(_, tag)| tag);
     // Only a session that has such a tag can set it, to what it has: others than pods may come into the role between.
     let own =
         |made: Conditions, tag: &str| made.with("StringEqualsIfExists", &format!("aws:RequestTag/{tag}"), [format!("${{aws:PrincipalTag/{tag}}}")]);

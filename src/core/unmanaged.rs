@@ -203,7 +203,7 @@ fn is_quarantine(arn: &Arn) -> bool {
 
 /// The name of a policy that AWS manages.
 fn name_of_aws(arn: &Arn) -> Option<&str> {
-    arn.iam_entity().filter(|entity| arn.account() == "aws" && entity.kind == "policy").map(|entity| entity.name)
+    arn.iam_entity().filter(|entity| arn.is_of_aws() && entity.kind == "policy").map(|entity| entity.name)
 }
 
 /// Revoked sessions stay revoked: that policy is a person's, made by the console in an emergency, and denies no more than sessions from before that.

@@ -3,6 +3,7 @@
 use serde_json::{Number, Value};
 
 use super::Message;
+use crate::spelling::distance;
 
 /// The condition operators, without prefix and suffix. IAM compares them without regard to case.
 pub(super) const OPERATORS: [&str; 27] = [
@@ -96,20 +97,6 @@ fn nearest(text: &str, words: &[&'static str]) -> Option<&'static str> {
         word.starts_with(&lower) || lower.starts_with(&word)
     };
     near.min_by_key(|(distance, _)| *distance).map(|(_, word)| word).or_else(|| words.iter().filter(begins).min_by_key(|word| word.len()).copied())
-}
-
-/// How many letters have to be changed, added or taken out to make one text of another (Levenshtein).
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (index, ours) in one.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], index + 1);
-        for (at, theirs) in other.bytes().enumerate() {
-            let changed = diagonal + usize::from(ours != theirs);
-            diagonal = row[at + 1];
-            row[at + 1] = changed.min(diagonal + 1).min(row[at] + 1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 /// What is wrong with an operator, if anything.
@@ -213,15 +200,6 @@ mod tests {
             ["StringEquals", "stringlikeifexists", "ForAnyValue:StringLike", "forallvalues:ArnLikeIfExists", "Null", "ForAnyValue:Null", "BOOL"]
         {
             assert_eq!(operator_problem(known), None, "{known}");
-        }
-    }
-
-    #[test]
-    fn letters_are_counted_that_differ() {
-        for (one, other, letters) in
-            [("", "", 0), ("abc", "abc", 0), ("abc", "abxc", 1), ("abc", "ac", 1), ("abc", "axc", 1), ("", "abc", 3), ("ab", "ba", 2)]
-        {
-            assert_eq!((distance(one, other), distance(other, one)), (letters, letters), "{one} {other}");
         }
     }
 

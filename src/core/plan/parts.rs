@@ -156,7 +156,7 @@ impl<'a> Part<'a> {
 
     /// A managed policy.
     pub(super) fn managed(identity: &Identity, managed: Managed<'a>, around: &Surroundings) -> Self {
-        let unknown = if managed.arn.account() == "aws" { Limiting::OfAWS } else { Limiting::Unknown };
+        let unknown = if managed.arn.is_of_aws() { Limiting::OfAWS } else { Limiting::Unknown };
         let in_force =
             |is_attached: bool, document: Option<&'a Document>| if is_attached { document.and_then(Says::of) } else { Some(Says::default()) };
         let there = managed.found.map(|found| &found.policy.document);
